@@ -1,0 +1,389 @@
+/*
+ * KapokMQ engine: the broker in one block of memory.
+ *
+ * The block is shared by processes (nginx workers).  It holds topics,
+ * messages, clients and counters; every process works on it directly through
+ * a handle of its own (kmq_t).  The engine never blocks on anything but its
+ * own lock, opens no file, reads no clock and allocates from the block alone
+ * (the handle's small local tables and a repair's scratch memory excepted).
+ *
+ *     +----------+  kmq_reserve   +----------+  kmq_commit   +---------+
+ *     |   FREE   |--------------->| RESERVED |-------------->|  READY  |
+ *     +----------+                +----------+               +---------+
+ *          ^  ^                        |                      |       ^
+ *          |  +------------------------+ kmq_discard,         |       |
+ *          |                             death of the worker  |       |
+ *          |                                         kmq_take |       |
+ *          |                                                  v       |
+ *     +----------+   kmq_confirm_upto, kmq_confirm_code  +-----------+|
+ *     | CONSUMED |<--------------------------------------| IN FLIGHT |+
+ *     +----------+                                       +-----------+
+ *       history, dropped oldest first                      kmq_leave: the
+ *       when memory is needed                              message is READY
+ *                                                          again, in front
+ *
+ * How a message travels:
+ *
+ *   producer's process                     consumer's process
+ *   ------------------                     ------------------
+ *   kmq_reserve(n messages)                (eventfd, posted event)
+ *   kmq_write   (no lock held)             kmq_take    -> batch
+ *   kmq_commit  -> grants to routes        compose and send, no lock held
+ *   kmq_wakes   -> signal workers          kmq_confirm_*
+ *
+ * A "route" is the meeting point of a topic and a worker that has consumers
+ * of it.  A commit grants messages to routes: point to point each message
+ * adds one to the grant of a route drawn at random, weighted by the route's
+ * ready consumers, so that every ready consumer of every worker has the same
+ * chance; in publish/subscribe every route is told.  Which worker takes
+ * which message is decided only when it takes.
+ *
+ * Threads: a handle belongs to one thread.  Any number of handles, in any
+ * number of processes, may use a block; the block's robust mutex serialises
+ * them.  When a holder dies inside, the next one rebuilds all lists and
+ * counters from the messages and goes on.
+ *
+ * Times are given by kmq_clock() and are milliseconds.
+ * Results: KMQ_OK, or a negative code; no function aborts.
+ */
+
+#ifndef KMQ_H
+#define KMQ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define KMQ_OK          0
+#define KMQ_ERROR      -1    /* wrong argument, or a block not of this kind */
+#define KMQ_AGAIN      -2    /* work is left, call again */
+#define KMQ_FULL       -3    /* as many messages wait as may */
+#define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
+#define KMQ_NOTFOUND   -5    /* no such message, client or topic */
+
+#define KMQ_WORKERS         128    /* handles at a time, see kmq_attach() */
+#define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
+#define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
+#define KMQ_PREFETCH_MAX  65535
+#define KMQ_BATCH_MESSAGES  256    /* messages in one kmq_take() */
+#define KMQ_BATCH_RUNS     1024    /* consumers served by one kmq_take() */
+#define KMQ_CODE_LEN         40    /* hex digits of a MessageCode */
+#define KMQ_SEED_LEN         32
+
+/* States as clients see them (the specification's Status). */
+#define KMQ_STATUS_WAITING   -1
+#define KMQ_STATUS_DELAYED    0
+#define KMQ_STATUS_CONSUMED   1
+#define KMQ_STATUS_DEAD       2
+
+#define KMQ_PUSH_ONE          1    /* point to point */
+#define KMQ_PUSH_ALL          2    /* publish/subscribe */
+
+#define KMQ_PRODUCER          1
+#define KMQ_CONSUMER          2
+
+
+typedef struct kmq_s  kmq_t;
+
+/* Where something is in the block: its offset in units of 8 bytes; 0: none */
+typedef uint32_t      kmq_ref_t;
+
+
+/* ---------------------------------------------------------------- block */
+
+/* How the whole block behaves; see kmq_configure(). */
+typedef struct {
+    uint32_t    push_type;         /* KMQ_PUSH_ONE or KMQ_PUSH_ALL */
+    uint32_t    waiting_max;       /* messageChanBuffer, at least 1 */
+    uint32_t    batch_interval;    /* ms between two batches, 0: no pacing */
+    uint32_t    batch_count;       /* messages of a batch, at least 1 */
+    uint32_t    keep_consumed;     /* 1: consumed messages stay as history */
+} kmq_settings_t;
+
+/* The smallest block that kmq_block_init() takes, in bytes. */
+size_t kmq_block_min(void);
+
+/* The largest, in bytes. */
+size_t kmq_block_max(void);
+
+/*
+ * Formats a block of size bytes at the page-aligned address block.  The
+ * memory must read as zeros (a fresh anonymous mapping does).  seed: random
+ * bytes from which the keys of the MessageCodes come; they must be secret.
+ * KMQ_ERROR: size out of bounds, or address not aligned.
+ */
+int kmq_block_init(void *block, size_t size,
+    const unsigned char seed[KMQ_SEED_LEN]);
+
+/* KMQ_OK when block holds a formatted block of that size and version. */
+int kmq_block_check(const void *block, size_t size);
+
+/*
+ * Opens the block as worker number worker (below KMQ_WORKERS), which no
+ * other live handle may have.  What a dead predecessor of that number left
+ * (clients, reserved messages) is given back first.  NULL: no memory for the
+ * handle, worker out of bounds or in use, or not a block.
+ */
+kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
+
+/* Lets all clients of this handle leave, gives back what it reserved, and
+ * frees it.  NULL is allowed. */
+void kmq_detach(kmq_t *kmq);
+
+/* Sets the block's behaviour; every worker may do so, the last one wins. */
+void kmq_configure(kmq_t *kmq, const kmq_settings_t *settings);
+
+/* Tells the time: mono, which never jumps, paces; wall dates messages. */
+void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
+
+/*
+ * Housekeeping, to be called about once a second by each worker: gives back
+ * what dead workers held.  Returns how many dead workers it found.
+ */
+unsigned kmq_tick(kmq_t *kmq);
+
+
+/* -------------------------------------------------------------- wake-ups */
+
+/*
+ * After any call below, other workers may have to be told that there is work
+ * for them.  The handle gathers whom; kmq_wakes() hands the set out and
+ * empties it: worker i is meant where bit i % 64 of mask[i / 64] is set.  A
+ * worker appears once, until it has called kmq_take() itself.  The own
+ * worker never appears: kmq_has_work() tells.
+ */
+int kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64]);
+
+/*
+ * 1 when this handle's calls have found that kmq_take() would, or might, have
+ * something for this worker.  What other workers find for it is announced by
+ * their kmq_wakes().
+ */
+int kmq_has_work(kmq_t *kmq);
+
+/*
+ * When paced messages wait for the next batch: milliseconds (at least 1)
+ * until kmq_take() should be called again, which also starts that batch for
+ * all workers; 0 when there is nothing to wait for.
+ */
+uint64_t kmq_next_batch(kmq_t *kmq);
+
+
+/* --------------------------------------------------------------- clients */
+
+typedef struct {
+    uint32_t    role;              /* KMQ_PRODUCER or KMQ_CONSUMER */
+    uint32_t    prefetch;          /* consumers: 1 to KMQ_PREFETCH_MAX */
+    uint64_t    join_time;         /* ms, wall clock; set by kmq_join() */
+    uint64_t    number;            /* unique for the block; set by kmq_join() */
+    uint32_t    worker;            /* set by kmq_join() */
+    uint32_t    in_flight;         /* unconfirmed messages; kmq_clients() */
+    uint16_t    id_len;
+    uint16_t    topic_len;
+    uint16_t    addr_len;
+    char        id[KMQ_NAME_MAX];
+    char        topic[KMQ_NAME_MAX];
+    char        addr[KMQ_ADDR_MAX];
+} kmq_client_info_t;
+
+/*
+ * Registers a client.  user is handed back in batches; the engine never
+ * follows it.  Returns the client, or 0 when the block has no memory.  A
+ * consumer starts as not ready: see kmq_set_ready().
+ */
+kmq_ref_t kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user);
+
+/*
+ * Tells whether a consumer's connection takes more bytes.  The engine pushes
+ * to it while it is ready and has fewer than prefetch messages in flight.
+ * Cheap when nothing changes.
+ */
+void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
+
+/*
+ * Unregisters a client; what a consumer did not confirm waits again, in
+ * front of its topic and in its order.  The reference is void afterwards.
+ */
+void kmq_leave(kmq_t *kmq, kmq_ref_t client);
+
+/*
+ * Walks the registry in slices: fills at most n of role's clients into info,
+ * from *cursor (0 to start) on, and moves *cursor.  Returns how many; 0: the
+ * end.  Clients that come and go meanwhile are seen or not, none twice.
+ */
+unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
+    kmq_client_info_t *info, unsigned n);
+
+
+/* --------------------------------------------------------------- publish */
+
+/*
+ * A message on its way in (kmq_reserve) or out (kmq_take).  The body is the
+ * message data in its JSON-escaped form, without quotes, in one or more
+ * pieces of the block.
+ */
+typedef struct {
+    uint32_t       size;           /* bytes of body */
+    uint32_t       delay;          /* seconds, rounded up */
+
+    /* set by the engine */
+    kmq_ref_t      slot;
+    kmq_ref_t      body;
+    kmq_ref_t      piece;          /* where kmq_write() goes on */
+    uint32_t       offset;         /* bytes written in that piece */
+    uint32_t       position;       /* order of delivery, see kmq_take() */
+    uint32_t       create_time;    /* seconds */
+    uint64_t       sequence;       /* unique for the block */
+} kmq_message_t;
+
+/*
+ * Makes room for n messages of the sizes given in m[], which must have been
+ * zeroed else, for producer's topic.  Returns how many of them, from the
+ * first on, got it; *why (may be NULL) tells why not all: KMQ_FULL or
+ * KMQ_NOMEM.  Consumed history is dropped to make room, nothing else ever
+ * is.  A message of more than half the block never fits (KMQ_NOMEM too);
+ * see kmq_body_max().
+ *
+ * Each reserved message must be written, then committed or discarded.
+ */
+unsigned kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m,
+    unsigned n, int *why);
+
+/* The same for one message and a topic by its name (1 to KMQ_NAME_MAX
+ * bytes).  KMQ_OK, KMQ_FULL or KMQ_NOMEM. */
+int kmq_reserve_to(kmq_t *kmq, const char *topic, size_t len,
+    kmq_message_t *m);
+
+/* The largest body that can be stored at all, in bytes. */
+size_t kmq_body_max(kmq_t *kmq);
+
+/* Appends n bytes to the body of a reserved message; takes no lock.  What
+ * goes beyond m->size is cut off. */
+void kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n);
+
+/*
+ * Puts written messages into their topic's queue, in their order, under one
+ * lock.  Cannot fail.  Afterwards see kmq_wakes() and kmq_has_work().
+ */
+void kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n);
+
+/* Gives reserved messages back without storing them. */
+void kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n);
+
+/* Writes the MessageCode of a message, KMQ_CODE_LEN hex digits, no zero
+ * byte.  Takes no lock. */
+void kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN]);
+
+
+/* --------------------------------------------------------------- deliver */
+
+/* One consumer's part of a batch: messages[first .. first + count - 1]. */
+typedef struct {
+    kmq_ref_t     client;
+    uint32_t      first;
+    uint32_t      count;
+    void         *user;
+} kmq_run_t;
+
+/*
+ * What one kmq_take() hands out, all of one topic.  Point to point, runs do
+ * not overlap and cover all messages; in publish/subscribe they share them.
+ * Messages of a run are to be sent in their order.
+ */
+typedef struct {
+    size_t         bytes_max;      /* in: stop after so many bytes of body */
+    const char    *topic;          /* valid while a consumer of it is there */
+    uint32_t       topic_len;
+    kmq_ref_t      topic_ref;      /* stays the same for that time */
+    unsigned       nmessages;
+    unsigned       nruns;
+    kmq_message_t  messages[KMQ_BATCH_MESSAGES];
+    kmq_run_t      runs[KMQ_BATCH_RUNS];
+} kmq_batch_t;
+
+/*
+ * Takes the next batch for this worker's ready consumers: the messages are in
+ * flight with them, and their bodies stay where they are until they are
+ * confirmed or their consumer leaves.  Returns the number of runs, 0: nothing
+ * to do.  Topics take turns; call it until it returns 0, or again from a
+ * posted event.  Each message's position grows with every delivery of its
+ * topic (compare as int32_t differences).
+ */
+unsigned kmq_take(kmq_t *kmq, kmq_batch_t *batch);
+
+/*
+ * Walks a body: *piece starts as m->body and *left as m->size; returns the
+ * address of the next bytes and their number in *n, NULL at the end.
+ */
+const char *kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left,
+    uint32_t *n);
+
+/*
+ * Confirms all messages in flight with client up to and including position.
+ * Returns how many that were.
+ */
+unsigned kmq_confirm_upto(kmq_t *kmq, kmq_ref_t client, uint32_t position);
+
+/*
+ * Confirms n messages by their codes, each KMQ_CODE_LEN characters, one after
+ * the other in codes.  Returns how many were in flight with client.
+ */
+unsigned kmq_confirm_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
+    unsigned n);
+
+/*
+ * Publish/subscribe: a consumer that lags behind the others so far that its
+ * backlog would stop producers must go.  Returns the user of one such
+ * consumer of this worker, which the caller closes, or NULL.  To be called
+ * after kmq_tick() and kmq_take() until it returns NULL.
+ */
+void *kmq_too_slow(kmq_t *kmq);
+
+/* How many messages are in flight with client. */
+unsigned kmq_in_flight(kmq_t *kmq, kmq_ref_t client);
+
+
+/* -------------------------------------------------------------- counters */
+
+typedef struct {
+    /* messages that are there now */
+    uint64_t    ready;             /* wait for a consumer */
+    uint64_t    in_flight;         /* pushed, not consumed */
+    uint64_t    delayed;
+    uint64_t    consumed;          /* the history */
+    uint64_t    dead;
+
+    /* since the block was made */
+    uint64_t    published;
+    uint64_t    delivered;         /* pushes, one per consumer */
+    uint64_t    redelivered;       /* of these, not a message's first */
+    uint64_t    confirmed;         /* confirmations, one per consumer */
+    uint64_t    dropped;           /* history given up for memory */
+
+    uint64_t    topics;
+    uint64_t    producers;
+    uint64_t    consumers;
+    uint64_t    repairs;           /* times a holder of the lock had died */
+
+    uint64_t    bytes_total;       /* of the block, for messages */
+    uint64_t    bytes_free;        /* in whole pages */
+} kmq_counts_t;
+
+void kmq_count(kmq_t *kmq, kmq_counts_t *counts);
+
+/*
+ * Checks everything that must hold in a block (lists against states, counts
+ * against lists, memory against owners) under the lock.  Walks all messages:
+ * for tests and for post-mortems.  KMQ_OK, or KMQ_ERROR and what is wrong in
+ * text.
+ */
+int kmq_verify(kmq_t *kmq, char *text, size_t size);
+
+
+#ifdef KMQ_FAULTS
+/* Called at named points inside critical sections of a debug build; a test
+ * may end the process there. */
+extern void (*kmq_fault)(const char *point);
+#endif
+
+#endif /* KMQ_H */

@@ -1,0 +1,322 @@
+/* The block: its making, its lock, its settings and counters. */
+
+#include <errno.h>
+
+#include "kmq_block.h"
+
+
+#ifdef KMQ_FAULTS
+void (*kmq_fault)(const char *point);
+#endif
+
+#define MIN_PAGES   64
+#define LOCK_SPINS  200
+
+
+static size_t
+header_size(uint64_t npages)
+{
+    return sizeof(kmq_block_t) + (npages + 1) * sizeof(kmq_page_t);
+}
+
+
+/* How many pages fit behind the header that describes them. */
+static uint64_t
+pages_in(size_t size)
+{
+    uint64_t  n;
+
+    if (size < sizeof(kmq_block_t) + KMQ_PAGE_SIZE) {
+        return 0;
+    }
+
+    n = (size - sizeof(kmq_block_t)) / (KMQ_PAGE_SIZE + sizeof(kmq_page_t));
+
+    while (n && header_size(n) + (n + 1) * KMQ_PAGE_SIZE > size) {
+        n--;
+    }
+
+    return n;
+}
+
+
+size_t
+kmq_block_min(void)
+{
+    return header_size(MIN_PAGES) + (MIN_PAGES + 2) * KMQ_PAGE_SIZE;
+}
+
+
+size_t
+kmq_block_max(void)
+{
+    /* a reference has 31 bits and counts 8 bytes */
+    return (size_t) KMQ_MARK * 8;
+}
+
+
+static int
+mutex_init(pthread_mutex_t *mutex)
+{
+    int                  rc;
+    pthread_mutexattr_t  attr;
+
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return KMQ_ERROR;
+    }
+
+    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+
+    if (rc == 0) {
+        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+
+    if (rc == 0) {
+        rc = pthread_mutex_init(mutex, &attr);
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return rc == 0 ? KMQ_OK : KMQ_ERROR;
+}
+
+
+int
+kmq_block_init(void *block, size_t size,
+    const unsigned char seed[KMQ_SEED_LEN])
+{
+    uint64_t      key[KMQ_SEED_LEN / 8];
+    unsigned      i;
+    kmq_block_t  *b = block;
+
+    if (size < kmq_block_min() || size > kmq_block_max()
+        || (uintptr_t) block % 4096 != 0)
+    {
+        return KMQ_ERROR;
+    }
+
+    b->version = KMQ_VERSION;
+    b->npages = pages_in(size);
+    b->size = size;
+    b->page_zero = (header_size(b->npages) / KMQ_PAGE_SIZE) * KMQ_PAGE_SIZE;
+
+    memcpy(key, seed, KMQ_SEED_LEN);
+    b->key[0] = key[0] ^ key[2];
+    b->key[1] = key[1] ^ key[3];
+    kmq_memory_init(b);
+
+    b->settings.push_type = KMQ_PUSH_ONE;
+    b->settings.waiting_max = 1000000;
+    b->settings.batch_count = 100;
+    b->settings.keep_consumed = 1;
+
+    if (mutex_init(&b->lock) != KMQ_OK) {
+        return KMQ_ERROR;
+    }
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+        if (mutex_init(&b->worker[i].alive) != KMQ_OK) {
+            return KMQ_ERROR;
+        }
+    }
+
+    KMQ_SET(b->magic, KMQ_MAGIC);
+
+    return KMQ_OK;
+}
+
+
+int
+kmq_block_check(const void *block, size_t size)
+{
+    const kmq_block_t  *b = block;
+
+    if (size < kmq_block_min() || b->magic != KMQ_MAGIC
+        || b->version != KMQ_VERSION || b->size != size)
+    {
+        return KMQ_ERROR;
+    }
+
+    return KMQ_OK;
+}
+
+
+/* ------------------------------------------------------------------- lock */
+
+static void
+cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__ ("yield");
+#endif
+}
+
+
+void
+kmq_lock(kmq_t *kmq)
+{
+    int           rc;
+    unsigned      spins;
+    kmq_block_t  *b = kmq->block;
+
+    /* a holder is out again sooner than a sleeper is awake */
+
+    rc = EBUSY;
+
+    for (spins = 0; rc == EBUSY && spins < LOCK_SPINS; spins++) {
+        rc = pthread_mutex_trylock(&b->lock);
+
+        if (rc == EBUSY) {
+            cpu_relax();
+        }
+    }
+
+    if (rc == EBUSY) {
+        rc = pthread_mutex_lock(&b->lock);
+    }
+
+    if (rc == EOWNERDEAD) {
+        kmq_repair(kmq);
+        (void) pthread_mutex_consistent(&b->lock);
+    }
+
+    if (kmq->repairs != b->repairs) {
+        kmq->repairs = b->repairs;
+        kmq_local_resync(kmq);
+    }
+}
+
+
+void
+kmq_unlock(kmq_t *kmq)
+{
+    (void) pthread_mutex_unlock(&kmq->block->lock);
+}
+
+
+/* --------------------------------------------------------------- settings */
+
+/* xorshift64*: S. Vigna, "An experimental exploration of Marsaglia's xorshift
+ * generators, scrambled". */
+uint64_t
+kmq_random(kmq_t *kmq)
+{
+    uint64_t  x = kmq->random;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    kmq->random = x;
+
+    return x * UINT64_C(2685821657736338717);
+}
+
+
+void
+kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
+{
+    kmq_ref_t     ref;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    kmq_lock(kmq);
+
+    b->settings = *settings;
+    kmq->paced = 0;
+
+    if (b->batch_end > kmq->mono + settings->batch_interval) {
+        b->batch_end = kmq->mono + settings->batch_interval;
+    }
+
+    /* what waited for the old pace goes at the new one */
+
+    ref = b->active;
+
+    while (ref) {
+        topic = KMQ_AT(b, ref);
+        kmq_grant(kmq, topic, kmq_topic_backlog(topic));
+
+        ref = topic->active_next == b->active ? 0 : topic->active_next;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall)
+{
+    kmq->mono = mono;
+    kmq->wall = wall;
+}
+
+
+/* --------------------------------------------------------------- wake-ups */
+
+int
+kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64])
+{
+    if (!kmq->has_wakes) {
+        return 0;
+    }
+
+    memcpy(mask, kmq->wakes, sizeof(kmq->wakes));
+    memset(kmq->wakes, 0, sizeof(kmq->wakes));
+    kmq->has_wakes = 0;
+
+    return 1;
+}
+
+
+int
+kmq_has_work(kmq_t *kmq)
+{
+    return kmq->has_work || kmq->leaving;
+}
+
+
+uint64_t
+kmq_next_batch(kmq_t *kmq)
+{
+    uint64_t  end;
+
+    if (!kmq->paced) {
+        return 0;
+    }
+
+    end = kmq->block->batch_end;
+
+    return end > kmq->mono ? end - kmq->mono : 1;
+}
+
+
+/* --------------------------------------------------------------- counters */
+
+void
+kmq_count(kmq_t *kmq, kmq_counts_t *counts)
+{
+    kmq_block_t  *b = kmq->block;
+
+    memset(counts, 0, sizeof(kmq_counts_t));
+
+    kmq_lock(kmq);
+
+    counts->ready = b->waiting - b->reserved;
+    counts->in_flight = b->in_flight;
+    counts->consumed = b->history.count;
+    counts->published = b->published;
+    counts->delivered = b->delivered;
+    counts->redelivered = b->redelivered;
+    counts->confirmed = b->confirmed;
+    counts->dropped = b->dropped;
+    counts->topics = b->topics;
+    counts->producers = b->producers;
+    counts->consumers = b->consumers;
+    counts->repairs = b->repairs;
+    counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
+    counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE;
+
+    kmq_unlock(kmq);
+}

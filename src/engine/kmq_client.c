@@ -1,0 +1,524 @@
+/* The registry: clients come, are ready or not, go, are listed. */
+
+#include "kmq_block.h"
+
+
+#define LEAVE_SLICE  4096
+#define WALK_SLICE   256
+
+
+/* -------------------------------------------------------------- readiness */
+
+static int
+consumer_has_work(const kmq_client_t *client, const kmq_topic_t *topic)
+{
+    return topic->ready.count
+           || (topic->push_type == KMQ_PUSH_ALL
+               && (int32_t) (topic->position - client->next_position) >= 0);
+}
+
+
+/* Counts a consumer as ready, or not, as it should be now. */
+void
+kmq_client_update(kmq_t *kmq, kmq_client_t *client)
+{
+    int           ready;
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+    kmq_topic_t  *topic;
+
+    ready = client->role == KMQ_CONSUMER && client->open
+            && client->in_flight < client->limit;
+
+    if (ready == client->ready) {
+        return;
+    }
+
+    client->ready = ready;
+    route = KMQ_AT(b, client->route);
+    topic = KMQ_AT(b, client->topic);
+
+    if (ready) {
+        route->ready++;
+        topic->ready_consumers++;
+
+        if (consumer_has_work(client, topic)) {
+            kmq_route_dirty(kmq, route);
+        }
+
+    } else {
+        route->ready--;
+        topic->ready_consumers--;
+    }
+
+    if (kmq_local_has(kmq, client)) {
+        if (ready) {
+            kmq_local_ready_add(kmq, client->local);
+        } else {
+            kmq_local_ready_remove(kmq, client->local);
+        }
+    }
+
+    if (route->ready == 0) {
+        kmq_grant_return(kmq, topic, route);
+    }
+}
+
+
+void
+kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    /* only this worker writes it */
+
+    if (client->open == (ready != 0)) {
+        return;
+    }
+
+    kmq_lock(kmq);
+
+    client->open = ready != 0;
+    kmq_client_update(kmq, client);
+
+    kmq_unlock(kmq);
+}
+
+
+/* ------------------------------------------------------------------- join */
+
+/* Enters a client into its worker's list and into all counts. */
+void
+kmq_client_link(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t      ref;
+    kmq_topic_t   *topic;
+    kmq_worker_t  *worker = &b->worker[client->worker];
+
+    ref = KMQ_REF(b, client);
+    topic = KMQ_AT(b, client->topic);
+
+    client->worker_prev = 0;
+    client->worker_next = worker->clients;
+
+    if (worker->clients) {
+        ((kmq_client_t *) KMQ_AT(b, worker->clients))->worker_prev = ref;
+    }
+
+    worker->clients = ref;
+
+    if (client->role == KMQ_PRODUCER) {
+        topic->producers++;
+        b->producers++;
+
+    } else if (client->role == KMQ_CONSUMER) {
+        topic->consumers++;
+        b->consumers++;
+        ((kmq_route_t *) KMQ_AT(b, client->route))->consumers++;
+    }
+
+    kmq_topic_idle(b, topic);
+}
+
+
+/* A consumer's route and ring; what it got when it fails is for the caller to
+ * give back. */
+static int
+join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+
+    client->ring = kmq_ring_alloc(b);
+    client->ring_tail = client->ring;
+
+    if (client->ring == 0) {
+        return KMQ_NOMEM;
+    }
+
+    route = kmq_route_find(kmq, topic);
+    if (route == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    if (kmq_local_route_join(kmq, route, client->local) != KMQ_OK) {
+        kmq_route_release(kmq, route);
+        return KMQ_NOMEM;
+    }
+
+    client->route = KMQ_REF(b, route);
+
+    return KMQ_OK;
+}
+
+
+/* A client that nobody sees yet; NULL: no memory. */
+static kmq_client_t *
+join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
+    void *user)
+{
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    client = kmq_record_alloc(b, KMQ_CLASS_CLIENT);
+    if (client == NULL) {
+        return NULL;
+    }
+
+    client->worker = kmq->worker;
+    client->topic = KMQ_REF(b, topic);
+    client->prefetch = info->prefetch;
+    client->limit = info->prefetch;
+    client->join_time = kmq->wall;
+    client->number = ++b->clients;
+    client->id_len = info->id_len;
+    client->addr_len = info->addr_len;
+    memcpy(client->id, info->id, info->id_len);
+    memcpy(client->addr, info->addr, info->addr_len);
+
+    if (kmq_local_client_add(kmq, client, user) != KMQ_OK) {
+        kmq_record_free(b, KMQ_CLASS_CLIENT, client);
+        return NULL;
+    }
+
+    if (info->role == KMQ_CONSUMER
+        && join_route(kmq, topic, client) != KMQ_OK)
+    {
+        kmq_body_free(b, client->ring);
+        kmq_local_client_remove(kmq, client);
+        kmq_record_free(b, KMQ_CLASS_CLIENT, client);
+        return NULL;
+    }
+
+    return client;
+}
+
+
+static int
+info_valid(const kmq_client_info_t *info)
+{
+    if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
+        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
+    {
+        return 0;
+    }
+
+    return info->role == KMQ_PRODUCER
+           || (info->role == KMQ_CONSUMER && info->prefetch
+               && info->prefetch <= KMQ_PREFETCH_MAX);
+}
+
+
+kmq_ref_t
+kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
+{
+    kmq_ref_t      ref;
+    kmq_block_t   *b = kmq->block;
+    kmq_topic_t   *topic;
+    kmq_client_t  *client;
+
+    if (!info_valid(info)) {
+        return 0;
+    }
+
+    ref = 0;
+
+    kmq_lock(kmq);
+
+    topic = kmq_topic_find(b, info->topic, info->topic_len);
+    client = topic ? join(kmq, info, topic, user) : NULL;
+
+    if (client) {
+        if (topic->consumers == 0 && topic->log.count == 0) {
+            topic->push_type = b->settings.push_type;
+        }
+
+        client->next_position = topic->position + 1;
+
+        KMQ_SET(client->role, info->role);
+        KMQ_POINT("join");
+
+        kmq_client_link(b, client);
+        ref = KMQ_REF(b, client);
+    }
+
+    kmq_unlock(kmq);
+
+    return ref;
+}
+
+
+/* ------------------------------------------------------------------ leave */
+
+/*
+ * Publish/subscribe: lets go of what the client should still have got, from
+ * the newest on, at most n messages.  1 when that is done.
+ */
+static int
+leave_backlog(kmq_t *kmq, kmq_client_t *client, uint32_t n)
+{
+    kmq_ref_t     prev;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    while ((int32_t) (client->last_position - client->next_position) >= 0) {
+
+        if (n-- == 0) {
+            return 0;
+        }
+
+        slot = KMQ_AT(b, client->cursor);
+        prev = slot->prev;
+
+        KMQ_SET(client->last_position, slot->position - 1);
+        KMQ_POINT("leave-backlog");
+
+        client->cursor = prev;
+        (void) kmq_message_release(kmq, slot, NULL);
+    }
+
+    return 1;
+}
+
+
+/* Lets go of what is in flight with the client, oldest in front. */
+static void
+leave_ring(kmq_t *kmq, kmq_client_t *client)
+{
+    unsigned      i;
+    kmq_ref_t     ref;
+    kmq_ring_t   *ring;
+    kmq_slot_t   *slot, *after;
+    kmq_block_t  *b = kmq->block;
+
+    after = NULL;
+
+    for (ref = client->ring; ref; ref = ring->next) {
+        ring = KMQ_AT(b, ref);
+
+        for (i = ring->first; i < ring->count; i++) {
+            if (ring->entry[i].slot == 0) {
+                continue;
+            }
+
+            slot = KMQ_AT(b, ring->entry[i].slot);
+
+            KMQ_SET(ring->entry[i].slot, 0);
+            KMQ_POINT("leave-ring");
+
+            after = kmq_message_release(kmq, slot, after);
+        }
+    }
+}
+
+
+static void
+client_unlink(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+
+    if (client->worker_prev) {
+        ((kmq_client_t *) KMQ_AT(b, client->worker_prev))->worker_next
+                                                       = client->worker_next;
+    } else {
+        b->worker[client->worker].clients = client->worker_next;
+    }
+
+    if (client->worker_next) {
+        ((kmq_client_t *) KMQ_AT(b, client->worker_next))->worker_prev
+                                                       = client->worker_prev;
+    }
+}
+
+
+/* The end of a leave: the record is free afterwards. */
+static void
+client_free(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_ref_t     ring;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    leave_ring(kmq, client);
+    client_unlink(kmq, client);
+
+    ring = client->ring;
+
+    KMQ_SET(client->role, 0);
+    KMQ_POINT("client-free");
+
+    kmq_body_free(b, ring);
+    kmq_record_free(b, KMQ_CLASS_CLIENT, client);
+
+    if (topic->ready.count) {
+        kmq_grant(kmq, topic, topic->ready.count);
+    }
+
+    kmq_topic_idle(b, topic);
+}
+
+
+static void
+leave_consumer(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route = KMQ_AT(b, client->route);
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    client->open = 0;
+    kmq_client_update(kmq, client);
+
+    client->last_position = topic->position;
+    client->cursor = topic->log.tail;
+
+    if (topic->push_type == KMQ_PUSH_ONE) {
+        client->last_position = client->next_position - 1;
+    }
+
+    KMQ_SET(client->role, KMQ_LEAVING);
+    KMQ_POINT("leave");
+
+    topic->consumers--;
+    route->consumers--;
+    b->consumers--;
+
+    kmq_route_release(kmq, route);
+}
+
+
+/*
+ * Lets a client leave, giving back at most slice messages of its backlog.  0
+ * when more is left: then it stays as KMQ_LEAVING in its worker's list.
+ */
+int
+kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice)
+{
+    kmq_block_t  *b = kmq->block;
+
+    if (client->role == KMQ_PRODUCER) {
+        ((kmq_topic_t *) KMQ_AT(b, client->topic))->producers--;
+        b->producers--;
+
+    } else if (client->role == KMQ_CONSUMER) {
+        leave_consumer(kmq, client);
+    }
+
+    if (kmq_local_has(kmq, client)) {
+        kmq_local_client_remove(kmq, client);
+    }
+
+    if (client->role == KMQ_LEAVING && !leave_backlog(kmq, client, slice)) {
+        return 0;
+    }
+
+    client_free(kmq, client);
+
+    return 1;
+}
+
+
+void
+kmq_leave(kmq_t *kmq, kmq_ref_t client)
+{
+    kmq_lock(kmq);
+
+    if (!kmq_client_leave(kmq, KMQ_AT(kmq->block, client), LEAVE_SLICE)) {
+        kmq->leaving = 1;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+/* Goes on with one leaving client of this worker. */
+void
+kmq_leaving(kmq_t *kmq)
+{
+    kmq_ref_t      ref;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    for (ref = b->worker[kmq->worker].clients; ref; ref = client->worker_next)
+    {
+        client = KMQ_AT(b, ref);
+
+        if (client->role == KMQ_LEAVING) {
+            (void) kmq_client_leave(kmq, client, LEAVE_SLICE);
+            return;
+        }
+    }
+
+    kmq->leaving = 0;
+}
+
+
+/* --------------------------------------------------------------- registry */
+
+static void
+info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
+{
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    info->role = client->role;
+    info->prefetch = client->prefetch;
+    info->join_time = client->join_time;
+    info->number = client->number;
+    info->worker = client->worker;
+    info->in_flight = client->in_flight;
+    info->id_len = client->id_len;
+    info->topic_len = topic->name_len;
+    info->addr_len = client->addr_len;
+
+    memcpy(info->id, client->id, client->id_len);
+    memcpy(info->topic, topic->name, topic->name_len);
+    memcpy(info->addr, client->addr, client->addr_len);
+}
+
+
+/* Looks at the next WALK_SLICE records; 0 at the end of the table. */
+static int
+walk_slice(kmq_block_t *b, uint32_t role, uint64_t *cursor,
+    kmq_client_info_t *info, unsigned n, unsigned *filled)
+{
+    unsigned       i, index;
+    uint32_t       page;
+    kmq_client_t  *client;
+
+    page = *cursor >> 32;
+    index = (uint32_t) *cursor;
+    client = NULL;
+
+    for (i = 0; i < WALK_SLICE && *filled < n; i++) {
+        client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index);
+        if (client == NULL) {
+            break;
+        }
+
+        if (client->role == role) {
+            info_fill(b, client, &info[(*filled)++]);
+        }
+    }
+
+    *cursor = (uint64_t) page << 32 | index;
+
+    return client != NULL;
+}
+
+
+unsigned
+kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
+    kmq_client_info_t *info, unsigned n)
+{
+    int       more;
+    unsigned  filled;
+
+    filled = 0;
+
+    do {
+        kmq_lock(kmq);
+        more = walk_slice(kmq->block, role, cursor, info, n, &filled);
+        kmq_unlock(kmq);
+    } while (more && filled < n);
+
+    return filled;
+}

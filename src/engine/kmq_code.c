@@ -1,0 +1,186 @@
+/*
+ * MessageCodes: 20 bytes as 40 hex digits,
+ *
+ *     slot (4)   tag (12)   create time (4)
+ *
+ * The tag is the beginning of SipHash-2-4-128 of the slot's place and the
+ * message's sequence number under the block's secret key: it cannot be
+ * guessed from other codes, and no two messages share it.  The slot's place
+ * makes the way from a code to its message an array access.
+ *
+ * SipHash: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF".
+ */
+
+#include "kmq_block.h"
+
+
+typedef struct {
+    uint64_t  v0, v1, v2, v3;
+} sip_t;
+
+
+static uint64_t
+rotate(uint64_t x, unsigned bits)
+{
+    return (x << bits) | (x >> (64 - bits));
+}
+
+
+static void
+sip_rounds(sip_t *s, unsigned n)
+{
+    while (n--) {
+        s->v0 += s->v1;
+        s->v2 += s->v3;
+        s->v1 = rotate(s->v1, 13) ^ s->v0;
+        s->v3 = rotate(s->v3, 16) ^ s->v2;
+        s->v0 = rotate(s->v0, 32);
+        s->v2 += s->v1;
+        s->v0 += s->v3;
+        s->v1 = rotate(s->v1, 17) ^ s->v2;
+        s->v3 = rotate(s->v3, 21) ^ s->v0;
+        s->v2 = rotate(s->v2, 32);
+    }
+}
+
+
+static void
+sip_word(sip_t *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_rounds(s, 2);
+    s->v0 ^= word;
+}
+
+
+/* SipHash-2-4 with 128 bits of output, of the 16 bytes one, two. */
+static void
+siphash(const uint64_t key[2], uint64_t one, uint64_t two, uint64_t out[2])
+{
+    sip_t  s;
+
+    s.v0 = UINT64_C(0x736f6d6570736575) ^ key[0];
+    s.v1 = UINT64_C(0x646f72616e646f6d) ^ key[1] ^ 0xee;
+    s.v2 = UINT64_C(0x6c7967656e657261) ^ key[0];
+    s.v3 = UINT64_C(0x7465646279746573) ^ key[1];
+
+    sip_word(&s, one);
+    sip_word(&s, two);
+    sip_word(&s, UINT64_C(16) << 56);
+
+    s.v2 ^= 0xee;
+    sip_rounds(&s, 4);
+    out[0] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+
+    s.v1 ^= 0xdd;
+    sip_rounds(&s, 4);
+    out[1] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+
+/* Eight hex digits, most significant first, without a branch or a table. */
+static void
+hex_write(char *to, uint32_t value)
+{
+    uint64_t  x, letters;
+
+    x = value;
+    x = ((x & 0xffff0000) << 16) | (x & 0xffff);
+    x = ((x & UINT64_C(0x0000ff000000ff00)) << 8)
+        | (x & UINT64_C(0x000000ff000000ff));
+    x = ((x & UINT64_C(0x00f000f000f000f0)) << 4)
+        | (x & UINT64_C(0x000f000f000f000f));
+
+    /* each byte is a digit now; 1 where it is above 9 */
+
+    letters = ((x + UINT64_C(0x0606060606060606)) >> 4)
+              & UINT64_C(0x0101010101010101);
+
+    x += UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+    x = __builtin_bswap64(x);
+
+    memcpy(to, &x, 8);
+}
+
+
+/* 0 and *value, or -1: not eight hex digits. */
+static int
+hex_read(const char *text, uint32_t *value)
+{
+    unsigned  i;
+    uint32_t  n, digit;
+
+    n = 0;
+
+    for (i = 0; i < 8; i++) {
+        digit = (unsigned char) text[i];
+
+        if (digit >= '0' && digit <= '9') {
+            digit -= '0';
+
+        } else if (digit >= 'a' && digit <= 'f') {
+            digit -= 'a' - 10;
+
+        } else {
+            return -1;
+        }
+
+        n = n << 4 | digit;
+    }
+
+    *value = n;
+
+    return 0;
+}
+
+
+void
+kmq_code_of(const kmq_block_t *b, kmq_ref_t slot, uint64_t sequence,
+    uint32_t create_time, char code[KMQ_CODE_LEN])
+{
+    uint64_t  tag[2];
+
+    siphash(b->key, sequence, slot, tag);
+
+    hex_write(code, slot);
+    hex_write(code + 8, tag[0] >> 32);
+    hex_write(code + 16, (uint32_t) tag[0]);
+    hex_write(code + 24, tag[1] >> 32);
+    hex_write(code + 32, create_time);
+}
+
+
+/*
+ * The slot that a code names, NULL when there is none or it holds another
+ * message by now.
+ */
+kmq_slot_t *
+kmq_code_find(kmq_block_t *b, const char *code)
+{
+    char         right[KMQ_CODE_LEN];
+    kmq_ref_t    ref;
+    kmq_slot_t  *slot;
+
+    if (hex_read(code, &ref) != 0) {
+        return NULL;
+    }
+
+    slot = kmq_slot_at(b, ref);
+
+    if (slot == NULL || slot->state == KMQ_FREE
+        || slot->state == KMQ_RESERVED)
+    {
+        return NULL;
+    }
+
+    kmq_code_of(b, ref, slot->sequence, slot->create_time, right);
+
+    return memcmp(right, code, KMQ_CODE_LEN) == 0 ? slot : NULL;
+}
+
+
+void
+kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN])
+{
+    kmq_code_of(kmq->block, m->slot, m->sequence, m->create_time, code);
+}

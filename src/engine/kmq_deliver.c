@@ -1,0 +1,700 @@
+/*
+ * Messages go out: kmq_take() puts the next batch in flight, the
+ * confirmations end that.
+ *
+ * Point to point, each message is drawn for one of the route's ready
+ * consumers.  In publish/subscribe the topic has a log of what is in flight,
+ * in the order of positions, and each consumer has a place in it; the
+ * consumer that is furthest moves messages from the ready ones into the log.
+ */
+
+#include "kmq_block.h"
+
+
+/* Bounds the time under the lock where many consumers share messages. */
+#define DELIVERIES_MAX  8192
+
+
+static uint32_t
+tenths(const kmq_t *kmq)
+{
+    return (uint32_t) (kmq->mono / 100);
+}
+
+
+static void
+message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
+{
+    m->size = slot->size;
+    m->delay = slot->delay;
+    m->slot = KMQ_REF(b, slot);
+    m->body = slot->body;
+    m->piece = slot->body;
+    m->offset = 0;
+    m->position = slot->position;
+    m->create_time = slot->create_time;
+    m->sequence = slot->sequence;
+}
+
+
+/* Takes the first ready message off its topic's list. */
+static kmq_slot_t *
+ready_shift(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = KMQ_AT(b, topic->ready.head);
+    kmq_list_remove(b, &topic->ready, slot);
+
+    if (slot->attempts) {
+        topic->redelivered++;
+        b->redelivered++;
+    }
+
+    if (slot->attempts < UINT16_MAX) {
+        slot->attempts++;
+    }
+
+    b->waiting--;
+    b->in_flight++;
+
+    return slot;
+}
+
+
+static void
+count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n)
+{
+    topic->delivered += n;
+    b->delivered += n;
+}
+
+
+/* --------------------------------------------------------- point to point */
+
+/* Which message went to which of the handle's clients. */
+typedef struct {
+    unsigned     n;
+    kmq_ref_t    slot[KMQ_BATCH_MESSAGES];
+    uint32_t     client[KMQ_BATCH_MESSAGES];
+} draws_t;
+
+
+/* A ready consumer of the route at random, as an index in kmq->client. */
+static uint32_t
+consumer_draw(kmq_t *kmq, const kmq_local_route_t *local)
+{
+    if (local->nready == 1) {
+        return local->ready[0];
+    }
+
+    return local->ready[((kmq_random(kmq) >> 32) * local->nready) >> 32];
+}
+
+
+/* Puts the first ready message in flight with client; KMQ_NOMEM when its ring
+ * cannot grow. */
+static int
+deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_client_t *client, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    /* a position is never given twice, even where this ends half-way */
+
+    KMQ_SET(topic->position, topic->position + 1);
+    KMQ_POINT("deliver-position");
+
+    slot->position = topic->position;
+    slot->owner = KMQ_REF(b, client);
+    slot->pending = 1;
+    slot->flags = 0;
+
+    if (kmq_ring_append(b, client, slot, tenths(kmq)) != KMQ_OK) {
+        client->limit = client->in_flight;
+        return KMQ_NOMEM;
+    }
+
+    (void) ready_shift(kmq, topic);
+
+    route->grant--;
+    topic->granted--;
+
+    KMQ_SET(slot->state, KMQ_IN_FLIGHT);
+    KMQ_POINT("deliver-one");
+
+    return KMQ_OK;
+}
+
+
+static void
+draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
+    draws_t *draws)
+{
+    size_t              bytes;
+    uint32_t            i;
+    kmq_slot_t         *slot;
+    kmq_client_t       *client;
+    kmq_local_route_t  *local;
+
+    bytes = 0;
+    draws->n = 0;
+    local = &kmq->route[route->local];
+
+    while (draws->n < KMQ_BATCH_MESSAGES && route->grant && local->nready
+           && topic->ready.head && bytes < bytes_max)
+    {
+        slot = KMQ_AT(kmq->block, topic->ready.head);
+        i = consumer_draw(kmq, local);
+        client = KMQ_AT(kmq->block, kmq->client[i].client);
+
+        if (deliver_one(kmq, topic, route, client, slot) == KMQ_OK) {
+            draws->slot[draws->n] = KMQ_REF(kmq->block, slot);
+            draws->client[draws->n] = i;
+            draws->n++;
+            bytes += slot->size;
+        }
+
+        if (client->in_flight >= client->limit) {
+            kmq_client_update(kmq, client);
+        }
+    }
+}
+
+
+/* Makes runs of the draws: each consumer's messages next to each other. */
+static void
+draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
+{
+    unsigned             i;
+    uint32_t             first, stamp;
+    kmq_run_t           *run;
+    kmq_local_client_t  *local;
+
+    stamp = ++kmq->run_stamp;
+
+    for (i = 0; i < draws->n; i++) {
+        local = &kmq->client[draws->client[i]];
+
+        if (local->run_stamp != stamp) {
+            local->run_stamp = stamp;
+            local->run = batch->nruns;
+
+            run = &batch->runs[batch->nruns++];
+            run->client = local->client;
+            run->user = local->user;
+            run->count = 0;
+        }
+
+        batch->runs[local->run].count++;
+    }
+
+    for (first = 0, i = 0; i < batch->nruns; i++) {
+        batch->runs[i].first = first;
+        first += batch->runs[i].count;
+        batch->runs[i].count = 0;
+    }
+
+    for (i = 0; i < draws->n; i++) {
+        run = &batch->runs[kmq->client[draws->client[i]].run];
+
+        message_fill(kmq->block, KMQ_AT(kmq->block, draws->slot[i]),
+                     &batch->messages[run->first + run->count++]);
+    }
+
+    batch->nmessages = draws->n;
+}
+
+
+static void
+take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_batch_t *batch)
+{
+    draws_t             draws;
+    kmq_local_route_t  *local;
+
+    local = &kmq->route[route->local];
+
+    if (local->nready == 0) {
+        return;
+    }
+
+    if (route->grant < KMQ_BATCH_MESSAGES) {
+        kmq_grant_to(kmq, topic, route, KMQ_BATCH_MESSAGES - route->grant);
+    }
+
+    draw(kmq, topic, route, batch->bytes_max, &draws);
+    draws_sort(kmq, &draws, batch);
+
+    kmq_topic_active(kmq->block, topic);
+    count_delivered(kmq->block, topic, draws.n);
+
+    if (local->nready
+        && (route->grant || (kmq_topic_backlog(topic) && !kmq->paced)))
+    {
+        kmq_route_dirty(kmq, route);
+    }
+}
+
+
+/* ------------------------------------------------------ publish/subscribe */
+
+/* Moves up to n ready messages into the log; all consumers owe them. */
+static unsigned
+log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
+{
+    size_t        bytes;
+    unsigned      moved;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    n = kmq_pace(kmq, topic, n < topic->ready.count ? n : topic->ready.count);
+    bytes = 0;
+
+    for (moved = 0; moved < n && bytes < bytes_max; moved++) {
+        slot = ready_shift(kmq, topic);
+
+        slot->position = topic->position + 1;
+        slot->owner = 0;
+        slot->pending = topic->consumers;
+        slot->flags = KMQ_SHARED;
+
+        KMQ_SET(slot->state, KMQ_IN_FLIGHT);
+        KMQ_POINT("log-extend");
+
+        topic->position++;
+        kmq_list_append(b, &topic->log, slot);
+        bytes += slot->size;
+    }
+
+    topic->allotted += n - moved;
+    kmq_topic_active(b, topic);
+
+    return moved;
+}
+
+
+static int
+lags(const kmq_topic_t *topic, const kmq_client_t *client)
+{
+    return (int32_t) (topic->position - client->next_position) >= 0;
+}
+
+
+/* A ready consumer of the route that has not been pushed all of the log. */
+static kmq_client_t *
+lagging(kmq_t *kmq, const kmq_topic_t *topic, const kmq_local_route_t *local)
+{
+    uint32_t       i;
+    kmq_client_t  *client;
+
+    for (i = 0; i < local->nready; i++) {
+        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+
+        if (lags(topic, client)) {
+            return client;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The message in the log that client gets next. */
+static kmq_slot_t *
+log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
+{
+    kmq_slot_t  *slot;
+
+    if (client->cursor) {
+        return KMQ_AT(b, client->cursor);
+    }
+
+    /* it had got all, so what is behind has come since and is new to it */
+
+    slot = KMQ_AT(b, topic->log.tail);
+
+    while (slot->position != client->next_position) {
+        slot = KMQ_AT(b, slot->prev);
+    }
+
+    return slot;
+}
+
+
+/* Fills the batch with the log from slot on. */
+static void
+log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
+{
+    size_t  bytes;
+
+    bytes = 0;
+
+    while (batch->nmessages < KMQ_BATCH_MESSAGES && bytes < batch->bytes_max)
+    {
+        message_fill(b, slot, &batch->messages[batch->nmessages++]);
+        bytes += slot->size;
+
+        if (slot->next == 0) {
+            return;
+        }
+
+        slot = KMQ_AT(b, slot->next);
+    }
+}
+
+
+/* Puts the batch's messages from first on in flight with client; returns how
+ * many it takes. */
+static unsigned
+deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
+    unsigned first)
+{
+    unsigned      i, n;
+    kmq_ref_t     next;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = NULL;
+    n = batch->nmessages - first;
+
+    if (n > client->limit - client->in_flight) {
+        n = client->limit - client->in_flight;
+    }
+
+    for (i = 0; i < n; i++) {
+        slot = KMQ_AT(b, batch->messages[first + i].slot);
+
+        if (kmq_ring_append(b, client, slot, tenths(kmq)) != KMQ_OK) {
+            client->limit = client->in_flight;
+            break;
+        }
+    }
+
+    if (i == 0) {
+        return 0;
+    }
+
+    next = ((kmq_slot_t *) KMQ_AT(b, batch->messages[first + i - 1].slot))
+           ->next;
+
+    KMQ_SET(client->next_position,
+            batch->messages[first + i - 1].position + 1);
+    KMQ_POINT("deliver-run");
+
+    client->cursor = next;
+
+    return i;
+}
+
+
+/* Gives every ready consumer whose place is in the batch its part; 0 when
+ * some had to be left for the next one. */
+static int
+runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
+    kmq_batch_t *batch)
+{
+    int            all;
+    unsigned       n, deliveries, used;
+    uint32_t       i, first, start;
+    kmq_run_t     *run;
+    kmq_client_t  *client;
+
+    all = 1;
+    used = 0;
+    deliveries = 0;
+    start = batch->messages[0].position;
+
+    for (i = 0; i < local->nready; /* void */) {
+
+        if (batch->nruns == KMQ_BATCH_RUNS || deliveries >= DELIVERIES_MAX) {
+            all = 0;
+            break;
+        }
+
+        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+        first = client->next_position - start;
+
+        if (first >= batch->nmessages) {
+            all &= !lags(topic, client);
+            i++;
+            continue;
+        }
+
+        run = &batch->runs[batch->nruns];
+        run->client = KMQ_REF(kmq->block, client);
+        run->user = kmq->client[local->ready[i]].user;
+        run->first = first;
+        run->count = deliver_run(kmq, client, batch, first);
+
+        n = run->first + run->count;
+        used = n > used ? n : used;
+        deliveries += run->count;
+        batch->nruns += run->count != 0;
+
+        if (client->in_flight >= client->limit) {
+            kmq_client_update(kmq, client);
+
+        } else {
+            all &= !lags(topic, client);
+            i++;
+        }
+    }
+
+    batch->nmessages = used;
+    count_delivered(kmq->block, topic, deliveries);
+
+    return all;
+}
+
+
+static void
+take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_batch_t *batch)
+{
+    int                 all;
+    kmq_client_t       *client;
+    kmq_local_route_t  *local;
+
+    local = &kmq->route[route->local];
+
+    if (local->nready == 0) {
+        return;
+    }
+
+    client = lagging(kmq, topic, local);
+
+    if (client == NULL) {
+        if (log_extend(kmq, topic, KMQ_BATCH_MESSAGES, batch->bytes_max)
+            == 0)
+        {
+            return;
+        }
+
+        kmq_routes_tell(kmq, topic, route);
+        client = KMQ_AT(kmq->block, kmq->client[local->ready[0]].client);
+    }
+
+    log_read(kmq->block, log_at(kmq->block, topic, client), batch);
+    all = runs_make(kmq, topic, local, batch);
+
+    if (local->nready && (!all || (topic->ready.count && !kmq->paced))) {
+        kmq_route_dirty(kmq, route);
+    }
+}
+
+
+/* ------------------------------------------------------------------- take */
+
+static void
+take(kmq_t *kmq, kmq_batch_t *batch)
+{
+    kmq_route_t  *route;
+    kmq_topic_t  *topic;
+
+    while (batch->nruns == 0) {
+        route = kmq_route_next(kmq);
+        if (route == NULL) {
+            return;
+        }
+
+        topic = KMQ_AT(kmq->block, route->topic);
+
+        batch->topic = topic->name;
+        batch->topic_len = topic->name_len;
+        batch->topic_ref = route->topic;
+
+        if (topic->push_type == KMQ_PUSH_ONE) {
+            take_one(kmq, topic, route, batch);
+        } else {
+            take_all(kmq, topic, route, batch);
+        }
+    }
+}
+
+
+unsigned
+kmq_take(kmq_t *kmq, kmq_batch_t *batch)
+{
+    kmq_block_t  *b = kmq->block;
+
+    batch->nmessages = 0;
+    batch->nruns = 0;
+
+    kmq_lock(kmq);
+
+    b->worker[kmq->worker].signalled = 0;
+
+    if (kmq->leaving) {
+        kmq_leaving(kmq);
+    }
+
+    if (kmq->paced && kmq->mono >= b->batch_end) {
+        kmq->paced = 0;
+
+        if (b->settings.batch_interval) {
+            kmq_pace_window(kmq);
+        }
+    }
+
+    take(kmq, batch);
+
+    kmq->has_work = b->worker[kmq->worker].dirty != 0;
+
+    kmq_unlock(kmq);
+
+    return batch->nruns;
+}
+
+
+const char *
+kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
+{
+    uint32_t      room;
+    kmq_piece_t  *p;
+
+    if (*left == 0 || *piece == 0) {
+        return NULL;
+    }
+
+    p = KMQ_AT(kmq->block, *piece);
+    room = kmq_piece_room(kmq->block, *piece);
+
+    *n = *left < room ? *left : room;
+    *left -= *n;
+    *piece = p->next & ~KMQ_MARK;
+
+    return (const char *) p->data;
+}
+
+
+/* ---------------------------------------------------------------- confirm */
+
+/* One consumer has confirmed the message of an entry. */
+static void
+confirm(kmq_t *kmq, kmq_delivery_t *entry)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    slot = KMQ_AT(b, entry->slot);
+    topic = KMQ_AT(b, slot->topic);
+    topic->confirmed++;
+
+    KMQ_SET(slot->flags, slot->flags | KMQ_CONFIRMED);
+    KMQ_POINT("confirm");
+    KMQ_SET(entry->slot, 0);
+    KMQ_POINT("confirm-entry");
+
+    if (--slot->pending) {
+        return;
+    }
+
+    if (slot->flags & KMQ_SHARED) {
+        kmq_list_remove(b, &topic->log, slot);
+    }
+
+    kmq_message_consumed(kmq, slot);
+}
+
+
+/* After n confirmations of client: there may be room for more. */
+static void
+confirmed(kmq_t *kmq, kmq_client_t *client, unsigned n)
+{
+    if (n == 0) {
+        return;
+    }
+
+    kmq->block->confirmed += n;
+    client->in_flight -= n;
+    client->limit = client->prefetch;
+
+    kmq_ring_trim(kmq->block, client);
+    kmq_client_update(kmq, client);
+}
+
+
+unsigned
+kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
+{
+    unsigned       i, n;
+    kmq_ref_t      next;
+    kmq_ring_t    *ring;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client = KMQ_AT(b, ref);
+
+    n = 0;
+
+    kmq_lock(kmq);
+
+    for (next = client->ring; next; next = ring->next) {
+        ring = KMQ_AT(b, next);
+
+        for (i = ring->first; i < ring->count; i++) {
+            if ((int32_t) (ring->entry[i].position - position) > 0) {
+                goto done;
+            }
+
+            if (ring->entry[i].slot) {
+                confirm(kmq, &ring->entry[i]);
+                n++;
+            }
+        }
+    }
+
+done:
+
+    confirmed(kmq, client, n);
+
+    kmq_unlock(kmq);
+
+    return n;
+}
+
+
+unsigned
+kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
+{
+    unsigned         i, found;
+    kmq_slot_t      *slot;
+    kmq_block_t     *b = kmq->block;
+    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_delivery_t  *entry;
+
+    found = 0;
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < n; i++) {
+        slot = kmq_code_find(b, codes + i * KMQ_CODE_LEN);
+
+        if (slot == NULL || slot->state != KMQ_IN_FLIGHT
+            || slot->topic != client->topic)
+        {
+            continue;
+        }
+
+        entry = kmq_ring_find(b, client, slot);
+
+        if (entry) {
+            confirm(kmq, entry);
+            found++;
+        }
+    }
+
+    confirmed(kmq, client, found);
+
+    kmq_unlock(kmq);
+
+    return found;
+}
+
+
+unsigned
+kmq_in_flight(kmq_t *kmq, kmq_ref_t client)
+{
+    return ((kmq_client_t *) KMQ_AT(kmq->block, client))->in_flight;
+}

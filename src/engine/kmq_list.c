@@ -1,0 +1,163 @@
+/* Lists of slots, linked through the slots by reference. */
+
+#include "kmq_block.h"
+
+
+void
+kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+{
+    kmq_ref_t  ref = KMQ_REF(b, slot);
+
+    slot->next = 0;
+    slot->prev = list->tail;
+
+    if (list->tail) {
+        ((kmq_slot_t *) KMQ_AT(b, list->tail))->next = ref;
+    } else {
+        list->head = ref;
+    }
+
+    list->tail = ref;
+    list->count++;
+}
+
+
+void
+kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+{
+    kmq_ref_t  ref = KMQ_REF(b, slot);
+
+    slot->prev = 0;
+    slot->next = list->head;
+
+    if (list->head) {
+        ((kmq_slot_t *) KMQ_AT(b, list->head))->prev = ref;
+    } else {
+        list->tail = ref;
+    }
+
+    list->head = ref;
+    list->count++;
+}
+
+
+/* Behind after, or at the beginning where that is NULL. */
+void
+kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *after,
+    kmq_slot_t *slot)
+{
+    kmq_ref_t  ref = KMQ_REF(b, slot);
+
+    if (after == NULL) {
+        kmq_list_prepend(b, list, slot);
+        return;
+    }
+
+    if (after->next == 0) {
+        kmq_list_append(b, list, slot);
+        return;
+    }
+
+    slot->prev = KMQ_REF(b, after);
+    slot->next = after->next;
+    ((kmq_slot_t *) KMQ_AT(b, after->next))->prev = ref;
+    after->next = ref;
+    list->count++;
+}
+
+
+void
+kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+{
+    if (slot->prev) {
+        ((kmq_slot_t *) KMQ_AT(b, slot->prev))->next = slot->next;
+    } else {
+        list->head = slot->next;
+    }
+
+    if (slot->next) {
+        ((kmq_slot_t *) KMQ_AT(b, slot->next))->prev = slot->prev;
+    } else {
+        list->tail = slot->prev;
+    }
+
+    slot->next = 0;
+    slot->prev = 0;
+    list->count--;
+}
+
+
+/* Merges two chains that end with 0 and are linked by next alone. */
+static kmq_ref_t
+chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
+    uint64_t (*key)(kmq_block_t *b, const kmq_slot_t *slot))
+{
+    kmq_ref_t    head, *link;
+    kmq_slot_t  *first, *second;
+
+    head = 0;
+    link = &head;
+
+    while (one && two) {
+        first = KMQ_AT(b, one);
+        second = KMQ_AT(b, two);
+
+        if (key(b, first) <= key(b, second)) {
+            *link = one;
+            link = &first->next;
+            one = first->next;
+
+        } else {
+            *link = two;
+            link = &second->next;
+            two = second->next;
+        }
+    }
+
+    *link = one ? one : two;
+
+    return head;
+}
+
+
+/*
+ * Sorts by key, stably and in place: a merge sort from the bottom up, in
+ * which chain[i] holds 2^i slots or none.
+ */
+void
+kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
+    uint64_t (*key)(kmq_block_t *b, const kmq_slot_t *slot))
+{
+    unsigned     i;
+    kmq_ref_t    chain[40], rest, ref, prev;
+    kmq_slot_t  *slot;
+
+    memset(chain, 0, sizeof(chain));
+
+    for (rest = list->head; rest; /* void */) {
+        ref = rest;
+        slot = KMQ_AT(b, ref);
+        rest = slot->next;
+        slot->next = 0;
+
+        for (i = 0; chain[i]; i++) {
+            ref = chain_merge(b, chain[i], ref, key);
+            chain[i] = 0;
+        }
+
+        chain[i] = ref;
+    }
+
+    for (ref = 0, i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
+        ref = chain_merge(b, chain[i], ref, key);
+    }
+
+    list->head = ref;
+
+    for (prev = 0; ref; prev = ref, ref = slot->next) {
+        slot = KMQ_AT(b, ref);
+        slot->prev = prev;
+    }
+
+    list->tail = prev;
+}

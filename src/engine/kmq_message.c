@@ -1,0 +1,108 @@
+/* What becomes of a message: consumed, waiting again, history, gone. */
+
+#include "kmq_block.h"
+
+
+void
+kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_ref_t     body;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    topic = KMQ_AT(b, slot->topic);
+    body = slot->body;
+
+    KMQ_SET(slot->state, KMQ_FREE);
+    KMQ_POINT("message-free");
+
+    kmq_body_free(b, body);
+    kmq_slot_free(b, slot);
+
+    if (--topic->held == 0) {
+        kmq_topic_idle(b, topic);
+    }
+}
+
+
+/* Drops the oldest consumed message; 0 when there is none. */
+int
+kmq_history_drop(kmq_t *kmq)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    if (b->history.head == 0) {
+        return 0;
+    }
+
+    slot = KMQ_AT(b, b->history.head);
+
+    kmq_list_remove(b, &b->history, slot);
+    kmq_message_free(kmq, slot);
+    b->dropped++;
+
+    return 1;
+}
+
+
+/* A message that was in flight, and is in no list now, has been consumed. */
+void
+kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    b->in_flight--;
+
+    if (!b->settings.keep_consumed) {
+        kmq_message_free(kmq, slot);
+        return;
+    }
+
+    slot->consumed_time = kmq->wall / 1000;
+
+    KMQ_SET(slot->state, KMQ_CONSUMED);
+    KMQ_POINT("message-consumed");
+
+    kmq_list_append(b, &b->history, slot);
+}
+
+
+/*
+ * A consumer is gone that had, or should have got, a message in flight.
+ * Where that was the last one, the message waits again: behind after, or in
+ * front of its topic.  Returns it then, else after.
+ */
+kmq_slot_t *
+kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    if (--slot->pending) {
+        return after;
+    }
+
+    if (slot->flags & KMQ_SHARED) {
+        kmq_list_remove(b, &topic->log, slot);
+
+        if (slot->flags & KMQ_CONFIRMED) {
+            kmq_message_consumed(kmq, slot);
+            return after;
+        }
+    }
+
+    slot->flags = 0;
+    slot->owner = 0;
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("message-release");
+
+    kmq_list_insert(b, &topic->ready, after, slot);
+    kmq_topic_active(b, topic);
+
+    b->in_flight--;
+    b->waiting++;
+
+    return slot;
+}

@@ -1,0 +1,229 @@
+/*
+ * Messages come in: room is reserved under the lock, bodies are written
+ * without it, a batch is committed under it.
+ */
+
+#include "kmq_block.h"
+
+
+size_t
+kmq_body_max(kmq_t *kmq)
+{
+    size_t  half;
+
+    half = (size_t) kmq->block->npages * KMQ_PAGE_SIZE / 2;
+
+    return half < UINT32_MAX ? half : UINT32_MAX;
+}
+
+
+static int
+reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    if (b->waiting >= b->settings.waiting_max) {
+        return KMQ_FULL;
+    }
+
+    if (m->size > kmq_body_max(kmq)) {
+        return KMQ_NOMEM;
+    }
+
+    slot = kmq_slot_alloc(kmq);
+    if (slot == NULL) {
+        b->nomem_time = kmq->mono;
+        return KMQ_NOMEM;
+    }
+
+    m->body = kmq_body_alloc(kmq, m->size);
+    if (m->body == 0) {
+        kmq_slot_free(b, slot);
+        b->nomem_time = kmq->mono;
+        return KMQ_NOMEM;
+    }
+
+    m->slot = KMQ_REF(b, slot);
+    m->piece = m->body;
+    m->offset = 0;
+    m->create_time = kmq->wall / 1000;
+    m->sequence = ++b->sequence;
+
+    slot->topic = KMQ_REF(b, topic);
+    slot->body = m->body;
+    slot->size = m->size;
+    slot->position = 0;
+    slot->owner = kmq->worker;
+    slot->pending = 0;
+    slot->sequence = m->sequence;
+    slot->due = 0;
+    slot->create_time = m->create_time;
+    slot->consumed_time = 0;
+    slot->delay = m->delay;
+    slot->attempts = 0;
+    slot->flags = 0;
+
+    KMQ_SET(slot->state, KMQ_RESERVED);
+    KMQ_POINT("reserve");
+
+    kmq_list_append(b, &b->worker[kmq->worker].reserved, slot);
+    b->waiting++;
+    b->reserved++;
+
+    if (topic->held++ == 0) {
+        kmq_topic_idle(b, topic);
+    }
+
+    return KMQ_OK;
+}
+
+
+unsigned
+kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
+    int *why)
+{
+    int            rc;
+    unsigned       i;
+    kmq_topic_t   *topic;
+    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
+
+    rc = KMQ_OK;
+
+    kmq_lock(kmq);
+
+    topic = KMQ_AT(kmq->block, client->topic);
+
+    for (i = 0; i < n; i++) {
+        rc = reserve(kmq, topic, &m[i]);
+        if (rc != KMQ_OK) {
+            break;
+        }
+    }
+
+    kmq_unlock(kmq);
+
+    if (why) {
+        *why = rc;
+    }
+
+    return i;
+}
+
+
+int
+kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
+{
+    int           rc;
+    kmq_topic_t  *topic;
+
+    if (len == 0 || len > KMQ_NAME_MAX) {
+        return KMQ_ERROR;
+    }
+
+    kmq_lock(kmq);
+
+    topic = kmq_topic_find(kmq->block, name, len);
+    rc = topic ? reserve(kmq, topic, m) : KMQ_NOMEM;
+
+    kmq_unlock(kmq);
+
+    return rc;
+}
+
+
+void
+kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
+{
+    size_t                room;
+    kmq_piece_t          *piece;
+    const unsigned char  *from = bytes;
+
+    while (n && m->piece) {
+        piece = KMQ_AT(kmq->block, m->piece);
+        room = kmq_piece_room(kmq->block, m->piece) - m->offset;
+        room = room < n ? room : n;
+
+        memcpy(piece->data + m->offset, from, room);
+
+        from += room;
+        n -= room;
+        m->offset += room;
+
+        if (n) {
+            m->piece = piece->next & ~KMQ_MARK;
+            m->offset = 0;
+        }
+    }
+}
+
+
+static void
+commit(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = KMQ_AT(b, m->slot);
+
+    kmq_list_remove(b, &b->worker[kmq->worker].reserved, slot);
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("commit");
+
+    kmq_list_append(b, &topic->ready, slot);
+}
+
+
+void
+kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
+{
+    unsigned      i, first;
+    kmq_ref_t     ref;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < n; /* void */) {
+        first = i;
+        ref = ((kmq_slot_t *) KMQ_AT(b, m[i].slot))->topic;
+        topic = KMQ_AT(b, ref);
+
+        do {
+            commit(kmq, topic, &m[i++]);
+        } while (i < n
+                 && ((kmq_slot_t *) KMQ_AT(b, m[i].slot))->topic == ref);
+
+        topic->published += i - first;
+        kmq_topic_active(b, topic);
+        kmq_grant(kmq, topic, i - first);
+    }
+
+    b->reserved -= n;
+    b->published += n;
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
+{
+    unsigned      i;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < n; i++) {
+        slot = KMQ_AT(b, m[i].slot);
+        kmq_list_remove(b, &b->worker[kmq->worker].reserved, slot);
+        kmq_message_free(kmq, slot);
+    }
+
+    b->reserved -= n;
+    b->waiting -= n;
+
+    kmq_unlock(kmq);
+}

@@ -1,0 +1,531 @@
+/*
+ * After the death of a process inside the lock: everything that is derived
+ * is made anew from the truth (see kmq_block.h).  Runs under the lock; may
+ * itself be ended at any point and begun again.
+ *
+ * Nobody's local tables are touched: each handle sees by the count of repairs
+ * that it has to make its own fit (kmq_local_resync()).
+ */
+
+#include "kmq_block.h"
+
+
+static uint64_t
+by_sequence(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    (void) b;
+
+    return slot->sequence;
+}
+
+
+static uint64_t
+by_consumption(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    (void) b;
+
+    return (uint64_t) slot->consumed_time << 32 | (uint32_t) slot->sequence;
+}
+
+
+static uint64_t
+by_position(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    /* positions wrap: what counts is the distance to the last one */
+
+    return UINT32_MAX - (topic->position - slot->position);
+}
+
+
+/* ----------------------------------------------------- forget all derived */
+
+static void
+topics_reset(kmq_block_t *b)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_topic_t  *topic;
+
+    memset(b->bucket, 0, sizeof(b->bucket));
+    memset(&b->idle, 0, sizeof(b->idle));
+
+    b->active = 0;
+    b->topics = 0;
+    page = 0;
+    index = 0;
+
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+
+        if (!topic->used) {
+            continue;
+        }
+
+        memset(&topic->ready, 0, sizeof(kmq_list_t));
+        memset(&topic->log, 0, sizeof(kmq_list_t));
+
+        topic->granted = 0;
+        topic->held = 0;
+        topic->allotted = 0;
+        topic->consumers = 0;
+        topic->producers = 0;
+        topic->ready_consumers = 0;
+        topic->routes = 0;
+        topic->active = 0;
+        topic->idle = 0;
+
+        kmq_topic_link(b, topic);
+    }
+}
+
+
+static void
+routes_reset(kmq_block_t *b)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_route_t  *route;
+
+    page = 0;
+    index = 0;
+
+    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &page, &index))) {
+        route->consumers = 0;
+        route->ready = 0;
+        route->grant = 0;
+        route->dirty = 0;
+    }
+}
+
+
+static void
+workers_reset(kmq_block_t *b)
+{
+    unsigned       i;
+    kmq_worker_t  *worker;
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+        worker = &b->worker[i];
+
+        worker->signalled = 0;
+        worker->dirty = 0;
+        worker->dirty_tail = 0;
+        worker->clients = 0;
+        memset(&worker->reserved, 0, sizeof(kmq_list_t));
+    }
+
+    b->waiting = 0;
+    b->reserved = 0;
+    b->in_flight = 0;
+    b->producers = 0;
+    b->consumers = 0;
+    memset(&b->history, 0, sizeof(b->history));
+}
+
+
+/* --------------------------------------------------------------- rebuild */
+
+static void
+clients_relink(kmq_block_t *b)
+{
+    uint32_t       page;
+    unsigned       index;
+    kmq_ref_t      ref;
+    kmq_ring_t    *ring;
+    kmq_client_t  *client;
+
+    page = 0;
+    index = 0;
+
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+
+        if (client->role == 0) {
+            continue;
+        }
+
+        client->in_flight = 0;
+        client->ready = 0;
+        client->cursor = 0;
+        client->limit = client->prefetch;
+
+        kmq_client_link(b, client);
+
+        for (ref = client->ring; ref; ref = ring->next) {
+            ring = KMQ_AT(b, ref);
+            ring->next &= ~KMQ_MARK;
+            ring->first = 0;
+            client->ring_tail = ref;
+        }
+    }
+}
+
+
+/* Routes with consumers enter their topics, the others go. */
+static void
+routes_relink(kmq_block_t *b)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_route_t  *route;
+
+    page = 0;
+    index = 0;
+
+    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &page, &index))) {
+
+        if (route->used && route->consumers) {
+            kmq_route_link(b, route);
+
+        } else {
+            KMQ_SET(route->used, 0);
+        }
+    }
+}
+
+
+static void
+slot_relink(kmq_block_t *b, kmq_slot_t *slot)
+{
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    topic->held++;
+
+    switch (slot->state) {
+
+    case KMQ_RESERVED:
+        kmq_list_append(b, &b->worker[slot->owner].reserved, slot);
+        b->waiting++;
+        b->reserved++;
+        break;
+
+    case KMQ_READY:
+        slot->flags = 0;
+        kmq_list_append(b, &topic->ready, slot);
+        b->waiting++;
+        break;
+
+    case KMQ_IN_FLIGHT:
+        slot->pending = 0;
+        b->in_flight++;
+
+        if ((int32_t) (slot->position - topic->position) > 0) {
+            topic->position = slot->position;
+        }
+
+        if (slot->flags & KMQ_SHARED) {
+            kmq_list_append(b, &topic->log, slot);
+        }
+
+        break;
+
+    default:
+        kmq_list_append(b, &b->history, slot);
+        break;
+    }
+}
+
+
+static void
+slots_relink(kmq_block_t *b)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_slot_t   *slot;
+    kmq_topic_t  *topic;
+
+    page = 0;
+    index = 0;
+
+    while ((slot = kmq_slot_next(b, &page, &index))) {
+        slot_relink(b, slot);
+    }
+
+    page = 0;
+    index = 0;
+
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+
+        if (topic->used) {
+            kmq_list_sort(b, &topic->log, by_position);
+        }
+    }
+
+    kmq_list_sort(b, &b->history, by_consumption);
+}
+
+
+/* ------------------------------------------------------------ deliveries */
+
+/* Does an entry stand for a delivery that was begun and not ended? */
+static int
+delivery_valid(kmq_block_t *b, const kmq_client_t *client,
+    const kmq_delivery_t *entry)
+{
+    kmq_slot_t  *slot;
+
+    slot = kmq_slot_at(b, entry->slot);
+
+    if (slot == NULL || slot->state != KMQ_IN_FLIGHT
+        || slot->position != entry->position
+        || slot->topic != client->topic)
+    {
+        return 0;
+    }
+
+    if (slot->flags & KMQ_SHARED) {
+        return (int32_t) (client->next_position - entry->position) > 0;
+    }
+
+    return slot->owner == KMQ_REF(b, client);
+}
+
+
+static void
+ring_count(kmq_block_t *b, kmq_client_t *client)
+{
+    unsigned         i;
+    kmq_ref_t        ref;
+    kmq_ring_t      *ring;
+    kmq_delivery_t  *entry;
+
+    for (ref = client->ring; ref; ref = ring->next) {
+        ring = KMQ_AT(b, ref);
+
+        for (i = 0; i < ring->count; i++) {
+            entry = &ring->entry[i];
+
+            if (entry->slot == 0) {
+                continue;
+            }
+
+            if (!delivery_valid(b, client, entry)) {
+                entry->slot = 0;
+                continue;
+            }
+
+            ((kmq_slot_t *) KMQ_AT(b, entry->slot))->pending++;
+            client->in_flight++;
+        }
+    }
+}
+
+
+/* The part of the log that the client has not been pushed, newest first. */
+static void
+backlog_count(kmq_block_t *b, kmq_client_t *client)
+{
+    uint32_t      last;
+    kmq_ref_t     ref;
+    kmq_slot_t   *slot;
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    last = client->role == KMQ_LEAVING ? client->last_position
+                                       : topic->position;
+
+    for (ref = topic->log.tail; ref; ref = slot->prev) {
+        slot = KMQ_AT(b, ref);
+
+        if ((int32_t) (slot->position - client->next_position) < 0) {
+            return;
+        }
+
+        if ((int32_t) (slot->position - last) > 0) {
+            continue;
+        }
+
+        if (client->role == KMQ_LEAVING && client->cursor == 0) {
+            client->cursor = ref;
+        }
+
+        slot->pending++;
+    }
+}
+
+
+static void
+deliveries_count(kmq_block_t *b)
+{
+    uint32_t       page;
+    unsigned       index;
+    kmq_client_t  *client;
+
+    page = 0;
+    index = 0;
+
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+
+        if (client->ring == 0 || client->role == 0
+            || client->role == KMQ_PRODUCER)
+        {
+            continue;
+        }
+
+        ring_count(b, client);
+        backlog_count(b, client);
+        kmq_ring_trim(b, client);
+    }
+}
+
+
+/* A message that nobody holds any more has been consumed, or waits again. */
+static void
+slot_settle(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    if (slot->flags & KMQ_SHARED) {
+        kmq_list_remove(b, &topic->log, slot);
+    }
+
+    if (slot->flags & KMQ_CONFIRMED) {
+        kmq_message_consumed(kmq, slot);
+        return;
+    }
+
+    slot->flags = 0;
+    KMQ_SET(slot->state, KMQ_READY);
+    kmq_list_append(b, &topic->ready, slot);
+    b->in_flight--;
+    b->waiting++;
+}
+
+
+static void
+slots_settle(kmq_t *kmq)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    page = 0;
+    index = 0;
+
+    while ((slot = kmq_slot_next(b, &page, &index))) {
+
+        if (slot->state == KMQ_IN_FLIGHT && slot->pending == 0) {
+            slot_settle(kmq, slot);
+        }
+    }
+
+    page = 0;
+    index = 0;
+
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+
+        if (topic->used) {
+            kmq_list_sort(b, &topic->ready, by_sequence);
+            kmq_topic_active(b, topic);
+            kmq_topic_idle(b, topic);
+        }
+    }
+}
+
+
+/* ---------------------------------------------------------------- memory */
+
+static void
+memory_repair(kmq_block_t *b)
+{
+    uint32_t       page;
+    unsigned       index;
+    kmq_slot_t    *slot;
+    kmq_client_t  *client;
+
+    kmq_memory_clear_marks(b);
+
+    page = 0;
+    index = 0;
+
+    while ((slot = kmq_slot_next(b, &page, &index))) {
+        kmq_memory_mark(b, slot->body);
+    }
+
+    page = 0;
+    index = 0;
+
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+
+        if (client->role) {
+            kmq_memory_mark(b, client->ring);
+        }
+    }
+
+    kmq_memory_rebuild(b);
+}
+
+
+/* ------------------------------------------------------------- set going */
+
+static void
+consumers_ready(kmq_block_t *b)
+{
+    uint32_t       page;
+    unsigned       index;
+    kmq_client_t  *client;
+
+    page = 0;
+    index = 0;
+
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+
+        if (client->role != KMQ_CONSUMER || !client->open
+            || client->in_flight >= client->limit)
+        {
+            continue;
+        }
+
+        client->ready = 1;
+        ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
+        ((kmq_topic_t *) KMQ_AT(b, client->topic))->ready_consumers++;
+    }
+}
+
+
+static void
+routes_wake(kmq_t *kmq)
+{
+    uint32_t      page;
+    unsigned      index;
+    kmq_route_t  *route;
+
+    page = 0;
+    index = 0;
+
+    while ((route = kmq_record_next(kmq->block, KMQ_CLASS_ROUTE, &page,
+                                    &index)))
+    {
+        if (route->used) {
+            kmq_route_dirty(kmq, route);
+        }
+    }
+}
+
+
+void
+kmq_repair(kmq_t *kmq)
+{
+    kmq_block_t  *b = kmq->block;
+
+    KMQ_SET(b->repairs, b->repairs + 1);
+
+    topics_reset(b);
+    routes_reset(b);
+    workers_reset(b);
+
+    clients_relink(b);
+    routes_relink(b);
+    slots_relink(b);
+
+    /* trimming rings and settling messages frees memory: lists first */
+
+    memory_repair(b);
+
+    deliveries_count(b);
+    slots_settle(kmq);
+    consumers_ready(b);
+    routes_wake(kmq);
+}

@@ -1,0 +1,238 @@
+/*
+ * Topics by name.
+ *
+ * A topic is there as long as something names it: a message in any state, a
+ * client.  Then it is idle: kept for its counters, forgotten oldest first
+ * when there are too many of them or memory is short.
+ */
+
+#include "kmq_block.h"
+
+
+#define IDLE_MAX  1024
+
+
+/* FNV-1a: the names come from holders of the key, and a long chain is slow,
+ * not wrong. */
+static uint32_t
+name_hash(const char *name, size_t len)
+{
+    size_t    i;
+    uint32_t  hash;
+
+    hash = 2166136261U;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ (unsigned char) name[i]) * 16777619U;
+    }
+
+    return hash;
+}
+
+
+/* Enters a used topic into the hash table and the count. */
+void
+kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic)
+{
+    kmq_ref_t  *bucket = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+
+    topic->next = *bucket;
+    *bucket = KMQ_REF(b, topic);
+    b->topics++;
+}
+
+
+/* Enters into the idle ones, or removes from them, as it should be. */
+void
+kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
+{
+    int  idle;
+
+    idle = topic->held == 0 && topic->consumers == 0 && topic->producers == 0;
+
+    if (idle == topic->idle) {
+        return;
+    }
+
+    topic->idle = idle;
+
+    if (idle) {
+        topic->idle_next = 0;
+        topic->idle_prev = b->idle.tail;
+
+        if (b->idle.tail) {
+            ((kmq_topic_t *) KMQ_AT(b, b->idle.tail))->idle_next
+                                                         = KMQ_REF(b, topic);
+        } else {
+            b->idle.head = KMQ_REF(b, topic);
+        }
+
+        b->idle.tail = KMQ_REF(b, topic);
+        b->idle.count++;
+        return;
+    }
+
+    if (topic->idle_prev) {
+        ((kmq_topic_t *) KMQ_AT(b, topic->idle_prev))->idle_next
+                                                         = topic->idle_next;
+    } else {
+        b->idle.head = topic->idle_next;
+    }
+
+    if (topic->idle_next) {
+        ((kmq_topic_t *) KMQ_AT(b, topic->idle_next))->idle_prev
+                                                         = topic->idle_prev;
+    } else {
+        b->idle.tail = topic->idle_prev;
+    }
+
+    b->idle.count--;
+}
+
+
+static void
+topic_forget(kmq_block_t *b, kmq_topic_t *topic)
+{
+    kmq_ref_t  *link;
+
+    topic->held = 1;
+    kmq_topic_idle(b, topic);
+
+    link = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+
+    while (*link != KMQ_REF(b, topic)) {
+        link = &((kmq_topic_t *) KMQ_AT(b, *link))->next;
+    }
+
+    *link = topic->next;
+
+    KMQ_SET(topic->used, 0);
+    KMQ_POINT("topic-forget");
+
+    kmq_record_free(b, KMQ_CLASS_TOPIC, topic);
+    b->topics--;
+}
+
+
+static kmq_topic_t *
+topic_create(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
+{
+    kmq_topic_t  *topic;
+
+    if (b->idle.count >= IDLE_MAX) {
+        topic_forget(b, KMQ_AT(b, b->idle.head));
+    }
+
+    topic = kmq_record_alloc(b, KMQ_CLASS_TOPIC);
+
+    if (topic == NULL && b->idle.head) {
+        topic_forget(b, KMQ_AT(b, b->idle.head));
+        topic = kmq_record_alloc(b, KMQ_CLASS_TOPIC);
+    }
+
+    if (topic == NULL) {
+        return NULL;
+    }
+
+    memcpy(topic->name, name, len);
+    topic->name_len = len;
+    topic->hash = hash;
+    topic->push_type = b->settings.push_type;
+
+    KMQ_SET(topic->used, 1);
+    KMQ_POINT("topic-create");
+
+    kmq_topic_link(b, topic);
+    kmq_topic_idle(b, topic);
+
+    return topic;
+}
+
+
+/* The topic of that name, made when there is none; NULL: no memory. */
+kmq_topic_t *
+kmq_topic_find(kmq_block_t *b, const char *name, size_t len)
+{
+    uint32_t      hash;
+    kmq_ref_t     ref;
+    kmq_topic_t  *topic;
+
+    hash = name_hash(name, len);
+
+    for (ref = b->bucket[hash % KMQ_TOPIC_BUCKETS]; ref; ref = topic->next) {
+        topic = KMQ_AT(b, ref);
+
+        if (topic->hash == hash && topic->name_len == len
+            && memcmp(topic->name, name, len) == 0)
+        {
+            return topic;
+        }
+    }
+
+    return topic_create(b, name, len, hash);
+}
+
+
+/*
+ * Enters into the circle of topics with ready messages, or removes from it,
+ * as it should be.
+ */
+void
+kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
+{
+    int           active;
+    kmq_ref_t     ref;
+    kmq_topic_t  *next, *prev;
+
+    active = topic->ready.count != 0;
+
+    if (active == topic->active) {
+        return;
+    }
+
+    topic->active = active;
+    ref = KMQ_REF(b, topic);
+
+    if (!active) {
+        topic->allotted = 0;
+
+        next = KMQ_AT(b, topic->active_next);
+        prev = KMQ_AT(b, topic->active_prev);
+        prev->active_next = topic->active_next;
+        next->active_prev = topic->active_prev;
+
+        if (b->active == ref) {
+            b->active = topic->active_next == ref ? 0 : topic->active_next;
+        }
+
+        return;
+    }
+
+    if (b->active == 0) {
+        topic->active_next = ref;
+        topic->active_prev = ref;
+        b->active = ref;
+        return;
+    }
+
+    next = KMQ_AT(b, b->active);
+    prev = KMQ_AT(b, next->active_prev);
+
+    topic->active_next = b->active;
+    topic->active_prev = next->active_prev;
+    prev->active_next = ref;
+    next->active_prev = ref;
+}
+
+
+/* Ready messages that nothing has been decided about. */
+uint64_t
+kmq_topic_backlog(const kmq_topic_t *topic)
+{
+    uint64_t  decided;
+
+    decided = topic->push_type == KMQ_PUSH_ONE ? topic->granted
+                                               : topic->allotted;
+
+    return topic->ready.count > decided ? topic->ready.count - decided : 0;
+}

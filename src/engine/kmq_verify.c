@@ -1,0 +1,371 @@
+/* Holds the block against itself: for tests and post-mortems. */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "kmq_block.h"
+
+
+typedef struct {
+    kmq_block_t  *b;
+    char         *text;
+    size_t        size;
+    int           rc;
+
+    /* counted from the slots, and from the lists and clients */
+    uint64_t      state[8];
+    uint64_t      pending;
+    uint64_t      pieces;
+    uint64_t      ready;
+    uint64_t      log;
+    uint64_t      granted;
+    uint64_t      owed;
+} verify_t;
+
+
+static void
+wrong(verify_t *v, const char *format, ...)
+{
+    va_list  args;
+
+    if (v->rc != KMQ_OK) {
+        return;
+    }
+
+    v->rc = KMQ_ERROR;
+
+    va_start(args, format);
+    (void) vsnprintf(v->text, v->size, format, args);
+    va_end(args);
+}
+
+
+static void
+same(verify_t *v, const char *what, uint64_t is, uint64_t should)
+{
+    if (is != should) {
+        wrong(v, "%s is %llu, should be %llu", what, (unsigned long long) is,
+              (unsigned long long) should);
+    }
+}
+
+
+static uint64_t
+chain_length(verify_t *v, kmq_ref_t chain)
+{
+    uint64_t  n;
+
+    for (n = 0; chain; n++) {
+        if (kmq_class_of(v->b, chain) < KMQ_CLASS_DATA) {
+            wrong(v, "a chain leads to %u, which is no piece", chain);
+            return n;
+        }
+
+        chain = ((kmq_piece_t *) KMQ_AT(v->b, chain))->next;
+
+        if (chain & KMQ_MARK) {
+            wrong(v, "a mark of a repair was left behind");
+            return n;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+verify_slots(verify_t *v)
+{
+    uint32_t     page;
+    unsigned     index;
+    kmq_slot_t  *slot;
+
+    page = 0;
+    index = 0;
+
+    while ((slot = kmq_slot_next(v->b, &page, &index))) {
+
+        if (slot->state > KMQ_CONSUMED) {
+            wrong(v, "a slot is in state %u", slot->state);
+            return;
+        }
+
+        v->state[slot->state]++;
+        v->pieces += chain_length(v, slot->body);
+
+        if (slot->state == KMQ_IN_FLIGHT) {
+            v->pending += slot->pending;
+
+            if (slot->pending == 0) {
+                wrong(v, "a message is in flight with nobody");
+            }
+        }
+    }
+}
+
+
+static void
+verify_list(verify_t *v, const kmq_list_t *list, uint8_t state,
+    const char *name)
+{
+    uint64_t     n;
+    kmq_ref_t    ref, prev;
+    kmq_slot_t  *slot;
+
+    prev = 0;
+
+    for (n = 0, ref = list->head; ref; n++, prev = ref, ref = slot->next) {
+        slot = kmq_slot_at(v->b, ref);
+
+        if (slot == NULL || slot->state != state || slot->prev != prev
+            || n == list->count)
+        {
+            wrong(v, "the list %s breaks at %u of %llu", name, ref,
+                  (unsigned long long) n);
+            return;
+        }
+    }
+
+    same(v, name, list->count, n);
+
+    if (list->tail != prev) {
+        wrong(v, "the tail of the list %s is wrong", name);
+    }
+}
+
+
+static void
+verify_topic(verify_t *v, kmq_topic_t *topic)
+{
+    uint32_t      ready, consumers;
+    uint64_t      grant;
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    ready = 0;
+    consumers = 0;
+    grant = 0;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(v->b, ref);
+        ready += route->ready;
+        consumers += route->consumers;
+        grant += route->grant;
+    }
+
+    same(v, "a topic's ready consumers", topic->ready_consumers, ready);
+    same(v, "a topic's consumers", topic->consumers, consumers);
+    same(v, "what a topic has granted", topic->granted, grant);
+    same(v, "a topic's place among the active", topic->active,
+         topic->ready.count != 0);
+
+    if (topic->granted > topic->ready.count) {
+        wrong(v, "a topic has granted more than is ready");
+    }
+
+    if (topic->idle && (topic->held || consumers || topic->producers)) {
+        wrong(v, "a topic in use counts as idle");
+    }
+
+    verify_list(v, &topic->ready, KMQ_READY, "ready");
+    verify_list(v, &topic->log, KMQ_IN_FLIGHT, "log");
+
+    v->ready += topic->ready.count;
+    v->log += topic->log.count;
+}
+
+
+static void
+verify_topics(verify_t *v)
+{
+    uint32_t      page;
+    uint64_t      n, held;
+    unsigned      index;
+    kmq_topic_t  *topic;
+
+    n = 0;
+    held = 0;
+    page = 0;
+    index = 0;
+
+    while ((topic = kmq_record_next(v->b, KMQ_CLASS_TOPIC, &page, &index))) {
+
+        if (topic->used) {
+            n++;
+            held += topic->held;
+            verify_topic(v, topic);
+        }
+    }
+
+    same(v, "the number of topics", v->b->topics, n);
+    same(v, "what topics hold", held, v->state[KMQ_RESERVED]
+         + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
+         + v->state[KMQ_CONSUMED]);
+}
+
+
+static void
+verify_consumer(verify_t *v, kmq_client_t *client)
+{
+    int           ready;
+    uint32_t      n, i, last;
+    kmq_ref_t     ref;
+    kmq_ring_t   *ring;
+    kmq_slot_t   *slot;
+    kmq_topic_t  *topic = KMQ_AT(v->b, client->topic);
+
+    n = 0;
+
+    for (ref = client->ring; ref; ref = ring->next) {
+        ring = KMQ_AT(v->b, ref);
+
+        for (i = ring->first; i < ring->count; i++) {
+            if (ring->entry[i].slot == 0) {
+                continue;
+            }
+
+            n++;
+            slot = kmq_slot_at(v->b, ring->entry[i].slot);
+
+            if (slot == NULL || slot->state != KMQ_IN_FLIGHT
+                || slot->position != ring->entry[i].position)
+            {
+                wrong(v, "a ring names a message that is not in flight");
+                return;
+            }
+        }
+    }
+
+    v->owed += n;
+    v->pieces += chain_length(v, client->ring);
+
+    last = client->role == KMQ_LEAVING ? client->last_position
+                                       : topic->position;
+
+    if (topic->push_type == KMQ_PUSH_ALL
+        && (int32_t) (last - client->next_position) >= 0)
+    {
+        v->owed += last - client->next_position + 1;
+    }
+
+    same(v, "what is in flight with a consumer", client->in_flight, n);
+
+    ready = client->role == KMQ_CONSUMER && client->open
+            && client->in_flight < client->limit;
+
+    same(v, "a consumer's readiness", client->ready, ready);
+}
+
+
+static void
+verify_clients(verify_t *v)
+{
+    uint32_t       page;
+    uint64_t       consumers, producers;
+    unsigned       index;
+    kmq_client_t  *client;
+
+    page = 0;
+    index = 0;
+    consumers = 0;
+    producers = 0;
+
+    while ((client = kmq_record_next(v->b, KMQ_CLASS_CLIENT, &page, &index)))
+    {
+        consumers += client->role == KMQ_CONSUMER;
+        producers += client->role == KMQ_PRODUCER;
+
+        if (client->role == KMQ_CONSUMER || client->role == KMQ_LEAVING) {
+            verify_consumer(v, client);
+        }
+    }
+
+    same(v, "the number of consumers", v->b->consumers, consumers);
+    same(v, "the number of producers", v->b->producers, producers);
+}
+
+
+static void
+verify_memory(verify_t *v)
+{
+    unsigned  class;
+    uint32_t  n;
+    uint64_t  slots, pieces, pages;
+
+    slots = 0;
+    pieces = 0;
+    pages = v->b->npages - (v->b->fresh_page - 1);
+
+    for (n = 1; n < v->b->fresh_page; n++) {
+        class = v->b->page[n].class;
+
+        if (class == 0) {
+            pages++;
+
+        } else if (class == KMQ_CLASS_SLOT) {
+            slots += v->b->page[n].used;
+
+        } else if (class >= KMQ_CLASS_DATA) {
+            pieces += v->b->page[n].used;
+        }
+    }
+
+    same(v, "the number of free pages", v->b->free_pages, pages);
+    same(v, "the slots in use", slots, v->state[KMQ_RESERVED]
+         + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
+         + v->state[KMQ_CONSUMED]);
+    same(v, "the pieces in use", pieces, v->pieces);
+}
+
+
+static void
+verify_counts(verify_t *v)
+{
+    unsigned      i;
+    uint64_t      reserved;
+    kmq_block_t  *b = v->b;
+
+    for (reserved = 0, i = 0; i < KMQ_WORKERS; i++) {
+        verify_list(v, &b->worker[i].reserved, KMQ_RESERVED, "reserved");
+        reserved += b->worker[i].reserved.count;
+    }
+
+    verify_list(v, &b->history, KMQ_CONSUMED, "history");
+
+    same(v, "the workers' reserved messages", reserved,
+         v->state[KMQ_RESERVED]);
+    same(v, "the number reserved", b->reserved, reserved);
+    same(v, "the number waiting", b->waiting,
+         v->state[KMQ_READY] + v->state[KMQ_RESERVED]);
+    same(v, "the topics' ready messages", v->ready, v->state[KMQ_READY]);
+    same(v, "the number in flight", b->in_flight, v->state[KMQ_IN_FLIGHT]);
+    same(v, "the number consumed", b->history.count,
+         v->state[KMQ_CONSUMED]);
+    same(v, "what consumers owe", v->owed, v->pending);
+}
+
+
+int
+kmq_verify(kmq_t *kmq, char *text, size_t size)
+{
+    verify_t  v;
+
+    memset(&v, 0, sizeof(v));
+
+    v.b = kmq->block;
+    v.text = text;
+    v.size = size;
+    v.rc = KMQ_OK;
+
+    kmq_lock(kmq);
+
+    verify_slots(&v);
+    verify_topics(&v);
+    verify_clients(&v);
+    verify_memory(&v);
+    verify_counts(&v);
+
+    kmq_unlock(kmq);
+
+    return v.rc;
+}

@@ -1,0 +1,326 @@
+/* Workers: their handles come and go, and what the dead ones held. */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "kmq_block.h"
+
+
+/*
+ * Takes a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has it.
+ * *dead: whoever had it before died.
+ */
+static int
+worker_take(kmq_worker_t *worker, int *dead)
+{
+    int  rc;
+
+    rc = pthread_mutex_trylock(&worker->alive);
+
+    if (rc == EOWNERDEAD) {
+        (void) pthread_mutex_consistent(&worker->alive);
+        rc = 0;
+    }
+
+    *dead = worker->attached != 0;
+
+    return rc == 0 ? KMQ_OK : KMQ_AGAIN;
+}
+
+
+kmq_t *
+kmq_attach(void *block, size_t size, unsigned worker)
+{
+    int           dead;
+    kmq_t        *kmq;
+    kmq_block_t  *b = block;
+
+    if (worker >= KMQ_WORKERS || kmq_block_check(block, size) != KMQ_OK) {
+        return NULL;
+    }
+
+    kmq = calloc(1, sizeof(kmq_t));
+    if (kmq == NULL) {
+        return NULL;
+    }
+
+    if (worker_take(&b->worker[worker], &dead) != KMQ_OK) {
+        free(kmq);
+        return NULL;
+    }
+
+    kmq->block = b;
+    kmq->worker = worker;
+    kmq->free_client = KMQ_NOT_READY;
+    kmq->free_route = KMQ_NOT_READY;
+
+    kmq_lock(kmq);
+
+    kmq->random = (b->key[0] ^ ++b->clients * UINT64_C(0x9e3779b97f4a7c15))
+                  | 1;
+
+    if (dead) {
+        kmq_worker_reap(kmq, worker);
+    }
+
+    b->worker[worker].signalled = 0;
+    KMQ_SET(b->worker[worker].attached, 1);
+
+    kmq_unlock(kmq);
+
+    return kmq;
+}
+
+
+void
+kmq_detach(kmq_t *kmq)
+{
+    kmq_worker_t  *worker;
+
+    if (kmq == NULL) {
+        return;
+    }
+
+    worker = &kmq->block->worker[kmq->worker];
+
+    kmq_lock(kmq);
+
+    kmq_worker_reap(kmq, kmq->worker);
+    KMQ_SET(worker->attached, 0);
+
+    kmq_unlock(kmq);
+
+    (void) pthread_mutex_unlock(&worker->alive);
+
+    kmq_local_free(kmq);
+    free(kmq);
+}
+
+
+/* Gives back what workers held that died. */
+static unsigned
+reap_dead(kmq_t *kmq)
+{
+    int            dead;
+    unsigned       i, n;
+    kmq_worker_t  *worker;
+
+    n = 0;
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+        worker = &kmq->block->worker[i];
+
+        if (i == kmq->worker || !worker->attached
+            || worker_take(worker, &dead) != KMQ_OK)
+        {
+            continue;
+        }
+
+        if (dead) {
+            kmq_worker_reap(kmq, i);
+            KMQ_SET(worker->attached, 0);
+            n++;
+        }
+
+        (void) pthread_mutex_unlock(&worker->alive);
+    }
+
+    return n;
+}
+
+
+unsigned
+kmq_tick(kmq_t *kmq)
+{
+    unsigned      n;
+    kmq_block_t  *b = kmq->block;
+
+    kmq_lock(kmq);
+
+    n = reap_dead(kmq);
+    kmq_mark_too_slow(kmq);
+
+    /* who was to signal this worker, or to start a batch, may have died */
+
+    if (b->worker[kmq->worker].dirty) {
+        kmq->has_work = 1;
+    }
+
+    if (b->settings.batch_interval && b->active
+        && kmq->mono >= b->batch_end)
+    {
+        kmq_pace_window(kmq);
+    }
+
+    kmq_unlock(kmq);
+
+    return n;
+}
+
+
+/* ------------------------------------------------------------------- reap */
+
+/* A dead worker's routes take part in nothing any more. */
+static void
+dirty_clear(kmq_t *kmq, kmq_worker_t *worker)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+
+    while (worker->dirty) {
+        route = KMQ_AT(b, worker->dirty);
+        worker->dirty = route->dirty_next;
+        route->dirty = 0;
+        kmq_route_release(kmq, route);
+    }
+}
+
+
+static void
+reserved_free(kmq_t *kmq, kmq_worker_t *worker)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    while (worker->reserved.head) {
+        slot = KMQ_AT(b, worker->reserved.head);
+        kmq_list_remove(b, &worker->reserved, slot);
+        kmq_message_free(kmq, slot);
+        b->waiting--;
+        b->reserved--;
+    }
+}
+
+
+/* Lets all clients of a worker leave and gives back what it reserved. */
+void
+kmq_worker_reap(kmq_t *kmq, unsigned n)
+{
+    kmq_ref_t      ref;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+    kmq_worker_t  *worker = &b->worker[n];
+
+    /* none of them is to be given what another one gives back */
+
+    for (ref = worker->clients; ref; ref = client->worker_next) {
+        client = KMQ_AT(b, ref);
+
+        if (client->role == KMQ_CONSUMER) {
+            client->open = 0;
+            kmq_client_update(kmq, client);
+        }
+    }
+
+    while (worker->clients) {
+        client = KMQ_AT(b, worker->clients);
+        (void) kmq_client_leave(kmq, client, UINT32_MAX);
+    }
+
+    dirty_clear(kmq, worker);
+    reserved_free(kmq, worker);
+    worker->signalled = 0;
+}
+
+
+/* -------------------------------------------------------- slow consumers */
+
+/*
+ * Is a consumer in the way of the others?  It is when as many messages as may
+ * wait lie behind for it, or when memory is short, most of it is messages
+ * that somebody has consumed, and it holds the oldest of these.
+ */
+static int
+too_slow(kmq_t *kmq, kmq_client_t *client)
+{
+    uint32_t      lag, oldest;
+    kmq_ring_t   *ring;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    if (client->role != KMQ_CONSUMER || topic->push_type != KMQ_PUSH_ALL
+        || topic->log.count == 0)
+    {
+        return 0;
+    }
+
+    lag = topic->position - client->next_position + 1;
+
+    if (lag >= b->settings.waiting_max) {
+        return 1;
+    }
+
+    if (b->nomem_time == 0 || kmq->mono > b->nomem_time + 2000
+        || topic->log.count <= b->waiting)
+    {
+        return 0;
+    }
+
+    slot = KMQ_AT(b, topic->log.head);
+    ring = KMQ_AT(b, client->ring);
+
+    oldest = ring->first < ring->count ? ring->entry[ring->first].position
+                                       : client->next_position;
+
+    return (slot->flags & KMQ_CONFIRMED)
+           && (int32_t) (oldest - slot->position) <= 0;
+}
+
+
+/* Marks those of this worker's consumers that have to go. */
+void
+kmq_mark_too_slow(kmq_t *kmq)
+{
+    uint32_t       i;
+    kmq_client_t  *client;
+
+    for (i = 0; i < kmq->nclients; i++) {
+        if (kmq->client[i].client == 0) {
+            continue;
+        }
+
+        client = KMQ_AT(kmq->block, kmq->client[i].client);
+
+        if (!client->too_slow && too_slow(kmq, client)) {
+            client->too_slow = 1;
+            kmq->too_slow++;
+        }
+    }
+}
+
+
+void *
+kmq_too_slow(kmq_t *kmq)
+{
+    void          *user;
+    uint32_t       i;
+    kmq_client_t  *client;
+
+    user = NULL;
+
+    if (kmq->too_slow == 0) {
+        return NULL;
+    }
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < kmq->nclients && user == NULL; i++) {
+        if (kmq->client[i].client == 0) {
+            continue;
+        }
+
+        client = KMQ_AT(kmq->block, kmq->client[i].client);
+
+        if (client->too_slow == 1) {
+            client->too_slow = 2;
+            user = kmq->client[i].user;
+        }
+    }
+
+    kmq->too_slow = user ? kmq->too_slow - 1 : 0;
+
+    kmq_unlock(kmq);
+
+    return user;
+}

@@ -1,0 +1,569 @@
+/*
+ * The engine's memory and bounds: fragments, a full block, waiting_max, the
+ * history that makes room, many topics.
+ */
+
+#include "engine_util.h"
+
+
+#define SIZE  (16 * EU_MB)
+
+
+/* Publishes bodies of size bytes until they are refused; returns how many. */
+static unsigned
+fill_up(kmq_t *kmq, kmq_ref_t p, size_t size, int *why)
+{
+    char      *data;
+    unsigned   n;
+
+    data = malloc(size + 1);
+    eu_fill(data, size, size);
+
+    for (n = 0; n < 10000000; n++) {
+        *why = eu_publish(kmq, p, data, size);
+
+        if (*why != KMQ_OK) {
+            break;
+        }
+    }
+
+    free(data);
+
+    return n;
+}
+
+
+static void
+test_waiting_max(void)
+{
+    int              why;
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i;
+    kmq_ref_t        p, c;
+    kmq_batch_t     *b;
+    kmq_message_t    m[16];
+    kmq_settings_t   s;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.waiting_max = 10;
+    kmq_configure(kmq, &s);
+
+    p = eu_producer(kmq, "t");
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < 16; i++) {
+        m[i].size = i;
+    }
+
+    why = KMQ_OK;
+    is_int(kmq_reserve(kmq, p, m, 16, &why), 10, "10 of 16 may wait");
+    is_int(why, KMQ_FULL, "why: KMQ_FULL");
+    is_int(kmq_reserve(kmq, p, m + 10, 1, NULL), 0, "reserved ones count");
+
+    kmq_discard(kmq, m + 8, 2);
+    kmq_commit(kmq, m, 8);
+    is_int((long long) eu_count(kmq).ready, 8, "8 wait");
+
+    memset(m, 0, sizeof(m));
+    is_int(kmq_reserve_to(kmq, "u", 1, m), KMQ_OK, "another topic, 9th");
+    is_int(kmq_reserve_to(kmq, "u", 1, m + 1), KMQ_OK, "10th");
+    is_int(kmq_reserve_to(kmq, "u", 1, m + 2), KMQ_FULL,
+           "the bound is over all topics");
+    kmq_commit(kmq, m, 2);
+
+    c = eu_consumer(kmq, "t", 5, NULL);
+    b = eu_take(kmq);
+    ok(b != NULL && b->nmessages == 5, "5 go in flight");
+    eu_confirm(kmq, b);
+    is_int(eu_publish(kmq, p, "x", 1), KMQ_OK, "there is room again");
+    kmq_leave(kmq, c);
+
+    /* a lower bound takes effect, and stores nothing away */
+
+    s.waiting_max = 1;
+    kmq_configure(kmq, &s);
+    is_int(eu_publish(kmq, p, "x", 1), KMQ_FULL, "a lower bound");
+    is_int((long long) eu_count(kmq).ready, 6, "keeps what waits");
+
+    eu_close(kmq, block, SIZE, "waiting_max");
+}
+
+
+static void
+test_full_block(void)
+{
+    int           why;
+    void         *block;
+    kmq_t        *kmq;
+    size_t        size;
+    unsigned      i, n, again, sizes;
+    kmq_ref_t     p, c;
+    kmq_batch_t  *b;
+
+    static const size_t  bodies[] = { 0, 10, 100, 1000, 5000, 9000, 100000 };
+
+    size = 8 * EU_MB > kmq_block_min() ? 8 * EU_MB : kmq_block_min();
+    sizes = sizeof(bodies) / sizeof(bodies[0]);
+
+    for (i = 0; i < sizes; i++) {
+        kmq = eu_open(&block, size, KMQ_PUSH_ONE);
+        p = eu_producer(kmq, "t");
+
+        n = fill_up(kmq, p, bodies[i], &why);
+        is_int(why, KMQ_NOMEM, "%u bodies of %zu, then KMQ_NOMEM", n,
+               bodies[i]);
+        ok((double) n * (double) (bodies[i] + 150) > size * 0.45,
+           "at least about half of the block was used");
+        n += eu_publish(kmq, p, "x", 1) == KMQ_OK;
+
+        /* consumers join and take when nothing else goes */
+
+        c = eu_consumer(kmq, "t", 10, NULL);
+        ok(c != 0, "a consumer still joins");
+        b = eu_take(kmq);
+        ok(b != NULL && b->nmessages == 10, "and takes");
+        is_int(eu_confirm(kmq, b), 10, "and confirms");
+        ok(eu_verify(kmq, "full"), "sound when full");
+
+        again = eu_drain(kmq);
+        is_int(again + 10, n, "all came out");
+        again = fill_up(kmq, p, bodies[i], &why);
+        ok(again >= n - n / 50 - 1, "as many go in again: %u", again);
+
+        kmq_leave(kmq, c);
+        eu_close(kmq, block, size, "full block");
+    }
+}
+
+
+/* What is too large for ever is refused, and nothing else suffers. */
+static void
+test_too_large(void)
+{
+    int              why;
+    void            *block;
+    kmq_t           *kmq;
+    kmq_ref_t        p;
+    kmq_message_t    m[3];
+    kmq_settings_t   s;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+
+    p = eu_producer(kmq, "t");
+    (void) eu_consumer(kmq, "t", 100, NULL);
+    eu_publish_numbers(kmq, p, 0, 100);
+    is_int(eu_drain(kmq), 100, "100 consumed and kept");
+
+    memset(m, 0, sizeof(m));
+    m[0].size = 1;
+    m[1].size = (uint32_t) kmq_body_max(kmq) + 1;
+    m[2].size = 1;
+
+    why = KMQ_OK;
+    is_int(kmq_reserve(kmq, p, m, 3, &why), 1, "the one before it fits");
+    is_int(why, KMQ_NOMEM, "the large one does not");
+    kmq_discard(kmq, m, 1);
+
+    memset(m, 0, sizeof(m));
+    m[0].size = UINT32_MAX;
+    is_int(kmq_reserve_to(kmq, "t", 1, m), KMQ_NOMEM, "4 GiB - 1");
+    is_int((long long) eu_count(kmq).consumed, 100,
+           "no history is dropped for what can never fit");
+
+    eu_close(kmq, block, SIZE, "too large");
+}
+
+
+/*
+ * The block is filled with small messages of two topics in turns; one topic
+ * is consumed: free memory in pieces.  A large body must still be stored.
+ */
+static void
+fragments(size_t small)
+{
+    int           why;
+    char         *want, *got;
+    void         *block;
+    kmq_t        *kmq;
+    size_t        large, len;
+    unsigned      n;
+    kmq_ref_t     pa, pb, c;
+    kmq_batch_t  *b;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    pa = eu_producer(kmq, "a");
+    pb = eu_producer(kmq, "b");
+    got = calloc(1, small + 1);
+
+    for (n = 0; n < 10000000; n++) {
+        why = eu_publish(kmq, n % 2 ? pb : pa, got, small);
+
+        if (why != KMQ_OK) {
+            break;
+        }
+    }
+
+    is_int(why, KMQ_NOMEM, "%u bodies of %zu fill the block", n, small);
+
+    c = eu_consumer(kmq, "a", 1000, NULL);
+    is_int(eu_drain(kmq), (n + 1) / 2, "every second is consumed");
+
+    /* each left a body of small bytes: take three quarters of that */
+
+    large = (size_t) n / 2 * small / 4 * 3;
+
+    if (large > kmq_body_max(kmq)) {
+        large = kmq_body_max(kmq);
+    }
+
+    want = malloc(large);
+    got = realloc(got, large);
+    eu_fill(want, large, 4711);
+
+    is_int(eu_publish(kmq, pa, want, large), KMQ_OK,
+           "a body of %zu is stored in the fragments", large);
+
+    b = eu_take(kmq);
+
+    if (ok(b != NULL && b->nmessages == 1, "and delivered")) {
+        len = eu_body(kmq, &b->messages[0], got, large);
+        is_bytes(got, len, want, large, "and is what it was");
+        is_int(eu_confirm(kmq, b), 1, "confirmed");
+    }
+
+    kmq_leave(kmq, c);
+    (void) eu_consumer(kmq, "b", 1000, NULL);
+    is_int(eu_drain(kmq), n / 2, "the others are all there");
+
+    free(want);
+    free(got);
+    eu_close(kmq, block, SIZE, "fragments");
+}
+
+
+/* Fragmented memory of odd sizes still takes many middling messages. */
+static void
+test_mixed_sizes(void)
+{
+    int         why;
+    char       *data;
+    void       *block;
+    kmq_t      *kmq;
+    size_t      size, stored;
+    uint64_t    r;
+    unsigned    round, wrong;
+    kmq_ref_t   p[8], c[8];
+    char        topic[4];
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    data = calloc(1, 70000);
+    wrong = 0;
+    r = 99;
+
+    for (round = 0; round < 8; round++) {
+        sprintf(topic, "t%u", round);
+        p[round] = eu_producer(kmq, topic);
+        c[round] = eu_join(kmq, KMQ_CONSUMER, topic, 1000, NULL);
+    }
+
+    for (round = 0; round < 40; round++) {
+        stored = 0;
+
+        do {
+            size = eu_below(&r, 10) ? eu_below(&r, 2000)
+                                    : eu_below(&r, 70000);
+            why = eu_publish(kmq, p[eu_below(&r, 8)], data, size);
+            stored += why == KMQ_OK ? size : 0;
+        } while (why == KMQ_OK);
+
+        wrong += why != KMQ_NOMEM || (round == 0 && stored < SIZE / 2);
+
+        /* one topic is emptied, the others stay */
+
+        kmq_set_ready(kmq, c[round % 8], 1);
+        (void) eu_drain(kmq);
+        kmq_set_ready(kmq, c[round % 8], 0);
+        wrong += stored == 0;
+    }
+
+    is_int(wrong, 0, "40 rounds of filling up and emptying one topic");
+
+    for (round = 0; round < 8; round++) {
+        kmq_set_ready(kmq, c[round], 1);
+    }
+
+    (void) eu_drain(kmq);
+    is_int((long long) eu_count(kmq).ready, 0, "nothing stays behind");
+
+    free(data);
+    eu_close(kmq, block, SIZE, "mixed sizes");
+}
+
+
+static void
+test_history(void)
+{
+    int              why;
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         n;
+    uint64_t         bytes_free;
+    kmq_ref_t        p, w, c;
+    kmq_counts_t     k;
+    kmq_settings_t   s;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+
+    p = eu_producer(kmq, "t");
+    w = eu_producer(kmq, "waiting");
+    c = eu_consumer(kmq, "t", 1000, NULL);
+
+    is_int(eu_publish_numbers(kmq, w, 0, 1000), 1000, "1000 wait elsewhere");
+    bytes_free = eu_count(kmq).bytes_free;
+
+    is_int(eu_publish_numbers(kmq, p, 0, 5000), 5000, "5000 published");
+    is_int(eu_drain(kmq), 5000, "and consumed");
+    k = eu_count(kmq);
+    ok(k.consumed == 5000 && k.dropped == 0, "all are kept as history");
+
+    /* more passes through than the block holds: never a refusal */
+
+    for (n = 0; n < 400; n++) {
+
+        if (eu_publish_numbers(kmq, p, 0, 1000) != 1000
+            || eu_drain(kmq) != 1000)
+        {
+            break;
+        }
+    }
+
+    is_int(n, 400, "400,000 more pass through without a refusal");
+    k = eu_count(kmq);
+    ok(k.dropped > 0, "%llu of the history were dropped for room",
+       (unsigned long long) k.dropped);
+    is_int((long long) (k.consumed + k.dropped), 405000, "none is forgotten");
+    is_int((long long) k.ready, 1000, "waiting messages are all there");
+    ok(eu_verify(kmq, "history"), "sound");
+
+    /* large bodies push out many small ones; waiting ones stay */
+
+    n = fill_up(kmq, p, 200000, &why);
+    k = eu_count(kmq);
+    is_int(why, KMQ_NOMEM, "%u large ones, then KMQ_NOMEM", n);
+    is_int((long long) k.consumed, 0, "not before all history is gone");
+    is_int((long long) k.ready, 1000 + n, "no waiting message is dropped");
+
+    is_int(eu_drain(kmq), n, "the large ones come out");
+    s.keep_consumed = 0;
+    kmq_configure(kmq, &s);
+    kmq_leave(kmq, c);
+
+    c = eu_consumer(kmq, "waiting", 1000, NULL);
+    is_int(eu_drain(kmq), 1000, "and those that waited all the time");
+    is_int((long long) eu_count(kmq).in_flight, 0, "nothing in flight");
+
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+    n = fill_up(kmq, p, 100, &why);
+    is_int(why, KMQ_NOMEM, "filled up once more (%u)", n);
+    is_int((long long) eu_count(kmq).consumed, 0, "again no history is left");
+
+    kmq_leave(kmq, c);
+    c = eu_consumer(kmq, "t", 1000, NULL);
+    s.keep_consumed = 0;
+    kmq_configure(kmq, &s);
+    is_int(eu_drain(kmq), n, "all out");
+    ok(eu_count(kmq).bytes_free + 16 * 8192 >= bytes_free,
+       "and the memory is free again");
+
+    eu_close(kmq, block, SIZE, "history");
+}
+
+
+/*
+ * A topic that nobody uses any more must not hold memory: as many names as
+ * one likes may come and go.
+ */
+static void
+test_many_topics(void)
+{
+    char             name[32];
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i, k, n, wrong;
+    kmq_ref_t       *c;
+    kmq_batch_t     *b;
+    kmq_message_t    m;
+
+    kmq = eu_open(&block, 64 * EU_MB, KMQ_PUSH_ONE);
+    n = 10000;
+    c = calloc(n, sizeof(*c));
+    wrong = 0;
+
+    for (i = 0; i < n; i++) {
+        sprintf(name, "topic number %u", i);
+        memset(&m, 0, sizeof(m));
+        m.size = (uint32_t) sprintf(name, "topic number %u", i);
+
+        if (kmq_reserve_to(kmq, name, m.size, &m) != KMQ_OK) {
+            break;
+        }
+
+        kmq_write(kmq, &m, name, m.size);
+        kmq_commit(kmq, &m, 1);
+    }
+
+    is_int(i, n, "one message in each of %u topics", n);
+    is_int((long long) eu_count(kmq).topics, n, "topics");
+
+    for (i = 0; i < n; i++) {
+        sprintf(name, "topic number %u", i);
+        c[i] = eu_consumer(kmq, name, 1, name);
+
+        if (c[i] == 0) {
+            break;
+        }
+    }
+
+    is_int(i, n, "a consumer for each");
+    ok(eu_verify(kmq, "many topics"), "sound");
+
+    for (k = 0; (b = eu_take(kmq)) != NULL; k++) {
+        wrong += b->nmessages != 1
+                 || eu_body(kmq, &b->messages[0], name, sizeof(name))
+                    != b->topic_len
+                 || memcmp(name, b->topic, b->topic_len) != 0
+                 || eu_confirm(kmq, b) != 1;
+    }
+
+    is_int(k, n, "a batch for each");
+    is_int(wrong, 0, "each gets its own message");
+
+    for (i = 0; i < n; i++) {
+        kmq_leave(kmq, c[i]);
+    }
+
+    free(c);
+    eu_close(kmq, block, 64 * EU_MB, "many topics");
+}
+
+
+static void
+test_topics_reused(void)
+{
+    char             name[KMQ_NAME_MAX];
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i, n;
+    kmq_ref_t        c;
+    kmq_client_info_t  info;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+    n = 200000;
+
+    for (i = 0; i < n; i++) {
+        memset(name, 'n', sizeof(name));
+        name[sprintf(name, "%u", i)] = 'x';
+
+        memset(&info, 0, sizeof(info));
+        info.role = i % 2 ? KMQ_CONSUMER : KMQ_PRODUCER;
+        info.prefetch = 1;
+        info.topic_len = sizeof(name);
+        memcpy(info.topic, name, sizeof(name));
+        info.id_len = sizeof(name);
+        memcpy(info.id, name, sizeof(name));
+
+        c = kmq_join(kmq, &info, NULL);
+
+        if (c == 0) {
+            break;
+        }
+
+        if (i % 4 == 0 && eu_publish(kmq, c, "x", 1) != KMQ_OK) {
+            break;
+        }
+
+        kmq_leave(kmq, c);
+
+        if (i % 4 == 0) {
+            info.role = KMQ_CONSUMER;
+            c = kmq_join(kmq, &info, NULL);
+            kmq_set_ready(kmq, c, 1);
+
+            if (eu_drain(kmq) != 1) {
+                break;
+            }
+
+            kmq_leave(kmq, c);
+        }
+    }
+
+    is_int(i, n, "200,000 topics come and go in 8 MiB");
+    eu_close(kmq, block, 8 * EU_MB, "topics reused");
+}
+
+
+/* Topics that hold messages without clients are kept; only memory bounds. */
+static void
+test_topics_without_clients(void)
+{
+    int             rc;
+    char            name[32];
+    void           *block;
+    kmq_t          *kmq;
+    size_t          len;
+    unsigned        n;
+    kmq_message_t   m;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+
+    for (n = 0; n < 10000000; n++) {
+        len = (size_t) sprintf(name, "%u", n);
+        memset(&m, 0, sizeof(m));
+        rc = kmq_reserve_to(kmq, name, len, &m);
+
+        if (rc != KMQ_OK) {
+            break;
+        }
+
+        kmq_commit(kmq, &m, 1);
+    }
+
+    is_int(rc, KMQ_NOMEM, "%u topics with a message each, then KMQ_NOMEM", n);
+    is_int((long long) eu_count(kmq).ready, n, "all wait");
+
+    len = (size_t) sprintf(name, "%u", n / 2);
+    ok(eu_consumer(kmq, "0", 10, NULL) != 0, "a consumer of one joins");
+    is_int(eu_drain(kmq), 1, "and gets its message");
+
+    eu_close(kmq, block, 8 * EU_MB, "topics without clients");
+}
+
+
+int
+main(void)
+{
+    test_waiting_max();
+    test_full_block();
+    test_too_large();
+    fragments(8);
+    fragments(60);
+    fragments(100);
+    fragments(1000);
+    fragments(3000);
+    test_mixed_sizes();
+    test_history();
+    test_many_topics();
+    test_topics_reused();
+    test_topics_without_clients();
+
+    return done_testing();
+}

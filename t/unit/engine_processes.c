@@ -1,0 +1,917 @@
+/*
+ * Processes on one block die at random points inside critical sections, or
+ * anywhere; the others go on.  Afterwards every message that was accepted is
+ * there or was consumed, none was consumed twice, and no memory is lost.
+ *
+ *     KMQ_SEED=n   repeats the plan    KMQ_ROUNDS=n   how many rounds
+ *
+ * Each process keeps a log in shared memory: before a call what it is about
+ * to do, after the call what it did.  What lies between may have happened or
+ * not; all else must agree with what the block holds.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine_util.h"
+
+
+#define SIZE       (6 * EU_MB)
+#define CHILDREN   4
+#define TOPICS     3
+#define MESSAGES   65536           /* in one round */
+#define CONSUMERS  4               /* of one child */
+#define FLIGHT     64
+#define POINTS     64
+#define POINT_LEN  32
+
+#define INTENT     1               /* bits of the log: about to be committed */
+#define COMMITTED  2
+#define CONFIRMING 4
+#define CONFIRMED  8
+
+typedef struct {
+    char         name[POINT_LEN];
+    atomic_uint  hits;
+    atomic_uint  kills;
+    unsigned     plans;
+} point_t;
+
+/* Shared by the parent and all children. */
+typedef struct {
+    atomic_uint   nmessages;
+    atomic_uint   errors;
+    atomic_uint   npoints;
+    atomic_int    naming;
+    point_t       point[POINTS];
+    atomic_uchar  state[MESSAGES];
+    atomic_uchar  confirms[MESSAGES];
+    atomic_uint   owner[MESSAGES]; /* life that has it, point to point */
+    atomic_uchar  dead[1 << 20];   /* by life */
+} shared_t;
+
+typedef struct {
+    kmq_ref_t       ref;
+    unsigned        topic;
+    unsigned        n;
+    uint32_t        id[FLIGHT];
+    uint32_t        position[FLIGHT];
+    unsigned char  *had;           /* confirmed, by message */
+} consumer_t;
+
+static shared_t    *S;
+static void        *block;
+static uint32_t     push_type;
+static unsigned     life;          /* this process, unique for the run */
+static uint64_t     chance;        /* its random numbers */
+static const char  *plan_name;     /* the point where it dies, NULL: none */
+static unsigned     plan_left;
+static kmq_t       *kmq;
+static kmq_ref_t    producer[TOPICS];
+static consumer_t   consumer[CONSUMERS];
+
+static const char  *const topic_name[TOPICS] = { "a", "b", "c" };
+
+
+__attribute__((format(printf, 1, 2))) static void
+complain(const char *fmt, ...)
+{
+    va_list  args;
+
+    atomic_fetch_add(&S->errors, 1);
+
+    va_start(args, fmt);
+    printf("# life %u: ", life);
+    vprintf(fmt, args);
+    printf("\n");
+    va_end(args);
+    fflush(stdout);
+}
+
+
+/* ----------------------------------------------------------- fault points */
+
+#ifdef KMQ_FAULTS
+
+static point_t *
+point_find(const char *name)
+{
+    unsigned  i;
+
+    for (i = 0; i < atomic_load(&S->npoints); i++) {
+        if (strcmp(S->point[i].name, name) == 0) {
+            return &S->point[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static point_t *
+point_named(const char *name)
+{
+    unsigned  n;
+    point_t  *point;
+
+    point = point_find(name);
+
+    if (point == NULL) {
+        while (atomic_exchange(&S->naming, 1)) { /* void */ }
+
+        point = point_find(name);
+        n = atomic_load(&S->npoints);
+
+        if (point == NULL && n < POINTS) {
+            point = &S->point[n];
+            snprintf(point->name, POINT_LEN, "%s", name);
+            atomic_store(&S->npoints, n + 1);
+        }
+
+        atomic_store(&S->naming, 0);
+    }
+
+    return point;
+}
+
+
+static void
+die(void)
+{
+    atomic_store(&S->dead[life], 1);
+    (void) kill(getpid(), SIGKILL);
+
+    for ( ;; ) {
+        (void) pause();
+    }
+}
+
+
+static void
+fault(const char *name)
+{
+    point_t  *point;
+
+    point = point_named(name);
+
+    if (point == NULL) {
+        return;
+    }
+
+    atomic_fetch_add(&point->hits, 1);
+
+    if (plan_name && strcmp(plan_name, name) == 0 && --plan_left == 0) {
+        atomic_fetch_add(&point->kills, 1);
+        die();
+    }
+}
+
+
+/* Enters the points that one source file names. */
+static unsigned
+points_of_file(const char *path)
+{
+    char      line[256], name[POINT_LEN], *p;
+    FILE     *file;
+    unsigned  n;
+
+    file = fopen(path, "r");
+    n = 0;
+
+    while (file && fgets(line, sizeof(line), file)) {
+        p = strstr(line, "KMQ_POINT(\"");
+
+        if (p && sscanf(p, "KMQ_POINT(\"%31[^\"]", name) == 1) {
+            (void) point_named(name);
+            n++;
+        }
+    }
+
+    if (file) {
+        fclose(file);
+    }
+
+    return n;
+}
+
+
+/* Which points there are, from the engine's sources. */
+static unsigned
+points_read(void)
+{
+    DIR            *dir;
+    char            path[1024], *slash;
+    unsigned        n;
+    struct dirent  *entry;
+
+    snprintf(path, sizeof(path), "%s", __FILE__);
+    slash = strrchr(path, '/');
+    slash = slash ? slash + 1 : path;
+    strcpy(slash, "../../src/engine/");
+    slash += strlen(slash);
+
+    dir = opendir(path);
+    n = 0;
+
+    while (dir && (entry = readdir(dir)) != NULL) {
+        if (strlen(entry->d_name) < 100) {
+            strcpy(slash, entry->d_name);
+            n += points_of_file(path);
+        }
+    }
+
+    if (dir) {
+        closedir(dir);
+    }
+
+    return n;
+}
+
+#endif
+
+
+/* ---------------------------------------------------------------- a child */
+
+static uint32_t
+below(uint32_t n)
+{
+    return eu_below(&chance, n);
+}
+
+
+static size_t
+body_make(char *body, uint32_t id)
+{
+    size_t    size;
+    uint64_t  r;
+
+    r = id;
+    size = 8 + eu_below(&r, 100);
+
+    if (eu_below(&r, 30) == 0) {
+        size += eu_below(&r, 20000);
+    }
+
+    memcpy(body, &id, sizeof(id));
+    eu_fill(body + sizeof(id), size - sizeof(id), id);
+
+    return size;
+}
+
+
+/* Which message this is; MESSAGES when it is damaged. */
+static uint32_t
+body_check(const kmq_message_t *m)
+{
+    size_t       len;
+    uint32_t     id;
+    static char  got[32768], want[32768];
+
+    len = eu_body(kmq, m, got, sizeof(got));
+    memcpy(&id, got, sizeof(id));
+
+    if (len < sizeof(id) || len > sizeof(got) || id >= MESSAGES
+        || body_make(want, id) != len || memcmp(got, want, len) != 0)
+    {
+        complain("a body of %zu bytes is damaged", len);
+        return MESSAGES;
+    }
+
+    return id;
+}
+
+
+static void
+do_publish(void)
+{
+    unsigned        i, n, topic;
+    uint32_t        id[8];
+    static char     body[32768];
+    kmq_message_t   m[8];
+
+    topic = below(TOPICS);
+    n = 1 + below(8);
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < n; i++) {
+        id[i] = atomic_fetch_add(&S->nmessages, 1);
+
+        if (id[i] >= MESSAGES) {
+            return;
+        }
+
+        m[i].size = (uint32_t) body_make(body, id[i]);
+    }
+
+    if (producer[topic]) {
+        n = kmq_reserve(kmq, producer[topic], m, n, NULL);
+
+    } else if (kmq_reserve_to(kmq, topic_name[topic], 1, m) == KMQ_OK) {
+        n = 1;
+
+    } else {
+        n = 0;
+    }
+
+    for (i = 0; i < n; i++) {
+        kmq_write(kmq, &m[i], body, body_make(body, id[i]));
+    }
+
+    if (n && below(10) == 0) {
+        kmq_discard(kmq, &m[--n], 1);
+    }
+
+    for (i = 0; i < n; i++) {
+        atomic_store(&S->state[id[i]], INTENT);
+    }
+
+    kmq_commit(kmq, m, n);
+
+    for (i = 0; i < n; i++) {
+        atomic_fetch_or(&S->state[id[i]], COMMITTED);
+    }
+}
+
+
+/* A message was pushed to a consumer of this process: may it have been? */
+static void
+got(consumer_t *c, const kmq_message_t *m)
+{
+    unsigned  owner;
+    uint32_t  id, i;
+
+    id = body_check(m);
+
+    if (id == MESSAGES || c->n == FLIGHT) {
+        return;
+    }
+
+    if (push_type == KMQ_PUSH_ONE) {
+        if (atomic_load(&S->state[id]) & CONFIRMED) {
+            complain("message %u was consumed and comes again", id);
+        }
+
+        owner = atomic_exchange(&S->owner[id], life);
+
+        if (owner && !atomic_load(&S->dead[owner])) {
+            complain("message %u is still with life %u", id, owner);
+        }
+    }
+
+    for (i = 0; i < c->n; i++) {
+        if (c->id[i] == id) {
+            complain("message %u is in flight with this consumer", id);
+        }
+    }
+
+    if (c->had[id]) {
+        complain("message %u was confirmed by this consumer", id);
+    }
+
+    c->id[c->n] = id;
+    c->position[c->n++] = m->position;
+}
+
+
+static void
+do_take(void)
+{
+    unsigned      i, k;
+    kmq_run_t    *run;
+    consumer_t   *c;
+    kmq_batch_t  *b;
+
+    b = eu_take(kmq);
+
+    for (i = 0; b && i < b->nruns; i++) {
+        run = &b->runs[i];
+        c = run->user;
+
+        if (c < consumer || c >= consumer + CONSUMERS
+            || c->ref != run->client)
+        {
+            complain("a run of nobody");
+            continue;
+        }
+
+        for (k = 0; k < run->count; k++) {
+            got(c, &b->messages[run->first + k]);
+        }
+    }
+}
+
+
+static void
+do_confirm(void)
+{
+    unsigned     i, n, done;
+    consumer_t  *c;
+
+    c = &consumer[below(CONSUMERS)];
+
+    if (c->ref == 0 || c->n == 0) {
+        return;
+    }
+
+    n = 1 + below(c->n);
+
+    for (i = 0; i < n; i++) {
+        atomic_fetch_or(&S->state[c->id[i]], CONFIRMING);
+        atomic_store(&S->owner[c->id[i]], 0);
+    }
+
+    done = kmq_confirm_upto(kmq, c->ref, c->position[n - 1]);
+
+    if (done != n) {
+        complain("%u confirmed, not %u", done, n);
+    }
+
+    for (i = 0; i < n; i++) {
+        atomic_fetch_or(&S->state[c->id[i]], CONFIRMED);
+        atomic_fetch_add(&S->confirms[c->id[i]], 1);
+        c->had[c->id[i]] = 1;
+    }
+
+    c->n -= n;
+    memmove(c->id, c->id + n, c->n * sizeof(uint32_t));
+    memmove(c->position, c->position + n, c->n * sizeof(uint32_t));
+}
+
+
+static void
+do_join(void)
+{
+    unsigned     topic;
+    consumer_t  *c;
+
+    topic = below(TOPICS);
+
+    if (below(3) == 0) {
+        if (producer[topic]) {
+            kmq_leave(kmq, producer[topic]);
+            producer[topic] = 0;
+        } else {
+            producer[topic] = eu_producer(kmq, topic_name[topic]);
+        }
+
+        return;
+    }
+
+    c = &consumer[below(CONSUMERS)];
+
+    if (c->ref == 0) {
+        c->n = 0;
+        c->topic = topic;
+        c->had = realloc(c->had, MESSAGES);
+        memset(c->had, 0, MESSAGES);
+        c->ref = eu_consumer(kmq, topic_name[topic], 1 + below(FLIGHT), c);
+        return;
+    }
+
+    if (below(3) == 0) {
+        kmq_set_ready(kmq, c->ref, (int) below(2));
+    }
+}
+
+
+static void
+do_leave(void)
+{
+    unsigned     i;
+    kmq_ref_t    ref;
+    consumer_t  *c;
+
+    c = &consumer[below(CONSUMERS)];
+
+    if (c->ref == 0) {
+        return;
+    }
+
+    for (i = 0; i < c->n; i++) {
+        atomic_store(&S->owner[c->id[i]], 0);
+    }
+
+    ref = c->ref;
+    c->ref = 0;
+    c->n = 0;
+    kmq_leave(kmq, ref);
+}
+
+
+/* Topics of many names come and go, so that some must be forgotten. */
+static void
+do_visit(void)
+{
+    char       name[32];
+    unsigned   i;
+    kmq_ref_t  p;
+
+    for (i = 0; i < 40; i++) {
+        sprintf(name, "visited %u", below(1000000));
+        p = eu_producer(kmq, name);
+
+        if (p) {
+            kmq_leave(kmq, p);
+        }
+    }
+}
+
+
+static void
+do_something(void)
+{
+    unsigned  x;
+
+    x = below(1000);
+
+    if (x < 350) {
+        do_publish();
+
+    } else if (x < 650) {
+        do_take();
+
+    } else if (x < 880) {
+        do_confirm();
+
+    } else if (x < 960) {
+        do_join();
+
+    } else if (x < 980) {
+        do_leave();
+
+    } else if (x < 995) {
+        (void) kmq_tick(kmq);
+        (void) kmq_too_slow(kmq);
+
+    } else {
+        do_visit();
+    }
+}
+
+
+__attribute__((noreturn)) static void
+child_main(unsigned worker, unsigned steps)
+{
+    unsigned  i;
+    uint64_t  mask[KMQ_WORKERS / 64];
+
+#ifdef KMQ_FAULTS
+    kmq_fault = fault;
+#endif
+
+    kmq = kmq_attach(block, SIZE, worker);
+
+    if (kmq == NULL) {
+        complain("worker %u cannot attach", worker);
+        _exit(1);
+    }
+
+    kmq_clock(kmq, eu_ms(), 1640975470000);
+
+    for (i = 0; i < steps; i++) {
+        do_something();
+        (void) kmq_wakes(kmq, mask);
+    }
+
+    /* half of them leave in peace, the others let the handle do it */
+
+    while (below(2) && i < steps + 100) {
+        do_leave();
+        i++;
+    }
+
+    for (i = 0; i < CONSUMERS; i++) {
+        while (consumer[i].n) {
+            atomic_store(&S->owner[consumer[i].id[--consumer[i].n]], 0);
+        }
+    }
+
+    kmq_detach(kmq);
+    _exit(0);
+}
+
+
+/* --------------------------------------------------------------- a round */
+
+/* The point that has been tried least, among some drawn at random. */
+static point_t *
+point_choose(uint64_t *r)
+{
+    unsigned  i, n;
+    point_t  *point, *best;
+
+    best = NULL;
+    n = atomic_load(&S->npoints);
+
+    for (i = 0; n && i < 4; i++) {
+        point = &S->point[eu_below(r, n)];
+
+        if (best == NULL
+            || point->plans + 3 * point->kills < best->plans + 3 * best->kills)
+        {
+            best = point;
+        }
+    }
+
+    return best;
+}
+
+
+static pid_t
+child_start(unsigned worker, point_t *point, unsigned nth, uint64_t *r)
+{
+    pid_t            pid;
+    uint64_t         seed;
+    static unsigned  lives;
+
+    seed = eu_rand(r);
+    lives++;
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        life = lives;
+        chance = seed;
+        plan_name = point ? point->name : NULL;
+        plan_left = nth;
+        child_main(worker, 150 + below(300));
+    }
+
+    if (pid < 0) {
+        perror("fork");
+        exit(2);
+    }
+
+    return pid;
+}
+
+
+/* How deep into its life a child dies at the point. */
+static unsigned
+point_depth(point_t *point, unsigned lives, uint64_t *r)
+{
+    unsigned  usual;
+
+    usual = atomic_load(&point->hits) / (lives ? lives : 1);
+
+    return 1 + (eu_below(r, 3) ? eu_below(r, usual + 1) : 0);
+}
+
+
+/* Lets children work and die; returns how many were killed. */
+static unsigned
+round_run(uint64_t *r, unsigned round)
+{
+    int               status;
+    pid_t             pid[CHILDREN + 1];
+    point_t          *point;
+    unsigned          i, k, killed;
+    static unsigned   lives;
+
+    for (i = 0; i < CHILDREN; i++) {
+        point = NULL;
+
+        if (round % 4 && i < 2) {
+            point = point_choose(r);
+        }
+
+        if (point) {
+            point->plans++;
+        }
+
+        lives++;
+        pid[i] = child_start(i + 1, point,
+                             point ? point_depth(point, lives, r) : 0, r);
+    }
+
+    if (round % 4 == 0) {
+        usleep(eu_below(r, 12000));
+        (void) kill(pid[eu_below(r, CHILDREN)], SIGKILL);
+    }
+
+    for (i = 0, killed = 0, k = CHILDREN; i < k; i++) {
+        while (waitpid(pid[i], &status, 0) < 0 && errno == EINTR) {
+            /* void */
+        }
+
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+            killed++;
+
+            /* sometimes another one takes the dead one's place */
+
+            if (k == CHILDREN && eu_below(r, 2)) {
+                lives++;
+                pid[k++] = child_start(i + 1, NULL, 0, r);
+            }
+
+        } else if (status != 0) {
+            complain("a child ended with status %x", (unsigned) status);
+        }
+    }
+
+    return killed;
+}
+
+
+/* Takes what is left in the block; counts it in left[]. */
+static void
+round_drain(unsigned char *left)
+{
+    unsigned      i, idle;
+    uint32_t      id;
+    kmq_ref_t     c[TOPICS];
+    kmq_batch_t  *b;
+
+    for (i = 0; i < TOPICS; i++) {
+        c[i] = eu_consumer(kmq, topic_name[i], 1000, NULL);
+    }
+
+    for (idle = 0; idle < 3; idle++) {
+        while ((b = eu_take(kmq)) != NULL) {
+
+            for (i = 0; i < b->nmessages; i++) {
+                id = body_check(&b->messages[i]);
+
+                if (id < MESSAGES) {
+                    left[id]++;
+                }
+            }
+
+            (void) eu_confirm(kmq, b);
+            idle = 0;
+        }
+
+        (void) kmq_tick(kmq);
+    }
+
+    for (i = 0; i < TOPICS; i++) {
+        kmq_leave(kmq, c[i]);
+    }
+}
+
+
+/* Compares the log with what was left. */
+static void
+round_check(const unsigned char *left, unsigned n)
+{
+    unsigned  id, state;
+
+    for (id = 0; id < n; id++) {
+        state = atomic_load(&S->state[id]);
+
+        if (left[id] > 1) {
+            complain("message %u was left %u times", id, left[id]);
+        }
+
+        if (left[id] && !(state & INTENT)) {
+            complain("message %u was never committed, and comes", id);
+        }
+
+        if (left[id] && (state & CONFIRMED)) {
+            complain("message %u was consumed, and comes", id);
+        }
+
+        if (!left[id] && (state & COMMITTED) && !(state & CONFIRMING)) {
+            complain("message %u was accepted, and is lost", id);
+        }
+
+        if (push_type == KMQ_PUSH_ONE
+            && atomic_load(&S->confirms[id]) > 1)
+        {
+            complain("message %u was confirmed %u times", id,
+                     atomic_load(&S->confirms[id]));
+        }
+    }
+}
+
+
+/* What the block says when everybody is gone; returns its free memory. */
+static uint64_t
+round_end(const char *when)
+{
+    unsigned              n;
+    kmq_counts_t          c;
+    static unsigned char  left[MESSAGES];
+
+    (void) kmq_tick(kmq);
+
+    if (!eu_verify(kmq, when)) {
+        complain("%s: the block is not sound", when);
+    }
+
+    n = atomic_load(&S->nmessages);
+    n = n < MESSAGES ? n : MESSAGES;
+    memset(left, 0, sizeof(left));
+
+    c = eu_count(kmq);
+
+    if (c.consumers || c.producers) {
+        complain("%llu consumers and %llu producers stay behind",
+                 (unsigned long long) c.consumers,
+                 (unsigned long long) c.producers);
+    }
+
+    round_drain(left);
+    round_check(left, n);
+
+    if (!eu_verify(kmq, "drained")) {
+        complain("%s: the drained block is not sound", when);
+    }
+
+    c = eu_count(kmq);
+
+    if (c.ready || c.in_flight || c.consumed) {
+        complain("%s: %llu ready, %llu in flight, %llu consumed stay", when,
+                 (unsigned long long) c.ready,
+                 (unsigned long long) c.in_flight,
+                 (unsigned long long) c.consumed);
+    }
+
+    memset(S->state, 0, n);
+    memset(S->confirms, 0, n);
+    memset(S->owner, 0, n * sizeof(S->owner[0]));
+    atomic_store(&S->nmessages, 0);
+
+    return c.bytes_free;
+}
+
+
+static void
+report_points(unsigned named)
+{
+    unsigned  i, n, hit, killed;
+
+    n = atomic_load(&S->npoints);
+
+    for (i = 0, hit = 0, killed = 0; i < n; i++) {
+        diag("%-20s %9u times, %4u deaths", S->point[i].name,
+             S->point[i].hits, S->point[i].kills);
+        hit += S->point[i].hits > 0;
+        killed += S->point[i].kills > 0;
+    }
+
+    if (named) {
+        is_int(hit, n, "every fault point was reached");
+        is_int(killed, n, "and somebody died at each");
+    }
+}
+
+
+int
+main(void)
+{
+    char             when[64];
+    uint64_t         seed, r, bytes, first, least;
+    unsigned         i, rounds, killed, named;
+    kmq_settings_t   s;
+
+    seed = eu_env("KMQ_SEED", (uint64_t) time(NULL));
+    rounds = (unsigned) eu_env("KMQ_ROUNDS", 300);
+    diag("KMQ_SEED=%llu KMQ_ROUNDS=%u", (unsigned long long) seed, rounds);
+
+    S = eu_map(sizeof(shared_t));
+    block = eu_block(SIZE);
+    kmq = eu_attach(block, SIZE, 0);
+    named = 0;
+#ifdef KMQ_FAULTS
+    named = points_read();
+#endif
+    r = seed;
+    first = least = 0;
+
+    for (i = 0, killed = 0; i < rounds; i++) {
+        push_type = i % 2 ? KMQ_PUSH_ONE : KMQ_PUSH_ALL;
+        s = eu_settings(push_type);
+        s.waiting_max = i % 3 ? 100000 : 50;
+        kmq_configure(kmq, &s);
+        kmq_clock(kmq, eu_ms(), 1640975470000);
+
+        killed += round_run(&r, i);
+
+        sprintf(when, "round %u", i);
+        bytes = round_end(when);
+        first = i == rounds / 5 ? bytes : first;
+        least = i == rounds / 5 || bytes < least ? bytes : least;
+
+        if (S->errors) {
+            break;
+        }
+    }
+
+    is_int(S->errors, 0, "%u rounds, %u processes killed: nothing wrong", i,
+           killed);
+    ok(killed >= rounds / 4, "many were killed");
+    ok(eu_count(kmq).repairs >= rounds / 8, "the block was repaired %llu "
+       "times", (unsigned long long) eu_count(kmq).repairs);
+    ok(least + 8 * 8192 >= first, "no memory is lost: %llu free, were %llu",
+       (unsigned long long) least, (unsigned long long) first);
+    report_points(named);
+
+    eu_close(kmq, block, SIZE, "processes");
+
+    return done_testing();
+}

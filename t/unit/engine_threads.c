@@ -1,0 +1,360 @@
+/*
+ * Many threads on one block, each with a handle of its own, woken by eventfd
+ * as nginx workers are.  Point to point each message comes once, in
+ * publish/subscribe once to each consumer; nobody waits for ever.
+ */
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "engine_util.h"
+
+
+#define SIZE       (24 * EU_MB)
+#define PRODUCERS  3
+#define WORKERS    4               /* with consumers; worker 0 to 3 */
+#define EACH       3               /* consumers of one worker */
+#define PATIENCE   30000           /* ms without a wake-up: it is lost */
+
+typedef struct {
+    unsigned     worker;
+    pthread_t    thread;
+    kmq_t       *kmq;
+    uint64_t     random;
+} thread_t;
+
+typedef struct {
+    kmq_ref_t    client;
+    unsigned     number;
+    unsigned     last[PRODUCERS];  /* order: what came from each producer */
+} consumer_t;
+
+static struct {
+    void           *block;
+    uint32_t        push_type;
+    unsigned        messages;      /* of each producer */
+    int             fd[WORKERS + PRODUCERS];
+    atomic_uint     pushes, expected, duplicates, disorder, lost, ready;
+    atomic_uchar   *seen;          /* by consumer and message */
+} T;
+
+
+/* Wakes those whom the engine names. */
+static void
+signal_wakes(kmq_t *kmq)
+{
+    unsigned  i;
+    uint64_t  one, mask[KMQ_WORKERS / 64];
+
+    one = 1;
+
+    if (!kmq_wakes(kmq, mask)) {
+        return;
+    }
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        if (mask[0] >> i & 1
+            && write(T.fd[i], &one, sizeof(one)) != sizeof(one))
+        {
+            atomic_fetch_add(&T.lost, 1);
+        }
+    }
+}
+
+
+static void
+wake_all(void)
+{
+    unsigned  i;
+    uint64_t  one;
+
+    one = 1;
+
+    for (i = 0; i < WORKERS; i++) {
+        if (write(T.fd[i], &one, sizeof(one)) != sizeof(one)) {
+            atomic_fetch_add(&T.lost, 1);
+        }
+    }
+}
+
+
+static void *
+producer_main(void *data)
+{
+    int             len;
+    char            text[32];
+    thread_t       *t = data;
+    unsigned        i, k, n, got;
+    kmq_ref_t       p;
+    kmq_message_t   m[16];
+
+    p = eu_producer(t->kmq, "t");
+
+    while (atomic_load(&T.ready) < WORKERS) {
+        sched_yield();
+    }
+
+    for (i = 0; i < T.messages; i += got) {
+        n = 1 + eu_below(&t->random, 16);
+        n = n < T.messages - i ? n : T.messages - i;
+        memset(m, 0, sizeof(m));
+
+        for (k = 0; k < n; k++) {
+            m[k].size = (uint32_t) sprintf(text, "%u",
+                                 (i + k) * PRODUCERS + t->worker - WORKERS);
+        }
+
+        got = kmq_reserve(t->kmq, p, m, n, NULL);
+
+        for (k = 0; k < got; k++) {
+            len = sprintf(text, "%u",
+                          (i + k) * PRODUCERS + t->worker - WORKERS);
+            kmq_write(t->kmq, &m[k], text, (size_t) len);
+        }
+
+        kmq_commit(t->kmq, m, got);
+        signal_wakes(t->kmq);
+
+        if (got == 0) {
+            if (atomic_load(&T.lost)) {
+                break;
+            }
+
+            sched_yield();
+        }
+    }
+
+    kmq_leave(t->kmq, p);
+    signal_wakes(t->kmq);
+
+    return NULL;
+}
+
+
+static void
+consumer_got(thread_t *t, consumer_t *c, const kmq_message_t *m)
+{
+    unsigned  value, producer;
+    size_t    at;
+
+    value = eu_number(t->kmq, m);
+    producer = value % PRODUCERS;
+    at = value;
+
+    if (T.push_type == KMQ_PUSH_ALL) {
+        at += (size_t) c->number * T.messages * PRODUCERS;
+    }
+
+    if (value >= T.messages * PRODUCERS
+        || atomic_fetch_add(&T.seen[at], 1) != 0)
+    {
+        atomic_fetch_add(&T.duplicates, 1);
+        return;
+    }
+
+    if (value / PRODUCERS + 1 <= c->last[producer]) {
+        atomic_fetch_add(&T.disorder, 1);
+    }
+
+    c->last[producer] = value / PRODUCERS + 1;
+}
+
+
+static void
+confirm(thread_t *t, consumer_t *c, kmq_batch_t *b, kmq_run_t *run)
+{
+    char      codes[KMQ_BATCH_MESSAGES][KMQ_CODE_LEN];
+    unsigned  i;
+
+    if (eu_below(&t->random, 2)) {
+        (void) kmq_confirm_upto(t->kmq, c->client,
+                        b->messages[run->first + run->count - 1].position);
+        return;
+    }
+
+    for (i = 0; i < run->count; i++) {
+        kmq_code(t->kmq, &b->messages[run->first + i], codes[i]);
+    }
+
+    if (kmq_confirm_codes(t->kmq, c->client, codes[0], run->count)
+        != run->count)
+    {
+        atomic_fetch_add(&T.lost, 1);
+    }
+}
+
+
+/* One wake-up's work: takes until nothing comes. */
+static void
+consume(thread_t *t, kmq_batch_t *b)
+{
+    unsigned     i, k;
+    consumer_t  *c;
+
+    b->bytes_max = 100000;
+
+    while (kmq_take(t->kmq, b)) {
+        signal_wakes(t->kmq);
+
+        for (i = 0; i < b->nruns; i++) {
+            c = b->runs[i].user;
+
+            for (k = 0; k < b->runs[i].count; k++) {
+                consumer_got(t, c, &b->messages[b->runs[i].first + k]);
+            }
+
+            confirm(t, c, b, &b->runs[i]);
+            signal_wakes(t->kmq);
+
+            if (atomic_fetch_add(&T.pushes, b->runs[i].count)
+                + b->runs[i].count >= atomic_load(&T.expected))
+            {
+                wake_all();
+            }
+        }
+    }
+
+    signal_wakes(t->kmq);
+}
+
+
+static void *
+consumer_main(void *data)
+{
+    thread_t       *t = data;
+    unsigned        i;
+    uint64_t        drop;
+    consumer_t      c[EACH];
+    kmq_batch_t    *b;
+    struct pollfd   pfd;
+
+    b = malloc(sizeof(*b));
+    memset(c, 0, sizeof(c));
+
+    for (i = 0; i < EACH; i++) {
+        c[i].number = t->worker * EACH + i;
+        c[i].client = eu_consumer(t->kmq, "t", 1 + 30 * i, &c[i]);
+    }
+
+    signal_wakes(t->kmq);
+    atomic_fetch_add(&T.ready, 1);
+
+    while (atomic_load(&T.pushes) < atomic_load(&T.expected)) {
+
+        if (!kmq_has_work(t->kmq)) {
+            pfd.fd = T.fd[t->worker];
+            pfd.events = POLLIN;
+
+            if (poll(&pfd, 1, PATIENCE) == 0) {
+                atomic_fetch_add(&T.lost, 1);
+                break;
+            }
+
+            if (read(pfd.fd, &drop, sizeof(drop)) != sizeof(drop)) {
+                break;
+            }
+        }
+
+        consume(t, b);
+    }
+
+    for (i = 0; i < EACH; i++) {
+        kmq_leave(t->kmq, c[i].client);
+        signal_wakes(t->kmq);
+    }
+
+    free(b);
+
+    return NULL;
+}
+
+
+static void
+test(uint32_t push_type, unsigned messages, uint64_t seed)
+{
+    thread_t        t[WORKERS + PRODUCERS];
+    unsigned        i, missing, copies;
+    kmq_settings_t  s;
+
+    memset(&T, 0, sizeof(T));
+    T.block = eu_block(SIZE);
+    T.push_type = push_type;
+    T.messages = messages;
+    copies = push_type == KMQ_PUSH_ALL ? WORKERS * EACH : 1;
+    T.seen = calloc((size_t) copies * messages, PRODUCERS);
+    atomic_store(&T.expected, copies * messages * PRODUCERS);
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        T.fd[i] = eventfd(0, EFD_CLOEXEC);
+    }
+
+    /* handles belong to their threads, the robust lock in them too */
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        t[i].worker = i;
+        t[i].random = seed + i;
+        t[i].kmq = eu_attach(T.block, SIZE, i);
+
+        if (i == 0) {
+            s = eu_settings(push_type);
+            s.waiting_max = 2000;
+            s.keep_consumed = 1;
+            kmq_configure(t[i].kmq, &s);
+        }
+    }
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        (void) pthread_create(&t[i].thread, NULL,
+                              i < WORKERS ? consumer_main : producer_main,
+                              &t[i]);
+    }
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        (void) pthread_join(t[i].thread, NULL);
+    }
+
+    for (i = 0, missing = 0; i < copies * messages * PRODUCERS; i++) {
+        missing += T.seen[i] == 0;
+    }
+
+    is_int(T.duplicates, 0, "%s: none twice", copies > 1 ? "all" : "one");
+    is_int(missing, 0, "none missing of %u", copies * messages * PRODUCERS);
+    is_int(T.disorder, 0, "each in its producer's order");
+    is_int(T.lost, 0, "no wake-up and no confirmation lost");
+    is_int((long long) (eu_count(t[0].kmq).ready
+                        + eu_count(t[0].kmq).in_flight), 0, "all consumed");
+    is_int((long long) eu_count(t[0].kmq).repairs, 0, "no repair");
+
+    for (i = 1; i < WORKERS + PRODUCERS; i++) {
+        kmq_detach(t[i].kmq);
+    }
+
+    eu_close(t[0].kmq, T.block, SIZE, "threads");
+
+    for (i = 0; i < WORKERS + PRODUCERS; i++) {
+        close(T.fd[i]);
+    }
+
+    free(T.seen);
+}
+
+
+int
+main(void)
+{
+    uint64_t  seed;
+    unsigned  messages;
+
+    seed = eu_env("KMQ_SEED", (uint64_t) time(NULL));
+    messages = (unsigned) eu_env("KMQ_MESSAGES", 20000);
+    diag("KMQ_SEED=%llu KMQ_MESSAGES=%u", (unsigned long long) seed,
+         messages);
+
+    test(KMQ_PUSH_ONE, messages, seed);
+    test(KMQ_PUSH_ALL, messages / 4, seed);
+
+    return done_testing();
+}
