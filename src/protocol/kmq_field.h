@@ -1,0 +1,27 @@
+/* What the readers of the different bodies share; see kmq_form.h. */
+
+#ifndef KMQ_FIELD_H
+#define KMQ_FIELD_H
+
+#include <stddef.h>
+
+#include "kmq_form.h"
+
+
+/* The field that the caller wants under that name, or NULL. */
+kmq_field_t *kmq_field_find(kmq_field_t *fields, unsigned n,
+    const unsigned char *name, size_t len);
+
+/*
+ * Finds a parameter of a header value ("form-data; name=x; filename="y"")
+ * behind its first semicolon; param is what stands inside the quotes.  1 or 0.
+ */
+int kmq_field_param(const unsigned char *value, size_t size, const char *name,
+    const unsigned char **param, size_t *len);
+
+/* A multipart body (RFC 7578) into fields; NULL or what is wrong. */
+const char *kmq_multipart_read(unsigned char *body, size_t size,
+    const unsigned char *boundary, size_t boundary_len,
+    kmq_field_t *fields, unsigned n);
+
+#endif /* KMQ_FIELD_H */

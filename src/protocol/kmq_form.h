@@ -1,0 +1,65 @@
+/*
+ * Parameters of an HTTP request: path segments, query, and bodies in the
+ * three forms that clients send (application/x-www-form-urlencoded,
+ * multipart/form-data, a JSON object).
+ */
+
+#ifndef KMQ_FORM_H
+#define KMQ_FORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+/*
+ * Decodes %XX (and + to a space where plus is set) from text into to, which
+ * may be text itself; to needs size bytes.  Returns the length, or -1 on a %
+ * without two hex digits.
+ */
+ptrdiff_t kmq_percent_decode(unsigned char *to, const unsigned char *text,
+    size_t size, int plus);
+
+/*
+ * The last two segments of a request's path, raw as in the request line (a
+ * query behind ? is cut off), decoded into topic and id (255 bytes each).
+ * NULL and the lengths set, or a static string that says what is wrong: fewer
+ * than two segments, empty, longer than 255 bytes, not valid UTF-8, a bad
+ * escape, a zero byte.
+ */
+const char *kmq_path_names(const unsigned char *path, size_t size,
+    unsigned char topic[255], size_t *topic_len,
+    unsigned char id[255], size_t *id_len);
+
+/*
+ * Finds an argument in a raw query string (a=b&c=d); value points into it,
+ * still encoded.  1 or 0.
+ */
+int kmq_query_find(const unsigned char *query, size_t size, const char *name,
+    const unsigned char **value, size_t *len);
+
+
+/* One parameter that the caller wants, found by name in any letter case. */
+typedef struct {
+    const char           *name;
+    unsigned char        *value;   /* NULL: not there, or JSON null */
+    size_t                len;
+} kmq_field_t;
+
+/*
+ * Reads a body of the given Content-Type (may be NULL or empty: then a body
+ * that begins with { is JSON, anything else urlencoded) into fields[0 .. n).
+ * Values point into body, which is changed in place (decoded), or, for JSON,
+ * into memory from alloc(arg, size), which returns NULL when there is none.
+ * JSON numbers come as their text, true and false too; nested values are an
+ * error.  A multipart type without a boundary, and an empty body, have no
+ * fields: no error (specification, "HTTP endpoints"); if such a body begins
+ * with { it is read as JSON.  Of repeated fields the last counts.  Files in
+ * multipart bodies are values like others.
+ *
+ * NULL, or a static string that says what is wrong.
+ */
+const char *kmq_form_read(unsigned char *body, size_t size,
+    const char *type, size_t type_len, kmq_field_t *fields, unsigned n,
+    void *(*alloc)(void *arg, size_t size), void *arg);
+
+#endif /* KMQ_FORM_H */

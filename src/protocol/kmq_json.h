@@ -1,0 +1,108 @@
+/*
+ * The JSON that crosses the wire with each message: producer frames in,
+ * pushed messages out.  (Everything that is not per message uses jansson.)
+ */
+
+#ifndef KMQ_JSON_H
+#define KMQ_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* ---------------------------------------------------------- message data */
+
+/*
+ * Message data on its way into the engine, where it is kept as the inside of
+ * a JSON string.  bytes points into the caller's input.
+ */
+typedef struct {
+    const unsigned char  *bytes;
+    size_t                size;
+    size_t                escaped;    /* bytes once escaped; equal to size when
+                                         nothing has to be */
+    uint64_t              delay;      /* milliseconds, rounded up */
+    unsigned              json:1;     /* bytes are the inside of a JSON string
+                                         already: escaped as they are */
+} kmq_data_t;
+
+#define KMQ_DELAY_MAX  (UINT64_C(3660) * 86400 * 1000)   /* ms: 10 years */
+
+/*
+ * Reads a producer's frame (specification, "Producer frames"): a JSON object
+ * with a MessageData member in any letter case, or anything else as it is.
+ * binary: the frame was binary, so its UTF-8 is not checked yet (a text frame's
+ * is).  The last of several members of one name counts.
+ *
+ * NULL and data filled in, or what the answer says behind "error: " (a static
+ * string): MessageData is neither a string nor null, DelayTime is neither a
+ * number nor null or is above ten years, the data is not valid UTF-8, an
+ * escape names half of a surrogate pair.  An object without MessageData, or
+ * whose JSON is broken, is plain data.
+ */
+const char *kmq_data_frame(kmq_data_t *data, const unsigned char *frame,
+    size_t size, int binary);
+
+/*
+ * Takes plain text, as it comes from a form.  NULL, or the error: not valid
+ * UTF-8.
+ */
+const char *kmq_data_text(kmq_data_t *data, const unsigned char *text,
+    size_t size);
+
+/*
+ * Reads a DelayTime written as decimal text: "1.5", "0", "-3" (0), "" (0).
+ * 0 and *delay in ms, or -1.
+ */
+int kmq_data_delay(const char *text, size_t size, uint64_t *delay);
+
+
+/* -------------------------------------------------------------- escaping */
+
+/* Bytes that the size bytes of valid UTF-8 take inside a JSON string: ", \
+ * and control characters are escaped (short forms where JSON has them). */
+size_t kmq_json_escaped(const unsigned char *text, size_t size);
+
+/*
+ * Escapes text[*used ..) into to[0 .. room) as far as whole characters fit,
+ * moves *used, returns the bytes written.  room is at least 6.
+ */
+size_t kmq_json_escape(unsigned char *to, size_t room,
+    const unsigned char *text, size_t size, size_t *used);
+
+
+/* --------------------------------------------------------- pushed message */
+
+/*
+ * A pushed message around its data:
+ *
+ *   {"MessageCode":"<40>","MessageData":"  DATA  ","Topic":"<topic>",
+ *   "CreateTime":N,"ConsumedTime":0,"DelayTime":N,"Status":-1}
+ *   \___________ head ___________________/  \______________ tail ______/
+ *
+ * (one line).  The tail's beginning, up to "CreateTime":, is the same for all
+ * messages of a topic and is made once by kmq_push_topic().
+ */
+#define KMQ_PUSH_CODE_LEN  40
+#define KMQ_PUSH_HEAD_LEN  73                 /* with the quote before DATA */
+#define KMQ_PUSH_TOPIC_MAX (6 * 255 + 26)
+#define KMQ_PUSH_END_MAX   (10 + 30 + 10 + 13)
+
+/* Writes the tail's constant part for a topic's name (valid UTF-8, 1 to 255
+ * bytes), returns its length; to: KMQ_PUSH_TOPIC_MAX bytes. */
+size_t kmq_push_topic(unsigned char *to, const unsigned char *topic,
+    size_t len);
+
+/* Writes the head; to: KMQ_PUSH_HEAD_LEN bytes.  Returns the byte behind. */
+unsigned char *kmq_push_head(unsigned char *to,
+    const char code[KMQ_PUSH_CODE_LEN]);
+
+/* Writes what follows the tail's constant part (times in seconds, delay at
+ * most 10 digits); to: KMQ_PUSH_END_MAX bytes.  Returns the byte behind. */
+unsigned char *kmq_push_end(unsigned char *to, uint32_t create_time,
+    uint32_t delay);
+
+/* The length of what kmq_push_end() writes, for the frame's header. */
+size_t kmq_push_end_len(uint32_t create_time, uint32_t delay);
+
+#endif /* KMQ_JSON_H */

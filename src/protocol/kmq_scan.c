@@ -1,0 +1,490 @@
+/*
+ * The scanner's functions take the place p where something begins and return
+ * the place behind it, or NULL where it is not what it has to be.
+ */
+
+#include <string.h>
+
+#include "kmq_ascii.h"
+#include "kmq_scan.h"
+#include "kmq_vector.h"
+
+
+static inline const unsigned char *
+kmq_scan_space(const unsigned char *p, const unsigned char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) {
+        p++;
+    }
+
+    return p;
+}
+
+
+/* The first byte at or behind p that is a quote, a backslash or a control
+ * character; or end. */
+static inline const unsigned char *
+kmq_scan_special(const unsigned char *p, const unsigned char *end)
+{
+    unsigned  first;
+
+    while ((size_t) (end - p) >= KMQ_V16_SIZE) {
+
+        first = kmq_v16_first(kmq_v16_special(kmq_v16_load(p)));
+
+        if (first < KMQ_V16_SIZE) {
+            return p + first;
+        }
+
+        p += KMQ_V16_SIZE;
+    }
+
+    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+}
+
+
+/* The value of the four hex digits at p, or -1. */
+static int
+kmq_scan_hex(const unsigned char *p, const unsigned char *end)
+{
+    int  value, digit, i;
+
+    if (end - p < 4) {
+        return -1;
+    }
+
+    value = 0;
+
+    for (i = 0; i < 4; i++) {
+        digit = kmq_hex_digit(p[i]);
+
+        if (digit < 0) {
+            return -1;
+        }
+
+        value = value << 4 | digit;
+    }
+
+    return value;
+}
+
+
+/* What follows \u: four hex digits, and the second half of a pair. */
+static const unsigned char *
+kmq_scan_unicode(kmq_scan_value_t *value, const unsigned char *p,
+    const unsigned char *end)
+{
+    int  unit;
+
+    unit = kmq_scan_hex(p, end);
+    if (unit < 0) {
+        return NULL;
+    }
+
+    p += 4;
+
+    if ((unit & 0xf800) != 0xd800) {
+        return p;
+    }
+
+    if (unit < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
+
+        unit = kmq_scan_hex(p + 2, end);
+
+        if (unit >= 0xdc00 && unit <= 0xdfff) {
+            return p + 6;
+        }
+    }
+
+    value->broken_pair = 1;
+
+    return p;
+}
+
+
+/* What follows a backslash. */
+static const unsigned char *
+kmq_scan_escape(kmq_scan_value_t *value, const unsigned char *p,
+    const unsigned char *end)
+{
+    if (p == end) {
+        return NULL;
+    }
+
+    switch (*p) {
+
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 1;
+
+    case 'u':
+        return kmq_scan_unicode(value, p + 1, end);
+
+    default:
+        return NULL;
+    }
+}
+
+
+/* A string; p is behind its first quote. */
+static inline const unsigned char *
+kmq_scan_string(kmq_scan_value_t *value, const unsigned char *p,
+    const unsigned char *end)
+{
+    value->kind = KMQ_SCAN_STRING;
+    value->broken_pair = 0;
+    value->start = p;
+
+    for ( ;; ) {
+        p = kmq_scan_special(p, end);
+
+        if (p == end || *p < 0x20) {
+            return NULL;
+        }
+
+        if (*p == '"') {
+            value->end = p;
+            return p + 1;
+        }
+
+        p = kmq_scan_escape(value, p + 1, end);
+        if (p == NULL) {
+            return NULL;
+        }
+    }
+}
+
+
+/* At least one digit. */
+static const unsigned char *
+kmq_scan_digits(const unsigned char *p, const unsigned char *end)
+{
+    const unsigned char  *start;
+
+    for (start = p; p < end && *p >= '0' && *p <= '9'; p++) { /* void */ }
+
+    return (p > start) ? p : NULL;
+}
+
+
+static const unsigned char *
+kmq_scan_number(const unsigned char *p, const unsigned char *end)
+{
+    if (p < end && *p == '-') {
+        p++;
+    }
+
+    if (p < end && *p == '0') {
+        p++;
+
+    } else {
+        p = kmq_scan_digits(p, end);
+    }
+
+    if (p && p < end && *p == '.') {
+        p = kmq_scan_digits(p + 1, end);
+    }
+
+    if (p && p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+
+        if (p < end && (*p == '+' || *p == '-')) {
+            p++;
+        }
+
+        p = kmq_scan_digits(p, end);
+    }
+
+    return p;
+}
+
+
+static const unsigned char *
+kmq_scan_word(const unsigned char *p, const unsigned char *end,
+    const char *word)
+{
+    size_t  len;
+
+    len = strlen(word);
+
+    return ((size_t) (end - p) >= len && memcmp(p, word, len) == 0) ? p + len
+                                                                    : NULL;
+}
+
+
+/* A value that is not an object nor an array. */
+static inline const unsigned char *
+kmq_scan_scalar(kmq_scan_value_t *value, const unsigned char *p,
+    const unsigned char *end)
+{
+    switch (*p) {
+
+    case '"':
+        return kmq_scan_string(value, p + 1, end);
+
+    case 'n':
+        value->kind = KMQ_SCAN_NULL;
+        return kmq_scan_word(p, end, "null");
+
+    case 't':
+        value->kind = KMQ_SCAN_BOOLEAN;
+        return kmq_scan_word(p, end, "true");
+
+    case 'f':
+        value->kind = KMQ_SCAN_BOOLEAN;
+        return kmq_scan_word(p, end, "false");
+
+    default:
+        value->kind = KMQ_SCAN_NUMBER;
+        value->start = p;
+        value->end = kmq_scan_number(p, end);
+        return value->end;
+    }
+}
+
+
+/* A member's name and the colon, with the space around them; in the end at
+ * the value's first byte. */
+static inline const unsigned char *
+kmq_scan_name(kmq_scan_value_t *name, const unsigned char *p,
+    const unsigned char *end)
+{
+    p = kmq_scan_space(p, end);
+
+    if (p == end || *p != '"') {
+        return NULL;
+    }
+
+    p = kmq_scan_string(name, p + 1, end);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p = kmq_scan_space(p, end);
+
+    if (p == end || *p != ':') {
+        return NULL;
+    }
+
+    p = kmq_scan_space(p + 1, end);
+
+    return (p < end) ? p : NULL;
+}
+
+
+/* An open object or array on the way through a nested value; the innermost
+ * is the lowest bit: 1 for an object. */
+typedef struct {
+    uint64_t  objects;
+    unsigned  depth;
+} kmq_scan_stack_t;
+
+
+/* Behind a value: leaves what is closed here; at the next value's first byte,
+ * or, when all is closed, behind it. */
+static const unsigned char *
+kmq_scan_leave(kmq_scan_stack_t *stack, const unsigned char *p,
+    const unsigned char *end)
+{
+    kmq_scan_value_t  name;
+    unsigned          object;
+
+    while (stack->depth) {
+
+        object = stack->objects & 1;
+        p = kmq_scan_space(p, end);
+
+        if (p == end) {
+            return NULL;
+        }
+
+        if (*p == ',') {
+            p = object ? kmq_scan_name(&name, p + 1, end)
+                       : kmq_scan_space(p + 1, end);
+
+            return (p && p < end) ? p : NULL;
+        }
+
+        if (*p != (object ? '}' : ']')) {
+            return NULL;
+        }
+
+        p++;
+        stack->objects >>= 1;
+        stack->depth--;
+    }
+
+    return p;
+}
+
+
+/* An object or array that is only passed over. */
+static const unsigned char *
+kmq_scan_nested(const unsigned char *p, const unsigned char *end)
+{
+    kmq_scan_stack_t  stack = { 0, 0 };
+    kmq_scan_value_t  ignored;
+    unsigned          object;
+
+    do {
+        if (*p != '{' && *p != '[') {
+            p = kmq_scan_scalar(&ignored, p, end);
+
+        } else if (stack.depth == KMQ_SCAN_DEPTH - 1) {
+            return NULL;
+
+        } else {
+            object = (*p == '{');
+            stack.objects = stack.objects << 1 | object;
+            stack.depth++;
+
+            p = kmq_scan_space(p + 1, end);
+
+            if (p == end) {
+                return NULL;
+            }
+
+            if (*p != (object ? '}' : ']')) {
+                p = object ? kmq_scan_name(&ignored, p, end) : p;
+                continue;
+            }
+        }
+
+        p = p ? kmq_scan_leave(&stack, p, end) : NULL;
+
+    } while (p && stack.depth);
+
+    return p;
+}
+
+
+static inline const unsigned char *
+kmq_scan_value(kmq_scan_value_t *value, const unsigned char *p,
+    const unsigned char *end)
+{
+    if (*p == '{') {
+        value->kind = KMQ_SCAN_OBJECT;
+        return kmq_scan_nested(p, end);
+    }
+
+    if (*p == '[') {
+        value->kind = KMQ_SCAN_ARRAY;
+        return kmq_scan_nested(p, end);
+    }
+
+    return kmq_scan_scalar(value, p, end);
+}
+
+
+/* Is a member's name, escapes in it read, the one given? */
+static int
+kmq_scan_is(const kmq_scan_value_t *name, const char *wanted)
+{
+    const unsigned char  *p;
+    unsigned char         c;
+    int                   unit;
+
+    for (p = name->start; p < name->end; wanted++) {
+
+        c = *p++;
+
+        if (c == '\\') {
+            if (*p != 'u') {
+                return 0;
+            }
+
+            unit = kmq_scan_hex(p + 1, name->end);
+            c = (unit < 0x80) ? (unsigned char) unit : 0;
+            p += 5;
+        }
+
+        if (c == '\0' || kmq_lower(c) != (unsigned char) *wanted) {
+            return 0;
+        }
+    }
+
+    return *wanted == '\0';
+}
+
+
+/* The place for the value of the member so named. */
+static inline kmq_scan_value_t *
+kmq_scan_place(kmq_scan_object_t *object, const kmq_scan_value_t *name,
+    kmq_scan_value_t *ignored)
+{
+    if (kmq_scan_is(name, "messagedata")) {
+        return &object->data;
+    }
+
+    if (kmq_scan_is(name, "delaytime")) {
+        return &object->delay;
+    }
+
+    return ignored;
+}
+
+
+/* The members and the closing brace; p is behind the opening one. */
+static const unsigned char *
+kmq_scan_members(kmq_scan_object_t *object, const unsigned char *p,
+    const unsigned char *end)
+{
+    kmq_scan_value_t  name, ignored;
+
+    p = kmq_scan_space(p, end);
+
+    if (p < end && *p == '}') {
+        return p + 1;
+    }
+
+    for ( ;; ) {
+        p = kmq_scan_name(&name, p, end);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        p = kmq_scan_value(kmq_scan_place(object, &name, &ignored), p, end);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        p = kmq_scan_space(p, end);
+
+        if (p == end || (*p != ',' && *p != '}')) {
+            return NULL;
+        }
+
+        if (*p++ == '}') {
+            return p;
+        }
+    }
+}
+
+
+int
+kmq_scan_object(kmq_scan_object_t *object, const unsigned char *p,
+    const unsigned char *end)
+{
+    object->data.kind = KMQ_SCAN_ABSENT;
+    object->delay.kind = KMQ_SCAN_ABSENT;
+
+    p = kmq_scan_space(p, end);
+
+    if (p == end || *p != '{') {
+        return -1;
+    }
+
+    p = kmq_scan_members(object, p + 1, end);
+
+    return (p && kmq_scan_space(p, end) == end) ? 0 : -1;
+}

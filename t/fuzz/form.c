@@ -1,0 +1,329 @@
+/*
+ * Bodies, paths and queries.  The first byte says what the rest is: a body of
+ * some type as it is, or values that are put into a well-formed body and have
+ * to come out again.
+ */
+
+#include <jansson.h>
+
+#include "../../src/protocol/kmq_form.h"
+#include "../unit/protocol_util.h"
+
+
+#define NFIELDS   2
+#define BOUNDARY  "------------------------d74496d66958873e"
+
+
+static void
+check(int good, const char *what)
+{
+    if (!good) {
+        fprintf(stderr, "%s\n", what);
+        abort();
+    }
+}
+
+
+/* ----------------------------------------------------------------- memory */
+
+/* At most one block for each member of a small object. */
+typedef struct {
+    unsigned char  *blocks[64];
+    size_t          sizes[64];
+    unsigned        n;
+} memory_t;
+
+
+static void *
+memory_alloc(void *arg, size_t size)
+{
+    memory_t  *memory = arg;
+
+    if (memory->n == elements(memory->blocks)) {
+        return NULL;
+    }
+
+    memory->sizes[memory->n] = size;
+
+    return memory->blocks[memory->n++] = malloc(size);
+}
+
+
+static int
+is_inside(const kmq_field_t *field, const unsigned char *block, size_t size)
+{
+    return field->value >= block && field->value + field->len <= block + size;
+}
+
+
+/* ------------------------------------------------------------------ bodies */
+
+/* What is read of any body lies inside it or inside the memory given. */
+static void
+read_any(const char *type, size_t type_len, const unsigned char *bytes,
+    size_t size)
+{
+    int             inside;
+    memory_t        memory;
+    unsigned        i, j;
+    const char     *error;
+    kmq_field_t     fields[NFIELDS] = { { .name = "a" }, { .name = "topic" } };
+    unsigned char  *body;
+
+    memory.n = 0;
+    body = exact_copy(bytes, size);
+
+    error = kmq_form_read(body, size, type, type_len, fields, NFIELDS,
+                          memory_alloc, &memory);
+
+    for (i = 0; i < NFIELDS && error == NULL; i++) {
+
+        inside = fields[i].value == NULL
+                 || is_inside(&fields[i], body, size);
+
+        for (j = 0; j < memory.n; j++) {
+            inside |= is_inside(&fields[i], memory.blocks[j],
+                                memory.sizes[j]);
+        }
+
+        check(inside, "a value from nowhere");
+    }
+
+    while (memory.n) {
+        free(memory.blocks[--memory.n]);
+    }
+
+    free(body);
+}
+
+
+/* The body of that type holds these two values. */
+static void
+read_values(const char *type, const buffer_t *body, const buffer_t *values)
+{
+    memory_t        memory;
+    unsigned        i;
+    const char     *error;
+    kmq_field_t     fields[NFIELDS] = { { .name = "A" }, { .name = "TOPIC" } };
+    unsigned char  *copy;
+
+    memory.n = 0;
+    copy = exact_copy(body->bytes, body->size);
+
+    error = kmq_form_read(copy, body->size, type, strlen(type), fields,
+                          NFIELDS, memory_alloc, &memory);
+    check(error == NULL, error ? error : "");
+
+    for (i = 0; i < NFIELDS; i++) {
+        check(fields[i].value && fields[i].len == values[i].size
+              && (values[i].size == 0
+                  || memcmp(fields[i].value, values[i].bytes,
+                            values[i].size) == 0),
+              "a value does not come out as it went in");
+    }
+
+    while (memory.n) {
+        free(memory.blocks[--memory.n]);
+    }
+
+    free(copy);
+}
+
+
+static void
+add_text(buffer_t *to, const char *text)
+{
+    buffer_add(to, text, strlen(text));
+}
+
+
+static void
+add_percent(buffer_t *to, const buffer_t *value)
+{
+    char    text[4];
+    size_t  i;
+
+    for (i = 0; i < value->size; i++) {
+        if (strchr("abcxyzABC019-_.", value->bytes[i]) && value->bytes[i]) {
+            buffer_add(to, value->bytes + i, 1);
+
+        } else if (value->bytes[i] == ' ') {
+            add_text(to, "+");
+
+        } else {
+            snprintf(text, sizeof(text), "%%%02x", value->bytes[i]);
+            add_text(to, text);
+        }
+    }
+}
+
+
+static void
+round_urlencoded(const buffer_t *values)
+{
+    buffer_t  body = { NULL, 0, 0 };
+
+    add_text(&body, "x=%20&a=");
+    add_percent(&body, &values[0]);
+    add_text(&body, "&topic=");
+    add_percent(&body, &values[1]);
+
+    read_values("application/x-www-form-urlencoded", &body, values);
+    buffer_free(&body);
+}
+
+
+static void
+round_multipart(const buffer_t *values)
+{
+    unsigned  i;
+    buffer_t  body = { NULL, 0, 0 };
+
+    static const char *const  names[] = { "a", "topic" };
+
+    for (i = 0; i < NFIELDS; i++) {
+        add_text(&body, "--" BOUNDARY "\r\n"
+                        "Content-Disposition: form-data; name=\"");
+        add_text(&body, names[i]);
+        add_text(&body, "\"; filename=\"x;y\"\r\n\r\n");
+        buffer_add(&body, values[i].bytes, values[i].size);
+        add_text(&body, "\r\n");
+    }
+
+    add_text(&body, "--" BOUNDARY "--\r\n");
+
+    read_values("multipart/form-data; boundary=" BOUNDARY, &body, values);
+    buffer_free(&body);
+}
+
+
+static void
+round_json(const buffer_t *values)
+{
+    char      *text;
+    json_t    *root;
+    buffer_t   body = { NULL, 0, 0 };
+
+    if (!plain_utf8_valid(values[0].bytes, values[0].size)
+        || !plain_utf8_valid(values[1].bytes, values[1].size))
+    {
+        return;
+    }
+
+    root = json_pack("{s:s%, s:s%, s:[]}",
+                     "a", values[0].bytes, values[0].size,
+                     "topic", values[1].bytes, values[1].size, "other");
+    text = json_dumps(root, 0);
+    add_text(&body, text);
+    free(text);
+    json_decref(root);
+
+    read_values("application/json", &body, values);
+    buffer_free(&body);
+}
+
+
+/* The data, cut in two at the first 0xff byte. */
+static void
+round_trip(const unsigned char *data, size_t size)
+{
+    buffer_t              values[NFIELDS] = { { NULL, 0, 0 }, { NULL, 0, 0 } };
+    const unsigned char  *cut;
+
+    cut = size ? memchr(data, 0xff, size) : NULL;
+
+    /* never NULL */
+    buffer_add(&values[0], "", 1);
+    buffer_add(&values[1], "", 1);
+    values[0].size = 0;
+    values[1].size = 0;
+
+    buffer_add(&values[0], data, cut ? (size_t) (cut - data) : size);
+
+    if (cut) {
+        buffer_add(&values[1], cut + 1, size - (size_t) (cut - data) - 1);
+    }
+
+    round_urlencoded(values);
+    round_json(values);
+
+    if (memmem(data, size, "--" BOUNDARY, strlen("--" BOUNDARY)) == NULL) {
+        round_multipart(values);
+    }
+
+    buffer_free(&values[0]);
+    buffer_free(&values[1]);
+}
+
+
+/* -------------------------------------------------------------------- paths */
+
+static void
+read_path(const unsigned char *bytes, size_t size)
+{
+    size_t                topic_len, id_len, len;
+    const char           *error;
+    unsigned char        *path, topic[255], id[255];
+    const unsigned char  *value;
+
+    path = exact_copy(bytes, size);
+    error = kmq_path_names(path, size, topic, &topic_len, id, &id_len);
+
+    if (error == NULL) {
+        check(topic_len && topic_len <= 255 && id_len && id_len <= 255,
+              "a name's length");
+        check(plain_utf8_valid(topic, topic_len)
+              && plain_utf8_valid(id, id_len), "a name is not UTF-8");
+        check(!memchr(topic, 0, topic_len) && !memchr(id, 0, id_len),
+              "a name with a zero byte");
+    }
+
+    if (kmq_query_find(path, size, "confirm", &value, &len)) {
+        check(value >= path && value + len <= path + size,
+              "an argument from nowhere");
+    }
+
+    check(kmq_percent_decode(path, path, size, 1) <= (ptrdiff_t) size,
+          "decoding does not lengthen");
+    free(path);
+}
+
+
+int  LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t  n;
+
+    static const char *const  types[] = {
+        "", "application/json", "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=B", "multipart/form-data"
+    };
+
+    if (size == 0) {
+        return 0;
+    }
+
+    n = data[0] % (elements(types) + 3);
+    data++;
+    size--;
+
+    if (n < elements(types)) {
+        read_any(types[n], strlen(types[n]), data, size);
+
+    } else if (n == elements(types)) {
+        round_trip(data, size);
+
+    } else if (n == elements(types) + 1) {
+        read_path(data, size);
+
+    } else {
+        /* the type is arbitrary, too */
+        n = size / 3;
+        read_any((const char *) data, n, data + n, size - n);
+    }
+
+    return 0;
+}

@@ -1,0 +1,512 @@
+/* Parameters: paths, queries, and bodies in all their forms. */
+
+#include "../../src/protocol/kmq_form.h"
+#include "protocol_util.h"
+#include "tap.h"
+
+
+/* ----------------------------------------------------------------- percent */
+
+static void
+decoded_is(const char *text, int plus, const char *want, ptrdiff_t len)
+{
+    ptrdiff_t       n;
+    unsigned char  *in, *out;
+
+    in = exact_copy(text, strlen(text));
+    out = malloc(strlen(text) + 1);
+
+    n = kmq_percent_decode(out, in, strlen(text), plus);
+    is_int(n, len, "\"%s\" decoded", text);
+    ok(n < 0 || memcmp(out, want, (size_t) n) == 0, "its bytes");
+
+    n = kmq_percent_decode(in, in, strlen(text), plus);
+    ok(n == len && (n < 0 || memcmp(in, want, (size_t) n) == 0), "in place");
+
+    free(in);
+    free(out);
+}
+
+
+static void
+test_percent(void)
+{
+    decoded_is("", 0, "", 0);
+    decoded_is("abc", 0, "abc", 3);
+    decoded_is("a%20b", 0, "a b", 3);
+    decoded_is("%e4%B8%aD", 0, "\xe4\xb8\xad", 3);
+    decoded_is("%00", 0, "\0", 1);
+    decoded_is("%25%32%35", 0, "%25", 3);
+    decoded_is("a+b", 0, "a+b", 3);
+    decoded_is("a+b%2B", 1, "a b+", 4);
+    decoded_is("%", 0, "", -1);
+    decoded_is("%4", 0, "", -1);
+    decoded_is("abc%4", 0, "", -1);
+    decoded_is("%g0", 0, "", -1);
+    decoded_is("%0g", 0, "", -1);
+    decoded_is("%%41", 0, "", -1);
+    decoded_is("% 41", 0, "", -1);
+}
+
+
+/* ------------------------------------------------------------------- paths */
+
+static void
+names_are(const char *path, const char *topic, const char *id)
+{
+    size_t         topic_len, id_len;
+    const char    *error;
+    unsigned char *copy, got_topic[255], got_id[255];
+
+    copy = exact_copy(path, strlen(path));
+    error = kmq_path_names(copy, strlen(path), got_topic, &topic_len, got_id,
+                           &id_len);
+
+    if (ok(error == NULL, "%.60s: %s", path, error ? error : "read")) {
+        is_bytes(got_topic, topic_len, topic, strlen(topic), "its topic");
+        is_bytes(got_id, id_len, id, strlen(id), "its id");
+    }
+
+    free(copy);
+}
+
+
+static void
+names_error(const char *path, const char *want)
+{
+    size_t         topic_len, id_len;
+    const char    *error;
+    unsigned char *copy, topic[255], id[255];
+
+    copy = exact_copy(path, strlen(path));
+    error = kmq_path_names(copy, strlen(path), topic, &topic_len, id, &id_len);
+
+    if (!ok(error && strstr(error, want), "%.60s: %s", path, want)) {
+        diag("got %s", error ? error : "no error");
+    }
+
+    free(copy);
+}
+
+
+static void
+test_path_names(void)
+{
+    char  path[2000], name[256];
+
+    names_are("/Producers/Conn/orders/p1", "orders", "p1");
+    names_are("/orders/p1", "orders", "p1");
+    names_are("/a/b/c/d/e", "d", "e");
+    names_are("/Consumers/Conn/t/c?confirm=ack&x=/y/z", "t", "c");
+    names_are("/C/%E4%B8%AD%2F%20/+%3F", "\xe4\xb8\xad/ ", "+?");
+    names_are("//t/c", "t", "c");
+
+    memset(name, 'n', 255);
+    name[255] = '\0';
+    snprintf(path, sizeof(path), "/%s/%s", name, name);
+    names_are(path, name, name);
+
+    snprintf(path, sizeof(path), "/%s/%sn", name, name);
+    names_error(path, "client id in the path is longer than 255 bytes");
+    snprintf(path, sizeof(path), "/n%s/%s", name, name);
+    names_error(path, "topic in the path is longer than 255 bytes");
+
+    memset(path, 'n', sizeof(path) - 1);
+    memcpy(path, "/t/", 3);
+    path[sizeof(path) - 1] = '\0';
+    names_error(path, "client id in the path is longer than 255 bytes");
+
+    names_error("", "path does not end with /topic/id");
+    names_error("/", "path does not end with /topic/id");
+    names_error("/a", "path does not end with /topic/id");
+    names_error("a/b", "path does not end with /topic/id");
+    names_error("/a?/b/c", "path does not end with /topic/id");
+    names_error("/a/b/", "client id in the path is empty");
+    names_error("/a/?x", "client id in the path is empty");
+    names_error("//b", "topic in the path is empty");
+    names_error("/%/b", "topic in the path has a %");
+    names_error("/a/%4", "client id in the path has a %");
+    names_error("/%00/b", "topic in the path has a zero byte");
+    names_error("/a/b%00", "client id in the path has a zero byte");
+    names_error("/%ff/b", "topic in the path is not valid UTF-8");
+    names_error("/a/%ed%a0%80", "client id in the path is not valid UTF-8");
+}
+
+
+/* ------------------------------------------------------------------- query */
+
+static void
+test_query(void)
+{
+    size_t                len;
+    unsigned              i;
+    const unsigned char  *value;
+
+    static const struct {
+        const char  *query;
+        const char  *value;         /* NULL: not found */
+    } queries[] = {
+        { "confirm=ack", "ack" },
+        { "a=1&confirm=pong&b=2", "pong" },
+        { "Confirm=ack", "ack" },
+        { "confirm=", "" },
+        { "confirm", "" },
+        { "&&confirm=a%20b&", "a%20b" },
+        { "confirm=a=b", "a=b" },
+        { "confirm=1&confirm=2", "2" },
+        { "", NULL },
+        { "confir=ack", NULL },
+        { "confirmed=ack", NULL },
+        { "x=confirm", NULL },
+        { "=confirm", NULL }
+    };
+
+    for (i = 0; i < elements(queries); i++) {
+        value = NULL;
+        len = 0;
+
+        is_int(kmq_query_find((const unsigned char *) queries[i].query,
+                              strlen(queries[i].query), "confirm", &value,
+                              &len),
+               queries[i].value != NULL, "confirm in \"%s\"",
+               queries[i].query);
+
+        if (queries[i].value) {
+            is_bytes(value, len, queries[i].value, strlen(queries[i].value),
+                     "its value");
+        }
+    }
+}
+
+
+/* -------------------------------------------------------------------- forms */
+
+/* Memory for one test's values; freed together. */
+typedef struct {
+    void      *blocks[16];
+    unsigned   n;
+    unsigned   room;
+} memory_t;
+
+
+static void *
+memory_alloc(void *arg, size_t size)
+{
+    memory_t  *memory = arg;
+
+    if (memory->n == memory->room) {
+        return NULL;
+    }
+
+    return memory->blocks[memory->n++] = malloc(size);
+}
+
+
+/* The fields of the tests: as the last read left them. */
+static kmq_field_t  fields[3];
+static memory_t     memory;
+static void        *body_copy;
+
+
+static const char *
+read_body(const char *type, const char *body, size_t size)
+{
+    unsigned  i;
+
+    while (memory.n) {
+        free(memory.blocks[--memory.n]);
+    }
+
+    memory.room = elements(memory.blocks);
+    free(body_copy);
+    body_copy = exact_copy(body, size);
+
+    fields[0].name = "messageData";
+    fields[1].name = "topic";
+    fields[2].name = "delayTime";
+
+    for (i = 0; i < elements(fields); i++) {
+        fields[i].value = (unsigned char *) "stale";
+        fields[i].len = 5;
+    }
+
+    return kmq_form_read(body_copy, size, type, type ? strlen(type) : 0,
+                         fields, elements(fields), memory_alloc, &memory);
+}
+
+
+/* The field's value; NULL: it has none. */
+static void
+field_is(unsigned i, const char *want)
+{
+    if (want == NULL || fields[i].value == NULL) {
+        ok(want == NULL && fields[i].value == NULL && fields[i].len == 0,
+           "%s is %s", fields[i].name, want ? want : "not there");
+        return;
+    }
+
+    is_bytes(fields[i].value, fields[i].len, want, strlen(want), "%s is %s",
+             fields[i].name, want);
+}
+
+
+static void
+form_is(const char *type, const char *body, const char *data,
+    const char *topic, const char *delay)
+{
+    const char  *error;
+
+    error = read_body(type, body, strlen(body));
+
+    if (ok(error == NULL, "%s, %.60s: %s", type ? type : "no type", body,
+           error ? error : "read"))
+    {
+        field_is(0, data);
+        field_is(1, topic);
+        field_is(2, delay);
+    }
+}
+
+
+static void
+form_error(const char *type, const char *body, const char *want)
+{
+    const char  *error;
+
+    error = read_body(type, body, strlen(body));
+
+    if (!ok(error && strstr(error, want), "%s, %.60s: %s", type, body, want)) {
+        diag("got %s", error ? error : "no error");
+    }
+}
+
+
+static void
+test_urlencoded(void)
+{
+    const char *const  type = "application/x-www-form-urlencoded";
+
+    form_is(type, "messageData=hello&topic=t&delayTime=1.5", "hello", "t",
+            "1.5");
+    form_is(type, "messagedata=a&TOPIC=b", "a", "b", NULL);
+    form_is(type, "messageData=a+b%2B%26%3D&topic=%E4%B8%AD", "a b+&=",
+            "\xe4\xb8\xad", NULL);
+    form_is(type, "messageData=a=b&topic=", "a=b", "", NULL);
+    form_is(type, "messageData&topic", "", "", NULL);
+    form_is(type, "&&topic=t&", NULL, "t", NULL);
+    form_is(type, "topic=1&topic=2", NULL, "2", NULL);
+    form_is(type, "message%44ata=a", "a", NULL, NULL);
+    form_is(type, "xtopic=1&topicx=2&x=3&=4&=", NULL, NULL, NULL);
+    form_is(type, "{\"topic\":\"t\"}", NULL, NULL, NULL);
+    form_is(type, "", NULL, NULL, NULL);
+    form_is("Application/X-WWW-Form-Urlencoded; charset=UTF-8", "topic=t",
+            NULL, "t", NULL);
+    form_is(" application/x-www-form-urlencoded ;", "topic=t", NULL, "t",
+            NULL);
+
+    form_error(type, "topic=%", "a % without two hex digits");
+    form_error(type, "topic=%4x", "a % without two hex digits");
+    form_error(type, "%zz=1&topic=t", "a % without two hex digits");
+}
+
+
+static void
+test_no_type(void)
+{
+    form_is(NULL, "topic=t", NULL, "t", NULL);
+    form_is("", "topic=t", NULL, "t", NULL);
+    form_is(NULL, "{\"topic\":\"t\"}", NULL, "t", NULL);
+    form_is("", " \r\n{\"topic\":\"t\"}", NULL, "t", NULL);
+    form_is("text/plain;charset=UTF-8", "{\"topic\":\"t\"}", NULL, "t", NULL);
+    form_is("text/plain", "topic=t", NULL, "t", NULL);
+    form_is(NULL, "", NULL, NULL, NULL);
+}
+
+
+static void
+test_json(void)
+{
+    const char *const  type = "application/json";
+
+    form_is(type, "{\"messageData\":\"hello\",\"topic\":\"t\","
+                  "\"delayTime\":5}", "hello", "t", "5");
+    form_is("application/json; charset=utf-8", " {\"TOPIC\":\"t\"}\n", NULL,
+            "t", NULL);
+    form_is(type, "{\"messageData\":\"\\u4e2d\\n\\\"\",\"topic\":\"\"}",
+            "\xe4\xb8\xad\n\"", "", NULL);
+    form_is(type, "{\"messageData\":null,\"topic\":true,\"delayTime\":false}",
+            NULL, "true", "false");
+    form_is(type, "{\"delayTime\":0.1}", NULL, NULL, "0.1");
+    form_is(type, "{\"delayTime\":1.005}", NULL, NULL, "1.005");
+    form_is(type, "{\"delayTime\":-3}", NULL, NULL, "-3");
+    form_is(type, "{\"delayTime\":9007199254740993}", NULL, NULL,
+            "9007199254740993");
+    form_is(type, "{\"topic\":\"a\",\"topic\":\"b\"}", NULL, "b", NULL);
+    form_is(type, "{\"topic\":\"a\",\"Topic\":null}", NULL, NULL, NULL);
+    form_is(type, "{\"x\":{\"topic\":\"a\"},\"y\":[1]}", NULL, NULL, NULL);
+    form_is(type, "{}", NULL, NULL, NULL);
+    form_is(type, "", NULL, NULL, NULL);
+
+    form_error(type, "{", "not valid JSON");
+    form_error(type, "{\"topic\":\"\xff\"}", "not valid JSON");
+    form_error(type, "{\"topic\":\"a\"} x", "not valid JSON");
+    form_error(type, "topic=t", "not valid JSON");
+    form_error(type, "[]", "not a JSON object");
+    form_error(type, "{\"topic\":{}}", "is an object or an array");
+    form_error(type, "{\"topic\":[\"a\"]}", "is an object or an array");
+    form_error(type, "{\"delayTime\":1e999}", "not valid JSON");
+
+    read_body(type, "{\"topic\":\"a\\u0000b\"}", 20);
+    is_bytes(fields[1].value, fields[1].len, "a\0b", 3,
+             "a zero byte in a JSON string");
+}
+
+
+/* Values that have to be kept and cannot. */
+static void
+test_no_memory(void)
+{
+    char         body[] = "{\"topic\":\"t\"}";
+    memory_t     none = { { NULL }, 0, 0 };
+    const char  *error;
+
+    error = kmq_form_read((unsigned char *) body, strlen(body), NULL, 0,
+                          fields, elements(fields), memory_alloc, &none);
+    ok(error && strstr(error, "no memory"), "no memory for a value");
+}
+
+
+static void
+test_multipart(void)
+{
+    const char *const  type = "multipart/form-data; boundary=XX";
+
+    form_is(type, "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n"
+                  "\r\nt\r\n--XX\r\n"
+                  "Content-Disposition: form-data; name=\"messageData\"\r\n"
+                  "\r\nhello\r\nworld\r\n--XX--\r\n",
+            "hello\r\nworld", "t", NULL);
+    form_is("Multipart/Form-Data; charset=x; Boundary=\"XX\"; y=z",
+            "--XX\r\ncontent-disposition:form-data;NAME=topic\r\n\r\nt\r\n"
+            "--XX--", NULL, "t", NULL);
+    form_is(type, "preamble\r\n--XX  \r\n"
+                  "Content-Type: text/plain\r\n"
+                  "Content-Disposition: form-data; name=\"topic\"\r\n\r\n"
+                  "t\r\n--XX--\r\nepilogue\r\n--XX\r\n", NULL, "t", NULL);
+    form_is(type, "--XX\nContent-Disposition: form-data; name=\"topic\"\n"
+                  "\nt\n--XX--\n", NULL, "t", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data;\r\n"
+                  " name=\"topic\"\r\n\r\nt\r\n--XX--", NULL, "t", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data; filename=\"a;"
+                  " name=\\\"no\\\"\"; name=\"topic\"\r\n"
+                  "Content-Type: application/octet-stream\r\n\r\n"
+                  "file\r\n--XX--", NULL, "file", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n"
+                  "\r\n\r\n--XX--", NULL, "", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n"
+                  "\r\n--XX--", NULL, "", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n"
+                  "\r\n--XXX\r\n--X\r\n --XX\r\n-XX\r\n--XX--", NULL,
+            "--XXX\r\n--X\r\n --XX\r\n-XX", NULL);
+    form_is(type, "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n"
+                  "\r\n1\r\n--XX\r\n"
+                  "Content-Disposition: form-data; name=\"Topic\"\r\n"
+                  "\r\n2\r\n--XX--", NULL, "2", NULL);
+    form_is(type, "--XX\r\n\r\nno headers\r\n--XX\r\nX: y; name=topic\r\n"
+                  "\r\nno name\r\n--XX\r\nContent-Disposition: form-data\r\n"
+                  "\r\nnor here\r\n--XX--", NULL, NULL, NULL);
+    form_is(type, "--XX--\r\n", NULL, NULL, NULL);
+    form_is(type, "", NULL, NULL, NULL);
+}
+
+
+static void
+test_multipart_without_boundary(void)
+{
+    static const char *const  types[] = {
+        "multipart/form-data", "multipart/form-data;",
+        "multipart/form-data; boundary", "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"\"", "multipart/form-data; x=boundary"
+    };
+
+    unsigned  i;
+
+    for (i = 0; i < elements(types); i++) {
+        form_is(types[i], "{}", NULL, NULL, NULL);
+        form_is(types[i], "", NULL, NULL, NULL);
+        form_is(types[i], "{\"topic\":\"t\"}", NULL, "t", NULL);
+        form_is(types[i], "topic=t", NULL, NULL, NULL);
+    }
+}
+
+
+static void
+test_multipart_errors(void)
+{
+    const char *const  type = "multipart/form-data; boundary=XX";
+
+    form_error(type, "topic=t", "does not have its boundary");
+    form_error(type, "--XXX\r\n", "does not have its boundary");
+    form_error(type, "--XX", "ends inside a part's headers");
+    form_error(type, "--XX\r\nContent-Disposition: form-data; name=topic\r\n",
+               "ends inside a part's headers");
+    form_error(type, "--XX\r\nContent-Disposition: form-data; name=topic\r\n"
+                     "\r\nvalue", "without its closing boundary");
+    form_error(type, "--XX\r\nContent-Disposition: form-data; name=topic\r\n"
+                     "\r\nvalue\r\n--X", "without its closing boundary");
+    form_error(type, "--XX\r\nContent-Disposition: form-data; name=topic\r\n"
+                     "\r\nvalue\r\n--XX\r\n", "ends inside a part's headers");
+}
+
+
+/* Each beginning of a good body is read without harm. */
+static void
+test_cut(void)
+{
+    unsigned  i, n, errors;
+
+    static const char *const  types[] = {
+        "multipart/form-data; boundary=XX",
+        "application/json",
+        "application/x-www-form-urlencoded"
+    };
+
+    static const char *const  bodies[] = {
+        "--XX\r\nContent-Disposition: form-data; name=\"topic\"\r\n\r\nt\r\n"
+        "--XX\r\nContent-Disposition: form-data; name=\"messageData\"; "
+        "filename=\"x\\\"y\"\r\n\r\nhello\r\n--XX--",
+        "{\"topic\":\"t\",\"messageData\":\"\\u4e2d\",\"delayTime\":1.5}",
+        "topic=%E4%B8%AD"
+    };
+
+    for (i = 0; i < elements(bodies); i++) {
+        for (n = 1, errors = 0; n < strlen(bodies[i]); n++) {
+            errors += read_body(types[i], bodies[i], n) != NULL;
+        }
+
+        is_int(errors, i == 2 ? 6 : (long long) strlen(bodies[i]) - 1,
+               "%s: errors of all bodies cut short", types[i]);
+    }
+}
+
+
+int
+main(void)
+{
+    test_percent();
+    test_path_names();
+    test_query();
+    test_urlencoded();
+    test_no_type();
+    test_json();
+    test_no_memory();
+    test_multipart();
+    test_multipart_without_boundary();
+    test_multipart_errors();
+    test_cut();
+
+    read_body(NULL, "", 0);
+    free(body_copy);
+
+    return done_testing();
+}

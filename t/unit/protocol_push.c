@@ -1,0 +1,99 @@
+/* The JSON of a pushed message, as a client's parser sees it. */
+
+#include <jansson.h>
+
+#include "../../src/protocol/kmq_json.h"
+#include "protocol_util.h"
+#include "tap.h"
+
+
+static const char  code[] = "0123456789abcdef0123456789abcdef61cf0d2e";
+
+
+static size_t
+compose(unsigned char *to, const char *data, const char *topic, uint32_t time,
+    uint32_t delay)
+{
+    size_t          len;
+    unsigned char  *p, *end;
+
+    p = kmq_push_head(to, code);
+    is_int(p - to, KMQ_PUSH_HEAD_LEN, "length of the head");
+
+    memcpy(p, data, strlen(data));
+    p += strlen(data);
+
+    len = kmq_push_topic(p, (const unsigned char *) topic, strlen(topic));
+    ok(len <= KMQ_PUSH_TOPIC_MAX, "the topic's part has room");
+    p += len;
+
+    end = kmq_push_end(p, time, delay);
+    is_int((long long) kmq_push_end_len(time, delay), end - p,
+           "length of the end for %u and %u", time, delay);
+    ok(end - p <= KMQ_PUSH_END_MAX, "the end has room");
+
+    return (size_t) (end - to);
+}
+
+
+static void
+test_exact(void)
+{
+    size_t         len;
+    unsigned char  json[4000];
+
+    static const char  want[] =
+        "{\"MessageCode\":\"0123456789abcdef0123456789abcdef61cf0d2e\","
+        "\"MessageData\":\"hello\",\"Topic\":\"test_topic\","
+        "\"CreateTime\":1640975470,\"ConsumedTime\":0,\"DelayTime\":0,"
+        "\"Status\":-1}";
+
+    len = compose(json, "hello", "test_topic", 1640975470, 0);
+    is_bytes(json, len, want, strlen(want), "a pushed message");
+}
+
+
+static void
+test_parsed(const char *topic, uint32_t time, uint32_t delay)
+{
+    size_t         len;
+    json_t        *root;
+    unsigned char  json[4000];
+
+    len = compose(json, "x", topic, time, delay);
+    root = json_loadb((char *) json, len, 0, NULL);
+
+    is_int((long long) json_object_size(root), 7, "seven members");
+    is_bytes(json_string_value(json_object_get(root, "Topic")),
+             json_string_length(json_object_get(root, "Topic")),
+             topic, strlen(topic), "the topic");
+    is_int(json_integer_value(json_object_get(root, "CreateTime")), time,
+           "CreateTime");
+    is_int(json_integer_value(json_object_get(root, "DelayTime")), delay,
+           "DelayTime");
+    is_int(json_integer_value(json_object_get(root, "Status")), -1, "Status");
+    is_bytes(json_string_value(json_object_get(root, "MessageCode")),
+             KMQ_PUSH_CODE_LEN, code, KMQ_PUSH_CODE_LEN, "MessageCode");
+
+    json_decref(root);
+}
+
+
+int
+main(void)
+{
+    char  topic[256];
+
+    test_exact();
+
+    test_parsed("a", 0, 0);
+    test_parsed("\"quoted\\ \n\xe4\xb8\xad", 9, 10);
+    test_parsed("b", 99, 100);
+    test_parsed("c", UINT32_MAX, UINT32_MAX);
+
+    memset(topic, 1, 255);
+    topic[255] = '\0';
+    test_parsed(topic, UINT32_MAX, UINT32_MAX);
+
+    return done_testing();
+}
