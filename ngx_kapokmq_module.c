@@ -1,0 +1,226 @@
+/* KapokMQ, a message queue inside nginx: directives, contexts, processes. */
+
+#include "src/server/ngx_kapokmq_session.h"
+
+
+#define NGX_KAPOKMQ_TICK_FIRST  100    /* ms */
+
+
+static ngx_int_t ngx_kapokmq_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_kapokmq_init_process(ngx_cycle_t *cycle);
+static void ngx_kapokmq_exit_process(ngx_cycle_t *cycle);
+
+
+ngx_kapokmq_worker_t  ngx_kapokmq_worker;
+
+
+static ngx_http_handler_pt  ngx_kapokmq_producer =
+    ngx_kapokmq_producer_handler;
+static ngx_http_handler_pt  ngx_kapokmq_consumer =
+    ngx_kapokmq_consumer_handler;
+static ngx_http_handler_pt  ngx_kapokmq_send = ngx_kapokmq_send_handler;
+static ngx_http_handler_pt  ngx_kapokmq_console = ngx_kapokmq_console_handler;
+
+
+static ngx_command_t  ngx_kapokmq_commands[] = {
+
+    { ngx_string("kapokmq_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_kapokmq_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("kapokmq_config"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_kapokmq_conf_config,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("kapokmq_producer"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_kapokmq_conf_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_producer },
+
+    { ngx_string("kapokmq_consumer"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_kapokmq_conf_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_consumer },
+
+    { ngx_string("kapokmq_send"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_kapokmq_conf_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_send },
+
+    { ngx_string("kapokmq_console"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_kapokmq_conf_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_console },
+
+    { ngx_string("kapokmq_cors_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_kapokmq_conf_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_kapokmq_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_kapokmq_conf_check,                /* postconfiguration */
+
+    ngx_kapokmq_conf_create_main,          /* create main configuration */
+    ngx_kapokmq_conf_init_main,            /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_kapokmq_conf_create_loc,           /* create location configuration */
+    ngx_kapokmq_conf_merge_loc             /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_kapokmq_module = {
+    NGX_MODULE_V1,
+    &ngx_kapokmq_module_ctx,               /* module context */
+    ngx_kapokmq_commands,                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_kapokmq_init_module,               /* init module */
+    ngx_kapokmq_init_process,              /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_kapokmq_exit_process,              /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* The configuration, NULL where there is no queue in it. */
+static ngx_kapokmq_main_conf_t *
+ngx_kapokmq_main_conf(ngx_cycle_t *cycle)
+{
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_kapokmq_module);
+
+    return (mcf && mcf->zone) ? mcf : NULL;
+}
+
+
+/* In the master, before workers are forked; at each reload again. */
+static ngx_int_t
+ngx_kapokmq_init_module(ngx_cycle_t *cycle)
+{
+    if (!ngx_test_config && ngx_kapokmq_main_conf(cycle)) {
+        ngx_kapokmq_wake_create(cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_init_event(ngx_cycle_t *cycle, ngx_event_t *ev,
+    ngx_event_handler_pt handler)
+{
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = handler;
+    ev->data = &ngx_kapokmq_worker;
+    ev->log = cycle->log;
+
+    /* an exiting worker does not wait for it */
+    ev->cancelable = 1;
+}
+
+
+static void
+ngx_kapokmq_init_settings(const kmq_config_t *config)
+{
+    kmq_settings_t  settings;
+
+    settings.push_type = config->topic.push_type;
+    settings.waiting_max = config->message_chan_buffer;
+    settings.batch_interval = config->push_messages_speed;
+    settings.batch_count = config->send_count;
+    settings.keep_consumed = !config->is_clean_consumed;
+
+    kmq_configure(ngx_kapokmq_worker.kmq, &settings);
+}
+
+
+/* A failure only makes this worker refuse requests: one that exits here is
+ * not started again. */
+static ngx_int_t
+ngx_kapokmq_init_process(ngx_cycle_t *cycle)
+{
+    ngx_kapokmq_worker_t     *w;
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = ngx_kapokmq_main_conf(cycle);
+
+    if (mcf == NULL || (ngx_process != NGX_PROCESS_WORKER
+                        && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    w = &ngx_kapokmq_worker;
+
+    w->config = mcf->config;
+    w->log = cycle->log;
+
+    ngx_queue_init(&w->waiting);
+    ngx_queue_init(&w->pings);
+
+    ngx_kapokmq_init_event(cycle, &w->push, ngx_kapokmq_push);
+    ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_batch);
+    ngx_kapokmq_init_event(cycle, &w->tick, ngx_kapokmq_tick);
+    ngx_kapokmq_init_event(cycle, &w->resume, ngx_kapokmq_resume);
+
+    ngx_kapokmq_output_init();
+
+    w->kmq = kmq_attach(mcf->block, mcf->block_size, ngx_process_slot);
+
+    if (w->kmq == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "worker in slot %i cannot use the queue (of %d slots), "
+                      "it answers 503", ngx_process_slot, KMQ_WORKERS);
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_clock();
+    ngx_kapokmq_init_settings(mcf->config);
+
+    if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "this worker looks for messages only once a second");
+    }
+
+    ngx_add_timer(&w->tick, NGX_KAPOKMQ_TICK_FIRST);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
+{
+    (void) cycle;
+
+    kmq_detach(ngx_kapokmq_worker.kmq);
+    ngx_kapokmq_worker.kmq = NULL;
+}

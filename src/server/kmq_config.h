@@ -1,0 +1,106 @@
+/*
+ * application.yaml: every key of the specification, read with libyaml and
+ * checked.  No nginx in here, so that it can be tested and fuzzed alone.
+ */
+
+#ifndef KMQ_CONFIG_H
+#define KMQ_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define KMQ_CONFIRM_SOCKET  1
+#define KMQ_CONFIRM_PONG    2
+#define KMQ_CONFIRM_ACK     3
+
+#define KMQ_SECRET_MAX      255    /* bytes of secretKey */
+#define KMQ_PATH_MAX       1023    /* bytes of persistentFile */
+
+
+/* Settings that a topic may have of its own; UNSET ones are the queue's. */
+#define KMQ_UNSET  UINT32_MAX
+
+typedef struct {
+    char       *name;              /* NULL in kmq_config_t.topic */
+    size_t      name_len;
+    uint32_t    push_type;         /* 1 or 2 */
+    uint32_t    push_retry_time;   /* ms */
+    uint32_t    max_deliveries;
+    uint32_t    clean_time;        /* seconds */
+    uint32_t    confirm;           /* KMQ_CONFIRM_... */
+    uint32_t    prefetch;
+} kmq_topic_config_t;
+
+typedef struct {
+    uint32_t    port;              /* server.port, 0: not given */
+    char        secret_key[KMQ_SECRET_MAX + 1];
+    size_t      secret_key_len;
+    char        persistent_file[KMQ_PATH_MAX + 1];
+
+    uint32_t    message_chan_buffer;
+    uint32_t    push_messages_speed;   /* ms */
+    uint32_t    send_count;
+    uint32_t    send_retry_count;
+    uint32_t    is_persistent;         /* 0, 1, 2 */
+    uint32_t    recovery_strategy;     /* 0, 1 */
+    uint32_t    persistent_time;       /* ms */
+    uint32_t    is_re_push;            /* 0, 1 */
+    uint32_t    is_clean;              /* 0, 1 */
+    uint32_t    is_clean_consumed;     /* 0, 1 */
+    uint32_t    check_speed;           /* ms */
+    uint32_t    max_message_size;      /* bytes */
+
+    kmq_topic_config_t   topic;        /* what holds for every topic */
+    kmq_topic_config_t  *topics;       /* those that differ */
+    size_t               ntopics;
+} kmq_config_t;
+
+/* One problem, or remark, found in a file.  line and column count from 1; 0:
+ * the whole file. */
+typedef void (*kmq_config_log_t)(void *arg, int fatal, const char *file,
+    size_t line, size_t column, const char *text);
+
+/* Fills in the defaults of the specification. */
+void kmq_config_defaults(kmq_config_t *config);
+
+/*
+ * Reads size bytes of YAML into config, which holds the defaults.  file is
+ * for messages alone.  log is called with fatal 1 for each error and with 0
+ * for remarks (a key without a meaning here, the published secret key).
+ * env gives the value of an environment variable for ${NAME}, or NULL.
+ * 0, or -1 when there was an error.
+ */
+int kmq_config_parse(kmq_config_t *config, const char *file,
+    const unsigned char *text, size_t size,
+    const char *(*env)(const char *name), kmq_config_log_t log, void *arg);
+
+/* Frees what kmq_config_parse() allocated. */
+void kmq_config_free(kmq_config_t *config);
+
+/* The settings of a topic by name: config->topic with the topic's own. */
+void kmq_config_topic(const kmq_config_t *config, const char *name,
+    size_t len, kmq_topic_config_t *topic);
+
+/* Takes a key, in the file's spelling, and its value: a number (text NULL), at
+ * most three decimals of which count, or a text. */
+typedef void (*kmq_config_emit_t)(void *arg, const char *key, double number,
+    const char *text);
+
+/*
+ * All mq keys but secretKey with their current values, in the specification's
+ * order; pushCount follows sendCount.  topics is left out.
+ */
+void kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit,
+    void *arg);
+
+/* Those keys that an element of config->topics has of its own. */
+void kmq_config_each_own(const kmq_topic_config_t *topic,
+    kmq_config_emit_t emit, void *arg);
+
+const char *kmq_confirm_name(uint32_t confirm);
+
+/* KMQ_CONFIRM_... of a name, 0 when there is none such. */
+uint32_t kmq_confirm_value(const char *name, size_t len);
+
+#endif /* KMQ_CONFIG_H */

@@ -1,0 +1,411 @@
+/* What the values of application.yaml's keys may be: kmq_yaml.h. */
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "kmq_yaml.h"
+
+
+#define KMQ_VARIABLE_MAX  60        /* bytes of a variable's name */
+
+
+uint32_t *
+kmq_value_number(kmq_config_t *config, kmq_topic_config_t *topic,
+    const kmq_key_t *key)
+{
+    void  *base;
+
+    base = (key->flags & KMQ_CONFIG_TOPIC) ? (void *) topic : (void *) config;
+
+    return (uint32_t *) (void *) ((char *) base + key->offset);
+}
+
+
+static void
+kmq_value_wrong(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
+                const char *wanted) { char  what[KMQ_YAML_WHAT];
+
+    kmq_yaml_report_here(y, 1, "\"%s%s\" must be %s, not %s", map->where, name,
+                         wanted, kmq_yaml_what(y, what));
+}
+
+
+/* ---------------------------------------------------------------- numbers */
+
+/*
+ * Reads digits, and behind a point up to places more, as a whole number of
+ * the smallest place.  Returns the bytes read, 0 when it is no such number;
+ * one that is too large is UINT64_MAX.
+ */
+static size_t
+kmq_decimal(const char *text, unsigned places, uint64_t *value)
+{
+    size_t    n;
+    uint64_t  v;
+
+    v = 0;
+
+    for (n = 0; text[n] >= '0' && text[n] <= '9'; n++) {
+        v = v > UINT32_MAX ? v : v * 10 + (uint64_t) (text[n] - '0');
+    }
+
+    /* a leading zero means octal to YAML and nothing to the reader */
+    if (n == 0 || (n > 1 && text[0] == '0')) {
+        return 0;
+    }
+
+    if (text[n] == '.' && places) {
+        n++;
+
+        if (text[n] < '0' || text[n] > '9') {
+            return 0;
+        }
+
+        for ( /* void */ ; places && text[n] >= '0' && text[n] <= '9'; n++) {
+            v = v * 10 + (uint64_t) (text[n] - '0');
+            places--;
+        }
+    }
+
+    while (places--) {
+        v *= 10;
+    }
+
+    *value = v > UINT32_MAX ? UINT64_MAX : v;
+
+    return n;
+}
+
+
+static void
+kmq_set(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key,
+    uint64_t value)
+{
+    uint32_t      before, *number;
+    kmq_config_t  defaults;
+
+    number = kmq_value_number(y->config, map->topic, key);
+    *number = (uint32_t) value;
+
+    kmq_config_defaults(&defaults);
+    before = *kmq_value_number(&defaults, &defaults.topic, key);
+
+    /* what is switched off, or as it is anyway, needs no remark */
+    if ((key->flags & KMQ_CONFIG_LATER) && value != 0 && value != before) {
+        kmq_yaml_report_here(y, 0, "\"%s%s\" has no effect yet", map->where,
+                             key->name);
+    }
+}
+
+
+void
+kmq_value_whole(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    char         wanted[80];
+    size_t       n;
+    uint64_t     value;
+    const char  *text;
+
+    value = 0;
+    text = kmq_yaml_plain(y);
+    n = text ? kmq_decimal(text, 0, &value) : 0;
+
+    if (n && text[n] == '\0' && value >= key->low && value <= key->high) {
+        kmq_set(y, map, key, value);
+        return;
+    }
+
+    switch (key->high - key->low) {
+
+    case 1:
+        snprintf(wanted, sizeof(wanted), "%u or %u", key->low, key->high);
+        break;
+
+    case 2:
+        snprintf(wanted, sizeof(wanted), "%u, %u or %u", key->low,
+                 key->low + 1, key->high);
+        break;
+
+    default:
+        snprintf(wanted, sizeof(wanted), "a whole number from %u to %u",
+                 key->low, key->high);
+    }
+
+    kmq_value_wrong(y, map, key->name, wanted);
+    kmq_yaml_skip(y);
+}
+
+
+void
+kmq_value_seconds(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    char         wanted[120];
+    size_t       n;
+    uint64_t     value;
+    const char  *text;
+
+    value = 0;
+    text = kmq_yaml_plain(y);
+    n = text ? kmq_decimal(text, 3, &value) : 0;
+
+    if (n && text[n] == '\0' && value >= key->low && value <= key->high) {
+        kmq_set(y, map, key, value);
+        return;
+    }
+
+    snprintf(wanted, sizeof(wanted), "a number of seconds from %g to %.0f "
+             "with at most three decimals", key->low / 1000.0,
+             key->high / 1000.0);
+
+    kmq_value_wrong(y, map, key->name, wanted);
+    kmq_yaml_skip(y);
+}
+
+
+/* What a number is multiplied by where text follows it; 0: no such unit. */
+static uint64_t
+kmq_unit(const char *text)
+{
+    while (*text == ' ') {
+        text++;
+    }
+
+    if (*text == '\0') {
+        return 1;
+    }
+
+    if (strcasecmp(text, "k") == 0 || strcasecmp(text, "KiB") == 0) {
+        return 1024;
+    }
+
+    if (strcasecmp(text, "m") == 0 || strcasecmp(text, "MiB") == 0) {
+        return 1024 * 1024;
+    }
+
+    return 0;
+}
+
+
+void
+kmq_value_size(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    char         wanted[120];
+    size_t       n;
+    uint64_t     value, unit;
+    const char  *text;
+
+    value = 0;
+    text = kmq_yaml_plain(y);
+    n = text ? kmq_decimal(text, 0, &value) : 0;
+    unit = n ? kmq_unit(text + n) : 0;
+
+    if (unit && value >= key->low && value <= key->high / unit) {
+        kmq_set(y, map, key, value * unit);
+        return;
+    }
+
+    snprintf(wanted, sizeof(wanted), "a size from %u to %u bytes, "
+             "as in 65536, 64 KiB or 1 MiB", key->low, key->high);
+
+    kmq_value_wrong(y, map, key->name, wanted);
+    kmq_yaml_skip(y);
+}
+
+
+/* ------------------------------------------------------------------ texts */
+
+void
+kmq_value_confirm(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    uint32_t  value;
+
+    value = 0;
+
+    if (y->event.type == YAML_SCALAR_EVENT) {
+        value = kmq_confirm_value((char *) y->event.data.scalar.value,
+                                  y->event.data.scalar.length);
+    }
+
+    if (value == 0) {
+        kmq_value_wrong(y, map, key->name, "socket, pong or ack");
+        kmq_yaml_skip(y);
+        return;
+    }
+
+    kmq_set(y, map, key, value);
+}
+
+
+/* The current event as a text that is there; else reports and returns 0. */
+static int
+kmq_text(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    if (y->event.type == YAML_SCALAR_EVENT && !kmq_yaml_is_null(y)
+        && y->event.data.scalar.length)
+    {
+        return 1;
+    }
+
+    kmq_value_wrong(y, map, key->name, "a text");
+    kmq_yaml_skip(y);
+
+    return 0;
+}
+
+
+void
+kmq_value_path(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    size_t          i, len;
+    unsigned char  *text;
+
+    if (!kmq_text(y, map, key)) {
+        return;
+    }
+
+    text = y->event.data.scalar.value;
+    len = y->event.data.scalar.length;
+
+    for (i = 0; i < len && text[i] >= 0x20 && text[i] != 0x7f; i++) {
+        /* void */
+    }
+
+    if (i < len || len > key->high) {
+        kmq_value_wrong(y, map, key->name, "a path of at most 1023 bytes "
+                        "without control characters");
+        return;
+    }
+
+    memcpy((char *) y->config + key->offset, text, len + 1);
+}
+
+
+/* The length of a variable's name at text, 0 when there is none. */
+static size_t
+kmq_variable(const char *text)
+{
+    static const char  allowed[] = "0123456789_"
+                                   "abcdefghijklmnopqrstuvwxyz"
+                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    /* a digit is no beginning */
+    return strspn(text, "0123456789") ? 0 : strspn(text, allowed);
+}
+
+
+/*
+ * The value of the variable in ${NAME} at *text, which is moved behind it:
+ * 1, or 0 when there is none, which has been reported.
+ */
+static int
+kmq_environment(kmq_yaml_t *y, const char **text, const char **value)
+{
+    char    name[KMQ_VARIABLE_MAX + 1];
+    size_t  n;
+
+    n = kmq_variable(*text + 2);
+
+    if (n == 0 || n > KMQ_VARIABLE_MAX || (*text)[2 + n] != '}') {
+        kmq_yaml_report_here(y, 1, "\"mq.secretKey\" has a \"${\" without the "
+                             "name of a variable and a \"}\" behind it");
+        return 0;
+    }
+
+    memcpy(name, *text + 2, n);
+    name[n] = '\0';
+    *text += n + 3;
+
+    *value = y->env(name);
+
+    if (*value == NULL) {
+        kmq_yaml_report_here(y, 1, "\"mq.secretKey\" names the environment "
+                             "variable \"%s\", which is not set", name);
+    }
+
+    return *value != NULL;
+}
+
+
+/* Copies the key, with variables put in, to to[KMQ_SECRET_MAX + 1]: its full
+ * length, of which no more than fits is copied; -1 after an error. */
+static ptrdiff_t
+kmq_expand(kmq_yaml_t *y, char *to)
+{
+    size_t       n, len;
+    const char  *text, *value;
+
+    len = 0;
+    text = (const char *) y->event.data.scalar.value;
+
+    while (*text) {
+
+        if (text[0] == '$' && text[1] == '{') {
+            if (!kmq_environment(y, &text, &value)) {
+                return -1;
+            }
+
+            n = strlen(value);
+
+        } else {
+            value = text++;
+            n = 1;
+        }
+
+        if (len + n <= KMQ_SECRET_MAX) {
+            memcpy(to + len, value, n);
+            to[len + n] = '\0';
+        }
+
+        len += n;
+    }
+
+    return (ptrdiff_t) len;
+}
+
+
+/* The messages do not show the key: they end in a log. */
+void
+kmq_value_secret(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    char       secret[KMQ_SECRET_MAX + 1];
+    size_t     i;
+    ptrdiff_t  len;
+
+    if (!kmq_text(y, map, key)) {
+        return;
+    }
+
+    secret[0] = '\0';
+    len = kmq_expand(y, secret);
+
+    if (len < 0) {
+        return;
+    }
+
+    if (len == 0 || len > KMQ_SECRET_MAX) {
+        kmq_yaml_report_here(y, 1, "\"%s%s\" must have 1 to %d bytes, not %td",
+                             map->where, key->name, KMQ_SECRET_MAX, len);
+        return;
+    }
+
+    for (i = 0; i < (size_t) len; i++) {
+        if ((unsigned char) secret[i] < 0x20 || secret[i] == 0x7f) {
+            break;
+        }
+    }
+
+    /* it has to fit into an HTTP header */
+    if (i < (size_t) len || strlen((char *) y->event.data.scalar.value)
+                            != y->event.data.scalar.length
+        || secret[0] == ' ' || secret[len - 1] == ' ')
+    {
+        kmq_yaml_report_here(y, 1, "\"%s%s\" must not have control "
+                             "characters, nor a space at its beginning or end",
+                             map->where, key->name);
+        return;
+    }
+
+    memcpy(y->config->secret_key, secret, (size_t) len + 1);
+    y->config->secret_key_len = (size_t) len;
+}

@@ -1,0 +1,137 @@
+/*
+ * What the files of src/server share: the configuration, the worker's state,
+ * the WebSocket session, the HTTP answers.
+ */
+
+#ifndef NGX_KAPOKMQ_H
+#define NGX_KAPOKMQ_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include "../engine/kmq.h"
+#include "../protocol/kmq_form.h"
+#include "../protocol/kmq_json.h"
+#include "../protocol/kmq_websocket.h"
+#include "kmq_config.h"
+
+
+/* ---------------------------------------------------------- configuration */
+
+typedef struct {
+    ngx_shm_zone_t  *zone;          /* kapokmq_zone; NULL: not configured */
+    void            *block;         /* the engine's part of it */
+    size_t           block_size;
+    ngx_str_t        config_file;   /* kapokmq_config */
+    kmq_config_t    *config;        /* application.yaml, or its defaults */
+    ngx_str_t       *user;          /* the first location directive that
+                                       needs the zone, NULL: none */
+} ngx_kapokmq_main_conf_t;
+
+typedef struct {
+    ngx_http_handler_pt  handler;   /* of this location, NULL: none */
+    ngx_array_t         *cors_origins;  /* kapokmq_cors_origin, ngx_str_t;
+                                           NULL: any origin */
+} ngx_kapokmq_loc_conf_t;
+
+extern ngx_module_t  ngx_kapokmq_module;
+
+
+/* ----------------------------------------------------------------- worker */
+
+/* This process: set up by init_process, one for all servers. */
+typedef struct {
+    kmq_t               *kmq;       /* NULL: the worker could not attach, and
+                                       every request gets a 503 */
+    kmq_config_t        *config;
+    ngx_log_t           *log;
+    ngx_event_t          push;      /* posted: ngx_kapokmq_push() */
+    ngx_event_t          batch;     /* timer: paced messages are due */
+    ngx_event_t          tick;      /* timer: housekeeping, 1 s */
+    ngx_event_t          resume;    /* timer, posted: is there room again? */
+    ngx_queue_t          waiting;   /* producers that wait for room */
+    ngx_queue_t          pings;     /* consumers that want a ping */
+} ngx_kapokmq_worker_t;
+
+extern ngx_kapokmq_worker_t  ngx_kapokmq_worker;
+
+/* Tells the engine the time: once at the start of each event handler. */
+void ngx_kapokmq_clock(void);
+
+/*
+ * After engine calls, once at the end of each event handler: signals the
+ * workers that have got something to do, posts this worker's push.
+ */
+void ngx_kapokmq_wake(void);
+
+/* Writes the body of a message that has been reserved for data. */
+void ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data);
+
+
+/* ------------------------------------------------------------------- HTTP */
+
+/*
+ * Starts an HTTP request of the send and console handlers: CORS, OPTIONS,
+ * method, key; reads the body and calls handler when it is there.
+ */
+ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler);
+
+/*
+ * Answers {"code":-1,"msg":"text"} with that status.  _refuse is for content
+ * handlers, before the body was read: "return ngx_kapokmq_http_refuse(...)".
+ * _error is for what is called later (body handlers, which own a reference
+ * of the request): it finalizes the request.
+ */
+ngx_int_t ngx_kapokmq_http_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text);
+void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text);
+
+/*
+ * Reads the body, which must be there, as a form: see kmq_form_read().
+ * NGX_ERROR: it could not be, the request has been answered and finalized.
+ */
+ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n);
+
+/* A JSON body of the request's pool with that status: the same two ways. */
+ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json);
+void ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json);
+
+/* The head of a JSON answer whose body follows; size -1: not known. */
+ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
+    ngx_uint_t status, off_t size);
+
+/* Adds a header to the answer; name and value must stay. */
+ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
+/* A request's header by its name in lower case, NULL when there is none. */
+ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
+    size_t len);
+
+/* The console's lists of clients: finalize the request when they are sent. */
+void ngx_kapokmq_clients_producers(ngx_http_request_t *r);
+void ngx_kapokmq_clients_consumers(ngx_http_request_t *r);
+void ngx_kapokmq_clients_all(ngx_http_request_t *r);
+
+/* Compares the key a client gave in constant time: 1 when it is right. */
+ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);
+
+/* The request's header "secretKey", NULL when there is none. */
+ngx_str_t *ngx_kapokmq_key_header(ngx_http_request_t *r);
+
+
+/* --------------------------------------------------------------- handlers */
+
+ngx_int_t ngx_kapokmq_producer_handler(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_consumer_handler(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_send_handler(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_console_handler(ngx_http_request_t *r);
+
+#endif /* NGX_KAPOKMQ_H */

@@ -1,0 +1,519 @@
+/*
+ * What the HTTP endpoints have in common: cross-origin headers, methods, the
+ * key, the body of a request, JSON answers.
+ */
+
+#include "ngx_kapokmq.h"
+
+
+/* What JSON may make of a message and of the names around it. */
+#define NGX_KAPOKMQ_BODY_GROWTH  6
+#define NGX_KAPOKMQ_BODY_EXTRA   65536
+
+
+static ngx_int_t ngx_kapokmq_http_cors(ngx_http_request_t *r);
+static const char *ngx_kapokmq_http_origin(ngx_http_request_t *r,
+    ngx_array_t *allowed);
+static ngx_int_t ngx_kapokmq_http_options(ngx_http_request_t *r);
+static ngx_int_t ngx_kapokmq_http_message(ngx_http_request_t *r,
+    ngx_uint_t status, const char *text);
+static off_t ngx_kapokmq_http_body_max(void);
+static ngx_int_t ngx_kapokmq_http_body(ngx_http_request_t *r,
+    ngx_str_t *body);
+static u_char *ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf);
+static void *ngx_kapokmq_http_alloc(void *pool, size_t size);
+
+
+static const char  ngx_kapokmq_too_large[] = "The request is too large";
+
+
+/* ---------------------------------------------------------------- headers */
+
+ngx_str_t *
+ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].hash && header[i].key.len == len
+            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &header[i].value;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
+    const char *value)
+{
+    ngx_table_elt_t  *header;
+
+    header = ngx_list_push(&r->headers_out.headers);
+    if (header == NULL) {
+        return NGX_ERROR;
+    }
+
+    header->hash = 1;
+#if (nginx_version >= 1023000)
+    header->next = NULL;
+#endif
+    header->key.data = (u_char *) name;
+    header->key.len = ngx_strlen(name);
+    header->value.data = (u_char *) value;
+    header->value.len = ngx_strlen(value);
+
+    return NGX_OK;
+}
+
+
+ngx_str_t *
+ngx_kapokmq_key_header(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_find(r, "secretkey", sizeof("secretkey") - 1);
+}
+
+
+/* Takes a time that depends on the length of the given key alone. */
+ngx_uint_t
+ngx_kapokmq_key_matches(const u_char *key, size_t len)
+{
+    size_t               i, secret_len;
+    const u_char        *secret;
+    volatile ngx_uint_t  difference;
+
+    secret = (u_char *) ngx_kapokmq_worker.config->secret_key;
+    secret_len = ngx_kapokmq_worker.config->secret_key_len;
+
+    if (secret_len == 0) {
+        return 0;
+    }
+
+    difference = len ^ secret_len;
+
+    for (i = 0; i < len; i++) {
+        difference |= key[i] ^ secret[i % secret_len];
+    }
+
+    return difference == 0;
+}
+
+
+/* ------------------------------------------------------------------- CORS */
+
+static ngx_int_t
+ngx_kapokmq_http_cors(ngx_http_request_t *r)
+{
+    const char                *origin;
+    ngx_kapokmq_loc_conf_t    *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    if (lcf->cors_origins
+        && ngx_kapokmq_http_header(r, "Vary", "Origin") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    origin = ngx_kapokmq_http_origin(r, lcf->cors_origins);
+
+    if (origin == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Origin", origin)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (r->method != NGX_HTTP_OPTIONS) {
+        return ngx_kapokmq_http_header(r, "Access-Control-Expose-Headers",
+                                       "Content-Length, Content-Type, "
+                                       "Retry-After");
+    }
+
+    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Methods",
+                                "POST, OPTIONS")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* secretKey, and what pages written for the original may send along */
+    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Headers",
+                                "secretKey, Content-Type, AccessToken, "
+                                "X-CSRF-Token, Authorization, Token")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_kapokmq_http_header(r, "Access-Control-Max-Age", "600");
+}
+
+
+/* What Access-Control-Allow-Origin says, NULL: the header is left out. */
+static const char *
+ngx_kapokmq_http_origin(ngx_http_request_t *r, ngx_array_t *allowed)
+{
+    ngx_str_t   *origin, *value;
+    ngx_uint_t   i;
+
+    if (allowed == NULL) {
+        return "*";
+    }
+
+    origin = ngx_kapokmq_http_find(r, "origin", sizeof("origin") - 1);
+    value = allowed->elts;
+
+    for (i = 0; i < allowed->nelts; i++) {
+
+        if (value[i].len == 1 && value[i].data[0] == '*') {
+            return "*";
+        }
+
+        if (origin && origin->len == value[i].len
+            && ngx_strncasecmp(origin->data, value[i].data, origin->len) == 0)
+        {
+            /* values of headers end with a zero byte */
+            return (char *) origin->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_http_options(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_kapokmq_http_header(r, "Allow", "POST, OPTIONS") != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+/* ------------------------------------------------------------------ start */
+
+ngx_int_t
+ngx_kapokmq_http_start(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *key;
+
+    /* answers are written by the request's own connection */
+    if (r != r->main) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    if (ngx_kapokmq_http_cors(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return ngx_kapokmq_http_options(r);
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        if (ngx_kapokmq_http_header(r, "Allow", "POST, OPTIONS") != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                       "The method must be POST");
+    }
+
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "The queue is not available");
+    }
+
+    key = ngx_kapokmq_key_header(r);
+
+    if (key == NULL || !ngx_kapokmq_key_matches(key->data, key->len)) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                                       "Secret key matching error");
+    }
+
+    if (r->headers_in.content_length_n > ngx_kapokmq_http_body_max()) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                       ngx_kapokmq_too_large);
+    }
+
+    rc = ngx_http_read_client_request_body(r, handler);
+
+    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_kapokmq_http_refuse(r, rc, ngx_kapokmq_too_large);
+    }
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+/* --------------------------------------------------------------- the body */
+
+static off_t
+ngx_kapokmq_http_body_max(void)
+{
+    return (off_t) ngx_kapokmq_worker.config->max_message_size
+           * NGX_KAPOKMQ_BODY_GROWTH + NGX_KAPOKMQ_BODY_EXTRA;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n)
+{
+    ngx_int_t    rc;
+    ngx_str_t    body, type;
+    const char  *err;
+
+    rc = ngx_kapokmq_http_body(r, &body);
+
+    if (rc == NGX_DECLINED) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                               ngx_kapokmq_too_large);
+        return NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                               "The request could not be read");
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&type);
+
+    if (r->headers_in.content_type) {
+        type = r->headers_in.content_type->value;
+    }
+
+    err = kmq_form_read(body.data, body.len, (char *) type.data, type.len,
+                        fields, n, ngx_kapokmq_http_alloc, r->pool);
+    if (err) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The body in one piece, which is the caller's own: others, a mirror for
+ * one, may still read nginx's buffers.  NGX_DECLINED: it is too large.
+ */
+static ngx_int_t
+ngx_kapokmq_http_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         size;
+    u_char       *p;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = r->request_body ? r->request_body->bufs : NULL;
+    size = 0;
+
+    for (cl = bufs; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > ngx_kapokmq_http_body_max()) {
+        return NGX_DECLINED;
+    }
+
+    /* never empty, so that there is an address in any case */
+    body->len = (size_t) size;
+    body->data = ngx_pnalloc(r->pool, body->len + 1);
+    if (body->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = body->data;
+
+    for (cl = bufs; cl; cl = cl->next) {
+        p = ngx_kapokmq_http_copy(p, cl->buf);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Copies a buffer, which may be a part of a file.  Returns the byte behind,
+ * or NULL. */
+static u_char *
+ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf)
+{
+    size_t   size;
+    ssize_t  n;
+
+    if (ngx_buf_in_memory(buf)) {
+        return ngx_cpymem(to, buf->pos, buf->last - buf->pos);
+    }
+
+    if (!buf->in_file) {
+        return to;
+    }
+
+    size = (size_t) (buf->file_last - buf->file_pos);
+    n = ngx_read_file(buf->file, to, size, buf->file_pos);
+
+    return n == (ssize_t) size ? to + size : NULL;
+}
+
+
+static void *
+ngx_kapokmq_http_alloc(void *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+/* ---------------------------------------------------------------- answers */
+
+ngx_int_t
+ngx_kapokmq_http_json_header(ngx_http_request_t *r, ngx_uint_t status,
+    off_t size)
+{
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = size;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    ngx_str_set(&r->headers_out.charset, "utf-8");
+
+    return ngx_http_send_header(r);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json)
+{
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    ngx_chain_t  out;
+
+    rc = ngx_kapokmq_http_json_header(r, status, (off_t) json->len);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = json->data;
+    b->last = json->data + json->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_http_message(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text)
+{
+    u_char     *p;
+    size_t      len, room, used;
+    ngx_str_t   json;
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_kapokmq_http_header(r, "Retry-After", "1") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(text);
+    room = kmq_json_escaped((u_char *) text, len) + 6;
+
+    json.data = ngx_pnalloc(r->pool, sizeof("{\"code\":-1,\"msg\":\"\"}")
+                                     + room);
+    if (json.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    used = 0;
+    p = ngx_cpymem(json.data, "{\"code\":-1,\"msg\":\"",
+                   sizeof("{\"code\":-1,\"msg\":\"") - 1);
+    p += kmq_json_escape(p, room, (u_char *) text, len, &used);
+    *p++ = '"';
+    *p++ = '}';
+
+    json.len = p - json.data;
+
+    return ngx_kapokmq_http_answer(r, status, &json);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_kapokmq_http_message(r, status, text);
+}
+
+
+void
+ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text)
+{
+    ngx_http_finalize_request(r, ngx_kapokmq_http_message(r, status, text));
+}
+
+
+void
+ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json)
+{
+    ngx_http_finalize_request(r, ngx_kapokmq_http_answer(r, status, json));
+}

@@ -1,0 +1,396 @@
+/*
+ * What a session sends: pushes, from chunks that any number of sessions
+ * share, and answers, which are gathered and written once for each event.
+ * Accepted messages are answered from a buffer of "ok" frames, so that those
+ * which a producer does not read are but a number.
+ */
+
+#include "ngx_kapokmq_session.h"
+
+
+/* Answers other than "ok" share chunks of this size. */
+#define NGX_KAPOKMQ_ANSWERS  512
+
+#define NGX_KAPOKMQ_OK_LEN   4
+#define NGX_KAPOKMQ_OKS      4096
+
+
+static ngx_int_t ngx_kapokmq_output_header(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
+static void ngx_kapokmq_output_shift(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_output_sent(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, size_t pos);
+static u_char *ngx_kapokmq_output_room(ngx_kapokmq_session_t *s, size_t size);
+
+
+static u_char  ngx_kapokmq_oks[NGX_KAPOKMQ_OKS * NGX_KAPOKMQ_OK_LEN];
+
+
+void
+ngx_kapokmq_output_init(void)
+{
+    u_char  *p, *last;
+
+    last = ngx_kapokmq_oks + sizeof(ngx_kapokmq_oks);
+
+    for (p = ngx_kapokmq_oks; p < last; p += NGX_KAPOKMQ_OK_LEN) {
+        kmq_ws_header(p, KMQ_WS_TEXT, 2);
+        p[2] = 'o';
+        p[3] = 'k';
+    }
+}
+
+
+/* ----------------------------------------------------------------- chunks */
+
+ngx_kapokmq_chunk_t *
+ngx_kapokmq_chunk_create(size_t size, ngx_uint_t nframes)
+{
+    size_t                head, frames;
+    ngx_kapokmq_chunk_t  *chunk;
+
+    head = sizeof(ngx_kapokmq_chunk_t);
+    frames = nframes * sizeof(ngx_kapokmq_frame_t);
+
+    chunk = ngx_alloc(head + frames + size, ngx_cycle->log);
+    if (chunk == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(chunk, head);
+
+    chunk->refs = 1;
+    chunk->size = size;
+    chunk->frames = (ngx_kapokmq_frame_t *) (chunk + 1);
+    chunk->bytes = (u_char *) (chunk + 1) + frames;
+
+    return chunk;
+}
+
+
+void
+ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk)
+{
+    if (chunk && --chunk->refs == 0) {
+        ngx_free(chunk);
+    }
+}
+
+
+/* ---------------------------------------------------------------- sending */
+
+ngx_int_t
+ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    size_t pos, size_t end)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = s->request->connection;
+
+    /* mostly nothing waits, and the connection takes all of it */
+
+    if (s->out == NULL && c->write->ready && !s->request->buffered
+        && !c->buffered)
+    {
+        n = c->send(c, chunk->bytes + pos, end - pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n > 0) {
+            pos += n;
+            ngx_kapokmq_output_sent(s, chunk, pos);
+        }
+
+        if (pos == end) {
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_kapokmq_output_append(s, chunk, pos, end) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return (ngx_handle_write_event(c->write, 0) == NGX_OK) ? NGX_AGAIN
+                                                           : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s)
+{
+    size_t              size, at;
+    u_char             *p;
+    ssize_t             n;
+    ngx_int_t           rc;
+    ngx_connection_t   *c;
+    ngx_kapokmq_out_t  *out;
+
+    c = s->request->connection;
+
+    rc = ngx_kapokmq_output_header(s);
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    while (rc == NGX_OK && s->out && c->write->ready) {
+        out = s->out;
+        size = out->end - out->pos;
+
+        if (out->chunk) {
+            p = out->chunk->bytes + out->pos;
+
+        } else {
+            at = out->pos % NGX_KAPOKMQ_OK_LEN;
+            p = ngx_kapokmq_oks + at;
+            size = ngx_min(size, sizeof(ngx_kapokmq_oks) - at);
+        }
+
+        n = c->send(c, p, size);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n <= 0) {
+            break;
+        }
+
+        out->pos += n;
+
+        if (out->chunk) {
+            ngx_kapokmq_output_sent(s, out->chunk, out->pos);
+        }
+
+        if (out->pos == out->end) {
+            ngx_kapokmq_output_shift(s);
+        }
+    }
+
+    if (rc == NGX_OK && s->out == NULL) {
+        return NGX_OK;
+    }
+
+    return (ngx_handle_write_event(c->write, 0) == NGX_OK) ? NGX_AGAIN
+                                                           : NGX_ERROR;
+}
+
+
+/* What nginx has not yet written of the response's header. */
+static ngx_int_t
+ngx_kapokmq_output_header(ngx_kapokmq_session_t *s)
+{
+    ngx_http_request_t  *r;
+
+    r = s->request;
+
+    if (r->buffered || r->connection->buffered) {
+
+        if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (r->buffered || r->connection->buffered) {
+            return NGX_AGAIN;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_output_sent(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    size_t pos)
+{
+    if (chunk->nframes && s->role->sent) {
+        s->role->sent(s, chunk, pos);
+    }
+}
+
+
+/* ------------------------------------------------------------------ queue */
+
+static ngx_int_t
+ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end)
+{
+    ngx_kapokmq_out_t  *out;
+
+    out = ngx_alloc(sizeof(ngx_kapokmq_out_t), s->request->connection->log);
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+
+    out->next = NULL;
+    out->chunk = chunk;
+    out->pos = pos;
+    out->end = end;
+
+    if (chunk) {
+        chunk->refs++;
+    }
+
+    if (s->out == NULL) {
+        s->out_last = &s->out;
+    }
+
+    *s->out_last = out;
+    s->out_last = &out->next;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_output_shift(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_out_t  *out;
+
+    out = s->out;
+    s->out = out->next;
+
+    if (out->chunk) {
+
+        if (out->chunk->nframes == 0) {
+            s->answers -= out->chunk->used;
+        }
+
+        ngx_kapokmq_chunk_release(out->chunk);
+    }
+
+    ngx_free(out);
+}
+
+
+void
+ngx_kapokmq_output_free(ngx_kapokmq_session_t *s)
+{
+    while (s->out) {
+        ngx_kapokmq_output_shift(s);
+    }
+}
+
+
+/* ---------------------------------------------------------------- answers */
+
+/* The queue's last element, NULL when it is empty. */
+static ngx_kapokmq_out_t *
+ngx_kapokmq_output_tail(ngx_kapokmq_session_t *s)
+{
+    if (s->out == NULL) {
+        return NULL;
+    }
+
+    return (ngx_kapokmq_out_t *) ((u_char *) s->out_last
+                                  - offsetof(ngx_kapokmq_out_t, next));
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_oks(ngx_kapokmq_session_t *s, ngx_uint_t n)
+{
+    ngx_kapokmq_out_t  *out;
+
+    out = ngx_kapokmq_output_tail(s);
+
+    if (out && out->chunk == NULL) {
+        out->end += n * NGX_KAPOKMQ_OK_LEN;
+        return NGX_OK;
+    }
+
+    return ngx_kapokmq_output_append(s, NULL, 0, n * NGX_KAPOKMQ_OK_LEN);
+}
+
+
+/* Room for size bytes of answers at the end of the queue, NULL: no memory. */
+static u_char *
+ngx_kapokmq_output_room(ngx_kapokmq_session_t *s, size_t size)
+{
+    u_char               *p;
+    ngx_int_t             rc;
+    ngx_kapokmq_out_t    *out;
+    ngx_kapokmq_chunk_t  *chunk;
+
+    out = ngx_kapokmq_output_tail(s);
+
+    if (out == NULL || out->chunk == NULL || out->chunk->nframes
+        || out->chunk->size - out->chunk->used < size)
+    {
+        chunk = ngx_kapokmq_chunk_create(ngx_max(size, NGX_KAPOKMQ_ANSWERS),
+                                         0);
+        if (chunk == NULL) {
+            return NULL;
+        }
+
+        rc = ngx_kapokmq_output_append(s, chunk, 0, 0);
+
+        /* the queue holds it now */
+        ngx_kapokmq_chunk_release(chunk);
+
+        if (rc != NGX_OK) {
+            return NULL;
+        }
+
+        out = ngx_kapokmq_output_tail(s);
+    }
+
+    p = out->chunk->bytes + out->chunk->used;
+
+    out->chunk->used += size;
+    out->end += size;
+    s->answers += size;
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
+    const void *payload, size_t size)
+{
+    u_char  *p, header[KMQ_WS_HEADER_MAX];
+    size_t   len;
+
+    len = kmq_ws_header(header, opcode, size);
+
+    p = ngx_kapokmq_output_room(s, len + size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(p, header, len);
+    ngx_memcpy(p, payload, size);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_text(ngx_kapokmq_session_t *s, const char *text)
+{
+    return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, ngx_strlen(text));
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    u_char  *p, frame[KMQ_WS_CONTROL_MAX + 2];
+    size_t   len;
+
+    len = kmq_ws_close(frame, code, reason);
+
+    p = ngx_kapokmq_output_room(s, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, frame, len);
+
+    return NGX_OK;
+}

@@ -1,0 +1,397 @@
+/*
+ * Messages go out.  What the engine hands out is composed once into a chunk;
+ * each consumer gets its part of it, which may be the same for a thousand of
+ * them, in one write.
+ *
+ *   | message | message | ping | message | message | message | ping |
+ *    \___ run of one consumer _/ \________ of another _____________/
+ */
+
+#include "ngx_kapokmq_session.h"
+
+
+/* Bodies in one batch, and the chunk that usually holds all of it. */
+#define NGX_KAPOKMQ_PUSH_BYTES    (64 * 1024)
+#define NGX_KAPOKMQ_PUSH_CHUNK    (128 * 1024)
+
+/* Batches in one event. */
+#define NGX_KAPOKMQ_PUSH_BATCHES  4
+
+#define NGX_KAPOKMQ_PING_FRAME    (2 + NGX_KAPOKMQ_PING_LEN)
+
+
+/* The part of a pushed message that is the same for all of a topic. */
+typedef struct {
+    size_t   name_len;
+    size_t   len;
+    u_char   name[KMQ_NAME_MAX];
+    u_char   text[KMQ_PUSH_TOPIC_MAX];
+} ngx_kapokmq_tail_t;
+
+
+static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(void);
+static size_t ngx_kapokmq_push_measure(void);
+static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
+static u_char *ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m,
+    size_t len);
+static void ngx_kapokmq_push_deliver(ngx_kapokmq_chunk_t *chunk);
+static void ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk,
+    const kmq_run_t *run);
+static void ngx_kapokmq_push_topic(void);
+static void ngx_kapokmq_push_pings(void);
+static void ngx_kapokmq_push_too_slow(void);
+static void ngx_kapokmq_push_failed(ngx_kapokmq_session_t *s);
+
+
+/* The batch that is being pushed, and for each message of it: */
+static kmq_batch_t           ngx_kapokmq_taken;
+static size_t                ngx_kapokmq_len[KMQ_BATCH_MESSAGES];
+static size_t                ngx_kapokmq_start[KMQ_BATCH_MESSAGES];
+static u_char                ngx_kapokmq_ping[KMQ_BATCH_MESSAGES];
+
+static ngx_kapokmq_tail_t    ngx_kapokmq_tail;
+
+/* Used again for the next batch unless a slow consumer still needs it. */
+static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
+
+
+void
+ngx_kapokmq_push(ngx_event_t *ev)
+{
+    ngx_uint_t  n;
+
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return;
+    }
+
+    ngx_kapokmq_clock();
+
+    ngx_kapokmq_taken.bytes_max = NGX_KAPOKMQ_PUSH_BYTES;
+
+    for (n = 0; n < NGX_KAPOKMQ_PUSH_BATCHES; n++) {
+
+        if (kmq_take(ngx_kapokmq_worker.kmq, &ngx_kapokmq_taken) == 0) {
+            break;
+        }
+
+        ngx_kapokmq_push_deliver(ngx_kapokmq_push_compose());
+    }
+
+    ngx_kapokmq_push_too_slow();
+    ngx_kapokmq_push_pings();
+
+    /* others have their turn before the next batches */
+
+    if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+
+    ngx_kapokmq_signal();
+}
+
+
+/* --------------------------------------------------------------- compose */
+
+/* The whole batch as frames; NULL: no memory. */
+static ngx_kapokmq_chunk_t *
+ngx_kapokmq_push_compose(void)
+{
+    u_char               *p;
+    ngx_uint_t            i;
+    kmq_message_t        *m;
+    ngx_kapokmq_chunk_t  *chunk;
+
+    ngx_kapokmq_push_topic();
+
+    chunk = ngx_kapokmq_push_chunk(ngx_kapokmq_push_measure());
+    if (chunk == NULL) {
+        return NULL;
+    }
+
+    m = ngx_kapokmq_taken.messages;
+    p = chunk->bytes;
+
+    for (i = 0; i < ngx_kapokmq_taken.nmessages; i++) {
+
+        ngx_kapokmq_start[i] = p - chunk->bytes;
+
+        p = ngx_kapokmq_push_message(p, &m[i], ngx_kapokmq_len[i]);
+
+        chunk->frames[i].end = p - chunk->bytes;
+        chunk->frames[i].position = m[i].position;
+
+        if (ngx_kapokmq_ping[i]) {
+            p += kmq_ws_header(p, KMQ_WS_PING, NGX_KAPOKMQ_PING_LEN);
+            p = ngx_sprintf(p, "%08xD", m[i].position);
+        }
+    }
+
+    chunk->nframes = i;
+
+    return chunk;
+}
+
+
+static void
+ngx_kapokmq_push_topic(void)
+{
+    ngx_kapokmq_tail_t  *tail;
+
+    tail = &ngx_kapokmq_tail;
+
+    if (tail->name_len == ngx_kapokmq_taken.topic_len
+        && ngx_memcmp(tail->name, ngx_kapokmq_taken.topic, tail->name_len)
+           == 0)
+    {
+        return;
+    }
+
+    tail->name_len = ngx_kapokmq_taken.topic_len;
+    ngx_memcpy(tail->name, ngx_kapokmq_taken.topic, tail->name_len);
+    tail->len = kmq_push_topic(tail->text, tail->name, tail->name_len);
+}
+
+
+/* How long each message's payload is, and where a ping follows: behind a
+ * run whose consumer waits for none.  Returns the bytes of it all. */
+static size_t
+ngx_kapokmq_push_measure(void)
+{
+    size_t                  total;
+    ngx_uint_t              i;
+    kmq_run_t              *run;
+    kmq_message_t          *m;
+    ngx_kapokmq_session_t  *s;
+
+    ngx_memzero(ngx_kapokmq_ping, ngx_kapokmq_taken.nmessages);
+
+    total = 0;
+    run = ngx_kapokmq_taken.runs;
+
+    for (i = 0; i < ngx_kapokmq_taken.nruns; i++) {
+        s = run[i].user;
+
+        if (s->confirm == KMQ_CONFIRM_PONG && !s->pinged) {
+            ngx_kapokmq_ping[run[i].first + run[i].count - 1] = 1;
+        }
+    }
+
+    m = ngx_kapokmq_taken.messages;
+
+    for (i = 0; i < ngx_kapokmq_taken.nmessages; i++) {
+
+        ngx_kapokmq_len[i] = KMQ_PUSH_HEAD_LEN + m[i].size
+                             + ngx_kapokmq_tail.len
+                             + kmq_push_end_len(m[i].create_time,
+                                                m[i].delay);
+
+        total += KMQ_WS_HEADER_MAX + ngx_kapokmq_len[i]
+                 + NGX_KAPOKMQ_PING_FRAME;
+    }
+
+    return total;
+}
+
+
+static ngx_kapokmq_chunk_t *
+ngx_kapokmq_push_chunk(size_t size)
+{
+    ngx_kapokmq_chunk_t  *chunk;
+
+    chunk = ngx_kapokmq_chunk;
+
+    if (chunk && chunk->refs == 1 && chunk->size >= size) {
+        return chunk;
+    }
+
+    ngx_kapokmq_chunk_release(chunk);
+
+    size = ngx_max(size, NGX_KAPOKMQ_PUSH_CHUNK);
+
+    ngx_kapokmq_chunk = ngx_kapokmq_chunk_create(size, KMQ_BATCH_MESSAGES);
+
+    return ngx_kapokmq_chunk;
+}
+
+
+static u_char *
+ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m, size_t len)
+{
+    char         code[KMQ_CODE_LEN];
+    uint32_t     left, n;
+    kmq_ref_t    piece;
+    const char  *bytes;
+
+    kmq_code(ngx_kapokmq_worker.kmq, m, code);
+
+    p += kmq_ws_header(p, KMQ_WS_TEXT, len);
+    p = kmq_push_head(p, code);
+
+    piece = m->body;
+    left = m->size;
+
+    for ( ;; ) {
+        bytes = kmq_read(ngx_kapokmq_worker.kmq, &piece, &left, &n);
+
+        if (bytes == NULL) {
+            break;
+        }
+
+        p = ngx_cpymem(p, bytes, n);
+    }
+
+    p = ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+
+    return kmq_push_end(p, m->create_time, m->delay);
+}
+
+
+/* --------------------------------------------------------------- deliver */
+
+static void
+ngx_kapokmq_push_deliver(ngx_kapokmq_chunk_t *chunk)
+{
+    ngx_uint_t  i;
+    kmq_run_t  *run;
+
+    run = ngx_kapokmq_taken.runs;
+
+    for (i = 0; i < ngx_kapokmq_taken.nruns; i++) {
+
+        if (chunk) {
+            ngx_kapokmq_push_run(chunk, &run[i]);
+
+        } else {
+            /* they leave, and their messages go to others */
+            ngx_kapokmq_push_failed(run[i].user);
+        }
+    }
+
+    /* a chunk for large messages is not kept */
+
+    if (chunk && chunk->size > NGX_KAPOKMQ_PUSH_CHUNK) {
+        ngx_kapokmq_chunk_release(chunk);
+        ngx_kapokmq_chunk = NULL;
+    }
+}
+
+
+static void
+ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
+{
+    size_t                  end;
+    ngx_int_t               rc;
+    ngx_uint_t              last;
+    ngx_kapokmq_session_t  *s;
+
+    s = run->user;
+    last = run->first + run->count - 1;
+    end = chunk->frames[last].end;
+
+    s->position = chunk->frames[last].position;
+
+    if (ngx_kapokmq_ping[last] && s->confirm == KMQ_CONFIRM_PONG
+        && !s->pinged)
+    {
+        s->pinged = 1;
+        s->ping = s->position;
+        end += NGX_KAPOKMQ_PING_FRAME;
+    }
+
+    rc = ngx_kapokmq_output_send(s, chunk, ngx_kapokmq_start[run->first], end);
+
+    if (rc == NGX_ERROR) {
+        ngx_kapokmq_push_failed(s);
+
+    } else if (rc == NGX_AGAIN) {
+        s->role->settle(s);
+    }
+}
+
+
+/* Not here, where the batch still refers to it: the session's own handler
+ * ends it. */
+static void
+ngx_kapokmq_push_failed(ngx_kapokmq_session_t *s)
+{
+    if (s->client) {
+        kmq_set_ready(ngx_kapokmq_worker.kmq, s->client, 0);
+    }
+
+    s->failed = 1;
+    ngx_kapokmq_session_wake(s);
+}
+
+
+/* ---------------------------------------------------------- besides that */
+
+void
+ngx_kapokmq_want_ping(ngx_kapokmq_session_t *s)
+{
+    if (!s->queued) {
+        ngx_queue_insert_tail(&ngx_kapokmq_worker.pings, &s->queue);
+        s->queued = 1;
+    }
+
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+}
+
+
+/* Those that no batch has brought a ping. */
+static void
+ngx_kapokmq_push_pings(void)
+{
+    ngx_queue_t            *q;
+    ngx_kapokmq_session_t  *s;
+
+    while (!ngx_queue_empty(&ngx_kapokmq_worker.pings)) {
+
+        q = ngx_queue_head(&ngx_kapokmq_worker.pings);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_kapokmq_session_t, queue);
+        s->queued = 0;
+
+        if (s->pinged || s->failed || s->state != NGX_KAPOKMQ_OPEN) {
+            continue;
+        }
+
+        if (ngx_kapokmq_consumer_ping(s) != NGX_OK
+            || ngx_kapokmq_output_flush(s) == NGX_ERROR)
+        {
+            ngx_kapokmq_push_failed(s);
+            continue;
+        }
+
+        s->role->settle(s);
+    }
+}
+
+
+static void
+ngx_kapokmq_push_too_slow(void)
+{
+    ngx_kapokmq_session_t  *s;
+
+    for ( ;; ) {
+        s = kmq_too_slow(ngx_kapokmq_worker.kmq);
+
+        if (s == NULL) {
+            return;
+        }
+
+        ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+                      "consumer is too slow and is disconnected");
+
+        ngx_kapokmq_session_leave(s);
+
+        if (ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
+                                      "too slow for the other consumers")
+            != NGX_OK)
+        {
+            s->failed = 1;
+        }
+
+        ngx_kapokmq_session_wake(s);
+    }
+}

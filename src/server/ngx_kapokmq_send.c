@@ -1,0 +1,167 @@
+/* POST /Producer/Send: one message by HTTP. */
+
+#include "../protocol/kmq_utf8.h"
+#include "ngx_kapokmq.h"
+
+
+static void ngx_kapokmq_send_body(ngx_http_request_t *r);
+static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
+    const kmq_field_t *text, const kmq_field_t *delay, kmq_data_t *data);
+static void ngx_kapokmq_send_store(ngx_http_request_t *r,
+    const kmq_field_t *topic, const kmq_data_t *data);
+static void ngx_kapokmq_send_answer(ngx_http_request_t *r,
+    const char code[KMQ_CODE_LEN]);
+
+
+ngx_int_t
+ngx_kapokmq_send_handler(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_start(r, ngx_kapokmq_send_body);
+}
+
+
+static void
+ngx_kapokmq_send_body(ngx_http_request_t *r)
+{
+    kmq_data_t   data;
+    const char  *err;
+
+    kmq_field_t  fields[] = {
+        { "topic", NULL, 0 },
+        { "messageData", NULL, 0 },
+        { "delayTime", NULL, 0 }
+    };
+
+    if (ngx_kapokmq_http_fields(r, fields, 3) != NGX_OK) {
+        return;
+    }
+
+    err = ngx_kapokmq_send_check(&fields[0], &fields[1], &fields[2], &data);
+    if (err) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
+        return;
+    }
+
+    if (data.size > ngx_kapokmq_worker.config->max_message_size) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                               "messageData is larger than maxMessageSize");
+        return;
+    }
+
+    if (data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq)) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                               "messageData is too large for the zone");
+        return;
+    }
+
+    ngx_kapokmq_send_store(r, &fields[0], &data);
+}
+
+
+/* Returns what is wrong, or NULL and the data. */
+static const char *
+ngx_kapokmq_send_check(const kmq_field_t *topic, const kmq_field_t *text,
+    const kmq_field_t *delay, kmq_data_t *data)
+{
+    const char  *err;
+
+    if (topic->value == NULL || topic->len == 0
+        || text->value == NULL || text->len == 0)
+    {
+        return "Required data cannot be empty";
+    }
+
+    if (topic->len > KMQ_NAME_MAX) {
+        return "topic is longer than 255 bytes";
+    }
+
+    if (memchr(topic->value, '\0', topic->len)) {
+        return "topic has a zero byte";
+    }
+
+    if (!kmq_utf8_valid(topic->value, topic->len)) {
+        return "topic is not valid UTF-8";
+    }
+
+    err = kmq_data_text(data, text->value, text->len);
+    if (err) {
+        return err;
+    }
+
+    data->delay = 0;
+
+    if (delay->value
+        && kmq_data_delay((char *) delay->value, delay->len, &data->delay)
+           != 0)
+    {
+        return "delayTime is not a number of seconds up to ten years";
+    }
+
+    if (data->delay) {
+        return "delayTime: delayed messages are not supported yet";
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
+    const kmq_data_t *data)
+{
+    int             rc;
+    char            code[KMQ_CODE_LEN];
+    kmq_t          *kmq;
+    kmq_message_t   m;
+
+    kmq = ngx_kapokmq_worker.kmq;
+
+    ngx_memzero(&m, sizeof(kmq_message_t));
+    m.size = (uint32_t) data->escaped;
+
+    ngx_kapokmq_clock();
+
+    rc = kmq_reserve_to(kmq, (char *) topic->value, topic->len, &m);
+
+    if (rc != KMQ_OK) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                               rc == KMQ_FULL
+                               ? "The queue is full"
+                               : "The queue has no memory left");
+        return;
+    }
+
+    ngx_kapokmq_write_body(&m, data);
+
+    kmq_code(kmq, &m, code);
+    kmq_commit(kmq, &m, 1);
+
+    ngx_kapokmq_wake();
+
+    ngx_kapokmq_send_answer(r, code);
+}
+
+
+static void
+ngx_kapokmq_send_answer(ngx_http_request_t *r, const char code[KMQ_CODE_LEN])
+{
+    u_char     *p;
+    ngx_str_t   json;
+
+    json.data = ngx_pnalloc(r->pool, sizeof("{\"code\":0,\"msg\":\"\"}") - 1
+                                     + KMQ_CODE_LEN);
+    if (json.data == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    p = ngx_cpymem(json.data, "{\"code\":0,\"msg\":\"",
+                   sizeof("{\"code\":0,\"msg\":\"") - 1);
+    p = ngx_cpymem(p, code, KMQ_CODE_LEN);
+    *p++ = '"';
+    *p++ = '}';
+
+    json.len = p - json.data;
+
+    ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
+}

@@ -1,0 +1,618 @@
+/*
+ * The life of a WebSocket session after the upgrade: events, login, control
+ * frames, the end.
+ */
+
+#include "ngx_kapokmq_session.h"
+
+
+#define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
+#define NGX_KAPOKMQ_CLOSE_TIME    2000
+#define NGX_KAPOKMQ_WRONG_KEYS       5
+
+/* The longest message before login: a key, with something to spare. */
+#define NGX_KAPOKMQ_LOGIN_MAX     4096
+
+/* Receives in one event, so that no client keeps others waiting. */
+#define NGX_KAPOKMQ_RECEIVES         4
+
+/* Unsent bytes of answers (not "ok") at which reading stops. */
+#define NGX_KAPOKMQ_ANSWERS_MAX   4096
+
+#define NGX_KAPOKMQ_PROMPT     "Please enter the secret key"
+#define NGX_KAPOKMQ_RIGHT_KEY  "Secret key matching succeeded"
+#define NGX_KAPOKMQ_WRONG_KEY  "Secret key matching error"
+
+
+static ngx_int_t ngx_kapokmq_session_run(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_input(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_login(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_open(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_control(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s,
+    ngx_msec_t ms);
+static void ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s,
+    ngx_int_t rc);
+static void ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc);
+
+
+/* ----------------------------------------------------------------- events */
+
+void
+ngx_kapokmq_session_read(ngx_event_t *rev)
+{
+    ngx_int_t               rc;
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_kapokmq_session_t  *s;
+
+    c = rev->data;
+    r = c->data;
+    s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+    rc = NGX_OK;
+
+    ngx_kapokmq_clock();
+
+    if (c->error || s->failed) {
+        rc = NGX_ERROR;
+
+    } else if (c->close) {
+        c->close = 0;
+        rc = ngx_kapokmq_session_shutdown(s);
+
+    } else if (rev->timedout) {
+        rev->timedout = 0;
+        rc = ngx_kapokmq_session_timeout(s);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_kapokmq_session_run(s);
+    }
+
+    ngx_kapokmq_session_settle(s, rc);
+
+    ngx_kapokmq_wake();
+}
+
+
+void
+ngx_kapokmq_session_write(ngx_event_t *wev)
+{
+    ngx_int_t               rc;
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_kapokmq_session_t  *s;
+
+    c = wev->data;
+    r = c->data;
+    s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+
+    ngx_kapokmq_clock();
+
+    rc = ngx_kapokmq_output_flush(s);
+
+    if (rc == NGX_OK && s->paused) {
+        s->paused = 0;
+        ngx_kapokmq_session_wake(s);
+    }
+
+    if (rc == NGX_OK && s->state == NGX_KAPOKMQ_FINISHING) {
+        rc = NGX_DONE;
+    }
+
+    ngx_kapokmq_session_settle(s, rc);
+
+    ngx_kapokmq_wake();
+}
+
+
+void
+ngx_kapokmq_session_continue(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_session_settle(s, ngx_kapokmq_session_run(s));
+}
+
+
+void
+ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s)
+{
+    ngx_post_event(s->request->connection->read, &ngx_posted_next_events);
+}
+
+
+/* After each event: either the session ends here, or its role adapts. */
+static void
+ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s, ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_DONE:
+        ngx_kapokmq_session_end(s, NGX_OK);
+        return;
+
+    case NGX_ERROR:
+        ngx_kapokmq_session_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+
+    default:
+        s->role->settle(s);
+        return;
+    }
+}
+
+
+/* Reads and answers what there is. */
+static ngx_int_t
+ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = s->request->connection;
+
+    if (!s->greeted && ngx_kapokmq_session_greet(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (s->state != NGX_KAPOKMQ_FINISHING && !s->paused) {
+        rc = ngx_kapokmq_session_input(s);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    rc = ngx_kapokmq_output_flush(s);
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (s->state == NGX_KAPOKMQ_FINISHING && rc == NGX_OK) {
+        return NGX_DONE;
+    }
+
+    if (s->paused && rc == NGX_OK) {
+        s->paused = 0;
+        ngx_kapokmq_session_wake(s);
+    }
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* ------------------------------------------------------------------ input */
+
+static ngx_int_t
+ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t          rc;
+    ngx_uint_t         n, max;
+    ngx_connection_t  *c;
+
+    c = s->request->connection;
+
+    if (s->client && s->role->begin && s->role->begin(s) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    max = s->turn ? 1 : NGX_KAPOKMQ_RECEIVES;
+
+    ngx_kapokmq_input_open(s);
+
+    for (n = 0; /* void */ ; n++) {
+
+        rc = ngx_kapokmq_session_parse(s);
+
+        if (rc != NGX_OK || !c->read->ready) {
+            break;
+        }
+
+        if (n == max) {
+            ngx_kapokmq_session_wake(s);
+            break;
+        }
+
+        rc = ngx_kapokmq_input_receive(s);
+
+        if (rc == NGX_DONE) {
+            ngx_kapokmq_session_finish(s);
+        }
+
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    if (ngx_kapokmq_input_close(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Takes all complete messages.  NGX_OK: more can be received. */
+static ngx_int_t
+ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t             rc;
+    kmq_ws_event_t        event;
+    ngx_kapokmq_input_t  *in;
+
+    in = &s->input;
+
+    /* what found no room before comes first */
+
+    rc = ngx_kapokmq_session_flush(s);
+
+    while (rc == NGX_OK) {
+
+        if (s->closed) {
+            return ngx_kapokmq_session_closed(s);
+        }
+
+        event = kmq_ws_parse(&s->parser, in->data, in->len, &in->used);
+
+        switch (event) {
+
+        case KMQ_WS_MESSAGE:
+
+            if (s->state == NGX_KAPOKMQ_LOGIN) {
+                rc = ngx_kapokmq_session_login(s);
+
+            } else if (s->client) {
+                rc = s->role->message(s);
+            }
+
+            break;
+
+        case KMQ_WS_CONTROL:
+            rc = ngx_kapokmq_session_control(s);
+            break;
+
+        case KMQ_WS_MORE:
+            return ngx_kapokmq_session_flush(s);
+
+        default: /* KMQ_WS_FAIL */
+            rc = ngx_kapokmq_session_flush(s);
+            return (rc == NGX_OK) ? ngx_kapokmq_session_fail(s) : rc;
+        }
+
+        if (rc == NGX_OK && s->answers > NGX_KAPOKMQ_ANSWERS_MAX) {
+            rc = ngx_kapokmq_session_pause(s);
+        }
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_kapokmq_session_flush(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t  rc;
+
+    rc = s->role->flush(s);
+
+    if (rc == NGX_OK) {
+        s->input.keep = s->input.used;
+    }
+
+    return rc;
+}
+
+
+/* A client that asks more than it reads answers of has to read first. */
+static ngx_int_t
+ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_kapokmq_output_flush(s);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    rc = ngx_kapokmq_session_flush(s);
+
+    s->paused = 1;
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_BUSY;
+}
+
+
+/* ------------------------------------------------------------------ login */
+
+static ngx_int_t
+ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s)
+{
+    ngx_buf_t  *b;
+
+    s->greeted = 1;
+
+    kmq_ws_init(&s->parser, NGX_KAPOKMQ_LOGIN_MAX);
+
+    /* frames that came right behind the request */
+
+    b = s->request->header_in;
+
+    if (ngx_kapokmq_input_add(s, b->pos, b->last - b->pos) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    b->pos = b->last;
+
+    if (s->key_given) {
+        return ngx_kapokmq_session_open(s);
+    }
+
+    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_LOGIN_TIME);
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_session_login(ngx_kapokmq_session_t *s)
+{
+    if (ngx_kapokmq_key_matches(s->parser.data, s->parser.size)) {
+        return ngx_kapokmq_session_open(s);
+    }
+
+    if (ngx_kapokmq_output_text(s, NGX_KAPOKMQ_WRONG_KEY) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    s->wrong_keys++;
+
+    if (s->wrong_keys == NGX_KAPOKMQ_WRONG_KEYS) {
+        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
+                                         "too many wrong secret keys");
+    }
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_session_timer(s, 0);
+
+    s->client = kmq_join(ngx_kapokmq_worker.kmq, s->info, s);
+
+    if (s->client == 0) {
+        return ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
+                                         "no memory for another client");
+    }
+
+    ngx_free(s->info);
+    s->info = NULL;
+
+    s->state = NGX_KAPOKMQ_OPEN;
+    s->parser.max_message = ngx_kapokmq_worker.config->max_message_size;
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_RIGHT_KEY);
+}
+
+
+/* --------------------------------------------------------- control frames */
+
+static ngx_int_t
+ngx_kapokmq_session_control(ngx_kapokmq_session_t *s)
+{
+    switch (s->parser.opcode) {
+
+    case KMQ_WS_CLOSE:
+        s->closed = 1;
+        s->close_code = s->parser.close_code;
+        return ngx_kapokmq_session_flush(s);
+
+    case KMQ_WS_PONG:
+
+        if (s->client && s->role->pong) {
+            s->role->pong(s);
+        }
+
+        return NGX_OK;
+
+    default: /* KMQ_WS_PING */
+
+        if (s->state == NGX_KAPOKMQ_CLOSING) {
+            return NGX_OK;
+        }
+
+        return ngx_kapokmq_output_frame(s, KMQ_WS_PONG, s->parser.data,
+                                        s->parser.size);
+    }
+}
+
+
+/* The client's Close has come, and all before it is done. */
+static ngx_int_t
+ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s)
+{
+    if (s->state != NGX_KAPOKMQ_CLOSING
+        && ngx_kapokmq_output_close(s, s->close_code, NULL) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_kapokmq_session_finish(s);
+
+    return NGX_BUSY;
+}
+
+
+/* The client broke the protocol: what else comes is of no use. */
+static ngx_int_t
+ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s)
+{
+    ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+                  "client sent a bad frame: %s", s->parser.reason);
+
+    if (s->state != NGX_KAPOKMQ_CLOSING
+        && ngx_kapokmq_output_close(s, s->parser.close_code,
+                                    s->parser.reason)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    s->linger = 1;
+    ngx_kapokmq_session_finish(s);
+
+    return NGX_BUSY;
+}
+
+
+/* -------------------------------------------------------------------- end */
+
+ngx_int_t
+ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    if (s->state >= NGX_KAPOKMQ_CLOSING) {
+        return NGX_OK;
+    }
+
+    s->state = NGX_KAPOKMQ_CLOSING;
+    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
+
+    return ngx_kapokmq_output_close(s, code, reason);
+}
+
+
+/* nginx wants the connection gone: the worker is about to exit. */
+static ngx_int_t
+ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
+{
+    if (!s->greeted) {
+        return NGX_ERROR;
+    }
+
+    if (s->state == NGX_KAPOKMQ_OPEN && s->role->shutdown(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,
+                                     "the server restarts");
+}
+
+
+static ngx_int_t
+ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s)
+{
+    if (s->state == NGX_KAPOKMQ_LOGIN) {
+        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
+                                         "no secret key came in time");
+    }
+
+    /* the client does not answer Close, or does not read what is left */
+
+    return NGX_ERROR;
+}
+
+
+/* Nothing more is read; what was answered is still written. */
+static void
+ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s)
+{
+    s->state = NGX_KAPOKMQ_FINISHING;
+    ngx_kapokmq_session_leave(s);
+    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
+}
+
+
+/* The session's only timer; 0: none.  Not cancelable: a worker waits until its
+ * sessions are closed, which takes no longer than the time for that. */
+static void
+ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s, ngx_msec_t ms)
+{
+    ngx_event_t  *rev;
+
+    rev = s->request->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    if (ms) {
+        ngx_add_timer(rev, ms);
+    }
+}
+
+
+void
+ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s)
+{
+    s->role->leave(s);
+
+    if (s->queued) {
+        ngx_queue_remove(&s->queue);
+        s->queued = 0;
+    }
+
+    if (s->client && ngx_kapokmq_worker.kmq) {
+        kmq_leave(ngx_kapokmq_worker.kmq, s->client);
+        s->client = 0;
+    }
+}
+
+
+/* Gives the connection back to nginx, which closes it. */
+static void
+ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = s->request;
+    c = r->connection;
+
+    ngx_kapokmq_session_timer(s, 0);
+
+    c->idle = 0;
+    c->read->handler = s->http_handler;
+    c->write->handler = s->http_handler;
+
+    if (s->linger && !ngx_exiting) {
+        r->lingering_close = 1;
+    }
+
+    ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
+    s->cleanup->handler = NULL;
+    ngx_kapokmq_session_free(s);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_kapokmq_session_free(void *data)
+{
+    ngx_kapokmq_session_t  *s = data;
+
+    ngx_kapokmq_session_leave(s);
+    ngx_kapokmq_input_free(s);
+    ngx_kapokmq_output_free(s);
+
+    if (s->info) {
+        ngx_free(s->info);
+    }
+
+    ngx_free(s);
+}

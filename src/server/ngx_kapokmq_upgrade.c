@@ -1,0 +1,350 @@
+/* From an HTTP request to a WebSocket session. */
+
+#include "ngx_kapokmq_session.h"
+#include "../protocol/kmq_form.h"
+
+
+static ngx_int_t ngx_kapokmq_upgrade_check(ngx_http_request_t *r,
+    ngx_str_t **found);
+static ngx_int_t ngx_kapokmq_upgrade_version(ngx_http_request_t *r);
+static ngx_uint_t ngx_kapokmq_upgrade_asked(ngx_http_request_t *r);
+static ngx_kapokmq_session_t *ngx_kapokmq_upgrade_session(
+    ngx_http_request_t *r, const ngx_kapokmq_role_t *role);
+static const char *ngx_kapokmq_upgrade_names(ngx_http_request_t *r,
+    ngx_kapokmq_session_t *s);
+static const char *ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r,
+    ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
+    ngx_str_t *key);
+static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
+    ngx_kapokmq_session_t *s);
+
+
+ngx_int_t
+ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
+{
+    ngx_int_t               rc;
+    ngx_str_t              *key, *secret;
+    const char             *error;
+    ngx_kapokmq_session_t  *s;
+
+    key = NULL;
+
+    rc = ngx_kapokmq_upgrade_check(r, &key);
+    if (key == NULL) {
+        return rc;
+    }
+
+    s = ngx_kapokmq_upgrade_session(r, role);
+    if (s == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    error = ngx_kapokmq_upgrade_names(r, s);
+    if (error == NULL) {
+        error = ngx_kapokmq_upgrade_confirm(r, s);
+    }
+
+    if (error) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST, error);
+    }
+
+    secret = ngx_kapokmq_key_header(r);
+
+    if (secret) {
+
+        if (!ngx_kapokmq_key_matches(secret->data, secret->len)) {
+            return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                                           "Secret key matching error");
+        }
+
+        s->key_given = 1;
+    }
+
+    rc = ngx_kapokmq_upgrade_answer(r, key);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_kapokmq_upgrade_hand_over(r, s);
+
+    return NGX_DONE;
+}
+
+
+/* Is it a WebSocket request that can be served?  Sets the client's key, or
+ * answers. */
+static ngx_int_t
+ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
+{
+    ngx_str_t  *value, *key;
+
+    if (r != r->main) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    if (r->method != NGX_HTTP_GET) {
+
+        if (ngx_kapokmq_http_header(r, "Allow", "GET") != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                       "a WebSocket begins with GET");
+    }
+
+    if (ngx_kapokmq_worker.kmq == NULL || ngx_exiting) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "not available at the moment");
+    }
+
+    if (r->http_version != NGX_HTTP_VERSION_11
+        || r->headers_in.content_length_n > 0 || r->headers_in.chunked
+        || !ngx_kapokmq_upgrade_asked(r))
+    {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       "a WebSocket upgrade is required");
+    }
+
+    value = ngx_kapokmq_http_find(r, "sec-websocket-version",
+                                  sizeof("sec-websocket-version") - 1);
+
+    if (value && (value->len != 2 || ngx_strncmp(value->data, "13", 2) != 0)) {
+        return ngx_kapokmq_upgrade_version(r);
+    }
+
+    key = value ? ngx_kapokmq_http_find(r, "sec-websocket-key",
+                                        sizeof("sec-websocket-key") - 1)
+                : NULL;
+
+    if (key == NULL || !kmq_ws_key_valid((char *) key->data, key->len)) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       "Sec-WebSocket-Version or "
+                                       "Sec-WebSocket-Key is missing or wrong");
+    }
+
+    *found = key;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_upgrade_version(ngx_http_request_t *r)
+{
+    if (ngx_kapokmq_http_header(r, "Sec-WebSocket-Version", "13") != NGX_OK
+        || ngx_kapokmq_http_header(r, "Upgrade", "websocket") != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* nginx has no text of its own for this one */
+    ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
+
+    return ngx_kapokmq_http_refuse(r, 426, "Sec-WebSocket-Version must be 13");
+}
+
+
+/* Both headers are lists, and each may be given several times. */
+static ngx_uint_t
+ngx_kapokmq_upgrade_asked(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, upgrade, connection;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    upgrade = 0;
+    connection = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == sizeof("Upgrade") - 1
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "Upgrade",
+                                   h[i].key.len)
+                   == 0)
+            {
+                upgrade |= kmq_ws_has_token((char *) h[i].value.data,
+                                            h[i].value.len, "websocket");
+            }
+
+            if (h[i].key.len == sizeof("Connection") - 1
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "Connection",
+                                   h[i].key.len)
+                   == 0)
+            {
+                connection |= kmq_ws_has_token((char *) h[i].value.data,
+                                               h[i].value.len, "upgrade");
+            }
+        }
+    }
+
+    return upgrade && connection;
+}
+
+
+/* From here on the request's pool frees the session. */
+static ngx_kapokmq_session_t *
+ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
+    const ngx_kapokmq_role_t *role)
+{
+    ngx_log_t              *log;
+    ngx_pool_cleanup_t     *cleanup;
+    ngx_kapokmq_session_t  *s;
+
+    log = r->connection->log;
+
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    if (cleanup == NULL) {
+        return NULL;
+    }
+
+    s = ngx_calloc(sizeof(ngx_kapokmq_session_t), log);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    cleanup->handler = ngx_kapokmq_session_free;
+    cleanup->data = s;
+
+    s->request = r;
+    s->role = role;
+    s->cleanup = cleanup;
+
+    s->info = ngx_calloc(sizeof(kmq_client_info_t), log);
+    if (s->info == NULL) {
+        return NULL;
+    }
+
+    return s;
+}
+
+
+static const char *
+ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
+{
+    size_t              topic_len, id_len;
+    ngx_str_t          *addr;
+    const char         *error;
+    kmq_client_info_t  *info;
+    kmq_topic_config_t  topic;
+
+    info = s->info;
+    addr = &r->connection->addr_text;
+
+    error = kmq_path_names(r->unparsed_uri.data, r->unparsed_uri.len,
+                           (u_char *) info->topic, &topic_len,
+                           (u_char *) info->id, &id_len);
+    if (error) {
+        return error;
+    }
+
+    kmq_config_topic(ngx_kapokmq_worker.config, info->topic, topic_len,
+                     &topic);
+
+    s->confirm = topic.confirm;
+
+    info->role = s->role->number;
+    info->prefetch = ngx_max(1, ngx_min(topic.prefetch, KMQ_PREFETCH_MAX));
+    info->topic_len = topic_len;
+    info->id_len = id_len;
+    info->addr_len = ngx_min(addr->len, KMQ_ADDR_MAX);
+    ngx_memcpy(info->addr, addr->data, info->addr_len);
+
+    return NULL;
+}
+
+
+/* "?confirm=" in a consumer's URL. */
+static const char *
+ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
+{
+    size_t         len;
+    const u_char  *value;
+
+    if (s->role->number != KMQ_CONSUMER
+        || !kmq_query_find(r->args.data, r->args.len, "confirm", &value,
+                           &len))
+    {
+        return NULL;
+    }
+
+    s->confirm = kmq_confirm_value((const char *) value, len);
+
+    return s->confirm ? NULL : "confirm must be socket, pong or ack";
+}
+
+
+/* 101, on its way through nginx's header filters. */
+static ngx_int_t
+ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
+{
+    char       *accept;
+    ngx_int_t   rc;
+
+    accept = ngx_pnalloc(r->pool, KMQ_WS_ACCEPT_LEN + 1);
+    if (accept == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    kmq_ws_accept((char *) key->data, key->len, accept);
+    accept[KMQ_WS_ACCEPT_LEN] = '\0';
+
+    if (ngx_kapokmq_http_header(r, "Upgrade", "websocket") != NGX_OK
+        || ngx_kapokmq_http_header(r, "Sec-WebSocket-Accept", accept)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
+    r->headers_out.content_length_n = -1;
+    r->keepalive = 0;
+
+    /* a limit for downloads would only delay the header */
+    r->limit_rate = 0;
+    r->limit_rate_set = 1;
+
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    return (ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR) ? NGX_ERROR
+                                                                   : NGX_OK;
+}
+
+
+/* The connection's events are the session's from now on. */
+static void
+ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ngx_http_set_ctx(r, s, ngx_kapokmq_module);
+
+    r->main->count++;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    s->http_handler = c->read->handler;
+    c->read->handler = ngx_kapokmq_session_read;
+    c->write->handler = ngx_kapokmq_session_write;
+    c->log->action = (char *) s->role->action;
+
+    /* so that nginx calls the read handler when the worker has to go */
+    c->idle = 1;
+
+    if (c->sockaddr->sa_family != AF_UNIX) {
+        (void) ngx_tcp_nodelay(c);
+    }
+
+    /* not from here: the session may end at once, and the request is still
+     * in the hands of nginx */
+    ngx_post_event(c->read, &ngx_posted_events);
+}

@@ -1,0 +1,166 @@
+/*
+ * Time and wake-ups.  A worker that has made work for another one writes to
+ * that one's eventfd.  All of these exist before the first worker is forked
+ * and are kept over reloads, so that workers of any generation reach each
+ * other.
+ */
+
+#include "ngx_kapokmq_session.h"
+
+#include <ngx_channel.h>
+#include <sys/eventfd.h>
+
+
+#define NGX_KAPOKMQ_TICK_TIME  1000    /* ms */
+
+
+static void ngx_kapokmq_woken(ngx_event_t *ev);
+
+
+static int         ngx_kapokmq_eventfd[KMQ_WORKERS];
+static ngx_uint_t  ngx_kapokmq_neventfds;
+
+
+void
+ngx_kapokmq_wake_create(ngx_log_t *log)
+{
+    int  fd;
+
+    while (ngx_kapokmq_neventfds < KMQ_WORKERS) {
+
+        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+        if (fd == -1) {
+            ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                          "eventfd() failed, some workers will only look for "
+                          "messages once a second");
+            return;
+        }
+
+        ngx_kapokmq_eventfd[ngx_kapokmq_neventfds++] = fd;
+    }
+}
+
+
+ngx_int_t
+ngx_kapokmq_wake_listen(ngx_cycle_t *cycle)
+{
+    if ((ngx_uint_t) ngx_process_slot >= ngx_kapokmq_neventfds) {
+        return NGX_OK;
+    }
+
+    /* as the channel to the master: an exit does not wait for it */
+
+    return ngx_add_channel_event(cycle, ngx_kapokmq_eventfd[ngx_process_slot],
+                                 NGX_READ_EVENT, ngx_kapokmq_woken);
+}
+
+
+static void
+ngx_kapokmq_woken(ngx_event_t *ev)
+{
+    uint64_t           count;
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    (void) ngx_read_fd(c->fd, &count, sizeof(count));
+
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+}
+
+
+void
+ngx_kapokmq_clock(void)
+{
+    ngx_time_t  *tp;
+
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return;
+    }
+
+    /* nginx's own, so that its timers and the engine agree */
+
+    tp = ngx_timeofday();
+
+    kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec,
+              (uint64_t) tp->sec * 1000 + tp->msec);
+}
+
+
+void
+ngx_kapokmq_wake(void)
+{
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return;
+    }
+
+    ngx_kapokmq_signal();
+
+    if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
+        ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_kapokmq_signal(void)
+{
+    uint64_t    mask[KMQ_WORKERS / 64], one;
+    ngx_msec_t  ms;
+    ngx_uint_t  i;
+
+    one = 1;
+
+    if (kmq_wakes(ngx_kapokmq_worker.kmq, mask)) {
+
+        for (i = 0; i < ngx_kapokmq_neventfds; i++) {
+
+            if (mask[i / 64] & ((uint64_t) 1 << (i % 64))) {
+                (void) ngx_write_fd(ngx_kapokmq_eventfd[i], &one,
+                                    sizeof(one));
+            }
+        }
+    }
+
+    ms = kmq_next_batch(ngx_kapokmq_worker.kmq);
+
+    if (ms) {
+        ngx_add_timer(&ngx_kapokmq_worker.batch, ms);
+    }
+}
+
+
+void
+ngx_kapokmq_batch(ngx_event_t *ev)
+{
+    (void) ev;
+
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+}
+
+
+/* Housekeeping, and a look at the queue in case a wake-up was lost. */
+void
+ngx_kapokmq_tick(ngx_event_t *ev)
+{
+    unsigned  dead;
+
+    ngx_kapokmq_clock();
+
+    dead = kmq_tick(ngx_kapokmq_worker.kmq);
+
+    if (dead) {
+        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                      "%ud worker(s) died, their messages go to others", dead);
+    }
+
+    ngx_kapokmq_room();
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+
+    ngx_kapokmq_wake();
+
+    if (!ngx_exiting) {
+        ngx_add_timer(ev, NGX_KAPOKMQ_TICK_TIME);
+    }
+}
