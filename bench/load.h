@@ -1,0 +1,188 @@
+/*
+ * The load generator: one thread, one epoll, any number of producers and
+ * consumers.
+ *
+ *   load.c          main: phases and the event loop
+ *   load_options.c  the command line
+ *   load_client.c   connections: opening, login, what producers and consumers
+ *                   send and read
+ *   load_check.c    which message came where: losses, duplicates, disorder
+ *   load_report.c   the result as JSON
+ */
+
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "histogram.h"
+#include "net.h"
+
+
+#define LOAD_STAMP     32      /* bytes of data that carry the stamp */
+#define LOAD_WATCH     8       /* processes of the server */
+
+#define LOAD_PRODUCER  0
+#define LOAD_CONSUMER  1
+
+
+typedef struct {
+    const char  *host;
+    const char  *topic;
+    const char  *key;
+    const char  *confirm;      /* NULL: the server's own setting */
+    unsigned     port;
+    unsigned     producers;    /* of each topic */
+    unsigned     consumers;
+    unsigned     topics;
+    unsigned     size;
+    unsigned     window;
+    unsigned     idle;
+    double       rate;         /* messages a second, 0: as the window allows */
+    uint64_t     messages;     /* 0: for seconds */
+    double       seconds;
+    double       warmup;       /* negative: a fifth of the run */
+    double       drain;
+    double       timeout;
+    int          watch[LOAD_WATCH];
+    unsigned     nwatch;
+    unsigned     json:1;
+    unsigned     fanout:1;
+    unsigned     ingest:1;
+    unsigned     remote:1;
+} load_options_t;
+
+
+/* Which messages came, by their number; grows with the highest one. */
+typedef struct {
+    uint64_t  *word;
+    uint32_t   words;
+} load_bitmap_t;
+
+typedef struct {
+    /* point to point: one for each producer, since a message goes to one
+     * consumer; fan-out: one for each pair of producer and consumer */
+    load_bitmap_t  *seen;
+    uint32_t       *next;      /* of each pair: the highest number + 1 */
+    uint64_t        unique;
+    uint64_t        duplicate;
+    uint64_t        disorder;
+    uint64_t        corrupt;
+} load_check_t;
+
+
+typedef enum {
+    CLIENT_UPGRADE = 0,        /* the answer to the HTTP request is awaited */
+    CLIENT_LOGIN,              /* "Secret key matching succeeded" is */
+    CLIENT_READY,
+    CLIENT_CLOSED
+} client_state_t;
+
+typedef struct {
+    int              fd;
+    uint8_t          role;
+    uint8_t          state;
+    uint32_t         number;   /* among those of its role */
+    uint32_t         topic;
+    uint32_t         mask;
+
+    net_rest_t       rest;
+    net_out_t        out;
+
+    /* a producer's */
+    unsigned char   *frame;    /* a whole masked frame, but for the stamp */
+    uint32_t         sent;
+    uint32_t         answered;
+    uint32_t         errors;   /* of these, not "ok" */
+} client_t;
+
+
+typedef enum {
+    LOAD_OPENING = 0,
+    LOAD_IDLE,                 /* --idle: until stdin is closed */
+    LOAD_RUNNING,
+    LOAD_DRAINING,             /* all is sent; answers, deliveries to come */
+    LOAD_GRACE,                /* all has come; what comes now is too much */
+    LOAD_DONE
+} load_phase_t;
+
+/* The counters at a moment of the run. */
+typedef struct {
+    uint64_t  time;
+    uint64_t  accepted;
+    uint64_t  delivered;
+    uint64_t  cpu;             /* ns, of this process */
+    uint64_t  server_cpu;      /* ns, of those that are watched */
+    uint64_t  recvs;
+    uint64_t  sends;
+} load_mark_t;
+
+typedef struct {
+    load_options_t  o;
+    load_phase_t    phase;
+    int             epoll;
+    net_input_t     in;
+
+    client_t       *clients;   /* the consumers, then the producers */
+    unsigned        nclients;
+    unsigned        nproducers;
+    unsigned        nconsumers;
+    unsigned        started;   /* clients[0 .. started) are open, or were */
+    unsigned        ready;
+
+    unsigned char  *data;      /* what every message holds, but for the stamp */
+    size_t          frame_size;
+    size_t          stamp_at;  /* in the frame */
+
+    uint64_t        sent;
+    uint64_t        answered;
+    uint64_t        errors;
+    uint64_t        delivered; /* all that came, twice or not */
+    uint64_t        closed;    /* connections that the server ended */
+    char            why[256];  /* the first thing that went wrong */
+
+    load_check_t    check;
+    histogram_t     latency;
+    histogram_t     lag;       /* --rate: how late this program itself was */
+
+    uint64_t        deadline;
+    uint64_t        measure;   /* stamps from here on count for latencies */
+    uint64_t        progress;  /* the last answer or delivery */
+    load_mark_t     start;
+    load_mark_t     warm;
+    load_mark_t     stop;
+    load_mark_t     end;
+} load_t;
+
+
+/* load_options.c: 0, or -1 when the command line makes no sense. */
+int load_options(load_options_t *o, int argc, char **argv);
+
+/* load_client.c */
+int load_clients_init(load_t *l);
+int load_open_next(load_t *l);
+void load_event(load_t *l, client_t *c, unsigned events);
+void load_fill(load_t *l, client_t *c);
+void load_schedule(load_t *l, uint64_t now);
+
+/* load_check.c */
+int load_check_init(load_t *l);
+void load_check_message(load_t *l, client_t *consumer, uint32_t producer,
+    uint32_t number);
+uint64_t load_expected(const load_t *l);
+
+/* Names the first losses on stderr. */
+void load_check_explain(load_t *l);
+
+/* load_report.c */
+void load_mark(load_t *l, load_mark_t *mark);
+
+/* 0, or 1 when a message was lost, came twice or out of order. */
+int load_report(load_t *l);
+
+/* Keeps the first reason. */
+void load_fail(load_t *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif /* BENCH_LOAD_H */

@@ -1,0 +1,669 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "wire.h"
+
+
+#define LOAD_OUT_BATCH   (512 * 1024)      /* bytes composed for one send() */
+#define LOAD_OUT_MAX     (64 * 1024 * 1024)
+
+/* The handshake of RFC 6455, section 1.3; a fixed key does for a test. */
+#define LOAD_WS_KEY      "dGhlIHNhbXBsZSBub25jZQ=="
+#define LOAD_WS_ACCEPT   "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+static const char  load_welcome[] = "Secret key matching succeeded";
+static const unsigned char  load_ok[4] = { 0x81, 0x02, 'o', 'k' };
+
+typedef struct {
+    load_t     *load;
+    client_t   *client;
+    uint64_t    now;           /* of the read whose bytes are parsed */
+} load_read_t;
+
+/* A send time, ready for the stamp. */
+typedef struct {
+    uint64_t    high;
+    uint64_t    low;
+} load_time_t;
+
+
+static size_t load_parse(void *arg, unsigned char *data, size_t size);
+static void load_close(load_t *l, client_t *c, const char *why);
+
+
+/* ---------------------------------------------------------------- opening */
+
+/* Every message's data: room for the stamp, then text without escapes. */
+static int
+load_data_init(load_t *l)
+{
+    unsigned  i;
+
+    l->data = malloc(l->o.size);
+
+    if (l->data == NULL) {
+        return -1;
+    }
+
+    for (i = 0; i < l->o.size; i++) {
+        l->data[i] = (unsigned char) ("0123456789abcdefghijklmnopqrstuvwxyz "
+                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 63]);
+    }
+
+    return 0;
+}
+
+
+/*
+ * A producer's frame, masked: the mask stays the same for the connection, so
+ * that only the stamp is left to be masked for each message.
+ */
+static int
+load_frame_init(load_t *l, client_t *c)
+{
+    size_t          head, tail, size;
+    unsigned char  *p, *plain;
+
+    head = l->o.json ? sizeof(WIRE_JSON) - 1 : 0;
+    tail = l->o.json ? sizeof(WIRE_JSON_END) - 1 : 0;
+    size = head + l->o.size + tail;
+
+    plain = malloc(size);
+    c->frame = malloc(size + WIRE_HEADER_MAX);
+
+    if (plain == NULL || c->frame == NULL) {
+        free(plain);
+        return -1;
+    }
+
+    memcpy(plain, WIRE_JSON, head);
+    memcpy(plain + head, l->data, l->o.size);
+    memcpy(plain + head + l->o.size, WIRE_JSON_END, tail);
+    wire_store(plain + head, wire_letters(c->number));
+
+    p = wire_masked(c->frame, WIRE_TEXT, plain, size, c->mask);
+    free(plain);
+
+    l->frame_size = (size_t) (p - c->frame);
+    l->stamp_at = l->frame_size - size + head;
+
+    return 0;
+}
+
+
+int
+load_clients_init(load_t *l)
+{
+    unsigned   i;
+    client_t  *c;
+
+    l->nconsumers = l->o.ingest ? 0 : l->o.consumers * l->o.topics;
+    l->nproducers = l->o.producers * l->o.topics;
+
+    if (l->o.idle != 0) {
+        l->nconsumers = l->o.idle;
+        l->nproducers = 0;
+    }
+
+    l->nclients = l->nconsumers + l->nproducers;
+    l->clients = calloc(l->nclients, sizeof(client_t));
+
+    if (l->clients == NULL || load_data_init(l) == -1) {
+        return -1;
+    }
+
+    for (i = 0; i < l->nclients; i++) {
+        c = &l->clients[i];
+        c->fd = -1;
+        c->role = i < l->nconsumers ? LOAD_CONSUMER : LOAD_PRODUCER;
+        c->number = i < l->nconsumers ? i : i - l->nconsumers;
+        c->mask = (uint32_t) rand() * 2654435761u ^ (uint32_t) net_now();
+
+        if (c->role == LOAD_PRODUCER) {
+            c->topic = c->number / l->o.producers;
+
+            if (load_frame_init(l, c) == -1) {
+                return -1;
+            }
+
+        } else if (l->o.idle == 0) {
+            c->topic = c->number / l->o.consumers;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+load_request(load_t *l, client_t *c)
+{
+    int             n;
+    char            topic[300], query[32];
+    unsigned char  *p;
+
+    if (l->o.topics == 1) {
+        snprintf(topic, sizeof(topic), "%s", l->o.topic);
+
+    } else {
+        snprintf(topic, sizeof(topic), "%s-%u", l->o.topic, c->topic);
+    }
+
+    query[0] = '\0';
+
+    if (c->role == LOAD_CONSUMER && l->o.confirm != NULL) {
+        snprintf(query, sizeof(query), "?confirm=%s", l->o.confirm);
+    }
+
+    p = net_room(&c->out, 1024);
+
+    if (p == NULL) {
+        return -1;
+    }
+
+    n = snprintf((char *) p, 1024,
+                 "GET /%s/Conn/%s/%s%u%s HTTP/1.1\r\n"
+                 "Host: %s:%u\r\n"
+                 "Upgrade: websocket\r\n"
+                 "Connection: Upgrade\r\n"
+                 "Sec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: " LOAD_WS_KEY "\r\n"
+                 "secretKey: %s\r\n\r\n",
+                 c->role == LOAD_PRODUCER ? "Producers" : "Consumers", topic,
+                 c->role == LOAD_PRODUCER ? "p" : "c", c->number, query,
+                 l->o.host, l->o.port, l->o.key);
+
+    if (n < 0 || n >= 1024) {
+        return -1;
+    }
+
+    c->out.to += (size_t) n;
+
+    return 0;
+}
+
+
+int
+load_open_next(load_t *l)
+{
+    client_t            *c;
+    struct epoll_event   ev;
+
+    c = &l->clients[l->started];
+    c->fd = net_connect(l->o.host, l->o.port);
+
+    if (c->fd == -1) {
+        load_fail(l, "connection %u to %s:%u: %s", l->started, l->o.host,
+                  l->o.port, strerror(errno));
+        return -1;
+    }
+
+    l->started++;
+
+    ev.events = EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET;
+    ev.data.ptr = c;
+
+    if (load_request(l, c) == -1
+        || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+    {
+        load_fail(l, "connection %u cannot be set up", l->started);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* ----------------------------------------------------------------- events */
+
+void
+load_event(load_t *l, client_t *c, unsigned events)
+{
+    load_read_t  r;
+
+    if (c->state == CLIENT_CLOSED) {
+        return;
+    }
+
+    if (events & (EPOLLIN|EPOLLRDHUP|EPOLLHUP|EPOLLERR)) {
+        r.load = l;
+        r.client = c;
+
+        if (net_read(&l->in, c->fd, &c->rest, UINT_MAX, load_parse, &r)
+            == NET_CLOSED)
+        {
+            load_close(l, c, "ended by the server");
+            return;
+        }
+    }
+
+    if (net_flush(&l->in, c->fd, &c->out) == -1) {
+        load_close(l, c, strerror(errno));
+        return;
+    }
+
+    if (c->role == LOAD_PRODUCER) {
+        load_fill(l, c);
+    }
+}
+
+
+static void
+load_close(load_t *l, client_t *c, const char *why)
+{
+    load_fail(l, "connection of %s %u: %s",
+              c->role == LOAD_PRODUCER ? "producer" : "consumer", c->number,
+              why);
+
+    close(c->fd);
+    c->fd = -1;
+    c->state = CLIENT_CLOSED;
+    l->closed++;
+}
+
+
+/* ---------------------------------------------------------------- reading */
+
+static size_t
+load_upgraded(load_t *l, client_t *c, unsigned char *data, size_t size)
+{
+    static const char  ok[] = "HTTP/1.1 101 ";
+
+    unsigned char  *end;
+
+    end = memmem(data, size, "\r\n\r\n", 4);
+
+    if (end == NULL) {
+        return 0;
+    }
+
+    if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
+        || memmem(data, (size_t) (end - data), LOAD_WS_ACCEPT,
+                  sizeof(LOAD_WS_ACCEPT) - 1) == NULL)
+    {
+        end = memchr(data, '\r', size);
+        load_fail(l, "no upgrade: %.*s", (int) (end - data), data);
+        return NET_CLOSE;
+    }
+
+    c->state = CLIENT_LOGIN;
+
+    return (size_t) (end - data) + 4;
+}
+
+
+/* Sends a frame's answer with what else this read will have to send. */
+static int
+load_answer(client_t *c, unsigned opcode, const unsigned char *data,
+    size_t size)
+{
+    unsigned char  *p;
+
+    if (c->out.to - c->out.from > LOAD_OUT_MAX) {
+        return -1;
+    }
+
+    p = net_room(&c->out, size + WIRE_HEADER_MAX);
+
+    if (p == NULL) {
+        return -1;
+    }
+
+    c->out.to = (size_t) (wire_masked(p, opcode, data, size, c->mask)
+                          - c->out.data);
+
+    return 0;
+}
+
+
+/* A pushed message; what is fixed in it is compared as it comes. */
+static int
+load_message(load_read_t *r, const unsigned char *p, size_t size)
+{
+    load_t               *l;
+    uint64_t              bad, time;
+    uint32_t              producer, number;
+    const unsigned char  *data;
+
+    l = r->load;
+    data = p + WIRE_DATA_AT;
+
+    if (size < WIRE_DATA_AT + l->o.size + 1
+        || memcmp(p, WIRE_HEAD, sizeof(WIRE_HEAD) - 1) != 0
+        || memcmp(data - (sizeof(WIRE_HEAD_DATA) - 1), WIRE_HEAD_DATA,
+                  sizeof(WIRE_HEAD_DATA) - 1) != 0
+        || data[l->o.size] != '"'
+        || memcmp(data + LOAD_STAMP, l->data + LOAD_STAMP,
+                  l->o.size - LOAD_STAMP) != 0)
+    {
+        l->check.corrupt++;
+        load_fail(l, "not a pushed message: %.*s",
+                  size > 200 ? 200 : (int) size, p);
+        return 0;
+    }
+
+    bad = 0;
+    producer = wire_number(wire_load(data), &bad);
+    number = wire_number(wire_load(data + 8), &bad);
+    time = (uint64_t) wire_number(wire_load(data + 16), &bad) << 32;
+    time |= wire_number(wire_load(data + 24), &bad);
+
+    if (bad) {
+        l->check.corrupt++;
+        load_fail(l, "a message's stamp is damaged: %.32s", data);
+        return 0;
+    }
+
+    l->delivered++;
+    load_check_message(l, r->client, producer, number);
+
+    if (time >= l->measure) {
+        histogram_add(&l->latency, r->now > time ? r->now - time : 0);
+    }
+
+    if (l->o.confirm != NULL && l->o.confirm[0] == 'a') {
+        return load_answer(r->client, WIRE_TEXT, p + sizeof(WIRE_HEAD) - 1,
+                           WIRE_CODE_LEN);
+    }
+
+    return 0;
+}
+
+
+static int
+load_text(load_read_t *r, const unsigned char *data, size_t size)
+{
+    load_t    *l;
+    client_t  *c;
+
+    l = r->load;
+    c = r->client;
+
+    if (c->state == CLIENT_LOGIN) {
+        if (size != sizeof(load_welcome) - 1
+            || memcmp(data, load_welcome, size) != 0)
+        {
+            load_fail(l, "login: %.*s", size > 100 ? 100 : (int) size, data);
+            return -1;
+        }
+
+        c->state = CLIENT_READY;
+        l->ready++;
+        return 0;
+    }
+
+    if (c->role == LOAD_CONSUMER) {
+        return load_message(r, data, size);
+    }
+
+    c->answered++;
+    l->answered++;
+
+    if (size != 2 || memcmp(data, "ok", 2) != 0) {
+        c->errors++;
+        l->errors++;
+        load_fail(l, "answer: %.*s", size > 200 ? 200 : (int) size, data);
+    }
+
+    return 0;
+}
+
+
+static int
+load_frame(load_read_t *r, const wire_frame_t *f)
+{
+    switch (f->first) {
+
+    case WIRE_FIN|WIRE_TEXT:
+        return load_text(r, f->data, f->size);
+
+    case WIRE_FIN|WIRE_PING:
+        return load_answer(r->client, WIRE_PONG, f->data, f->size);
+
+    case WIRE_FIN|WIRE_PONG:
+        return 0;
+
+    case WIRE_FIN|WIRE_CLOSE:
+        load_fail(r->load, "close frame %u",
+                  f->size < 2 ? 1005u : f->data[0] * 256u + f->data[1]);
+        return -1;
+
+    default:
+        load_fail(r->load, "a frame that begins with %02x", f->first);
+        return -1;
+    }
+}
+
+
+/* Counts the "ok" frames at the front of data; most of what producers read. */
+static size_t
+load_oks(load_read_t *r, const unsigned char *data, size_t size)
+{
+    size_t    n;
+    uint32_t  count;
+
+    for (n = 0; n + 4 <= size && memcmp(data + n, load_ok, 4) == 0; n += 4) {
+        /* void */
+    }
+
+    count = (uint32_t) (n / 4);
+    r->client->answered += count;
+    r->load->answered += count;
+
+    return n;
+}
+
+
+static size_t
+load_parse(void *arg, unsigned char *data, size_t size)
+{
+    size_t         used;
+    client_t      *c;
+    load_read_t   *r;
+    wire_frame_t   f;
+
+    r = arg;
+    c = r->client;
+    used = 0;
+
+    if (c->state == CLIENT_UPGRADE) {
+        used = load_upgraded(r->load, c, data, size);
+
+        if (used == 0 || used == NET_CLOSE) {
+            return used;
+        }
+    }
+
+    r->now = net_now();
+    r->load->progress = r->now;
+
+    for ( ;; ) {
+        if (c->role == LOAD_PRODUCER && c->state == CLIENT_READY) {
+            used += load_oks(r, data + used, size - used);
+        }
+
+        if (!wire_frame(&f, data + used, size - used)) {
+            return used;
+        }
+
+        if (load_frame(r, &f) == -1) {
+            return NET_CLOSE;
+        }
+
+        used += f.length;
+    }
+}
+
+
+/* ---------------------------------------------------------------- sending */
+
+static load_time_t
+load_time(uint64_t time)
+{
+    load_time_t  t;
+
+    t.high = wire_letters((uint32_t) (time >> 32));
+    t.low = wire_letters((uint32_t) time);
+
+    return t;
+}
+
+
+static int
+load_append(load_t *l, client_t *c, load_time_t time)
+{
+    uint64_t        mask;
+    unsigned char  *p;
+
+    p = net_room(&c->out, l->frame_size);
+
+    if (p == NULL) {
+        load_fail(l, "no memory");
+        return -1;
+    }
+
+    memcpy(p, c->frame, l->frame_size);
+
+    p += l->stamp_at;
+    mask = wire_mask_word(c->mask);
+
+    wire_store(p + 8, wire_letters(c->sent) ^ mask);
+    wire_store(p + 16, time.high ^ mask);
+    wire_store(p + 24, time.low ^ mask);
+
+    c->out.to += l->frame_size;
+    c->sent++;
+    l->sent++;
+
+    return 0;
+}
+
+
+/* How many messages a producer may send now. */
+static uint64_t
+load_credit(const load_t *l, const client_t *c)
+{
+    uint64_t  n, left;
+    uint32_t  open;
+
+    if (l->phase != LOAD_RUNNING || c->state != CLIENT_READY) {
+        return 0;
+    }
+
+    open = c->sent - c->answered;
+    n = l->o.window > open ? l->o.window - open : 0;
+
+    /* a few at a time would measure system calls */
+
+    if (n < l->o.window / 4 && open != 0) {
+        return 0;
+    }
+
+    if (l->o.messages != 0) {
+        left = l->o.messages - l->sent;
+        n = n < left ? n : left;
+    }
+
+    return n;
+}
+
+
+/* Sends what a producer's window allows. */
+void
+load_fill(load_t *l, client_t *c)
+{
+    int          rc;
+    uint64_t     n, most;
+    load_time_t  time;
+
+    if (l->o.rate != 0) {
+        return;
+    }
+
+    most = LOAD_OUT_BATCH / l->frame_size + 1;
+
+    while (c->out.from == c->out.to) {
+        n = load_credit(l, c);
+
+        if (n == 0) {
+            return;
+        }
+
+        n = n < most ? n : most;
+        time = load_time(net_now());
+
+        while (n-- != 0) {
+            if (load_append(l, c, time) == -1) {
+                return;
+            }
+        }
+
+        rc = net_flush(&l->in, c->fd, &c->out);
+
+        if (rc == -1) {
+            load_close(l, c, strerror(errno));
+        }
+
+        if (rc != 1) {
+            return;
+        }
+    }
+}
+
+
+/*
+ * --rate: appends the messages whose time has come, to the producers in
+ * turn.  A stamp is the time of the schedule, so that a wait in here, in the
+ * socket or in the server is part of the latency that is measured.
+ */
+void
+load_schedule(load_t *l, uint64_t now)
+{
+    uint64_t   due, intended, first, i;
+    client_t  *c;
+
+    due = 1 + (uint64_t) ((double) (now - l->start.time) * l->o.rate / 1e9);
+
+    if (l->o.messages != 0 && due > l->o.messages) {
+        due = l->o.messages;
+    }
+
+    first = l->sent;
+
+    while (l->sent < due) {
+        c = &l->clients[l->nconsumers + l->sent % l->nproducers];
+
+        if (c->state != CLIENT_READY
+            || c->out.to - c->out.from > LOAD_OUT_MAX)
+        {
+            break;    /* it stays due */
+        }
+
+        intended = l->start.time
+                   + (uint64_t) ((double) l->sent * 1e9 / l->o.rate);
+
+        if (load_append(l, c, load_time(intended)) == -1) {
+            break;
+        }
+
+        if (intended >= l->measure) {
+            histogram_add(&l->lag, now > intended ? now - intended : 0);
+        }
+    }
+
+    for (i = first; i < l->sent && i - first < l->nproducers; i++) {
+        c = &l->clients[l->nconsumers + i % l->nproducers];
+
+        if (c->state == CLIENT_READY
+            && net_flush(&l->in, c->fd, &c->out) == -1)
+        {
+            load_close(l, c, strerror(errno));
+        }
+    }
+}
