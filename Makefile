@@ -1,0 +1,194 @@
+# make             the module, build/ngx_kapokmq_module.so
+# make test        everything that ./test.sh runs
+# make unit        unit tests of the engine, the protocol and the settings
+# make fuzz        each fuzzer for FUZZ_SECONDS
+# make lint        cppcheck, line lengths, warnings of gcc and clang
+# make bench       the load generator, the floor and their report
+# make install     into DESTDIR
+# make clean
+#
+# NGINX_SRC=DIR    nginx's source tree (a release or a checkout, 1.22 or
+#                  newer); else Debian's nginx-dev
+# NGINX_FLAGS=...  arguments for its configure; else those of Debian's nginx,
+#                  or, with NGINX_SRC, --with-compat --with-threads
+# CC=, CFLAGS=, LDFLAGS=, BUILD=DIR
+
+SHELL := /bin/bash
+
+NGINX_SRC   ?= /usr/share/nginx/src
+NGINX_FLAGS ?=
+CFLAGS      ?= -O2 -g
+LDFLAGS     ?=
+BUILD       ?= build
+GCC         ?= gcc
+CLANG       ?= clang
+PROVE       ?= prove
+
+FUZZ_SECONDS ?= 10
+
+PREFIX      ?= /usr/share/nginx
+MODULES     ?= /usr/lib/nginx/modules
+CONFDIR     ?= /etc/nginx
+
+ROOT  := $(CURDIR)
+OUT   := $(abspath $(BUILD))
+NGINX := $(abspath $(NGINX_SRC))
+TREE  := $(OUT)/nginx-src
+OBJS  := $(OUT)/nginx
+SO    := ngx_kapokmq_module.so
+
+CORE_SRC   := $(wildcard src/engine/*.c src/protocol/*.c)
+SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*.c)
+HEADERS    := $(wildcard src/*/*.h)
+# what runs without nginx is linked into each unit test and fuzzer
+PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/kmq_*.c)
+UNIT_SRC   := $(wildcard t/unit/*.c)
+FUZZ_SRC   := $(wildcard t/fuzz/*.c)
+BENCH_SRC  := $(wildcard bench/*.c)
+LIBS       := -lyaml -ljansson -lpthread
+
+.PHONY: build unit unit-build fuzz fuzz-build lint lint-text cppcheck \
+    bench test install clean FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := build
+
+build: $(OUT)/$(SO)
+
+
+# ------------------------------------------------------------- the module
+
+# changes when one of these does
+CONFIGURED := $(NGINX) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT)
+
+$(OUT)/configured-with: FORCE
+	@mkdir -p $(OUT)
+	@echo '$(CONFIGURED)' | cmp -s - $@ || echo '$(CONFIGURED)' > $@
+
+# nginx's configure writes into its source tree, so it gets a tree of links.
+$(OBJS)/Makefile: config $(OUT)/configured-with
+	@test -d $(NGINX)/src || { echo "no nginx sources in $(NGINX):" \
+	    "apt-get install nginx-dev, or make NGINX_SRC=DIR" >&2; exit 1; }
+	rm -rf $(TREE) $(OBJS)
+	mkdir -p $(TREE)
+	cd $(NGINX) && for name in auto conf conf_flags configure contrib \
+	    man html docs src; do \
+	    [ ! -e $$name ] || cp -rs $(NGINX)/$$name $(TREE)/ || exit; \
+	done
+	cd $(TREE) && configure=auto/configure && \
+	if [ -e configure ]; then configure=configure; fi && \
+	NGX_CONF_FLAGS=(--with-compat --with-threads) && \
+	if [ -e conf_flags ]; then . ./conf_flags; fi && \
+	if [ -n '$(NGINX_FLAGS)' ]; then NGX_CONF_FLAGS=($(NGINX_FLAGS)); fi && \
+	bash $$configure "$${NGX_CONF_FLAGS[@]}" --with-cc='$(CC)' \
+	    --with-cc-opt='-Wall -Wextra -Werror $(CFLAGS)' \
+	    --with-ld-opt='$(LDFLAGS)' --builddir=$(OBJS) \
+	    --add-dynamic-module=$(ROOT) > $(OUT)/configure.log 2>&1 || \
+	{ cat $(OUT)/configure.log >&2; exit 1; }
+
+$(OUT)/$(SO): $(OBJS)/Makefile $(SERVER_SRC) $(CORE_SRC) $(HEADERS)
+	$(MAKE) -C $(TREE) -f $(OBJS)/Makefile modules
+	cp $(OBJS)/$(SO) $@
+
+
+# ------------------------------------- unit tests, fuzzers, warning builds
+
+# $(call objects,FLAVOUR,SOURCES): their objects in build/FLAVOUR/obj
+objects = $(patsubst %.c,$(OUT)/$(1)/obj/%.o,$(2))
+
+# $(eval $(call flavour,NAME,COMPILER AND FLAGS)): how to make such objects
+define flavour
+$(OUT)/$(1)/obj/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	$(2) -MMD -MP -c -o $$@ $$<
+-include $$(shell test ! -d $(OUT)/$(1)/obj || \
+    find $(OUT)/$(1)/obj -name '*.d')
+endef
+
+PLAIN := -std=c11 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer \
+    -Wall -Wextra -Werror -DKMQ_FAULTS
+ASAN  := -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN  := -fsanitize=thread
+FUZZ  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+NGINX_INCS := $(addprefix -isystem $(TREE)/src/,core event event/modules \
+    event/quic os/unix http http/modules http/v2 http/v3) -isystem $(OBJS)
+WARN  := -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror $(NGINX_INCS)
+
+$(eval $(call flavour,unit,$(CC) $(PLAIN) $(ASAN)))
+$(eval $(call flavour,unit-tsan,$(CC) $(PLAIN) $(TSAN)))
+$(eval $(call flavour,fuzz,$(CLANG) $(PLAIN) $(FUZZ)))
+$(eval $(call flavour,warn-gcc,$(GCC) $(WARN)))
+$(eval $(call flavour,warn-clang,$(CLANG) $(WARN)))
+
+UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
+UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \
+    $(wildcard t/unit/engine_threads.c))
+FUZZERS   := $(patsubst t/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
+
+$(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \
+    $(call objects,unit,$(PLAIN_SRC))
+	$(CC) $(ASAN) -o $@ $^ $(LIBS)
+
+$(UNIT_TSAN): $(OUT)/unit-tsan/%: $(OUT)/unit-tsan/obj/t/unit/%.o \
+    $(call objects,unit-tsan,$(PLAIN_SRC))
+	$(CC) $(TSAN) -o $@ $^ $(LIBS)
+
+$(FUZZERS): $(OUT)/fuzz/%: $(OUT)/fuzz/obj/t/fuzz/%.o \
+    $(call objects,fuzz,$(PLAIN_SRC))
+	$(CLANG) $(FUZZ) -o $@ $^ $(LIBS)
+
+unit-build: $(UNIT) $(UNIT_TSAN)
+
+unit: unit-build
+	$(PROVE) --exec '' $(UNIT) $(UNIT_TSAN)
+
+fuzz-build: $(FUZZERS)
+
+fuzz: fuzz-build
+	$(PROVE) --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
+
+lint: lint-text cppcheck \
+    $(call objects,warn-gcc,$(CORE_SRC) $(SERVER_SRC)) \
+    $(call objects,warn-clang,$(CORE_SRC) $(SERVER_SRC))
+
+$(call objects,warn-gcc,$(CORE_SRC) $(SERVER_SRC)) \
+$(call objects,warn-clang,$(CORE_SRC) $(SERVER_SRC)): $(OBJS)/Makefile
+
+C_FILES := $(wildcard *.c src/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch] \
+    bench/*.[ch])
+
+lint-text:
+	@! LC_ALL=C.UTF-8 grep -nE '^.{81,}' $(C_FILES) || \
+	    { echo "lines of more than 80 columns" >&2; exit 1; }
+	@! grep -nP '\t|[ \t]+$$' $(C_FILES) || \
+	    { echo "tabs, or blanks at the end of lines" >&2; exit 1; }
+
+cppcheck:
+	@mkdir -p $(OUT)/cppcheck
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \
+	    --enable=warning,performance,portability \
+	    --suppress=missingInclude --suppress=unknownMacro \
+	    --cppcheck-build-dir=$(OUT)/cppcheck -j2 \
+	    $(CORE_SRC) $(SERVER_SRC) $(BENCH_SRC)
+
+
+# ------------------------------------------------------------- all the rest
+
+bench: build
+	bench/run.sh
+
+test:
+	./test.sh
+
+install: build
+	install -d $(DESTDIR)$(MODULES) $(DESTDIR)$(PREFIX)/view \
+	    $(DESTDIR)$(CONFDIR)
+	install -m 644 $(OUT)/$(SO) $(DESTDIR)$(MODULES)/
+	cp -r view/. $(DESTDIR)$(PREFIX)/view/
+	test -e $(DESTDIR)$(CONFDIR)/application.yaml || \
+	    install -m 640 conf/application.yaml $(DESTDIR)$(CONFDIR)/
+	install -m 644 conf/nginx.conf $(DESTDIR)$(CONFDIR)/kapokmq.conf
+
+clean:
+	rm -rf $(OUT)

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Builds KapokMQ and runs it in the foreground, from run/ in this directory,
+# with conf/nginx.conf and conf/application.yaml.  Ctrl-C stops it.
+set -eu
+cd "$(dirname "$0")"
+. ./packages.sh
+
+need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev
+
+make --no-print-directory -j"$(nproc)"
+
+# nginx's prefix: links to what it reads, and room for what it writes.
+mkdir -p run/logs run/temp
+ln -sfn ../build run/modules
+ln -sfn ../view run/view
+ln -sfn ../conf/nginx.conf run/nginx.conf
+ln -sfn ../conf/application.yaml run/application.yaml
+[ ! -e /etc/nginx/mime.types ] || ln -sfn /etc/nginx/mime.types run/mime.types
+for kind in client_body proxy fastcgi uwsgi scgi; do
+    echo "${kind}_temp_path temp/$kind;"
+done > run/local.conf
+
+nginx=${NGINX:-$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx)}
+main='daemon off; pid logs/nginx.pid; error_log logs/error.log;'
+main+=' error_log stderr warn;'
+# Workers get the rights of the owner of these files, not root's.
+[ "$(id -u)" != 0 ] || main+=" user $(stat -c '%U %G' .);"
+
+run_nginx() {
+    "$nginx" -p "$PWD/run/" -c "$PWD/run/nginx.conf" -e logs/error.log \
+        -g "$main" "$@"
+}
+
+run_nginx -t -q
+rm -f run/logs/nginx.pid
+
+# A process group of its own: Ctrl-C reaches this script alone, which then
+# asks nginx to finish gracefully, and the second time at once.
+set -m
+run_nginx &
+pid=$!
+set +m
+trap 'kill -QUIT $pid 2>/dev/null; trap "kill -TERM $pid" INT TERM' INT TERM
+
+until [ -s run/logs/nginx.pid ]; do
+    kill -0 $pid 2>/dev/null || { wait $pid; exit; }
+    sleep 0.05
+done
+
+listen=$(sed -n 's/^[[:blank:]]*listen[[:blank:]]*\([^; ]*\).*/\1/p' \
+    conf/nginx.conf | head -n 1)
+case $listen in
+    *:*) at=$listen ;;
+    *)   at=127.0.0.1:$listen ;;
+esac
+cat <<TXT
+
+KapokMQ is running (settings: conf/application.yaml; errors: run/logs/error.log)
+
+  producers   ws://$at/Producers/Conn/{topic}/{producerId}
+  consumers   ws://$at/Consumers/Conn/{topic}/{consumerId}
+  messages    curl -H 'secretKey: KEY' -d topic=T -d messageData=hello \\
+                  http://$at/Producer/Send
+  console     http://$at/
+
+Ctrl-C stops it.
+TXT
+
+# A trapped signal ends wait before nginx has gone.
+status=0
+while kill -0 $pid 2>/dev/null; do
+    wait $pid && status=0 || status=$?
+done
+exit $status

@@ -1,0 +1,277 @@
+# The opening of a WebSocket: what is upgraded, and how the rest is refused.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use KapokMQ::Suite;
+use Test::Nginx::Socket;
+
+master_on();
+workers($ENV{KMQ_WORKERS} || 1);
+no_shuffle();
+no_long_string();
+add_block_preprocessor(\&KapokMQ::Suite::queue);
+
+our $Upgrade = <<'HEADERS';
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+HEADERS
+
+# refusals: status, two headers, body; answers: status and headers
+plan tests => 76;
+run_tests();
+
+__DATA__
+
+=== TEST 1: the example of RFC 6455
+--- request
+GET /Producers/Conn/topic/p1
+--- more_headers eval: $::Upgrade
+--- error_code: 101
+--- response_headers
+Upgrade: websocket
+Connection: upgrade
+Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+! Sec-WebSocket-Extensions
+! Sec-WebSocket-Protocol
+! Content-Length
+! Transfer-Encoding
+--- abort
+--- timeout: 200ms
+
+=== TEST 2: consumers, headers in other letter cases and as lists
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+upgrade: h2c, WebSocket
+CONNECTION: keep-alive, UPGRADE
+sec-websocket-version: 13
+sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==
+--- error_code: 101
+--- response_headers
+Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+--- abort
+--- timeout: 200ms
+
+=== TEST 3: extensions and subprotocols are not taken up
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers eval
+$::Upgrade . "Sec-WebSocket-Extensions: permessage-deflate\n"
+. "Sec-WebSocket-Protocol: mqtt, stomp\n"
+--- error_code: 101
+--- response_headers
+! Sec-WebSocket-Extensions
+! Sec-WebSocket-Protocol
+--- abort
+--- timeout: 200ms
+
+=== TEST 4: a plain GET
+--- request
+GET /Producers/Conn/topic/p1
+--- error_code: 400
+--- response_headers
+Content-Type: application/json; charset=utf-8
+--- response_body_like: ^\{"code":-1,"msg":".*[uU]pgrade
+--- no_error_log
+[error]
+
+=== TEST 5: without Connection
+--- request
+GET /Producers/Conn/topic/p1
+--- more_headers
+Upgrade: websocket
+Connection: close
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+--- error_code: 400
+--- response_headers
+Content-Type: application/json; charset=utf-8
+--- response_body_like: ^\{"code":-1,"msg":".*[uU]pgrade
+
+=== TEST 6: an upgrade to something else
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+Upgrade: h2c, websockets
+Connection: Upgrade
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+--- error_code: 400
+--- response_body_like: ^\{"code":-1,"msg":".*[uU]pgrade
+
+=== TEST 7: without a key
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Version: 13
+--- error_code: 400
+--- response_body_like: ^\{"code":-1,"msg":".*Sec-WebSocket-Key
+
+=== TEST 8: a key of the wrong length
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ
+--- error_code: 400
+--- response_body_like: ^\{"code":-1,"msg":".*Sec-WebSocket-Key
+
+=== TEST 9: a key that is not base64
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub2*jZQ==
+--- error_code: 400
+--- response_body_like: ^\{"code":-1,"msg":".*Sec-WebSocket-Key
+
+=== TEST 10: an older version
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Version: 8
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+--- error_code: 426
+--- response_headers
+Sec-WebSocket-Version: 13
+Content-Type: application/json; charset=utf-8
+--- response_body_like: ^\{"code":-1,"msg":".*13
+
+=== TEST 11: no version
+--- request
+GET /Producers/Conn/topic/p1
+--- more_headers
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+--- error_code_like: ^(?:400|426)$
+--- response_body_like: ^\{"code":-1,"msg":".*Version
+
+=== TEST 12: another method
+--- request eval
+["POST /Producers/Conn/topic/p1", "HEAD /Consumers/Conn/topic/c1",
+"OPTIONS /Consumers/Conn/topic/c1"]
+--- more_headers eval
+[$::Upgrade, $::Upgrade, $::Upgrade]
+--- error_code_like eval
+["^40[05]\$", "^40[05]\$", "^(?:40[05]|204)\$"]
+
+=== TEST 13: HTTP/1.0
+--- request
+GET /Producers/Conn/topic/p1 HTTP/1.0
+--- more_headers eval: $::Upgrade
+--- error_code: 400
+--- response_body_like: ^\{"code":-1,"msg":"
+
+=== TEST 14: names that are missing or empty
+--- request eval
+["GET /Producers/Conn/", "GET /Producers/Conn/topic/",
+"GET /Consumers/Conn//c1"]
+--- more_headers eval
+[($::Upgrade) x 3]
+--- error_code eval
+[400, 400, 400]
+--- response_body_like eval
+[('"code":-1,"msg":"[^"]') x 3]
+
+=== TEST 15: names that are too long
+--- request eval
+["GET /Producers/Conn/" . "x" x 256 . "/p1",
+"GET /Consumers/Conn/topic/" . "%41" x 256]
+--- more_headers eval
+[$::Upgrade, $::Upgrade]
+--- error_code eval
+[400, 400]
+--- response_body_like eval
+['255', '255']
+
+=== TEST 16: the longest names
+--- request eval
+"GET /Producers/Conn/" . "x" x 255 . "/" . "%41" x 255
+--- more_headers eval: $::Upgrade
+--- error_code: 101
+--- abort
+--- timeout: 200ms
+
+=== TEST 17: names that are not UTF-8
+--- request eval
+["GET /Producers/Conn/%ff/p1", "GET /Consumers/Conn/topic/%c0%af",
+"GET /Consumers/Conn/%ed%a0%80/c1"]
+--- more_headers eval
+[$::Upgrade, $::Upgrade, $::Upgrade]
+--- error_code eval
+[400, 400, 400]
+--- response_body_like eval
+['UTF-8', 'UTF-8', 'UTF-8']
+
+=== TEST 18: a zero byte, a bad escape
+--- request eval
+["GET /Producers/Conn/a%00b/p1", "GET /Producers/Conn/a%zz/p1"]
+--- more_headers eval
+[$::Upgrade, $::Upgrade]
+--- error_code eval
+[400, 400]
+
+=== TEST 19: a wrong key in the header
+--- request eval
+["GET /Producers/Conn/topic/p1", "GET /Consumers/Conn/topic/c1",
+"GET /Consumers/Conn/topic/c1"]
+--- more_headers eval
+["${main::Upgrade}secretKey: qqq\n", "${main::Upgrade}secretKey: sesam\n",
+"${main::Upgrade}secretkey: sesamee\n"]
+--- error_code eval
+[401, 401, 401]
+--- response_body eval
+['{"code":-1,"msg":"Secret key matching error"}',
+'{"code":-1,"msg":"Secret key matching error"}',
+'{"code":-1,"msg":"Secret key matching error"}']
+--- response_headers eval
+["! Upgrade", "! Upgrade", "Content-Type: application/json; charset=utf-8"]
+
+=== TEST 20: the right key in the header, in any letter case
+--- request
+GET /Consumers/Conn/topic/c1
+--- more_headers eval: $::Upgrade . "SECRETKEY: sesame\n"
+--- error_code: 101
+--- abort
+--- timeout: 200ms
+
+=== TEST 21: a confirm mode that does not exist
+--- request eval
+["GET /Consumers/Conn/topic/c1?confirm=maybe",
+"GET /Consumers/Conn/topic/c1?x=1&confirm="]
+--- more_headers eval
+[$::Upgrade, $::Upgrade]
+--- error_code eval
+[400, 400]
+--- response_body_like eval
+['confirm', 'confirm']
+
+=== TEST 22: each that exists
+--- request eval
+[map { "GET /Consumers/Conn/topic/c1?x=1&confirm=$_" } qw(socket pong ack)]
+--- more_headers eval
+[($::Upgrade) x 3]
+--- error_code eval
+[101, 101, 101]
+--- abort
+--- timeout: 200ms
+
+=== TEST 23: a request with a body
+--- request eval
+"GET /Producers/Conn/topic/p1\nhello"
+--- more_headers eval: $::Upgrade
+--- error_code: 400

@@ -1,0 +1,144 @@
+# When a message counts as consumed: socket, pong, ack; and what happens to
+# those that do not.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use KapokMQ::Test;
+
+my $mq = KapokMQ::Test->start(topics => <<'YAML');
+    s: { confirm: socket }
+    a: { confirm: ack }
+YAML
+
+sub in_flight { return $mq->counts->{unconsumed} }
+
+sub consumed {
+    my ($n, $name) = @_;
+
+    return wait_for { in_flight() == 0 && $mq->counts->{consumed} == $n }
+                    $name;
+}
+
+is($mq->post('/Console/GetConfig')->{data}{confirm}, 'pong',
+   'pong is the default');
+
+# --- socket: written is consumed
+my $client = $mq->raw('/Consumers/Conn/one/c1?confirm=socket',
+                      key => 'sesame');
+$client->next_text;
+$mq->publish('one', "m$_") for 1 .. 10;
+consumed(10, 'socket: consumed without a word from the client');
+my @got = map { $client->next_text =~ /"MessageData":"(\w+)"/ } 1 .. 10;
+is_deeply(\@got, [map { "m$_" } 1 .. 10], 'which gets them');
+$client->close;
+
+# --- pong: any client's stack confirms
+$client = $mq->raw('/Consumers/Conn/two/c1', key => 'sesame');
+$client->next_text;
+$mq->publish('two', "m$_") for 1 .. 3;
+my (@frames, @pings);
+while (@frames < 3 || !@pings) {
+    my $frame = $client->next_frame or last;
+    push @{$frame->{opcode} == 9 ? \@pings : \@frames}, $frame;
+}
+is(@frames, 3, 'pong: three messages come');
+is(@pings > 0, 1, 'and a ping behind them');
+is(in_flight(), 3, 'nothing is consumed yet');
+$client->send(10, 'no answer to anything');
+is(in_flight(), 3, 'an unasked pong confirms nothing');
+my $answered = @pings;
+$client->send(10, $_->{payload}) for @pings;
+# each message may have had its own ping
+while (in_flight() && (my $frame = $client->next_frame(2))) {
+    $client->send(10, $frame->{payload}) if $frame->{opcode} == 9;
+}
+consumed(13, 'the pong confirms');
+$client->close;
+
+# --- pong: who does not answer has not got it
+my $mute = $mq->consumer('three', 'mute', pong => 0);
+$mq->publish('three', "m$_") for 1 .. 5;
+wait_for { @{$mute->messages} == 5 && $mute->pings } 'pushed, and pinged';
+is(in_flight(), 5, 'not consumed');
+my $next = $mq->consumer('three', 'next');
+run_for(0.3);
+is(@{$next->messages}, 0, 'and pushed to nobody else while it is there');
+$mute->drop;
+wait_for { @{$next->messages} == 5 } 'when it is gone they go to the next';
+is_deeply([$next->data], [map { "m$_" } 1 .. 5], 'in their order');
+is_deeply([$next->codes], [$mute->codes], 'with the codes they had');
+consumed(18, 'which confirms them');
+
+# --- an explicit code counts in every mode
+$mute = $mq->consumer('four', 'mute', pong => 0, ack => 1);
+$mq->publish('four', "m$_") for 1 .. 5;
+consumed(23, 'pong mode: a code confirms too');
+$_->finish for $mute, $next;
+
+# --- ack: nothing but the code
+my $acker = $mq->consumer('five', 'c1', confirm => 'ack');
+my @codes = map { $mq->publish('five', "m$_") } 1 .. 6;
+wait_for { @{$acker->messages} == 6 } 'ack: pushed';
+is_deeply([$acker->codes], \@codes, 'the codes that the producer was told');
+run_for(0.2);
+is(in_flight(), 6, 'not consumed by pongs');
+$acker->send($codes[2]);
+wait_for { in_flight() == 5 } 'a bare code';
+$acker->send_binary($codes[0]);
+wait_for { in_flight() == 4 } 'a binary code';
+$acker->send("\"$codes[1]\"");
+wait_for { in_flight() == 3 } 'a code in quotes';
+$acker->send($codes[2], $codes[0], 'x' x 40, '0' x 40, 'hello', '', '""',
+             uc $codes[3] . 'a', substr($codes[3], 1), '{"a":1}');
+$acker->send($codes[3]);
+wait_for { in_flight() == 2 } 'repeated and wrong ones do no harm';
+is($acker->closed, undef, 'nor end the connection');
+my $thief = $mq->consumer('five', 'c2', confirm => 'ack');
+$thief->send(@codes[4, 5]);
+run_for(0.2);
+is(in_flight(), 2, "one consumer cannot confirm another's");
+$acker->finish;
+wait_for { @{$thief->messages} == 2 } 'after a close the rest goes on';
+is_deeply([$thief->codes], [@codes[4, 5]], 'in order');
+$thief->send(@codes[5, 4]);
+consumed(29, 'confirmed in any order');
+$thief->finish;
+
+# --- the configuration says it for a topic, the URL over it
+$acker = $mq->consumer('a', 'c1');
+$mq->publish('a', 'x');
+wait_for { @{$acker->messages} == 1 } 'topic with ack';
+run_for(0.2);
+is(in_flight(), 1, 'is not confirmed by a pong');
+$acker->send($acker->codes);
+consumed(30, 'but by the code');
+$acker->finish;
+$acker = $mq->consumer('a', 'c2', confirm => 'pong');
+$mq->publish('a', 'y');
+consumed(31, 'a URL with pong');
+$acker->finish;
+
+my $bad = $mq->raw('/Consumers/Conn/a/c3?confirm=maybe', key => 'sesame');
+is($bad->status, 400, 'an unknown mode: 400');
+like($bad->head . ($bad->{in} // ''), qr/confirm|maybe/, 'which says so');
+
+# --- redelivery comes before what waits, and a message is lost by nobody
+my $first = $mq->consumer('six', 'c1', confirm => 'ack');
+my @all = map { $mq->publish('six', "m$_") } 1 .. 20;
+wait_for { @{$first->messages} == 20 } 'twenty in flight';
+$first->send(@all[0 .. 9]);
+wait_for { in_flight() == 10 } 'ten confirmed';
+$first->drop;
+wait_for { !@{$mq->clients->{consumers}} } 'it is gone';
+push @all, $mq->publish('six', 'm21');
+my $second = $mq->consumer('six', 'c2', ack => 1, confirm => 'ack');
+consumed(52, 'the next gets the rest');
+is_deeply([$second->codes], [@all[10 .. 20]], 'in order');
+$second->finish;
+
+$mq->finish;
+done_testing;

@@ -1,0 +1,73 @@
+# A consumer that stops reading slows nobody else; what it did not read goes
+# to others when it leaves.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use KapokMQ::Test;
+
+my $mq = KapokMQ::Test->start(zone => '128m', yaml => { prefetch => 1000 });
+
+# It takes its prefetch and what fits into the sockets, and not a byte more.
+my $deaf = $mq->raw('/Consumers/Conn/topic/deaf', key => 'sesame',
+                    rcvbuf => 4096);
+wait_for { @{$mq->clients->{consumers}} == 1 } 'one consumer';
+my $quick = $mq->consumer('topic', 'quick');
+my $other = $mq->consumer('other', 'c1');
+my $producer = $mq->producer('topic', 'p1');
+my $second = $mq->producer('other', 'p2');
+my $data = 'x' x 2000;
+my $n = 8000;
+
+$producer->send(map { "$_ $data" } 1 .. $n);
+$second->send(map { "$_" } 1 .. $n);
+wait_for { @{$other->messages} == $n } 'another topic gets all its messages';
+wait_for { @{$producer->texts} == $n && @{$second->texts} == $n }
+         'the producers get all their answers';
+my $stuck;
+wait_for {
+    $stuck = $mq->counts->{unconsumed};
+    @{$quick->messages} + $stuck == $n
+} 'the other consumer gets what the deaf one has not';
+cmp_ok($stuck, '<=', 1000, 'which is at most its prefetch');
+cmp_ok($stuck, '>', 0, 'and something');
+
+@{$quick->messages} = () if 0;
+my $at = @{$quick->messages};
+my @more = map { $mq->publish('topic', "more $_") } 1 .. 50;
+wait_for {
+    my %have = map { $_ => 1 } $quick->data;
+    (grep { $have{"more $_"} } 1 .. 50) + $mq->counts->{unconsumed} - $stuck
+        == 50
+} 'it goes on';
+
+$deaf->reset;
+wait_for { @{$quick->messages} == $n + 50 } 'the deaf one leaves: all come';
+my %seen;
+$seen{$_}++ for $quick->data;
+is((grep { $_ > 1 } values %seen), 0, 'once each');
+is(keys %seen, $n + 50, 'none is lost');
+wait_for { $mq->counts->{unconsumed} == 0 } 'all consumed';
+
+# In publish/subscribe others are not slowed either.
+$mq->finish;
+$mq = KapokMQ::Test->start(zone => '128m',
+                           yaml => { pushType => 2, prefetch => 100 });
+$deaf = $mq->raw('/Consumers/Conn/topic/deaf', key => 'sesame',
+                 rcvbuf => 4096);
+wait_for { @{$mq->clients->{consumers}} == 1 } 'one consumer';
+my @others = map { $mq->consumer('topic', "c$_") } 1 .. 3;
+$producer = $mq->producer('topic', 'p1');
+$n = 3000;
+$producer->send(map { "$_ $data" } 1 .. $n);
+wait_for { !grep { @{$_->messages} < $n } @others }
+         'publish/subscribe: the others get all';
+$deaf->reset;
+wait_for { $mq->counts->{unconsumed} == 0 } 'it leaves: all are consumed';
+$_->finish for @others, $producer;
+
+$mq->finish;
+done_testing;

@@ -1,0 +1,395 @@
+# A real nginx with real clients, for the suites that need several of them.
+#
+#     my $mq = KapokMQ::Test->start(yaml => { prefetch => 1 });
+#     my $consumer = $mq->consumer('topic', 'c1');
+#     my $producer = $mq->producer('topic', 'p1');
+#     $producer->send('hello');
+#     wait_for { @{$consumer->messages} == 1 } 'the message arrives';
+#     $mq->finish;
+#
+# Each server has a directory and a port of its own; KMQ_WORKERS says how many
+# workers.  Nothing waits for a time to pass: wait_for() waits for a condition
+# and fails when it does not come.
+
+package KapokMQ::Test;
+
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Exporter qw(import);
+use File::Path qw(make_path remove_tree);
+use File::Temp ();
+use IO::Socket::INET;
+use Mojo::IOLoop;
+use Mojo::JSON qw(decode_json);
+use Mojo::UserAgent;
+use POSIX qw(:sys_wait_h);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use KapokMQ::Client;
+use KapokMQ::Raw;
+use KapokMQ::Suite;
+
+our @EXPORT = qw(run_for wait_for);
+
+use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
+
+my %started;
+
+
+# ------------------------------------------------------------------ waiting
+
+# Runs the clients until the condition holds; a test with that name.
+sub wait_for (&$;$) {
+    my ($condition, $name, $patience) = @_;
+    my $deadline = time + ($patience // PATIENCE);
+    my $wake = Mojo::IOLoop->recurring(0.01 => sub { });
+    my $holds;
+
+    until ($holds = $condition->() or time > $deadline) {
+        Mojo::IOLoop->one_tick;
+    }
+    Mojo::IOLoop->remove($wake);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    ok($holds, $name);
+
+    return $holds;
+}
+
+# Runs the clients for so many seconds: only to see that something does NOT
+# happen.
+sub run_for {
+    my ($seconds) = @_;
+
+    Mojo::IOLoop->timer($seconds => sub { Mojo::IOLoop->stop });
+    Mojo::IOLoop->start;
+}
+
+
+# ------------------------------------------------------------------- server
+
+# Options: workers; zone ('64m'); yaml, a hash of mq keys over our defaults;
+# topics, YAML text for mq.topics; main, http, conf, text for nginx.conf;
+# consumer, text for the consumers' location; allow, a pattern of lines above
+# warn that may stand in the error log.
+sub start {
+    my ($class, %option) = @_;
+    my $self = bless {
+        workers => $ENV{KMQ_WORKERS} || 1,
+        zone    => '64m',
+        port    => KapokMQ::Suite::free_port(),
+        %option,
+    }, $class;
+    my $build = $ENV{KMQ_BUILD} || "$KapokMQ::Suite::Root/build";
+
+    make_path("$build/t");
+    $self->{dir} = File::Temp::tempdir('kmq-XXXXXX', DIR => "$build/t");
+    chmod 0755, $self->{dir};
+    $self->{module} = "$build/ngx_kapokmq_module.so";
+    $self->configure;
+
+    $self->{pid} = fork // die "fork: $!";
+    if ($self->{pid} == 0) {
+        $self->_exec;
+    }
+    $started{$self->{pid}} = $self;
+
+    my $deadline = time + 20;
+    until (-s "$self->{dir}/nginx.pid" && $self->_workers_ready) {
+        if (waitpid($self->{pid}, WNOHANG) == $self->{pid}
+            || time > $deadline)
+        {
+            diag($self->log);
+            delete $started{$self->{pid}};
+            BAIL_OUT('nginx did not start');
+        }
+        sleep 0.02;
+    }
+
+    return $self;
+}
+
+sub _exec {
+    my ($self) = @_;
+
+    setpgrp;
+    open STDERR, '>>', "$self->{dir}/error.log";
+    open STDOUT, '>&', \*STDERR;
+    $ENV{LD_PRELOAD} = $ENV{KMQ_PRELOAD} if $ENV{KMQ_PRELOAD};
+    exec split(' ', $ENV{TEST_NGINX_BINARY} || 'nginx'), '-p',
+        "$self->{dir}/", '-c', "$self->{dir}/nginx.conf"
+        or POSIX::_exit(127);
+}
+
+sub _workers_ready {
+    my ($self) = @_;
+
+    return $self->worker_pids == $self->{workers};
+}
+
+# Writes nginx.conf and application.yaml.
+sub configure {
+    my ($self, %change) = @_;
+    my $dir = $self->{dir};
+
+    %$self = (%$self, %change);
+
+    my %mq = (secretKey => KEY, pushMessagesSpeed => 0, isPersistent => 0,
+              %{$self->{yaml} // {}});
+    my $yaml = "server:\n  port: $self->{port}\nmq:\n";
+    $yaml .= "  $_: $mq{$_}\n" for sort keys %mq;
+    $yaml .= "  topics:\n$self->{topics}" if $self->{topics};
+    _spew("$dir/application.yaml", $yaml);
+
+    my $owner = getpwuid((stat "$dir")[4]) // 'root';
+    my $user = $> == 0 ? "user $owner;" : '';
+    my %part = map { $_ => $self->{$_} // '' } qw(main http conf consumer);
+    # a socket for each worker spreads the connections
+    my $reuseport = $self->{workers} > 1 ? ' reuseport' : '';
+    my $temp = join "\n    ", map { "${_}_temp_path $dir/$_;" }
+               qw(client_body proxy fastcgi uwsgi scgi);
+
+    _spew("$dir/nginx.conf", <<"CONF");
+load_module $self->{module};
+daemon off;
+$user
+worker_processes $self->{workers};
+worker_shutdown_timeout 20s;
+pid $dir/nginx.pid;
+error_log $dir/error.log info;
+$part{main}
+events {
+    worker_connections 8192;
+}
+http {
+    access_log off;
+    $temp
+    kapokmq_zone $self->{zone};
+    kapokmq_config $dir/application.yaml;
+    $part{http}
+    server {
+        listen 127.0.0.1:$self->{port}$reuseport;
+        root $dir/html;
+        add_header X-Worker \$pid always;
+        $part{conf}
+        location /Producers/Conn/ { kapokmq_producer; }
+        location /Consumers/Conn/ { kapokmq_consumer; $part{consumer} }
+        location = /Producer/Send { kapokmq_send; }
+        location /Console/ { kapokmq_console; }
+    }
+}
+CONF
+    make_path("$dir/html");
+}
+
+sub _spew {
+    my ($path, $text) = @_;
+
+    open my $out, '>', $path or die "$path: $!";
+    print {$out} $text;
+    close $out or die "$path: $!";
+}
+
+sub dir  { $_[0]{dir} }
+sub port { $_[0]{port} }
+
+sub log {
+    my ($self) = @_;
+
+    open my $in, '<', "$self->{dir}/error.log" or return '';
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+# Children of the master that are workers.
+sub worker_pids {
+    my ($self) = @_;
+    my @pids;
+
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $stat or next;
+        my $line = <$in> // next;
+        my ($pid, $state, $parent) = $line =~ /^(\d+) \(.*\) (\S) (\d+) /s
+            or next;
+        next unless $parent == $self->{pid} && $state ne 'Z';
+        open my $cmd, '<', "/proc/$pid/cmdline" or next;
+        push @pids, $pid if (<$cmd> // '') =~ /worker process/;
+    }
+
+    return @pids;
+}
+
+# How many descriptors a process has.
+sub fds {
+    my ($self, $pid) = @_;
+    my @fds = glob "/proc/$pid/fd/*";
+
+    return scalar @fds;
+}
+
+sub signal {
+    my ($self, $name) = @_;
+
+    kill $name, $self->{pid};
+}
+
+# Reloads, and waits until the new workers serve.
+sub reload {
+    my ($self, %change) = @_;
+    my %old = map { $_ => 1 } $self->worker_pids;
+
+    $self->configure(%change) if %change;
+    $self->signal('HUP');
+    return wait_for {
+        (grep { !$old{$_} } $self->worker_pids) == $self->{workers}
+    } 'new workers have started';
+}
+
+# Ends the server and looks at what it left in its log.
+sub finish {
+    my ($self, $signal) = @_;
+    my $pid = $self->{pid};
+
+    $self->signal($signal // 'TERM');
+    my $status;
+    wait_for { waitpid($pid, WNOHANG) == $pid and defined($status = $?) }
+             'nginx ends';
+    delete $started{$pid};
+    is($status, 0, 'with exit code 0');
+
+    my $allow = $self->{allow} // qr/(?!)/;
+    my @bad = grep { /\[(?:error|crit|alert|emerg)\]|Sanitizer|runtime error/
+                     && !/$allow/ }
+              split /^/, $self->log;
+    is(join('', @bad[0 .. ($#bad > 20 ? 20 : $#bad)]), '',
+       'nothing above warn in the error log');
+    remove_tree($self->{dir});
+}
+
+END {
+    my $status = $?;
+
+    for my $self (values %started) {
+        kill 'KILL', -$self->{pid}, $self->{pid};
+        waitpid $self->{pid}, 0;
+        if ($ENV{KMQ_KEEP}) {
+            diag("left in $self->{dir}");
+        } else {
+            remove_tree($self->{dir});
+        }
+    }
+    $? = $status;
+}
+
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+$SIG{PIPE} = 'IGNORE';
+# whatever hangs, hangs no longer than this
+$SIG{ALRM} = sub { diag('the test took too long'); exit 1 };
+alarm($ENV{KMQ_LIMIT} || 300);
+
+
+# ------------------------------------------------------------------ clients
+
+sub ws_url {
+    my ($self, $path) = @_;
+
+    return "ws://127.0.0.1:$self->{port}$path";
+}
+
+# POST with the key; returns the status and the answer.
+sub post {
+    my ($self, $path, $form, $headers) = @_;
+    my $ua = $self->{ua} //= Mojo::UserAgent->new(
+        inactivity_timeout => 60, connect_timeout => 10);
+    my $result = $ua->post("http://127.0.0.1:$self->{port}$path",
+        { secretKey => KEY, %{$headers // {}} }, form => $form // {})->result;
+    my $json = eval { decode_json($result->body) };
+
+    return wantarray ? ($result->code, $json, $result) : $json;
+}
+
+# Publishes over HTTP; returns the MessageCode.
+sub publish {
+    my ($self, $topic, $data) = @_;
+    my ($status, $json) = $self->post('/Producer/Send',
+        { topic => $topic, messageData => $data });
+
+    return $status == 200 ? $json->{msg} : undef;
+}
+
+sub counts  { $_[0]->post('/Console/CountMessage')->{data} }
+sub clients { $_[0]->post('/Console/GetClients') }
+
+# A WebSocket client on a path; options as in KapokMQ::Client.
+sub connect {
+    my ($self, $path, %option) = @_;
+
+    return KapokMQ::Client->new($self->ws_url($path), %option);
+}
+
+# The same, logged in by the header.
+sub login {
+    my ($self, $path, %option) = @_;
+    my $client = $self->connect($path, headers => { secretKey => KEY },
+                                %option);
+    my $deadline = time + PATIENCE;
+    my $wake = Mojo::IOLoop->recurring(0.01 => sub { });
+
+    Mojo::IOLoop->one_tick
+        until @{$client->texts} || $client->closed || $client->failed
+              || time > $deadline;
+    Mojo::IOLoop->remove($wake);
+    my $text = shift @{$client->texts} // '';
+    $text eq 'Secret key matching succeeded'
+        or croak "login at $path: " . ($client->failed // "got '$text'");
+
+    return $client;
+}
+
+sub producer {
+    my ($self, $topic, $id, %option) = @_;
+
+    return $self->login("/Producers/Conn/$topic/$id", %option);
+}
+
+sub consumer {
+    my ($self, $topic, $id, %option) = @_;
+    my $query = $option{confirm} ? "?confirm=$option{confirm}" : '';
+
+    return $self->login("/Consumers/Conn/$topic/$id$query", %option);
+}
+
+# Consumers on as many different workers as there are; further ones that were
+# needed to find them are gone again.
+sub consumers_everywhere {
+    my ($self, $topic, %option) = @_;
+    my (%on, @spare);
+
+    for my $n (1 .. 400) {
+        my $consumer = $self->consumer($topic, "c$n", %option);
+        if ($on{$consumer->worker}) {
+            push @spare, $consumer;
+        } else {
+            $on{$consumer->worker} = $consumer;
+        }
+        last if keys %on == $self->{workers};
+    }
+    $_->finish for @spare;
+    my $count = keys %on;
+    wait_for { @{$self->clients->{consumers}} == $count }
+             "one consumer on each of $count workers";
+    is($count, $self->{workers}, 'all workers have been found');
+
+    return map { $on{$_} } sort keys %on;
+}
+
+# A client that is driven byte by byte, see KapokMQ::Raw.
+sub raw {
+    my ($self, $path, %option) = @_;
+
+    return KapokMQ::Raw->new(port => $self->{port}, path => $path, %option);
+}
+
+1;

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Everything that has to hold before a change counts: builds, warnings, unit
+# tests, fuzzers, and the suites over a real nginx with 1 and 4 workers.
+# Installs what is missing; leaves nothing outside this directory.
+set -u
+cd "$(dirname "$0")"
+. ./packages.sh
+
+need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
+    libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
+    libtest-base-perl libtest-longstring-perl python3-websockets chromium
+command -v npm > /dev/null || need_packages nodejs npm
+
+export PATH=$PATH:/usr/sbin:/usr/local/sbin
+failed=()
+
+step() {
+    local name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed+=("$name")
+}
+
+# npm's packages, when the lock file is not the one they came from.
+node_modules() {
+    cmp -s t/package-lock.json t/node_modules/.from && return
+    npm ci --prefix t --cache "$PWD/build/npm" --ignore-scripts --no-audit \
+        --no-fund --loglevel=error && cp t/package-lock.json t/node_modules/.from
+}
+
+rm -rf build/t
+mkdir -p build/t
+
+step build make --no-print-directory -j2
+step lint make --no-print-directory -j2 lint
+step 'unit tests' make --no-print-directory -j2 unit
+step fuzzers make --no-print-directory -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-10}"
+step "npm's packages" node_modules
+
+step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
+step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \
+    t/e2e/*.t
+
+rm -rf build/t
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf '\nFAILED: %s\n' "$(IFS=,; echo "${failed[*]}")"
+    exit 1
+fi
