@@ -42,7 +42,7 @@ KEY=kapokmq-bench
 server=             # pid of the floor, or of nginx's master
 watch=              # pids whose CPU time counts
 workers=1
-zone=256m
+zone=128m           # small: its pages are all touched before it counts
 failures=0
 
 
@@ -292,7 +292,7 @@ row_waiting() {
 
     record waiting bytes "$title" queue 1 "$result"
     stop_server
-    zone=256m
+    zone=128m
 }
 
 
@@ -321,7 +321,7 @@ all_rows() {
     row ingest-deep accepted_per_s "the same, window 1,000" "" "" \
         "--producers 8 --ingest-only --window 1000 --messages $INGEST" \
         "--producers 8 --ingest-only --window 1000 --seconds $DURATION"
-    zone=256m
+    zone=128m
 
     row fanout-100 delivered_per_s "1 producer to 100 consumers" \
         --fanout "pushType: 2" \
@@ -332,8 +332,10 @@ all_rows() {
 
     row p2p-1k delivered_bytes_per_s "8 and 8, 1 kB" \
         "" "" "$p2p --window 100 --size 1000"
+    zone=256m
     row p2p-16k delivered_bytes_per_s "8 and 8, 16 kB" \
         "" "" "$p2p --window 100 --size 16000"
+    zone=128m
 
     row latency latency "10,000 messages a second, 8 and 8" \
         "" "" "$p2p --rate 10000"

@@ -21,6 +21,8 @@ sub at {
     return qr/application\.yaml\D+$line\D+$column\D/;
 }
 
+$ENV{KMQ_TEST_KEY} = 'opened';
+
 plan tests => 139;
 run_tests();
 
@@ -380,8 +382,6 @@ secretKey: test
 === TEST 35: a key from the environment
 --- main_config
 env KMQ_TEST_KEY;
---- init
-$ENV{KMQ_TEST_KEY} = 'opened';
 --- user_files
 >>> application.yaml
 mq: { secretKey: "${KMQ_TEST_KEY}-sesame" }

@@ -31,7 +31,7 @@ is(hex substr($message->{MessageCode}, -8), $message->{CreateTime},
 # The frame itself.
 my $client = $mq->raw('/Consumers/Conn/frames/c1', key => 'sesame');
 is($client->next_text, 'Secret key matching succeeded', 'login');
-for my $size (0, 1, 20, 70_000, 2_000_000) {
+for my $size (1, 20, 70_000, 2_000_000) {
     my $data = 'x' x $size;
     ok($mq->publish('frames', $data), "$size bytes");
     my $frame;

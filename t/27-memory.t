@@ -69,7 +69,7 @@ $_->finish for $producer, $consumer, $huge;
 $mq->finish;
 
 $mq = KapokMQ::Test->start(zone => '8m',
-    yaml => { maxMessageSize => '64 MiB' }, conf => 'client_max_body_size 80m;',
+    yaml => { maxMessageSize => '64 MiB' },
     allow => qr/too large|does not fit|maxMessageSize/);
 $huge = $mq->producer('topic', 'huge');
 $huge->send('y' x 20_000_000);

@@ -30,13 +30,10 @@ wait_for { @{$producer->texts} == $n && @{$second->texts} == $n }
 my $stuck;
 wait_for {
     $stuck = $mq->counts->{unconsumed};
-    @{$quick->messages} + $stuck == $n
-} 'the other consumer gets what the deaf one has not';
-cmp_ok($stuck, '<=', 1000, 'which is at most its prefetch');
-cmp_ok($stuck, '>', 0, 'and something');
+    $stuck <= 1000 && @{$quick->messages} + $stuck == $n
+} 'the other consumer gets all but what the deaf one may have unconfirmed';
+cmp_ok($stuck, '>', 0, 'which is something');
 
-@{$quick->messages} = () if 0;
-my $at = @{$quick->messages};
 my @more = map { $mq->publish('topic', "more $_") } 1 .. 50;
 wait_for {
     my %have = map { $_ => 1 } $quick->data;

@@ -65,7 +65,7 @@
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
 #define KMQ_PREFETCH_MAX  65535
-#define KMQ_BATCH_MESSAGES  256    /* messages in one kmq_take() */
+#define KMQ_BATCH_MESSAGES 1024    /* messages in one kmq_take() */
 #define KMQ_BATCH_RUNS     1024    /* consumers served by one kmq_take() */
 #define KMQ_CODE_LEN         40    /* hex digits of a MessageCode */
 #define KMQ_SEED_LEN         32

@@ -409,6 +409,7 @@ void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic,
 void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route);
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_pace_window(kmq_t *kmq);
+int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
 
 /* kmq_client.c */
 int  kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice);

@@ -11,7 +11,10 @@
 #include "kmq_block.h"
 
 
-/* Bounds the time under the lock where many consumers share messages. */
+/* These bound the time under the lock: messages drawn at once, and deliveries
+ * where many consumers share messages. */
+#define DRAWS_MAX        256
+#define SHARED_MAX       256
 #define DELIVERIES_MAX  8192
 
 
@@ -76,6 +79,7 @@ count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n)
 /* Which message went to which of the handle's clients. */
 typedef struct {
     unsigned     n;
+    size_t       bytes;
     kmq_ref_t    slot[KMQ_BATCH_MESSAGES];
     uint32_t     client[KMQ_BATCH_MESSAGES];
 } draws_t;
@@ -128,22 +132,26 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 }
 
 
+/* Draws at most DRAWS_MAX messages more. */
 static void
 draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
     draws_t *draws)
 {
-    size_t              bytes;
+    unsigned            max;
     uint32_t            i;
     kmq_slot_t         *slot;
     kmq_client_t       *client;
     kmq_local_route_t  *local;
 
-    bytes = 0;
-    draws->n = 0;
     local = &kmq->route[route->local];
+    max = draws->n + DRAWS_MAX;
 
-    while (draws->n < KMQ_BATCH_MESSAGES && route->grant && local->nready
-           && topic->ready.head && bytes < bytes_max)
+    if (route->grant < DRAWS_MAX) {
+        kmq_grant_to(kmq, topic, route, DRAWS_MAX - route->grant);
+    }
+
+    while (draws->n < max && route->grant && local->nready
+           && topic->ready.head && draws->bytes < bytes_max)
     {
         slot = KMQ_AT(kmq->block, topic->ready.head);
         i = consumer_draw(kmq, local);
@@ -153,7 +161,7 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
             draws->slot[draws->n] = KMQ_REF(kmq->block, slot);
             draws->client[draws->n] = i;
             draws->n++;
-            bytes += slot->size;
+            draws->bytes += slot->size;
         }
 
         if (client->in_flight >= client->limit) {
@@ -207,34 +215,51 @@ draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
 }
 
 
+/*
+ * Draws for as many as go into a batch.  The lock is let go now and then; the
+ * route stays, since its consumers are this handle's.
+ */
 static void
 take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)
 {
+    unsigned            n;
     draws_t             draws;
     kmq_local_route_t  *local;
 
     local = &kmq->route[route->local];
+    draws.n = 0;
+    draws.bytes = 0;
 
     if (local->nready == 0) {
         return;
     }
 
-    if (route->grant < KMQ_BATCH_MESSAGES) {
-        kmq_grant_to(kmq, topic, route, KMQ_BATCH_MESSAGES - route->grant);
+    for ( ;; ) {
+        n = draws.n;
+        draw(kmq, topic, route, batch->bytes_max, &draws);
+
+        kmq_topic_active(kmq->block, topic);
+        count_delivered(kmq->block, topic, draws.n - n);
+
+        if (draws.n - n < DRAWS_MAX
+            || draws.n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
+        {
+            break;
+        }
+
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
     }
 
-    draw(kmq, topic, route, batch->bytes_max, &draws);
-    draws_sort(kmq, &draws, batch);
-
-    kmq_topic_active(kmq->block, topic);
-    count_delivered(kmq->block, topic, draws.n);
-
     if (local->nready
-        && (route->grant || (kmq_topic_backlog(topic) && !kmq->paced)))
+        && (route->grant
+            || (kmq_topic_backlog(topic) && kmq_pace_open(kmq, topic))))
     {
         kmq_route_dirty(kmq, route);
     }
+
+    draws_sort(kmq, &draws, batch);
 }
 
 
@@ -279,6 +304,25 @@ static int
 lags(const kmq_topic_t *topic, const kmq_client_t *client)
 {
     return (int32_t) (topic->position - client->next_position) >= 0;
+}
+
+
+/* How many messages the quickest of the route's ready consumers can take. */
+static unsigned
+credit(kmq_t *kmq, const kmq_local_route_t *local)
+{
+    uint32_t       i, n, most;
+    kmq_client_t  *client;
+
+    most = 0;
+
+    for (i = 0; i < local->nready && most < SHARED_MAX; i++) {
+        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+        n = client->limit - client->in_flight;
+        most = n > most ? n : most;
+    }
+
+    return most < SHARED_MAX ? most : SHARED_MAX;
 }
 
 
@@ -331,8 +375,7 @@ log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
 
     bytes = 0;
 
-    while (batch->nmessages < KMQ_BATCH_MESSAGES && bytes < batch->bytes_max)
-    {
+    while (batch->nmessages < SHARED_MAX && bytes < batch->bytes_max) {
         message_fill(b, slot, &batch->messages[batch->nmessages++]);
         bytes += slot->size;
 
@@ -466,7 +509,7 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     client = lagging(kmq, topic, local);
 
     if (client == NULL) {
-        if (log_extend(kmq, topic, KMQ_BATCH_MESSAGES, batch->bytes_max)
+        if (log_extend(kmq, topic, credit(kmq, local), batch->bytes_max)
             == 0)
         {
             return;
@@ -479,7 +522,9 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     log_read(kmq->block, log_at(kmq->block, topic, client), batch);
     all = runs_make(kmq, topic, local, batch);
 
-    if (local->nready && (!all || (topic->ready.count && !kmq->paced))) {
+    if (local->nready
+        && (!all || (topic->ready.count && kmq_pace_open(kmq, topic))))
+    {
         kmq_route_dirty(kmq, route);
     }
 }

@@ -285,6 +285,17 @@ kmq_pace_window(kmq_t *kmq)
 }
 
 
+/* May a message of topic go now? */
+int
+kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic)
+{
+    const kmq_block_t  *b = kmq->block;
+
+    return b->settings.batch_interval == 0 || kmq->mono >= b->batch_end
+           || topic->allotted || b->batch_left;
+}
+
+
 /* How many of n messages of topic may go now. */
 uint64_t
 kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)

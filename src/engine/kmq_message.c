@@ -3,6 +3,9 @@
 #include "kmq_block.h"
 
 
+#define HISTORY_DROPS  16
+
+
 void
 kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 {
@@ -25,24 +28,36 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* Drops the oldest consumed message; 0 when there is none. */
+/*
+ * Drops the oldest consumed messages, a few at a time; 0 when there are none.
+ * They are in no cache any more: what has to be read of them is asked for
+ * before the first one is touched.
+ */
 int
 kmq_history_drop(kmq_t *kmq)
 {
-    kmq_slot_t   *slot;
+    unsigned      i, n;
+    kmq_ref_t     ref;
+    kmq_slot_t   *slot, *oldest[HISTORY_DROPS];
     kmq_block_t  *b = kmq->block;
 
-    if (b->history.head == 0) {
-        return 0;
+    ref = b->history.head;
+
+    for (n = 0; ref && n < HISTORY_DROPS; n++) {
+        slot = KMQ_AT(b, ref);
+        __builtin_prefetch(KMQ_AT(b, slot->body), 1);
+        oldest[n] = slot;
+        ref = slot->next;
     }
 
-    slot = KMQ_AT(b, b->history.head);
+    for (i = 0; i < n; i++) {
+        kmq_list_remove(b, &b->history, oldest[i]);
+        kmq_message_free(kmq, oldest[i]);
+    }
 
-    kmq_list_remove(b, &b->history, slot);
-    kmq_message_free(kmq, slot);
-    b->dropped++;
+    b->dropped += n;
 
-    return 1;
+    return n != 0;
 }
 
 

@@ -44,17 +44,20 @@ kmq_attach(void *block, size_t size, unsigned worker)
         return NULL;
     }
 
-    if (worker_take(&b->worker[worker], &dead) != KMQ_OK) {
-        free(kmq);
-        return NULL;
-    }
-
     kmq->block = b;
     kmq->worker = worker;
     kmq->free_client = KMQ_NOT_READY;
     kmq->free_route = KMQ_NOT_READY;
 
+    /* under the lock: another worker may be trying the place, to reap it */
+
     kmq_lock(kmq);
+
+    if (worker_take(&b->worker[worker], &dead) != KMQ_OK) {
+        kmq_unlock(kmq);
+        free(kmq);
+        return NULL;
+    }
 
     kmq->random = (b->key[0] ^ ++b->clients * UINT64_C(0x9e3779b97f4a7c15))
                   | 1;

@@ -126,15 +126,16 @@ void kmq_ws_init(kmq_ws_parser_t *parser, uint64_t max_message);
  * bytes (a control frame between fragments excepted: it stays until its
  * message needs the room or is complete); parser->data and parser->size name
  * the payload (of a close frame: with its code), valid until the caller
- * touches the input or calls again.  Text messages and close reasons are valid UTF-8
- * then (1007 otherwise, as early as it can be known: an invalid byte in an
- * incomplete frame is found when it arrives); binary ones are not checked.
+ * touches the input; a control frame's only until the next call.  Text
+ * messages and close reasons are valid UTF-8 then (1007 otherwise, as early
+ * as it can be known: an invalid byte in an incomplete frame is found when it
+ * arrives); binary ones are not checked.
  *
- * KMQ_WS_FAIL, again at each further call: an unmasked frame, reserved bits or opcodes, a control
- * frame that is fragmented or too long, a continuation without a start or the
- * reverse, a length with its top bit set or not in its shortest form, a bad
- * close payload: 1002; bad UTF-8: 1007; too long: 1009, told from the header,
- * before the payload comes.
+ * KMQ_WS_FAIL, again at each further call: an unmasked frame, reserved bits
+ * or opcodes, a control frame that is fragmented or too long, a continuation
+ * without a start or the reverse, a length with its top bit set or not in its
+ * shortest form, a bad close payload: 1002; bad UTF-8: 1007; too long: 1009,
+ * told from the header, before the payload comes.
  */
 kmq_ws_event_t kmq_ws_parse(kmq_ws_parser_t *parser, unsigned char *input,
     size_t size, size_t *used);

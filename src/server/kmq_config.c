@@ -115,6 +115,9 @@ static const kmq_key_t  kmq_mq_keys[] = {
     { NULL, NULL, 0, 0, 0, 0 }
 };
 
+_Static_assert(sizeof(kmq_mq_keys) / sizeof(kmq_mq_keys[0])
+               <= KMQ_CONFIG_KEYS, "more keys than a mapping has lines for");
+
 static const char *const  kmq_confirm_names[] = {
     NULL, "socket", "pong", "ack"
 };

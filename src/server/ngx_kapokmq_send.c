@@ -1,7 +1,7 @@
 /* POST /Producer/Send: one message by HTTP. */
 
-#include "../protocol/kmq_utf8.h"
 #include "ngx_kapokmq.h"
+#include "../protocol/kmq_utf8.h"
 
 
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);

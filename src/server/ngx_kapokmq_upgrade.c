@@ -264,7 +264,7 @@ ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     size_t         len;
     const u_char  *value;
 
-    if (s->role->number != KMQ_CONSUMER
+    if (s->role->number != KMQ_CONSUMER || r->args.len == 0
         || !kmq_query_find(r->args.data, r->args.len, "confirm", &value,
                            &len))
     {

@@ -747,8 +747,8 @@ test_yaml(void)
             "(while parsing a flow mapping)", "a mapping without its end");
     refuses("mq:\n\tsendCount: 5\n", "2:1 found character that cannot start "
             "any token (while scanning for the next token)", "a tab");
-    refuses("mq:\n  isClean: 1: 2\n", "2:13 mapping values are not allowed in this "
-            "context", "a colon too many");
+    refuses("mq:\n  isClean: 1: 2\n", "2:13 mapping values are not allowed "
+            "in this context", "a colon too many");
     refuses("mq:\n  a\xff: 1\n", "2:4 invalid leading UTF-8 octet",
             "a byte that is not UTF-8");
     refuses("mq:\n  a\x01: 1\n", "2:4 control characters are not allowed",

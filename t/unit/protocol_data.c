@@ -115,7 +115,8 @@ test_plain(void)
         "{\"MessageData\":\"a\",\"x\":01}", "{\"MessageData\":\"a\",\"x\":1.}",
         "{\"MessageData\":\"a\",\"x\":.5}", "{\"MessageData\":\"a\",\"x\":+1}",
         "{\"MessageData\":\"a\",\"x\":-}", "{\"MessageData\":\"a\",\"x\":1e}",
-        "{\"MessageData\":\"a\",\"x\":nul}", "{\"MessageData\":\"a\",\"x\":NaN}",
+        "{\"MessageData\":\"a\",\"x\":nul}",
+        "{\"MessageData\":\"a\",\"x\":NaN}",
         "{\"MessageData\":\"a\",\"x\":truee}",
         "{\"MessageData\":\"a\",\"x\":[1,]}",
         "{\"MessageData\":\"a\",\"x\":[1}",
@@ -165,6 +166,7 @@ test_errors(void)
     error_is("{\"MessageData\":\"\\ud800x\"}", "surrogate");
     error_is("{\"MessageData\":\"\\ud800\\n\"}", "surrogate");
     error_is("{\"MessageData\":\"\\ude00\\ud83d\"}", "surrogate");
+    error_is("{\"MessageData\":\"\\ude00\\ude00\"}", "surrogate");
 
     error_is("\xff", "not valid UTF-8");
     error_is("{\"MessageData\":\"\xed\xa0\x80\"}", "not valid UTF-8");
@@ -243,8 +245,8 @@ test_delay(void)
     };
 
     for (i = 0; i < elements(delays); i++) {
-        snprintf(frame, sizeof(frame), "{\"MessageData\":\"\",\"DelayTime\":%s}",
-                 delays[i].text);
+        snprintf(frame, sizeof(frame),
+                 "{\"MessageData\":\"\",\"DelayTime\":%s}", delays[i].text);
         error = read_frame(&data, frame, strlen(frame));
         is_int(error ? -1 : (long long) data.delay, delays[i].ms,
                "DelayTime %s", delays[i].text);
@@ -295,6 +297,14 @@ test_escape(void)
     }
 
     ok(error == NULL, "ASCII through windows of all sizes (%s)",
+       error ? error : "reads back");
+
+    for (c = 0; c < 128 && error == NULL; c++) {
+        memset(text, (int) c, 40);
+        error = escape_error(text, 40, sizeof(out));
+    }
+
+    ok(error == NULL, "each byte for itself (%s)",
        error ? error : "reads back");
 
     memset(text, 1, sizeof(text));

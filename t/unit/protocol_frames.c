@@ -433,6 +433,11 @@ test_utf8(void)
     text_frame(&bytes, FIN | KMQ_WS_CONTINUATION, "abc");
     events_are(&bytes, MAX, "fail/1007\n",
                "ASCII where a character goes on");
+
+    text_frame(&bytes, KMQ_WS_TEXT, "\xe4");
+    text_frame(&bytes, KMQ_WS_CONTINUATION, "abc");
+    text_frame(&bytes, FIN | KMQ_WS_CONTINUATION, "\xb8\xad");
+    events_are(&bytes, MAX, "fail/1007\n", "ASCII inside a character");
 }
 
 

@@ -288,11 +288,36 @@ server_check(server_t *server, kmq_ws_event_t event, size_t used,
 }
 
 
+/* A message that was reported stays as it is in the input while the parser
+ * goes on. */
+typedef struct {
+    const unsigned char  *data;
+    size_t                size;
+    size_t                logged;      /* its copy's place in the log */
+} kept_t;
+
+
+static void
+server_check_kept(server_t *server, const kept_t *kept, unsigned n)
+{
+    while (n--) {
+        if (kept[n].size && memcmp(kept[n].data,
+                                   server->log.bytes + kept[n].logged,
+                                   kept[n].size) != 0)
+        {
+            server->broken = "a reported message was changed";
+        }
+    }
+}
+
+
 /* Bytes arrive: the input moves to another place, as buffers do. */
 UNUSED static void
 server_receive(server_t *server, const unsigned char *bytes, size_t size)
 {
+    kept_t           kept[32];
     size_t           used, before;
+    unsigned         n = 0;
     unsigned char   *input;
     kmq_ws_event_t   event;
 
@@ -320,8 +345,16 @@ server_receive(server_t *server, const unsigned char *bytes, size_t size)
             server_log(server, event);
         }
 
+        if (event == KMQ_WS_MESSAGE && n < elements(kept)) {
+            kept[n].data = server->parser.data;
+            kept[n].size = server->parser.size;
+            kept[n].logged = server->log.size - server->parser.size - 1;
+            n++;
+        }
+
     } while (event == KMQ_WS_MESSAGE || event == KMQ_WS_CONTROL);
 
+    server_check_kept(server, kept, n);
     server->failed = (event == KMQ_WS_FAIL);
 
     server->input = exact_copy(input + used, server->size - used);

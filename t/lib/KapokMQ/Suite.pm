@@ -12,12 +12,16 @@ use IO::Socket::INET;
 
 our $Root = abs_path(dirname(__FILE__) . '/../../..');
 
+# A port that nobody listens on, below those that outgoing connections get:
+# one of them might take it before nginx does.
 sub free_port {
-    my $socket = IO::Socket::INET->new(Listen => 1, LocalPort => 0,
-                                       LocalAddr => '127.0.0.1')
-        or die "no free port: $@";
+    for (1 .. 100) {
+        my $port = 10_000 + int rand 20_000;
+        return $port if IO::Socket::INET->new(Listen => 1,
+            LocalPort => $port, LocalAddr => '0.0.0.0', ReuseAddr => 1);
+    }
 
-    return $socket->sockport;
+    die "no free port: $@";
 }
 
 my $build = $ENV{KMQ_BUILD} || "$Root/build";

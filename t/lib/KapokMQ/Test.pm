@@ -172,6 +172,7 @@ http {
     server {
         listen 127.0.0.1:$self->{port}$reuseport;
         root $dir/html;
+        client_max_body_size 80m;
         add_header X-Worker \$pid always;
         $part{conf}
         location /Producers/Conn/ { kapokmq_producer; }
