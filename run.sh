@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev
 
-make --no-print-directory -j"$(nproc)"
+make -s --no-print-directory -j"$(nproc)"
 
 # nginx's prefix: links to what it reads, and room for what it writes.
 mkdir -p run/logs run/temp
@@ -26,18 +26,16 @@ main+=' error_log stderr warn;'
 # Workers get the rights of the owner of these files, not root's.
 [ "$(id -u)" != 0 ] || main+=" user $(stat -c '%U %G' .);"
 
-run_nginx() {
-    "$nginx" -p "$PWD/run/" -c "$PWD/run/nginx.conf" -e logs/error.log \
-        -g "$main" "$@"
-}
+# Each client is an open file.
+ulimit -n "$(ulimit -Hn)"
 
-run_nginx -t -q
 rm -f run/logs/nginx.pid
 
 # A process group of its own: Ctrl-C reaches this script alone, which then
 # asks nginx to finish gracefully, and the second time at once.
 set -m
-run_nginx &
+"$nginx" -p "$PWD/run/" -c "$PWD/run/nginx.conf" -e logs/error.log \
+    -g "$main" &
 pid=$!
 set +m
 trap 'kill -QUIT $pid 2>/dev/null; trap "kill -TERM $pid" INT TERM' INT TERM

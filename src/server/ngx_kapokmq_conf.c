@@ -195,26 +195,19 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 {
     ngx_kapokmq_main_conf_t  *omcf = data;
 
-    ngx_slab_pool_t          *shpool;
     ngx_kapokmq_main_conf_t  *mcf;
 
     mcf = zone->data;
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
-    if (omcf) {
-        mcf->block = omcf->block;
-        mcf->block_size = omcf->block_size;
-
-    } else if (!ngx_test_config
-               && ngx_kapokmq_zone_format(zone, mcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-
-    } else if (ngx_test_config) {
-        return NGX_OK;
+    if (omcf == NULL) {
+        /* a test of the configuration leaves no trace, and needs no queue */
+        return ngx_test_config ? NGX_OK : ngx_kapokmq_zone_format(zone, mcf);
     }
 
-    if (kmq_block_check(shpool->data, mcf->block_size) != KMQ_OK) {
+    mcf->block = omcf->block;
+    mcf->block_size = omcf->block_size;
+
+    if (kmq_block_check(mcf->block, mcf->block_size) != KMQ_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "zone \"%V\" does not hold a queue of this version",
                       &zone->shm.name);

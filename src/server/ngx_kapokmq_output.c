@@ -352,8 +352,9 @@ ngx_int_t
 ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
     const void *payload, size_t size)
 {
-    u_char  *p, header[KMQ_WS_HEADER_MAX];
-    size_t   len;
+    u_char         *p;
+    size_t          len;
+    unsigned char   header[KMQ_WS_HEADER_MAX];
 
     len = kmq_ws_header(header, opcode, size);
 
@@ -380,8 +381,9 @@ ngx_int_t
 ngx_kapokmq_output_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
     const char *reason)
 {
-    u_char  *p, frame[KMQ_WS_CONTROL_MAX + 2];
-    size_t   len;
+    u_char         *p;
+    size_t          len;
+    unsigned char   frame[KMQ_WS_CONTROL_MAX + 2];
 
     len = kmq_ws_close(frame, code, reason);
 

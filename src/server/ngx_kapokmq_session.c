@@ -14,7 +14,7 @@
 #define NGX_KAPOKMQ_LOGIN_MAX     4096
 
 /* Receives in one event, so that no client keeps others waiting. */
-#define NGX_KAPOKMQ_RECEIVES         4
+#define NGX_KAPOKMQ_RECEIVES         1
 
 /* Unsent bytes of answers (not "ok") at which reading stops. */
 #define NGX_KAPOKMQ_ANSWERS_MAX   4096

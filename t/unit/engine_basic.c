@@ -328,7 +328,7 @@ test_discard(void)
     ok(eu_take(kmq) == NULL, "reserved is not taken");
 
     for (i = 0; i < 6; i++) {
-        kmq_write(kmq, &m[i], "012345" + i, 1);
+        kmq_write(kmq, &m[i], &"012345"[i], 1);
     }
 
     kmq_discard(kmq, &m[0], 1);
