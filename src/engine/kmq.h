@@ -174,6 +174,9 @@ uint64_t kmq_next_batch(kmq_t *kmq);
 typedef struct {
     uint32_t    role;              /* KMQ_PRODUCER or KMQ_CONSUMER */
     uint32_t    prefetch;          /* consumers: 1 to KMQ_PREFETCH_MAX */
+    uint32_t    push_type;         /* consumers: of the topic, where it is not
+                                      the settings' (0); counts when it has no
+                                      other consumer */
     uint64_t    join_time;         /* ms, wall clock; set by kmq_join() */
     uint64_t    number;            /* unique for the block; set by kmq_join() */
     uint32_t    worker;            /* set by kmq_join() */

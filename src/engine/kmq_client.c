@@ -229,8 +229,11 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
     client = topic ? join(kmq, info, topic, user) : NULL;
 
     if (client) {
-        if (topic->consumers == 0 && topic->log.count == 0) {
-            topic->push_type = b->settings.push_type;
+        if (info->role == KMQ_CONSUMER && topic->consumers == 0
+            && topic->log.count == 0)
+        {
+            topic->push_type = info->push_type ? info->push_type
+                                               : b->settings.push_type;
         }
 
         client->next_position = topic->position + 1;
@@ -461,6 +464,7 @@ info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
 
     info->role = client->role;
     info->prefetch = client->prefetch;
+    info->push_type = topic->push_type;
     info->join_time = client->join_time;
     info->number = client->number;
     info->worker = client->worker;

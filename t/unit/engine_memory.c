@@ -221,8 +221,9 @@ fragments(size_t small)
         large = kmq_body_max(kmq);
     }
 
+    free(got);
     want = malloc(large);
-    got = realloc(got, large);
+    got = malloc(large);
     eu_fill(want, large, 4711);
 
     is_int(eu_publish(kmq, pa, want, large), KMQ_OK,

@@ -433,6 +433,7 @@ op_publish(void)
         return;
     }
 
+    memset(&now, 0, sizeof(now));
     held = one_in(10) ? &M.held[below(HELD)] : &now;
 
     if (held != &now && held->n) {
