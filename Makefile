@@ -170,7 +170,7 @@ cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \
 	    --enable=warning,performance,portability \
 	    --suppress=missingInclude --suppress=unknownMacro \
-    --suppress=ctuuninitvar \
+	    --suppress=ctuuninitvar \
 	    --cppcheck-build-dir=$(OUT)/cppcheck -j2 \
 	    $(CORE_SRC) $(SERVER_SRC) $(BENCH_SRC)
 

@@ -221,6 +221,15 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 {
     (void) cycle;
 
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return;
+    }
+
+    /* others get what was in flight here, and are told */
+
+    kmq_leave_all(ngx_kapokmq_worker.kmq);
+    ngx_kapokmq_signal();
+
     kmq_detach(ngx_kapokmq_worker.kmq);
     ngx_kapokmq_worker.kmq = NULL;
 }

@@ -14,9 +14,10 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&KapokMQ::Suite::queue);
 
+# close: a refusal ends the connection
 our $Upgrade = <<'HEADERS';
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 13
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 HEADERS
@@ -98,7 +99,7 @@ Content-Type: application/json; charset=utf-8
 GET /Consumers/Conn/topic/c1
 --- more_headers
 Upgrade: h2c, websockets
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 13
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 --- error_code: 400
@@ -109,7 +110,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 GET /Consumers/Conn/topic/c1
 --- more_headers
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 13
 --- error_code: 400
 --- response_body_like: ^\{"code":-1,"msg":".*Sec-WebSocket-Key
@@ -119,7 +120,7 @@ Sec-WebSocket-Version: 13
 GET /Consumers/Conn/topic/c1
 --- more_headers
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 13
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ
 --- error_code: 400
@@ -130,7 +131,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ
 GET /Consumers/Conn/topic/c1
 --- more_headers
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 13
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub2*jZQ==
 --- error_code: 400
@@ -141,7 +142,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub2*jZQ==
 GET /Consumers/Conn/topic/c1
 --- more_headers
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Version: 8
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 --- error_code: 426
@@ -155,7 +156,7 @@ Content-Type: application/json; charset=utf-8
 GET /Producers/Conn/topic/p1
 --- more_headers
 Upgrade: websocket
-Connection: Upgrade
+Connection: Upgrade, close
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 --- error_code_like: ^(?:400|426)$
 --- response_body_like: ^\{"code":-1,"msg":".*Version

@@ -39,7 +39,7 @@ sub multipart {
     } sort keys %field) . "--XX--\r\n";
 }
 
-plan tests => 119;
+plan tests => 126;
 run_tests();
 
 __DATA__

@@ -126,8 +126,11 @@ int kmq_block_check(const void *block, size_t size);
  */
 kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
 
-/* Lets all clients of this handle leave, gives back what it reserved, and
- * frees it.  NULL is allowed. */
+/* Lets all clients of this handle leave and gives back what it reserved; see
+ * kmq_wakes() for those who get what they had. */
+void kmq_leave_all(kmq_t *kmq);
+
+/* Does the same, and frees the handle.  NULL is allowed. */
 void kmq_detach(kmq_t *kmq);
 
 /* Sets the block's behaviour; every worker may do so, the last one wins. */
@@ -150,7 +153,8 @@ unsigned kmq_tick(kmq_t *kmq);
  * for them.  The handle gathers whom; kmq_wakes() hands the set out and
  * empties it: worker i is meant where bit i % 64 of mask[i / 64] is set.  A
  * worker appears once, until it has called kmq_take() itself.  The own
- * worker never appears: kmq_has_work() tells.
+ * worker never appears: kmq_has_work() tells.  Returns 0, and leaves mask as
+ * it is, when the set is empty.
  */
 int kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64]);
 

@@ -1,6 +1,7 @@
 /* The block: its making, its lock, its settings and counters. */
 
 #include <errno.h>
+#include <time.h>
 
 #include "kmq_block.h"
 
@@ -9,8 +10,9 @@
 void (*kmq_fault)(const char *point);
 #endif
 
-#define MIN_PAGES   64
-#define LOCK_SPINS  200
+#define MIN_PAGES      64
+#define LOCK_SPINS    200
+#define LOCK_RECHECK   50    /* ms */
 
 
 static size_t
@@ -154,6 +156,36 @@ cpu_relax(void)
 }
 
 
+/*
+ * Sleeps until the lock is free, but never for ever: when a sleeper is killed
+ * that has just been woken, while a third process takes the lock past it, the
+ * wake-up is lost to all others who sleep (futex(2) cannot tell).  They look
+ * again after a while.
+ */
+static int
+lock_wait(pthread_mutex_t *mutex)
+{
+    int              rc;
+    struct timespec  until;
+
+    do {
+        (void) clock_gettime(CLOCK_REALTIME, &until);
+
+        until.tv_nsec += LOCK_RECHECK * 1000000;
+
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+
+        rc = pthread_mutex_timedlock(mutex, &until);
+
+    } while (rc == ETIMEDOUT);
+
+    return rc;
+}
+
+
 void
 kmq_lock(kmq_t *kmq)
 {
@@ -174,7 +206,7 @@ kmq_lock(kmq_t *kmq)
     }
 
     if (rc == EBUSY) {
-        rc = pthread_mutex_lock(&b->lock);
+        rc = lock_wait(&b->lock);
     }
 
     if (rc == EOWNERDEAD) {

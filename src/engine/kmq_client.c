@@ -198,7 +198,8 @@ static int
 info_valid(const kmq_client_info_t *info)
 {
     if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
-        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
+        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX
+        || info->push_type > KMQ_PUSH_ALL)
     {
         return 0;
     }

@@ -512,20 +512,31 @@ kmq_repair(kmq_t *kmq)
 
     KMQ_SET(b->repairs, b->repairs + 1);
 
+    KMQ_POINT("repair-reset");
+
     topics_reset(b);
     routes_reset(b);
     workers_reset(b);
+
+    KMQ_POINT("repair-relink");
 
     clients_relink(b);
     routes_relink(b);
     slots_relink(b);
 
+    KMQ_POINT("repair-memory");
+
     /* trimming rings and settling messages frees memory: lists first */
 
     memory_repair(b);
 
+    KMQ_POINT("repair-settle");
+
     deliveries_count(b);
     slots_settle(kmq);
+
+    KMQ_POINT("repair-wake");
+
     consumers_ready(b);
     routes_wake(kmq);
 }

@@ -76,6 +76,15 @@ kmq_attach(void *block, size_t size, unsigned worker)
 
 
 void
+kmq_leave_all(kmq_t *kmq)
+{
+    kmq_lock(kmq);
+    kmq_worker_reap(kmq, kmq->worker);
+    kmq_unlock(kmq);
+}
+
+
+void
 kmq_detach(kmq_t *kmq)
 {
     kmq_worker_t  *worker;

@@ -575,7 +575,10 @@ sub _run_requests {
         if (defined $error && !defined _section($block, 'abort')) {
             Test::More::fail("ERROR: $error - $name");
         }
-        next if defined _section($block, 'ignore_response');
+        if (defined _section($block, 'ignore_response')) {
+            _check_log($block, $name);
+            next;
+        }
 
         my @responses = _parse($text, $count, $head);
         for my $i (0 .. $count - 1) {
@@ -583,9 +586,8 @@ sub _run_requests {
                             $index + $i, $name);
         }
         $index += $count;
+        _check_log($block, $name);
     }
-
-    _check_log($block, $name);
 }
 
 sub _nothing {
