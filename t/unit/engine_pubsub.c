@@ -522,6 +522,60 @@ test_pacing(void)
 }
 
 
+/* A topic may have a push type of its own: its first consumer brings it. */
+static kmq_ref_t
+join_typed(kmq_t *kmq, const char *topic, uint32_t push_type)
+{
+    kmq_ref_t          c;
+    kmq_client_info_t  info;
+
+    memset(&info, 0, sizeof(info));
+    info.role = KMQ_CONSUMER;
+    info.prefetch = 10;
+    info.push_type = push_type;
+    info.topic_len = (uint16_t) strlen(topic);
+    memcpy(info.topic, topic, info.topic_len);
+
+    c = kmq_join(kmq, &info, &info);
+
+    if (c) {
+        kmq_set_ready(kmq, c, 1);
+    }
+
+    return c;
+}
+
+
+static void
+test_push_type(void)
+{
+    void       *block;
+    kmq_t      *kmq;
+    kmq_ref_t   p, c[3];
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    p = eu_producer(kmq, "t");
+
+    is_int(join_typed(kmq, "t", KMQ_PUSH_ALL + 1), 0, "no such push type");
+
+    c[0] = join_typed(kmq, "t", KMQ_PUSH_ALL);
+    c[1] = join_typed(kmq, "t", KMQ_PUSH_ONE);
+    (void) eu_publish(kmq, p, "1", 1);
+    is_int(eu_drain(kmq), 2, "to all: the first consumer decided");
+
+    kmq_leave(kmq, c[0]);
+    kmq_leave(kmq, c[1]);
+
+    c[0] = join_typed(kmq, "t", 0);
+    c[1] = join_typed(kmq, "t", 0);
+    c[2] = join_typed(kmq, "t", KMQ_PUSH_ALL);
+    (void) eu_publish(kmq, p, "2", 1);
+    is_int(eu_drain(kmq), 1, "to one, as in the settings");
+
+    eu_close(kmq, block, SIZE, "push type");
+}
+
+
 int
 main(void)
 {
@@ -534,6 +588,7 @@ main(void)
     test_all_slow();
     test_fan_out();
     test_pacing();
+    test_push_type();
 
     return done_testing();
 }
