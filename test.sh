@@ -37,6 +37,8 @@ step 'unit tests' make --no-print-directory -j2 unit
 step fuzzers make --no-print-directory -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-10}"
 step "npm's packages" node_modules
 
+step "the bench's own check" prove bench/check.t
+
 step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
 step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \
     t/e2e/*.t

@@ -87,6 +87,8 @@ typedef struct {
 #define KMQ_CONSUMED   4         /* history */
 /* reserved for later work: 5 delayed, 6 dead */
 
+#define KMQ_AHEAD      16
+
 #define KMQ_CONFIRMED  1         /* flag: somebody consumed it */
 #define KMQ_SHARED     2         /* flag: in flight in the topic's log */
 
@@ -98,7 +100,8 @@ typedef struct {
     uint32_t     size;
     uint32_t     position;       /* of the last delivery */
     uint32_t     owner;          /* reserved: worker; point to point in
-                                    flight: client */
+                                    flight: client; consumed: the slot that
+                                    was consumed KMQ_AHEAD later, a hint */
     uint32_t     pending;        /* consumers that have not confirmed */
     uint64_t     sequence;       /* tells two uses of the slot apart */
     uint64_t     due;            /* ms, wall: for delayed messages */
@@ -271,6 +274,8 @@ typedef struct {
     uint64_t         reserved;
     uint64_t         in_flight;
     kmq_list_t       history;    /* consumed, oldest first */
+    kmq_ref_t        recent[KMQ_AHEAD];  /* its last ones, in turns */
+    uint32_t         recent_next;
     uint64_t         nomem_time; /* mono: when memory was short last */
 
     uint64_t         batch_end;  /* mono: when the next batch may start */
@@ -404,8 +409,7 @@ kmq_route_t *kmq_route_next(kmq_t *kmq);
 void kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     uint64_t n);
-void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic,
-    const kmq_route_t *except);
+void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except);
 void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route);
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_pace_window(kmq_t *kmq);

@@ -515,7 +515,7 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
             return;
         }
 
-        kmq_routes_tell(kmq, topic, route);
+        kmq_routes_tell(kmq, topic, KMQ_REF(kmq->block, route));
         client = KMQ_AT(kmq->block, kmq->client[local->ready[0]].client);
     }
 

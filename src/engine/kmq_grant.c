@@ -89,9 +89,10 @@ routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* Tells all routes with ready consumers, but one, to look at their topic. */
+/* Tells all routes with ready consumers, but one (0: all), to look at their
+ * topic. */
 void
-kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, const kmq_route_t *except)
+kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
 {
     kmq_ref_t     ref;
     kmq_route_t  *route;
@@ -99,7 +100,7 @@ kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, const kmq_route_t *except)
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(kmq->block, ref);
 
-        if (route->ready && route != except) {
+        if (route->ready && ref != except) {
             kmq_route_dirty(kmq, route);
         }
     }
@@ -117,7 +118,7 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     }
 
     if (topic->push_type == KMQ_PUSH_ALL) {
-        kmq_routes_tell(kmq, topic, NULL);
+        kmq_routes_tell(kmq, topic, 0);
         return;
     }
 
@@ -206,7 +207,7 @@ topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 
     if (topic->push_type == KMQ_PUSH_ALL) {
         topic->allotted += n;
-        kmq_routes_tell(kmq, topic, NULL);
+        kmq_routes_tell(kmq, topic, 0);
 
     } else {
         routes_grant(kmq, topic, n);

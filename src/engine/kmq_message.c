@@ -3,8 +3,6 @@
 #include "kmq_block.h"
 
 
-#define HISTORY_DROPS  16
-
 
 void
 kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
@@ -27,25 +25,51 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     }
 }
 
+/* The newest of the history; leaves word of it with the one KMQ_AHEAD before,
+ * which is still in the cache. */
+static void
+history_append(kmq_block_t *b, kmq_slot_t *slot)
+{
+    kmq_ref_t   *recent;
+    kmq_slot_t  *before;
+
+    recent = &b->recent[b->recent_next++ % KMQ_AHEAD];
+
+    if (b->history.count >= KMQ_AHEAD) {
+        before = kmq_slot_at(b, *recent);
+
+        if (before && before->state == KMQ_CONSUMED) {
+            before->owner = KMQ_REF(b, slot);
+        }
+    }
+
+    *recent = KMQ_REF(b, slot);
+
+    kmq_list_append(b, &b->history, slot);
+}
+
 
 /*
- * Drops the oldest consumed messages, a few at a time; 0 when there are none.
- * They are in no cache any more: what has to be read of them is asked for
- * before the first one is touched.
+ * Drops the oldest consumed messages, KMQ_AHEAD at a time; 0 when there are
+ * none.  They are in no cache any more, and each names the next only when it
+ * has been read: so the slots of the next drop are asked for now, and the
+ * bodies of this one before the first is touched.
  */
 int
 kmq_history_drop(kmq_t *kmq)
 {
     unsigned      i, n;
     kmq_ref_t     ref;
-    kmq_slot_t   *slot, *oldest[HISTORY_DROPS];
+    kmq_slot_t   *slot, *oldest[KMQ_AHEAD];
     kmq_block_t  *b = kmq->block;
 
     ref = b->history.head;
 
-    for (n = 0; ref && n < HISTORY_DROPS; n++) {
+    for (n = 0; ref && n < KMQ_AHEAD; n++) {
         slot = KMQ_AT(b, ref);
+        __builtin_prefetch(KMQ_AT(b, slot->owner), 1);
         __builtin_prefetch(KMQ_AT(b, slot->body), 1);
+        __builtin_prefetch((char *) KMQ_AT(b, slot->body) + 64, 1);
         oldest[n] = slot;
         ref = slot->next;
     }
@@ -79,7 +103,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_CONSUMED);
     KMQ_POINT("message-consumed");
 
-    kmq_list_append(b, &b->history, slot);
+    history_append(b, slot);
 }
 
 
