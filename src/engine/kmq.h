@@ -145,6 +145,10 @@ void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
  */
 unsigned kmq_tick(kmq_t *kmq);
 
+/* 1, once, after this handle had to make all lists and counters anew because
+ * a worker had died while it was changing them. */
+int kmq_repaired(kmq_t *kmq);
+
 
 /* -------------------------------------------------------------- wake-ups */
 

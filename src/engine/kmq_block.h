@@ -56,19 +56,27 @@
 #define KMQ_CLASS_ROUTE  4
 #define KMQ_CLASS_DATA   5       /* first of the size classes */
 #define KMQ_CLASS_MAX    64
+#define KMQ_SMALL        1024    /* objects whose class a table tells */
 
 /* The mark of kmq_repair() on a piece's link; readers mask it off. */
 #define KMQ_MARK         UINT32_C(0x80000000)
 
 typedef struct {
     uint8_t      class;          /* 0: free.  Truth */
-    uint16_t     capacity;       /* objects of the class that fit */
+    uint16_t     size;           /* of the class's objects */
+    uint16_t     capacity;       /* how many of them fit */
     uint16_t     used;           /* objects that are allocated */
     uint16_t     fresh;          /* objects from this one on were never used */
     kmq_ref_t    free;           /* freed objects, linked by their 1st word */
     uint32_t     next;           /* pages of the class with room; free pages */
     uint32_t     prev;
 } kmq_page_t;
+
+/* A walk over all objects of a class; zeroed at the start. */
+typedef struct {
+    uint32_t     page;
+    uint32_t     index;
+} kmq_walk_t;
 
 /* Every object's first word links it while it is free, a body's piece to the
  * next piece while it is not. */
@@ -260,6 +268,9 @@ typedef struct {
     kmq_settings_t   settings;
     uint64_t         repairs;
 
+    uint8_t          fitting[KMQ_SMALL / 8 + 1];     /* data class for a size,
+                                    in units of 8 bytes; constant */
+
     uint32_t         fresh_page; /* pages from here on were never used */
     uint32_t         free_page;  /* list of those given back */
     uint32_t         free_pages; /* both together */
@@ -328,6 +339,7 @@ struct kmq_s {
     uint64_t             wall;
     uint64_t             random;
     uint64_t             repairs;     /* seen: local tables fit it */
+    int                  repaired;    /* by this handle, and not told yet */
     uint64_t             wakes[KMQ_WORKERS / 64];
     int                  has_wakes;
     int                  has_work;
@@ -377,10 +389,9 @@ unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
 size_t    kmq_class_size(unsigned class);
 void      kmq_memory_mark(kmq_block_t *b, kmq_ref_t chain);
 void      kmq_memory_rebuild(kmq_block_t *b);
-kmq_slot_t *kmq_slot_next(kmq_block_t *b, uint32_t *page, unsigned *index);
+kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
 void      kmq_memory_clear_marks(kmq_block_t *b);
-void     *kmq_record_next(kmq_block_t *b, unsigned class, uint32_t *page,
-    unsigned *index);
+void     *kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
 
 /* kmq_list.c */
 void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot);

@@ -485,16 +485,16 @@ static int
 walk_slice(kmq_block_t *b, uint32_t role, uint64_t *cursor,
     kmq_client_info_t *info, unsigned n, unsigned *filled)
 {
-    unsigned       i, index;
-    uint32_t       page;
+    unsigned       i;
+    kmq_walk_t     walk;
     kmq_client_t  *client;
 
-    page = *cursor >> 32;
-    index = (uint32_t) *cursor;
+    walk.page = *cursor >> 32;
+    walk.index = (uint32_t) *cursor;
     client = NULL;
 
     for (i = 0; i < WALK_SLICE && *filled < n; i++) {
-        client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index);
+        client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk);
         if (client == NULL) {
             break;
         }
@@ -504,7 +504,7 @@ walk_slice(kmq_block_t *b, uint32_t role, uint64_t *cursor,
         }
     }
 
-    *cursor = (uint64_t) page << 32 | index;
+    *cursor = (uint64_t) walk.page << 32 | walk.index;
 
     return client != NULL;
 }

@@ -60,26 +60,24 @@ class_capacity(unsigned class)
 }
 
 
-/* The smallest data class whose objects have at least size bytes. */
+/* The smallest data class whose objects have at least size bytes, which is at
+ * most a page. */
 static unsigned
-class_fitting(size_t size)
+class_search(size_t size)
 {
-    unsigned  low, high, middle;
+    unsigned  i;
 
-    low = 0;
-    high = DATA_CLASSES - 1;
+    for (i = 0; data_sizes[i] < size; i++) { /* void */ }
 
-    while (low < high) {
-        middle = (low + high) / 2;
+    return KMQ_CLASS_DATA + i;
+}
 
-        if (data_sizes[middle] < size) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
 
-    return KMQ_CLASS_DATA + low;
+static unsigned
+class_fitting(const kmq_block_t *b, size_t size)
+{
+    return size <= KMQ_SMALL ? b->fitting[(size + 7) / 8]
+                             : class_search(size);
 }
 
 
@@ -99,9 +97,9 @@ page_start(kmq_block_t *b, uint32_t page)
 
 
 static void *
-object_at(kmq_block_t *b, uint32_t page, unsigned class, unsigned i)
+object_at(kmq_block_t *b, uint32_t page, unsigned i)
 {
-    return page_start(b, page) + i * kmq_class_size(class);
+    return page_start(b, page) + i * b->page[page].size;
 }
 
 
@@ -123,10 +121,16 @@ kmq_class_of(const kmq_block_t *b, kmq_ref_t ref)
 void
 kmq_memory_init(kmq_block_t *b)
 {
+    unsigned  i;
+
     b->fresh_page = 1;
     b->free_page = 0;
     b->free_pages = b->npages;
     b->spare_pages = b->npages / 32 + 8;
+
+    for (i = 0; i <= KMQ_SMALL / 8; i++) {
+        b->fitting[i] = class_search(i * 8);
+    }
 }
 
 
@@ -198,6 +202,7 @@ page_take(kmq_block_t *b, unsigned class, int spare)
     page_clear(b, n, class);
 
     page = &b->page[n];
+    page->size = kmq_class_size(class);
     page->capacity = class_capacity(class);
     page->used = 0;
     page->fresh = 0;
@@ -259,7 +264,7 @@ object_alloc(kmq_block_t *b, unsigned class, int spare)
         page->free = *(kmq_ref_t *) object;
 
     } else {
-        object = object_at(b, n, class, page->fresh++);
+        object = object_at(b, n, page->fresh++);
     }
 
     page->used++;
@@ -307,7 +312,7 @@ kmq_ring_alloc(kmq_block_t *b)
 {
     kmq_ring_t  *ring;
 
-    ring = object_alloc(b, class_fitting(KMQ_RING_SIZE), 1);
+    ring = object_alloc(b, class_fitting(b, KMQ_RING_SIZE), 1);
     if (ring == NULL) {
         return 0;
     }
@@ -363,7 +368,7 @@ kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 uint32_t
 kmq_piece_room(const kmq_block_t *b, kmq_ref_t piece)
 {
-    return kmq_class_size(b->page[page_of(b, piece)].class) - PIECE_HEAD;
+    return b->page[page_of(b, piece)].size - PIECE_HEAD;
 }
 
 
@@ -398,7 +403,8 @@ piece_alloc(kmq_t *kmq, size_t size)
     kmq_piece_t  *piece;
 
     want = size + PIECE_HEAD;
-    class = class_fitting(want < KMQ_PAGE_SIZE ? want : KMQ_PAGE_SIZE);
+    class = class_fitting(kmq->block,
+                          want < KMQ_PAGE_SIZE ? want : KMQ_PAGE_SIZE);
 
     /* history first: what it frees is often just what is needed */
 
@@ -493,7 +499,7 @@ kmq_record_alloc(kmq_block_t *b, unsigned class)
         }
 
         for (i = class_capacity(class); i-- > 0; ) {
-            kmq_record_free(b, class, object_at(b, n, class, i));
+            kmq_record_free(b, class, object_at(b, n, i));
         }
     }
 
@@ -518,31 +524,23 @@ kmq_record_free(kmq_block_t *b, unsigned class, void *record)
 
 
 /*
- * The next object of class from *page and *index on, used or free, and moves
- * these behind it; both are 0 at the start.  NULL: the end.  It goes by the
- * pages' classes alone, which are true even in the middle of a repair.
+ * The next object of class in a walk, used or free; NULL: the end.  It goes by
+ * the pages' classes alone, which are true even in the middle of a repair.
  */
-static void *
-object_next(kmq_block_t *b, unsigned class, uint32_t *page, unsigned *index)
+void *
+kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 {
-    for ( /* void */ ; *page < b->fresh_page; (*page)++, *index = 0) {
-
-        if (b->page[*page].class == class
-            && *index < b->page[*page].capacity)
+    for ( /* void */ ; walk->page < b->fresh_page;
+         walk->page++, walk->index = 0)
+    {
+        if (b->page[walk->page].class == class
+            && walk->index < b->page[walk->page].capacity)
         {
-            return object_at(b, *page, class, (*index)++);
+            return object_at(b, walk->page, walk->index++);
         }
     }
 
     return NULL;
-}
-
-
-void *
-kmq_record_next(kmq_block_t *b, unsigned class, uint32_t *page,
-    unsigned *index)
-{
-    return object_next(b, class, page, index);
 }
 
 
@@ -564,7 +562,7 @@ kmq_memory_clear_marks(kmq_block_t *b)
         }
 
         for (i = 0; i < class_capacity(class); i++) {
-            piece = object_at(b, n, class, i);
+            piece = object_at(b, n, i);
             piece->next &= ~KMQ_MARK;
         }
     }
@@ -587,12 +585,12 @@ kmq_memory_mark(kmq_block_t *b, kmq_ref_t chain)
 
 /* The same as kmq_record_next() for the slots that are not free. */
 kmq_slot_t *
-kmq_slot_next(kmq_block_t *b, uint32_t *page, unsigned *index)
+kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
 {
     kmq_slot_t  *slot;
 
     do {
-        slot = object_next(b, KMQ_CLASS_SLOT, page, index);
+        slot = kmq_record_next(b, KMQ_CLASS_SLOT, walk);
     } while (slot && slot->state == KMQ_FREE);
 
     return slot;
@@ -620,11 +618,12 @@ page_rebuild(kmq_block_t *b, uint32_t n)
     class = page->class;
     page->free = 0;
     page->used = 0;
+    page->size = kmq_class_size(class);
     page->capacity = class_capacity(class);
     page->fresh = page->capacity;
 
     for (i = page->capacity; i-- > 0; ) {
-        object = object_at(b, n, class, i);
+        object = object_at(b, n, i);
 
         if (object_in_use(class, object)) {
             page->used++;
@@ -670,15 +669,13 @@ static void
 table_rebuild(kmq_block_t *b, unsigned class)
 {
     void         *record;
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_table_t  *table = table_of(b, class);
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
     table->free = 0;
 
-    while ((record = kmq_record_next(b, class, &page, &index)) != NULL) {
+    while ((record = kmq_record_next(b, class, &walk)) != NULL) {
         if (!record_in_use(class, record)) {
             kmq_record_free(b, class, record);
         }

@@ -44,8 +44,7 @@ by_position(kmq_block_t *b, const kmq_slot_t *slot)
 static void
 topics_reset(kmq_block_t *b)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_topic_t  *topic;
 
     memset(b->bucket, 0, sizeof(b->bucket));
@@ -53,10 +52,9 @@ topics_reset(kmq_block_t *b)
 
     b->active = 0;
     b->topics = 0;
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (!topic->used) {
             continue;
@@ -83,14 +81,12 @@ topics_reset(kmq_block_t *b)
 static void
 routes_reset(kmq_block_t *b)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_route_t  *route;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &page, &index))) {
+    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &walk))) {
         route->consumers = 0;
         route->ready = 0;
         route->grant = 0;
@@ -129,16 +125,14 @@ workers_reset(kmq_block_t *b)
 static void
 clients_relink(kmq_block_t *b)
 {
-    uint32_t       page;
-    unsigned       index;
+    kmq_walk_t     walk;
     kmq_ref_t      ref;
     kmq_ring_t    *ring;
     kmq_client_t  *client;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role == 0) {
             continue;
@@ -165,14 +159,12 @@ clients_relink(kmq_block_t *b)
 static void
 routes_relink(kmq_block_t *b)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_route_t  *route;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &page, &index))) {
+    while ((route = kmq_record_next(b, KMQ_CLASS_ROUTE, &walk))) {
 
         if (route->used && route->consumers) {
             kmq_route_link(b, route);
@@ -229,22 +221,19 @@ slot_relink(kmq_block_t *b, kmq_slot_t *slot)
 static void
 slots_relink(kmq_block_t *b)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_slot_t   *slot;
     kmq_topic_t  *topic;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(b, &page, &index))) {
+    while ((slot = kmq_slot_next(b, &walk))) {
         slot_relink(b, slot);
     }
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             kmq_list_sort(b, &topic->log, by_position);
@@ -346,14 +335,12 @@ backlog_count(kmq_block_t *b, kmq_client_t *client)
 static void
 deliveries_count(kmq_block_t *b)
 {
-    uint32_t       page;
-    unsigned       index;
+    kmq_walk_t     walk;
     kmq_client_t  *client;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->ring == 0 || client->role == 0
             || client->role == KMQ_PRODUCER)
@@ -395,26 +382,23 @@ slot_settle(kmq_t *kmq, kmq_slot_t *slot)
 static void
 slots_settle(kmq_t *kmq)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(b, &page, &index))) {
+    while ((slot = kmq_slot_next(b, &walk))) {
 
         if (slot->state == KMQ_IN_FLIGHT && slot->pending == 0) {
             slot_settle(kmq, slot);
         }
     }
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &page, &index))) {
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             kmq_list_sort(b, &topic->ready, by_sequence);
@@ -430,24 +414,21 @@ slots_settle(kmq_t *kmq)
 static void
 memory_repair(kmq_block_t *b)
 {
-    uint32_t       page;
-    unsigned       index;
+    kmq_walk_t     walk;
     kmq_slot_t    *slot;
     kmq_client_t  *client;
 
     kmq_memory_clear_marks(b);
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(b, &page, &index))) {
+    while ((slot = kmq_slot_next(b, &walk))) {
         kmq_memory_mark(b, slot->body);
     }
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role) {
             kmq_memory_mark(b, client->ring);
@@ -463,14 +444,12 @@ memory_repair(kmq_block_t *b)
 static void
 consumers_ready(kmq_block_t *b)
 {
-    uint32_t       page;
-    unsigned       index;
+    kmq_walk_t     walk;
     kmq_client_t  *client;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &page, &index))) {
+    while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role != KMQ_CONSUMER || !client->open
             || client->in_flight >= client->limit)
@@ -488,15 +467,12 @@ consumers_ready(kmq_block_t *b)
 static void
 routes_wake(kmq_t *kmq)
 {
-    uint32_t      page;
-    unsigned      index;
+    kmq_walk_t    walk;
     kmq_route_t  *route;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_record_next(kmq->block, KMQ_CLASS_ROUTE, &page,
-                                    &index)))
+    while ((route = kmq_record_next(kmq->block, KMQ_CLASS_ROUTE, &walk)))
     {
         if (route->used) {
             kmq_route_dirty(kmq, route);
@@ -511,6 +487,7 @@ kmq_repair(kmq_t *kmq)
     kmq_block_t  *b = kmq->block;
 
     KMQ_SET(b->repairs, b->repairs + 1);
+    kmq->repaired = 1;
 
     KMQ_POINT("repair-reset");
 

@@ -76,14 +76,12 @@ chain_length(verify_t *v, kmq_ref_t chain)
 static void
 verify_slots(verify_t *v)
 {
-    uint32_t     page;
-    unsigned     index;
+    kmq_walk_t   walk;
     kmq_slot_t  *slot;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(v->b, &page, &index))) {
+    while ((slot = kmq_slot_next(v->b, &walk))) {
 
         if (slot->state > KMQ_CONSUMED) {
             wrong(v, "a slot is in state %u", slot->state);
@@ -178,17 +176,15 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
 static void
 verify_topics(verify_t *v)
 {
-    uint32_t      page;
+    kmq_walk_t    walk;
     uint64_t      n, held;
-    unsigned      index;
     kmq_topic_t  *topic;
 
     n = 0;
     held = 0;
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(v->b, KMQ_CLASS_TOPIC, &page, &index))) {
+    while ((topic = kmq_record_next(v->b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             n++;
@@ -260,17 +256,15 @@ verify_consumer(verify_t *v, kmq_client_t *client)
 static void
 verify_clients(verify_t *v)
 {
-    uint32_t       page;
+    kmq_walk_t     walk;
     uint64_t       consumers, producers;
-    unsigned       index;
     kmq_client_t  *client;
 
-    page = 0;
-    index = 0;
+    memset(&walk, 0, sizeof(walk));
     consumers = 0;
     producers = 0;
 
-    while ((client = kmq_record_next(v->b, KMQ_CLASS_CLIENT, &page, &index)))
+    while ((client = kmq_record_next(v->b, KMQ_CLASS_CLIENT, &walk)))
     {
         consumers += client->role == KMQ_CONSUMER;
         producers += client->role == KMQ_PRODUCER;

@@ -235,6 +235,18 @@ kmq_worker_reap(kmq_t *kmq, unsigned n)
 }
 
 
+int
+kmq_repaired(kmq_t *kmq)
+{
+    int  repaired;
+
+    repaired = kmq->repaired;
+    kmq->repaired = 0;
+
+    return repaired;
+}
+
+
 /* -------------------------------------------------------- slow consumers */
 
 /*

@@ -155,6 +155,12 @@ ngx_kapokmq_tick(ngx_event_t *ev)
                       "%ud worker(s) died, their messages go to others", dead);
     }
 
+    if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
+        ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                      "a worker died while it changed the queue, which has "
+                      "been repaired");
+    }
+
     ngx_kapokmq_room();
     ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
 
