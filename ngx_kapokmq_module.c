@@ -187,7 +187,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     ngx_queue_init(&w->pings);
 
     ngx_kapokmq_init_event(cycle, &w->push, ngx_kapokmq_push);
-    ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_batch);
+    ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_due);
+    ngx_kapokmq_init_event(cycle, &w->due, ngx_kapokmq_due);
     ngx_kapokmq_init_event(cycle, &w->tick, ngx_kapokmq_tick);
     ngx_kapokmq_init_event(cycle, &w->resume, ngx_kapokmq_resume);
 

@@ -176,6 +176,14 @@ int kmq_has_work(kmq_t *kmq);
  */
 uint64_t kmq_next_batch(kmq_t *kmq);
 
+/*
+ * The keeper is the one worker that makes delayed messages ready when their
+ * time has come, in kmq_take().  For it: milliseconds (at least 1) until it
+ * should call that again; 0 when there is nothing to wait for, and for all
+ * other workers.
+ */
+uint64_t kmq_next_due(kmq_t *kmq);
+
 
 /* --------------------------------------------------------------- clients */
 
@@ -235,9 +243,10 @@ unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
  */
 typedef struct {
     uint32_t       size;           /* bytes of body */
-    uint32_t       delay;          /* seconds, rounded up */
+    uint64_t       delay_time;     /* ms until it becomes ready, 0: at once */
 
     /* set by the engine */
+    uint32_t       delay;          /* the same in seconds, rounded up */
     kmq_ref_t      slot;
     kmq_ref_t      body;
     kmq_ref_t      piece;          /* where kmq_write() goes on */
@@ -273,8 +282,8 @@ size_t kmq_body_max(kmq_t *kmq);
 void kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n);
 
 /*
- * Puts written messages into their topic's queue, in their order, under one
- * lock.  Cannot fail.  Afterwards see kmq_wakes() and kmq_has_work().
+ * Puts written messages into their topic's queue, in their order, or on the
+ * schedule where they are delayed, under one lock.  Cannot fail.  Afterwards see kmq_wakes() and kmq_has_work().
  */
 void kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n);
 

@@ -106,6 +106,7 @@ kmq_block_init(void *block, size_t size,
     b->key[0] = key[0] ^ key[2];
     b->key[1] = key[1] ^ key[3];
     kmq_memory_init(b);
+    kmq_schedule_reset(b);
 
     b->settings.push_type = KMQ_PUSH_ONE;
     b->settings.waiting_max = 1000000;
@@ -324,6 +325,22 @@ kmq_next_batch(kmq_t *kmq)
 }
 
 
+uint64_t
+kmq_next_due(kmq_t *kmq)
+{
+    uint64_t      next;
+    kmq_block_t  *b = kmq->block;
+
+    if (b->keeper != kmq->worker + 1 || b->delayed == 0) {
+        return 0;
+    }
+
+    next = b->wheel.next;
+
+    return next > kmq->mono ? next - kmq->mono : 1;
+}
+
+
 /* --------------------------------------------------------------- counters */
 
 void
@@ -337,6 +354,7 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
 
     counts->ready = b->waiting - b->reserved;
     counts->in_flight = b->in_flight;
+    counts->delayed = b->delayed;
     counts->consumed = b->history.count;
     counts->published = b->published;
     counts->delivered = b->delivered;

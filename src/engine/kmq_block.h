@@ -93,7 +93,8 @@ typedef struct {
 #define KMQ_READY      2
 #define KMQ_IN_FLIGHT  3         /* in the rings of pending consumers */
 #define KMQ_CONSUMED   4         /* history */
-/* reserved for later work: 5 delayed, 6 dead */
+#define KMQ_DELAYED    5         /* in the schedule */
+/* reserved for later work: 6 dead */
 
 #define KMQ_AHEAD      16
 
@@ -112,7 +113,8 @@ typedef struct {
                                     was consumed KMQ_AHEAD later, a hint */
     uint32_t     pending;        /* consumers that have not confirmed */
     uint64_t     sequence;       /* tells two uses of the slot apart */
-    uint64_t     due;            /* ms, wall: for delayed messages */
+    uint64_t     due;            /* ms, mono: when a delayed message becomes
+                                    ready; 0: it was not delayed */
     uint32_t     create_time;    /* s */
     uint32_t     consumed_time;
     uint32_t     delay;          /* s */
@@ -144,6 +146,7 @@ typedef struct {
     kmq_list_t   ready;
     kmq_list_t   log;            /* publish/subscribe: in flight, in order */
     uint64_t     granted;        /* of ready: sum of the routes' grants */
+    uint64_t     delayed;        /* in the schedule */
     uint64_t     held;           /* slots that name this topic */
     uint32_t     allotted;       /* publish/subscribe, paced: may go now */
     uint32_t     consumers;
@@ -235,6 +238,21 @@ typedef struct {
 } kmq_client_t;
 
 
+/* --------------------------------------------------------------- schedule */
+
+#define KMQ_WHEEL_LEVELS  5
+#define KMQ_WHEEL_SIZE    256
+#define KMQ_WHEEL_SLICE   1024   /* messages moved under one lock */
+
+/* See kmq_schedule.c. */
+typedef struct {
+    uint64_t     now;            /* mono: all before it is ready */
+    uint64_t     next;           /* mono: what the keeper waits for */
+    uint64_t     used[KMQ_WHEEL_LEVELS][KMQ_WHEEL_SIZE / 64];
+    kmq_list_t   bucket[KMQ_WHEEL_LEVELS][KMQ_WHEEL_SIZE];
+} kmq_wheel_t;
+
+
 /* ------------------------------------------------------------------ block */
 
 typedef struct {
@@ -283,6 +301,7 @@ typedef struct {
     uint64_t         clients;    /* numbers given out */
     uint64_t         waiting;    /* ready and reserved */
     uint64_t         reserved;
+    uint64_t         delayed;
     uint64_t         in_flight;
     kmq_list_t       history;    /* consumed, oldest first */
     kmq_ref_t        recent[KMQ_AHEAD];  /* its last ones, in turns */
@@ -303,6 +322,9 @@ typedef struct {
     uint64_t         producers;
     uint64_t         consumers;
 
+    uint32_t         keeper;     /* worker that turns the wheel, plus 1; 0:
+                                    none */
+    kmq_wheel_t      wheel;
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
     kmq_worker_t     worker[KMQ_WORKERS];
     kmq_page_t       page[];     /* npages + 1 */
@@ -370,6 +392,12 @@ uint64_t kmq_random(kmq_t *kmq);
 
 /* kmq_worker.c */
 void kmq_worker_reap(kmq_t *kmq, unsigned worker);
+
+/* kmq_keeper.c */
+void kmq_worker_tell(kmq_t *kmq, unsigned worker);
+void kmq_keeper_tell(kmq_t *kmq);
+void kmq_keeper_set(kmq_t *kmq, unsigned worker);
+void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
 void kmq_mark_too_slow(kmq_t *kmq);
 
 /* kmq_memory.c */
@@ -425,6 +453,11 @@ void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route);
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_pace_window(kmq_t *kmq);
 int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
+
+/* kmq_schedule.c */
+void kmq_schedule(kmq_t *kmq, kmq_slot_t *slot);
+int  kmq_schedule_run(kmq_t *kmq);
+void kmq_schedule_reset(kmq_block_t *b);
 
 /* kmq_client.c */
 int  kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice);

@@ -562,8 +562,10 @@ take(kmq_t *kmq, kmq_batch_t *batch)
 unsigned
 kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 {
+    int           more;
     kmq_block_t  *b = kmq->block;
 
+    more = 0;
     batch->nmessages = 0;
     batch->nruns = 0;
 
@@ -573,6 +575,10 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     if (kmq->leaving) {
         kmq_leaving(kmq);
+    }
+
+    if (b->keeper == kmq->worker + 1) {
+        more = kmq_schedule_run(kmq);
     }
 
     if (kmq->paced && kmq->mono >= b->batch_end) {
@@ -585,7 +591,7 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     take(kmq, batch);
 
-    kmq->has_work = b->worker[kmq->worker].dirty != 0;
+    kmq->has_work = more || b->worker[kmq->worker].dirty != 0;
 
     kmq_unlock(kmq);
 

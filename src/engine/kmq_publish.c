@@ -47,6 +47,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     m->slot = KMQ_REF(b, slot);
     m->piece = m->body;
     m->offset = 0;
+    m->delay = (m->delay_time + 999) / 1000;
     m->create_time = kmq->wall / 1000;
     m->sequence = ++b->sequence;
 
@@ -57,7 +58,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     slot->owner = kmq->worker;
     slot->pending = 0;
     slot->sequence = m->sequence;
-    slot->due = 0;
+    slot->due = m->delay_time ? kmq->mono + m->delay_time : 0;
     slot->create_time = m->create_time;
     slot->consumed_time = 0;
     slot->delay = m->delay;
@@ -158,28 +159,39 @@ kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
 }
 
 
-static void
-commit(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+/* Returns 1 when the message is ready, 0 when it is delayed. */
+static int
+commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 {
-    kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    slot = KMQ_AT(b, m->slot);
-
     kmq_list_remove(b, &b->worker[kmq->worker].reserved, slot);
+
+    if (slot->due) {
+        KMQ_SET(slot->state, KMQ_DELAYED);
+        KMQ_POINT("commit-delayed");
+
+        b->waiting--;
+        kmq_schedule(kmq, slot);
+
+        return 0;
+    }
 
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("commit");
 
     kmq_list_append(b, &topic->ready, slot);
+
+    return 1;
 }
 
 
 void
 kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
-    unsigned      i, first;
+    unsigned      i, first, ready;
     kmq_ref_t     ref;
+    kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
@@ -187,17 +199,19 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 
     for (i = 0; i < n; /* void */) {
         first = i;
-        ref = ((kmq_slot_t *) KMQ_AT(b, m[i].slot))->topic;
+        ready = 0;
+        slot = KMQ_AT(b, m[i].slot);
+        ref = slot->topic;
         topic = KMQ_AT(b, ref);
 
         do {
-            commit(kmq, topic, &m[i++]);
-        } while (i < n
-                 && ((kmq_slot_t *) KMQ_AT(b, m[i].slot))->topic == ref);
+            ready += commit(kmq, topic, slot);
+            slot = ++i < n ? KMQ_AT(b, m[i].slot) : NULL;
+        } while (slot && slot->topic == ref);
 
         topic->published += i - first;
         kmq_topic_active(b, topic);
-        kmq_grant(kmq, topic, i - first);
+        kmq_grant(kmq, topic, ready);
     }
 
     b->reserved -= n;

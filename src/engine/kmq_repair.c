@@ -64,6 +64,7 @@ topics_reset(kmq_block_t *b)
         memset(&topic->log, 0, sizeof(kmq_list_t));
 
         topic->granted = 0;
+        topic->delayed = 0;
         topic->held = 0;
         topic->allotted = 0;
         topic->consumers = 0;
@@ -177,8 +178,9 @@ routes_relink(kmq_block_t *b)
 
 
 static void
-slot_relink(kmq_block_t *b, kmq_slot_t *slot)
+slot_relink(kmq_t *kmq, kmq_slot_t *slot)
 {
+    kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
     topic->held++;
@@ -189,6 +191,10 @@ slot_relink(kmq_block_t *b, kmq_slot_t *slot)
         kmq_list_append(b, &b->worker[slot->owner].reserved, slot);
         b->waiting++;
         b->reserved++;
+        break;
+
+    case KMQ_DELAYED:
+        kmq_schedule(kmq, slot);
         break;
 
     case KMQ_READY:
@@ -219,16 +225,18 @@ slot_relink(kmq_block_t *b, kmq_slot_t *slot)
 
 
 static void
-slots_relink(kmq_block_t *b)
+slots_relink(kmq_t *kmq)
 {
     kmq_walk_t    walk;
     kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
+    kmq_schedule_reset(b);
     memset(&walk, 0, sizeof(walk));
 
     while ((slot = kmq_slot_next(b, &walk))) {
-        slot_relink(b, slot);
+        slot_relink(kmq, slot);
     }
 
     memset(&walk, 0, sizeof(walk));
@@ -499,7 +507,7 @@ kmq_repair(kmq_t *kmq)
 
     clients_relink(b);
     routes_relink(b);
-    slots_relink(b);
+    slots_relink(kmq);
 
     KMQ_POINT("repair-memory");
 

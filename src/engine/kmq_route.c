@@ -109,16 +109,7 @@ kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
         worker->dirty_tail = ref;
     }
 
-    if (route->worker == kmq->worker) {
-        kmq->has_work = 1;
-        return;
-    }
-
-    if (!worker->signalled) {
-        worker->signalled = 1;
-        kmq->wakes[route->worker / 64] |= UINT64_C(1) << route->worker % 64;
-        kmq->has_wakes = 1;
-    }
+    kmq_worker_tell(kmq, route->worker);
 }
 
 

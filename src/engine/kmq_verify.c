@@ -83,7 +83,7 @@ verify_slots(verify_t *v)
 
     while ((slot = kmq_slot_next(v->b, &walk))) {
 
-        if (slot->state > KMQ_CONSUMED) {
+        if (slot->state > KMQ_DELAYED) {
             wrong(v, "a slot is in state %u", slot->state);
             return;
         }
@@ -177,10 +177,11 @@ static void
 verify_topics(verify_t *v)
 {
     kmq_walk_t    walk;
-    uint64_t      n, held;
+    uint64_t      n, held, delayed;
     kmq_topic_t  *topic;
 
     n = 0;
+    delayed = 0;
     held = 0;
     memset(&walk, 0, sizeof(walk));
 
@@ -189,6 +190,7 @@ verify_topics(verify_t *v)
         if (topic->used) {
             n++;
             held += topic->held;
+            delayed += topic->delayed;
             verify_topic(v, topic);
         }
     }
@@ -196,7 +198,8 @@ verify_topics(verify_t *v)
     same(v, "the number of topics", v->b->topics, n);
     same(v, "what topics hold", held, v->state[KMQ_RESERVED]
          + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
-         + v->state[KMQ_CONSUMED]);
+         + v->state[KMQ_CONSUMED] + v->state[KMQ_DELAYED]);
+    same(v, "the topics' delayed messages", delayed, v->state[KMQ_DELAYED]);
 }
 
 
@@ -307,7 +310,7 @@ verify_memory(verify_t *v)
     same(v, "the number of free pages", v->b->free_pages, pages);
     same(v, "the slots in use", slots, v->state[KMQ_RESERVED]
          + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
-         + v->state[KMQ_CONSUMED]);
+         + v->state[KMQ_CONSUMED] + v->state[KMQ_DELAYED]);
     same(v, "the pieces in use", pieces, v->pieces);
 }
 
@@ -333,9 +336,49 @@ verify_counts(verify_t *v)
          v->state[KMQ_READY] + v->state[KMQ_RESERVED]);
     same(v, "the topics' ready messages", v->ready, v->state[KMQ_READY]);
     same(v, "the number in flight", b->in_flight, v->state[KMQ_IN_FLIGHT]);
+    same(v, "the number delayed", b->delayed, v->state[KMQ_DELAYED]);
     same(v, "the number consumed", b->history.count,
          v->state[KMQ_CONSUMED]);
     same(v, "what consumers owe", v->owed, v->pending);
+}
+
+
+/* Every delayed message is in the list where its time is looked for. */
+static void
+verify_schedule(verify_t *v)
+{
+    unsigned      level, i;
+    uint64_t      n;
+    kmq_ref_t     ref;
+    kmq_slot_t   *slot;
+    kmq_list_t   *list;
+    kmq_wheel_t  *wheel = &v->b->wheel;
+
+    n = 0;
+
+    for (level = 0; level < KMQ_WHEEL_LEVELS; level++) {
+        for (i = 0; i < KMQ_WHEEL_SIZE; i++) {
+            list = &wheel->bucket[level][i];
+
+            same(v, "the mark of a list of the schedule",
+                 wheel->used[level][i / 64] >> i % 64 & 1, list->head != 0);
+
+            for (ref = list->head; ref; ref = slot->next) {
+                slot = kmq_slot_at(v->b, ref);
+
+                if (slot == NULL || slot->state != KMQ_DELAYED
+                    || (slot->due >> (8 * level) & 0xff) != i)
+                {
+                    wrong(v, "a list of the schedule breaks");
+                    return;
+                }
+
+                n++;
+            }
+        }
+    }
+
+    same(v, "what is on the schedule", n, v->state[KMQ_DELAYED]);
 }
 
 
@@ -358,6 +401,7 @@ kmq_verify(kmq_t *kmq, char *text, size_t size)
     verify_clients(&v);
     verify_memory(&v);
     verify_counts(&v);
+    verify_schedule(&v);
 
     kmq_unlock(kmq);
 

@@ -69,6 +69,10 @@ kmq_attach(void *block, size_t size, unsigned worker)
     b->worker[worker].signalled = 0;
     KMQ_SET(b->worker[worker].attached, 1);
 
+    if (b->keeper == 0) {
+        kmq_keeper_set(kmq, worker);
+    }
+
     kmq_unlock(kmq);
 
     return kmq;
@@ -154,7 +158,13 @@ kmq_tick(kmq_t *kmq)
 
     /* who was to signal this worker, or to start a batch, may have died */
 
-    if (b->worker[kmq->worker].dirty) {
+    if (b->keeper == 0) {
+        kmq_keeper_set(kmq, kmq->worker);
+    }
+
+    if (b->worker[kmq->worker].dirty
+        || (b->keeper == kmq->worker + 1 && b->delayed))
+    {
         kmq->has_work = 1;
     }
 
@@ -231,6 +241,7 @@ kmq_worker_reap(kmq_t *kmq, unsigned n)
 
     dirty_clear(kmq, worker);
     reserved_free(kmq, worker);
+    kmq_keeper_replace(kmq, n);
     worker->signalled = 0;
 }
 

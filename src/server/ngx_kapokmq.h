@@ -49,6 +49,7 @@ typedef struct {
     ngx_log_t           *log;
     ngx_event_t          push;      /* posted: ngx_kapokmq_push() */
     ngx_event_t          batch;     /* timer: paced messages are due */
+    ngx_event_t          due;       /* timer: delayed messages are */
     ngx_event_t          tick;      /* timer: housekeeping, 1 s */
     ngx_event_t          resume;    /* timer, posted: is there room again? */
     ngx_queue_t          waiting;   /* producers that wait for room */

@@ -84,10 +84,6 @@ ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s)
     e->error = kmq_data_frame(&e->data, s->parser.data, s->parser.size,
                               s->parser.opcode == KMQ_WS_BINARY);
 
-    if (e->error == NULL && e->data.delay) {
-        e->error = "delayed messages are not supported yet";
-    }
-
     if (e->error == NULL
         && e->data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq))
     {
@@ -198,6 +194,7 @@ ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
 
     for (i = 0; i < n; i++) {
         m[i].size = entry[i].data.escaped;
+        m[i].delay_time = entry[i].data.delay;
     }
 
     n = kmq_reserve(kmq, s->client, m, n, NULL);

@@ -97,10 +97,6 @@ ngx_kapokmq_send_check(const kmq_field_t *topic, const kmq_field_t *text,
         return "delayTime is not a number of seconds up to ten years";
     }
 
-    if (data->delay) {
-        return "delayTime: delayed messages are not supported yet";
-    }
-
     return NULL;
 }
 
@@ -118,6 +114,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     ngx_memzero(&m, sizeof(kmq_message_t));
     m.size = (uint32_t) data->escaped;
+    m.delay_time = data->delay;
 
     ngx_kapokmq_clock();
 

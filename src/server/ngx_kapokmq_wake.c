@@ -13,6 +13,10 @@
 
 #define NGX_KAPOKMQ_TICK_TIME  1000    /* ms */
 
+/* The longest wait for a delayed message: an nginx timer does not span more
+ * than 24 days on all machines. */
+#define NGX_KAPOKMQ_DUE        (24 * 3600 * 1000)
+
 
 static void ngx_kapokmq_woken(ngx_event_t *ev);
 
@@ -128,11 +132,18 @@ ngx_kapokmq_signal(void)
     if (ms) {
         ngx_add_timer(&ngx_kapokmq_worker.batch, ms);
     }
+
+    ms = kmq_next_due(ngx_kapokmq_worker.kmq);
+
+    if (ms) {
+        ngx_add_timer(&ngx_kapokmq_worker.due, ngx_min(ms, NGX_KAPOKMQ_DUE));
+    }
 }
 
 
+/* The time has come for paced or for delayed messages. */
 void
-ngx_kapokmq_batch(ngx_event_t *ev)
+ngx_kapokmq_due(ngx_event_t *ev)
 {
     (void) ev;
 

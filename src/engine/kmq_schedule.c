@@ -1,0 +1,240 @@
+/*
+ * The schedule: delayed messages by the time when they become ready.
+ *
+ * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
+ * hierarchical timing wheels") of five levels of 256 lists; level 0 counts
+ * milliseconds, and the whole spans 34 years.  A message lies in the level of
+ * the highest byte in which its time differs from the wheel's, so it is found
+ * again without a search, and moves down at most four times: its cost does not
+ * depend on how many others there are.
+ *
+ * Times are those of the clock that never jumps, so that setting the wall
+ * clock moves no message.
+ *
+ * One worker, the keeper, turns the wheel; the others tell it when they bring
+ * something that is due before what it waits for.
+ */
+
+#include "kmq_block.h"
+
+
+#define NEVER  UINT64_MAX
+
+#define BYTE(time, level)  ((unsigned) ((time) >> (8 * (level))) & 0xff)
+
+
+static void
+bucket_append(kmq_block_t *b, unsigned level, unsigned i, kmq_slot_t *slot)
+{
+    kmq_wheel_t  *wheel = &b->wheel;
+
+    kmq_list_append(b, &wheel->bucket[level][i], slot);
+    wheel->used[level][i / 64] |= UINT64_C(1) << i % 64;
+}
+
+
+static void
+bucket_remove(kmq_block_t *b, unsigned level, unsigned i, kmq_slot_t *slot)
+{
+    kmq_wheel_t  *wheel = &b->wheel;
+
+    kmq_list_remove(b, &wheel->bucket[level][i], slot);
+
+    if (wheel->bucket[level][i].head == 0) {
+        wheel->used[level][i / 64] &= ~(UINT64_C(1) << i % 64);
+    }
+}
+
+
+/* The level in which a message of that time belongs now. */
+static unsigned
+level_of(const kmq_wheel_t *wheel, uint64_t due)
+{
+    uint64_t  differs;
+
+    differs = due ^ wheel->now;
+
+    return differs ? (63 - (unsigned) __builtin_clzll(differs)) / 8 : 0;
+}
+
+
+static void
+wheel_insert(kmq_block_t *b, kmq_slot_t *slot)
+{
+    unsigned  level;
+
+    level = level_of(&b->wheel, slot->due);
+    bucket_append(b, level, BYTE(slot->due, level), slot);
+}
+
+
+/* The first used list of a level behind i, or -1. */
+static int
+bucket_next(const kmq_wheel_t *wheel, unsigned level, unsigned i)
+{
+    uint64_t  word;
+    unsigned  n;
+
+    for (n = (i + 1) / 64, i = (i + 1) % 64; n < KMQ_WHEEL_SIZE / 64; n++) {
+        word = wheel->used[level][n] >> i << i;
+
+        if (word) {
+            return n * 64 + __builtin_ctzll(word);
+        }
+
+        i = 0;
+    }
+
+    return -1;
+}
+
+
+/* When the wheel has something to do next, and in which level. */
+static uint64_t
+wheel_next(const kmq_wheel_t *wheel, unsigned *level)
+{
+    int       i;
+    uint64_t  unit;
+
+    for (*level = 0; *level < KMQ_WHEEL_LEVELS; (*level)++) {
+        i = bucket_next(wheel, *level, BYTE(wheel->now, *level));
+
+        if (i >= 0) {
+            unit = UINT64_C(1) << (8 * *level);
+
+            return (wheel->now & ~(unit * KMQ_WHEEL_SIZE - 1))
+                   + (uint64_t) i * unit;
+        }
+    }
+
+    return NEVER;
+}
+
+
+/* A delayed message's time has come. */
+static void
+due_now(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("schedule-due");
+
+    kmq_list_append(b, &topic->ready, slot);
+    kmq_topic_active(b, topic);
+
+    topic->delayed--;
+    b->delayed--;
+    b->waiting++;
+
+    kmq_grant(kmq, topic, 1);
+}
+
+
+/*
+ * Brings down what lies in the lists that the wheel's time has reached, from
+ * the highest level on; at most *n messages, which counts down.
+ */
+static void
+wheel_settle(kmq_t *kmq, unsigned *n)
+{
+    unsigned      level, i;
+    kmq_slot_t   *slot;
+    kmq_list_t   *list;
+    kmq_block_t  *b = kmq->block;
+
+    for (level = KMQ_WHEEL_LEVELS; level-- > 0; ) {
+        i = BYTE(b->wheel.now, level);
+        list = &b->wheel.bucket[level][i];
+
+        while (list->head && *n) {
+            (*n)--;
+            slot = KMQ_AT(b, list->head);
+            bucket_remove(b, level, i, slot);
+
+            if (slot->due <= b->wheel.now) {
+                due_now(kmq, slot);
+            } else {
+                wheel_insert(b, slot);
+            }
+        }
+    }
+}
+
+
+/*
+ * Turns the wheel to the present; moves at most KMQ_WHEEL_SLICE messages.
+ * Returns 1 when there is more to do at once.
+ */
+int
+kmq_schedule_run(kmq_t *kmq)
+{
+    unsigned      n, level;
+    uint64_t      next;
+    kmq_wheel_t  *wheel = &kmq->block->wheel;
+
+    n = KMQ_WHEEL_SLICE;
+
+    for ( ;; ) {
+        wheel_settle(kmq, &n);
+
+        if (n == 0) {
+            return 1;
+        }
+
+        next = wheel_next(wheel, &level);
+
+        if (next > kmq->mono) {
+            break;
+        }
+
+        wheel->now = next;
+    }
+
+    /* nothing lies in between, so that all stays where it belongs */
+
+    if (wheel->now < kmq->mono) {
+        wheel->now = kmq->mono;
+    }
+
+    wheel->next = next;
+
+    return 0;
+}
+
+
+/* Puts a message that is in no list on the schedule, by its due time. */
+void
+kmq_schedule(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    topic->delayed++;
+    b->delayed++;
+
+    if (slot->due <= b->wheel.now) {
+        due_now(kmq, slot);
+        return;
+    }
+
+    wheel_insert(b, slot);
+
+    if (slot->due < b->wheel.next) {
+        b->wheel.next = slot->due;
+        kmq_keeper_tell(kmq);
+    }
+}
+
+
+/* An empty wheel: at first, and for a repair, which puts all on it anew. */
+void
+kmq_schedule_reset(kmq_block_t *b)
+{
+    memset(b->wheel.bucket, 0, sizeof(b->wheel.bucket));
+    memset(b->wheel.used, 0, sizeof(b->wheel.used));
+
+    b->wheel.next = NEVER;
+    b->delayed = 0;
+}
