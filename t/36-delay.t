@@ -1,0 +1,97 @@
+# Delayed messages: never early, in the order of their times, whichever worker
+# took them, over a reload, and when the workers die.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use Time::HiRes qw(time);
+use KapokMQ::Test;
+
+my $mq = KapokMQ::Test->start(allow => qr/exited on signal 9/);
+my $consumer = $mq->consumer('topic', 'c1');
+
+# Each message's data is the time before which it must not come.
+my ($early, $late) = (0, 0);
+$consumer->{on_message} = sub {
+    my $lateness = time - $_[1]{MessageData};
+    $early++ if $lateness < 0;
+    $late = $lateness if $lateness > $late;
+};
+
+sub delayed {
+    my ($producer, $delay) = @_;
+
+    # the wall clock of the test and the queue's own differ by parts of a
+    # millisecond
+    $producer->send(sprintf '{"MessageData":"%.6f","DelayTime":%s}',
+                    time + $delay - 0.002, $delay);
+}
+
+my @delays = map { $_ / 20 } reverse 1 .. 40;
+my $producer = $mq->producer('topic', 'p1');
+delayed($producer, $_) for @delays;
+wait_for { grep({ $_ eq 'ok' } @{$producer->texts}) == @delays } 'accepted';
+cmp_ok($mq->counts->{delay}, '>', 0, 'counted as delayed');
+
+wait_for { @{$consumer->messages} == @delays } 'all come';
+is($early, 0, 'none of them early');
+diag(sprintf 'the latest by %.1f ms', $late * 1000);
+my @data = $consumer->data;
+is_deeply(\@data, [sort { $a <=> $b } @data], 'in the order of their times');
+is($mq->counts->{delay}, 0, 'none is delayed any more');
+
+# seconds in the pushed message are whole ones, rounded up
+is_deeply([map { $_->{DelayTime} } @{$consumer->messages}],
+          [(1) x 20, (2) x 20], 'their delays in seconds');
+@{$consumer->messages} = ();
+
+# over HTTP; a delayed message does not keep back the others
+my $reply = $mq->post('/Producer/Send',
+                      { topic => 'topic', messageData => time + 0.498,
+                        delayTime => 0.5 });
+is($reply->{code}, 0, 'delayed over HTTP');
+$mq->publish('topic', time);
+wait_for { @{$consumer->messages} == 2 } 'both come';
+is($consumer->messages->[1]{MessageCode}, $reply->{msg}, 'it comes second');
+is($early, 0, 'and not early');
+@{$consumer->messages} = ();
+
+# ten years are possible, eleven not
+$producer->{texts} = [];
+$producer->send('{"MessageData":"0","DelayTime":315360000}');
+$producer->send('{"MessageData":"0","DelayTime":346896000}');
+wait_for { @{$producer->texts} == 2 } 'two answers';
+is($producer->texts->[0], 'ok', 'ten years');
+like($producer->texts->[1], qr/^error: .*DelayTime/, 'eleven years');
+
+# a reload, and the death of all workers, the keeper's among them
+delayed($producer, 1);
+wait_for { @{$producer->texts} == 3 } 'accepted';
+my %old = map { $_ => 1 } $mq->worker_pids;
+$mq->reload;
+wait_for { !grep { $old{$_} } $mq->worker_pids } 'the old workers go';
+my $next = $mq->consumer('topic', 'after the reload');
+$next->{on_message} = $consumer->{on_message};
+wait_for { @{$next->messages} == 1 } 'a reload does not lose it';
+wait_for { $mq->counts->{unconsumed} == 0 } 'it is consumed';
+
+$producer = $mq->producer('topic', 'p2');
+delayed($producer, $_ / 10) for 5 .. 14;
+wait_for { @{$producer->texts} == 10 } 'accepted';
+my @pids = $mq->worker_pids;
+kill 'KILL', @pids;
+wait_for {
+    my %now = map { $_ => 1 } $mq->worker_pids;
+    keys %now == $mq->{workers} && !grep { $now{$_} } @pids
+} 'all workers are killed';
+my $last = $mq->consumer('topic', 'after the death');
+$last->{on_message} = $consumer->{on_message};
+wait_for { @{$last->messages} == 10 } 'their successors deliver';
+is($early, 0, 'none of them early');
+is($mq->counts->{delay}, 1, 'the ten years go on');
+
+$mq->finish;
+done_testing;
