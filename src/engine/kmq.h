@@ -22,6 +22,9 @@
  *       when memory is needed                              message is READY
  *                                                          again, in front
  *
+ * A delayed message is DELAYED between RESERVED and READY, until the keeper's
+ * kmq_take() finds that its time has come.
+ *
  * How a message travels:
  *
  *   producer's process                     consumer's process
@@ -283,7 +286,8 @@ void kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n);
 
 /*
  * Puts written messages into their topic's queue, in their order, or on the
- * schedule where they are delayed, under one lock.  Cannot fail.  Afterwards see kmq_wakes() and kmq_has_work().
+ * schedule where they are delayed, under one lock.  Cannot fail.  Afterwards
+ * see kmq_wakes() and kmq_has_work().
  */
 void kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n);
 
