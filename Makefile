@@ -30,12 +30,14 @@ PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
 CONFDIR     ?= /etc/nginx
 
-ROOT  := $(CURDIR)
-OUT   := $(abspath $(BUILD))
-NGINX := $(abspath $(NGINX_SRC))
+# Paths are relative: neither make nor nginx's configure can do with a blank
+# in the path of the checkout.
+OUT   := $(BUILD)
 TREE  := $(OUT)/nginx-src
 OBJS  := $(OUT)/nginx
 SO    := ngx_kapokmq_module.so
+# from TREE to here
+ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
 CORE_SRC   := $(wildcard src/engine/*.c src/protocol/*.c)
 SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*.c)
@@ -59,35 +61,37 @@ build: $(OUT)/$(SO)
 # ------------------------------------------------------------- the module
 
 # changes when one of these does
-CONFIGURED := $(NGINX) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT)
-
+$(OUT)/configured-with: export CONFIGURED = \
+    $(NGINX_SRC) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT)
 $(OUT)/configured-with: FORCE
 	@mkdir -p $(OUT)
-	@echo '$(CONFIGURED)' | cmp -s - $@ || echo '$(CONFIGURED)' > $@
+	@echo "$$CONFIGURED" | cmp -s - $@ || echo "$$CONFIGURED" > $@
 
 # nginx's configure writes into its source tree, so it gets a tree of links.
 $(OBJS)/Makefile: config $(OUT)/configured-with
-	@test -d $(NGINX)/src || { echo "no nginx sources in $(NGINX):" \
-	    "apt-get install nginx-dev, or make NGINX_SRC=DIR" >&2; exit 1; }
+	@test -d $(NGINX_SRC)/src || { echo "no nginx sources in" \
+	    "$(NGINX_SRC): apt-get install nginx-dev, or make" \
+	    "NGINX_SRC=DIR" >&2; exit 1; }
 	rm -rf $(TREE) $(OBJS)
 	mkdir -p $(TREE)
-	cd $(NGINX) && for name in auto conf conf_flags configure contrib \
-	    man html docs src; do \
-	    [ ! -e $$name ] || cp -rs $(NGINX)/$$name $(TREE)/ || exit; \
+	from=$$(realpath $(NGINX_SRC)) && for name in auto conf conf_flags \
+	    configure contrib man html docs src; do \
+	    [ ! -e "$$from/$$name" ] || \
+	    cp -rs "$$from/$$name" $(TREE)/ || exit; \
 	done
 	cd $(TREE) && configure=auto/configure && \
 	if [ -e configure ]; then configure=configure; fi && \
 	NGX_CONF_FLAGS=(--with-compat --with-threads) && \
 	if [ -e conf_flags ]; then . ./conf_flags; fi && \
-	if [ -n '$(NGINX_FLAGS)' ]; then NGX_CONF_FLAGS=($(NGINX_FLAGS)); fi && \
+	$(if $(NGINX_FLAGS),NGX_CONF_FLAGS=($(NGINX_FLAGS)) &&) \
 	bash $$configure "$${NGX_CONF_FLAGS[@]}" --with-cc='$(CC)' \
 	    --with-cc-opt='-Wall -Wextra -Werror $(CFLAGS)' \
-	    --with-ld-opt='$(LDFLAGS)' --builddir=$(OBJS) \
-	    --add-dynamic-module=$(ROOT) > $(OUT)/configure.log 2>&1 || \
-	{ cat $(OUT)/configure.log >&2; exit 1; }
+	    --with-ld-opt='$(LDFLAGS)' --builddir=../nginx \
+	    --add-dynamic-module=$(ROOT) > ../configure.log 2>&1 || \
+	{ cat ../configure.log >&2; exit 1; }
 
 $(OUT)/$(SO): $(OBJS)/Makefile $(SERVER_SRC) $(CORE_SRC) $(HEADERS)
-	$(MAKE) -C $(TREE) -f $(OBJS)/Makefile modules
+	$(MAKE) -C $(TREE) -f ../nginx/Makefile ../nginx/$(SO)
 	# renamed into place: a running nginx keeps the file that it has mapped
 	cp $(OBJS)/$(SO) $@.new && mv -f $@.new $@
 

@@ -233,4 +233,6 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 
     kmq_detach(ngx_kapokmq_worker.kmq);
     ngx_kapokmq_worker.kmq = NULL;
+
+    ngx_kapokmq_push_free();
 }

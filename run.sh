@@ -7,10 +7,17 @@ cd "$(dirname "$0")"
 
 need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev
 
+# nginx's prefix: links to what it reads, and room for what it writes.  The
+# lock is nginx's too, and held until the last of its processes has gone.
+mkdir -p run/logs run/temp
+exec {lock}> run/lock
+flock -n $lock || {
+    echo "KapokMQ is running from this directory already." >&2
+    exit 1
+}
+
 make -s --no-print-directory -j"$(nproc)"
 
-# nginx's prefix: links to what it reads, and room for what it writes.
-mkdir -p run/logs run/temp
 ln -sfn ../build run/modules
 ln -sfn ../view run/view
 ln -sfn ../conf/nginx.conf run/nginx.conf
@@ -23,25 +30,34 @@ done > run/local.conf
 nginx=${NGINX:-$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx)}
 main='daemon off; pid logs/nginx.pid; error_log logs/error.log;'
 main+=' error_log stderr warn;'
-# Workers get the rights of the owner of these files, not root's.
-[ "$(id -u)" != 0 ] || main+=" user $(stat -c '%U %G' .);"
+# Workers get the rights of the owner of these files, not root's; nobody's
+# when the system does not know the owner, as in a container.
+owner=$(stat -c '%U %G' .)
+[[ $owner != *UNKNOWN* ]] || owner='nobody nogroup'
+[ "$(id -u)" != 0 ] || main+=" user $owner;"
 
 # Each client is an open file.
 ulimit -n "$(ulimit -Hn)"
 
 rm -f run/logs/nginx.pid
 
-# A process group of its own: Ctrl-C reaches this script alone, which then
-# asks nginx to finish gracefully, and the second time at once.
+# A process group of its own: Ctrl-C, or the end of the terminal, reaches this
+# script alone, which then asks nginx to finish gracefully, and the second time
+# at once.
 set -m
 "$nginx" -p "$PWD/run/" -c "$PWD/run/nginx.conf" -e logs/error.log \
     -g "$main" &
 pid=$!
 set +m
-trap 'kill -QUIT $pid 2>/dev/null; trap "kill -TERM $pid" INT TERM' INT TERM
+ends='HUP INT TERM'
+trap 'kill -QUIT $pid 2>/dev/null; trap "kill -TERM $pid" $ends' $ends
 
 until [ -s run/logs/nginx.pid ]; do
-    kill -0 $pid 2>/dev/null || { wait $pid; exit; }
+    kill -0 $pid 2>/dev/null || {
+        wait $pid || status=$?
+        echo "KapokMQ has not started: see above, or run/logs/error.log" >&2
+        exit "${status:-0}"
+    }
     sleep 0.05
 done
 

@@ -6,6 +6,12 @@ set -u
 cd "$(dirname "$0")"
 . ./packages.sh
 
+# run.sh and make can do with one, the suites' nginx.conf cannot
+if [[ $PWD = *[[:space:]]* ]]; then
+    echo "The suites need a path without blanks, not \"$PWD\"." >&2
+    exit 1
+fi
+
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
     libtest-base-perl libtest-longstring-perl python3-websockets chromium
@@ -32,6 +38,7 @@ rm -rf build/t
 mkdir -p build/t
 
 step build make --no-print-directory -j2
+[ ${#failed[@]} -eq 0 ] || exit 1
 step lint make --no-print-directory -j2 lint
 step 'unit tests' make --no-print-directory -j2 unit
 step fuzzers make --no-print-directory -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-10}"

@@ -90,6 +90,14 @@ ngx_kapokmq_push(ngx_event_t *ev)
 }
 
 
+void
+ngx_kapokmq_push_free(void)
+{
+    ngx_kapokmq_chunk_release(ngx_kapokmq_chunk);
+    ngx_kapokmq_chunk = NULL;
+}
+
+
 /* --------------------------------------------------------------- compose */
 
 /* The whole batch as frames; NULL: no memory. */

@@ -226,6 +226,7 @@ void ngx_kapokmq_want_ping(ngx_kapokmq_session_t *s);
 
 /* Handlers of the worker's events. */
 void ngx_kapokmq_push(ngx_event_t *ev);
+void ngx_kapokmq_push_free(void);
 void ngx_kapokmq_due(ngx_event_t *ev);
 void ngx_kapokmq_tick(ngx_event_t *ev);
 void ngx_kapokmq_resume(ngx_event_t *ev);

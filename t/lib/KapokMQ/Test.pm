@@ -38,6 +38,11 @@ use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
 
 my %started;
 
+# Mojo's event loop may be libev, which takes the exit status of every child:
+# it must be there, and then not be told of children any more.
+Mojo::IOLoop->singleton;
+$SIG{CHLD} = 'DEFAULT';
+
 
 # ------------------------------------------------------------------ waiting
 
@@ -299,11 +304,13 @@ sub ws_url {
     return "ws://127.0.0.1:$self->{port}$path";
 }
 
-# POST with the key; returns the status and the answer.
+# POST with the key; returns the status and the answer.  Each has a connection
+# of its own: a worker that ends may close one between two requests.
 sub post {
     my ($self, $path, $form, $headers) = @_;
     my $ua = $self->{ua} //= Mojo::UserAgent->new(
-        inactivity_timeout => 60, connect_timeout => 10);
+        inactivity_timeout => 60, connect_timeout => 10,
+        max_connections => 0);
     my $result = $ua->post("http://127.0.0.1:$self->{port}$path",
         { secretKey => KEY, %{$headers // {}} }, form => $form // {})->result;
     my $json = eval { decode_json($result->body) };
