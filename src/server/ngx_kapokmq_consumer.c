@@ -145,32 +145,16 @@ static void
 ngx_kapokmq_consumer_sent(ngx_kapokmq_session_t *s,
     ngx_kapokmq_chunk_t *chunk, size_t pos)
 {
-    ngx_uint_t            low, high, middle;
-    ngx_kapokmq_frame_t  *f;
+    ngx_uint_t  n;
 
     if (s->confirm != KMQ_CONFIRM_SOCKET || s->client == 0) {
         return;
     }
 
-    /* how many frames of the chunk end at or before pos */
+    n = ngx_kapokmq_chunk_frames(chunk, pos);
 
-    f = chunk->frames;
-    low = 0;
-    high = chunk->nframes;
-
-    while (low < high) {
-        middle = (low + high) / 2;
-
-        if (f[middle].end <= pos) {
-            low = middle + 1;
-
-        } else {
-            high = middle;
-        }
-    }
-
-    if (low) {
-        ngx_kapokmq_consumer_confirm(s, f[low - 1].position);
+    if (n) {
+        ngx_kapokmq_consumer_confirm(s, chunk->frames[n - 1].position);
     }
 }
 

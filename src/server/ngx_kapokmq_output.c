@@ -11,11 +11,16 @@
 /* Answers other than "ok" share chunks of this size. */
 #define NGX_KAPOKMQ_ANSWERS  512
 
+/* So many connections that wait for the same chunk do not copy from it. */
+#define NGX_KAPOKMQ_SHARED   8
+
 #define NGX_KAPOKMQ_OK_LEN   4
 #define NGX_KAPOKMQ_OKS      4096
 
 
 static ngx_int_t ngx_kapokmq_output_header(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
 static ngx_int_t ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
     ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
 static void ngx_kapokmq_output_shift(ngx_kapokmq_session_t *s);
@@ -78,6 +83,30 @@ ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk)
 }
 
 
+/* How many frames of the chunk end at or before pos. */
+ngx_uint_t
+ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk, size_t pos)
+{
+    ngx_uint_t  low, high, middle;
+
+    low = 0;
+    high = chunk->nframes;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        if (chunk->frames[middle].end <= pos) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    return low;
+}
+
+
 /* ---------------------------------------------------------------- sending */
 
 ngx_int_t
@@ -110,12 +139,54 @@ ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
         }
     }
 
-    if (ngx_kapokmq_output_append(s, chunk, pos, end) != NGX_OK) {
+    if (ngx_kapokmq_output_keep(s, chunk, pos, end) != NGX_OK) {
         return NGX_ERROR;
     }
 
     return (ngx_handle_write_event(c->write, 0) == NGX_OK) ? NGX_AGAIN
                                                            : NGX_ERROR;
+}
+
+
+/* Queues what a connection has not taken of a chunk: a little of a large one
+ * as a copy, so that slow clients do not hold more than they wait for. */
+static ngx_int_t
+ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    size_t pos, size_t end)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            first, last;
+    ngx_kapokmq_chunk_t  *cut;
+
+    first = ngx_kapokmq_chunk_frames(chunk, pos);
+    last = ngx_kapokmq_chunk_frames(chunk, end);
+
+    /* TLS wants the same address again; many share better than they copy */
+
+    if (s->request->connection->ssl || chunk->refs > NGX_KAPOKMQ_SHARED
+        || (end - pos) * 4 > chunk->size || first == last)
+    {
+        return ngx_kapokmq_output_append(s, chunk, pos, end);
+    }
+
+    cut = ngx_kapokmq_chunk_create(end - pos, last - first);
+    if (cut == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(cut->bytes, chunk->bytes + pos, end - pos);
+
+    for ( /* void */ ; first < last; first++) {
+        cut->frames[cut->nframes] = chunk->frames[first];
+        cut->frames[cut->nframes++].end -= pos;
+    }
+
+    rc = ngx_kapokmq_output_append(s, cut, 0, end - pos);
+
+    /* the queue holds it now */
+    ngx_kapokmq_chunk_release(cut);
+
+    return rc;
 }
 
 

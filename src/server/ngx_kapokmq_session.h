@@ -190,6 +190,8 @@ void ngx_kapokmq_input_free(ngx_kapokmq_session_t *s);
 ngx_kapokmq_chunk_t *ngx_kapokmq_chunk_create(size_t size,
     ngx_uint_t nframes);
 void ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk);
+ngx_uint_t ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk,
+    size_t pos);
 
 /* Sends chunk's bytes [pos, end) as soon as the connection takes them. */
 ngx_int_t ngx_kapokmq_output_send(ngx_kapokmq_session_t *s,
