@@ -636,8 +636,8 @@ kmq_config_parse(kmq_config_t *config, const char *file,
 
     if (strcmp(config->secret_key, KMQ_CONFIG_PUBLISHED) == 0) {
         kmq_yaml_report(&y, 0, y.secret_line, y.secret_column,
-                        "\"mq.secretKey\" is the published \"%s\", which "
-                        "everybody knows: set your own", KMQ_CONFIG_PUBLISHED);
+                        "set your own \"mq.secretKey\": \"%s\" is published "
+                        "and everybody knows it", KMQ_CONFIG_PUBLISHED);
     }
 
     return 0;

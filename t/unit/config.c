@@ -484,10 +484,10 @@ remarks(const char *text, const char *message)
 static void
 test_remarks(void)
 {
-    remarks("mq:\n  secretKey: test\n", "2:14 \"mq.secretKey\" is the "
-            "published \"test\", which everybody knows: set your own");
-    remarks("mq: {}\n", "0:0 \"mq.secretKey\" is the published \"test\", "
-            "which everybody knows: set your own");
+    remarks("mq:\n  secretKey: test\n", "2:14 set your own "
+            "\"mq.secretKey\": \"test\" is published and everybody knows it");
+    remarks("mq: {}\n", "0:0 set your own \"mq.secretKey\": \"test\" is "
+            "published and everybody knows it");
     remarks("mq:\n  secretKey: a\nserver:\n  addr: 127.0.0.1\n",
             "4:9 \"server.addr\" has no meaning here and is ignored");
     remarks("mq:\n  secretKey: a\n\ncluster:\n  isCluster: 0\n  x: [1, 2]\n",
