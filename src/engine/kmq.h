@@ -59,10 +59,9 @@
 
 #define KMQ_OK          0
 #define KMQ_ERROR      -1    /* wrong argument, or a block not of this kind */
-#define KMQ_AGAIN      -2    /* work is left, call again */
+#define KMQ_AGAIN      -2    /* not now */
 #define KMQ_FULL       -3    /* as many messages wait as may */
 #define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
-#define KMQ_NOTFOUND   -5    /* no such message, client or topic */
 
 #define KMQ_WORKERS         128    /* handles at a time, see kmq_attach() */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
@@ -72,12 +71,6 @@
 #define KMQ_BATCH_RUNS     1024    /* consumers served by one kmq_take() */
 #define KMQ_CODE_LEN         40    /* hex digits of a MessageCode */
 #define KMQ_SEED_LEN         32
-
-/* States as clients see them (the specification's Status). */
-#define KMQ_STATUS_WAITING   -1
-#define KMQ_STATUS_DELAYED    0
-#define KMQ_STATUS_CONSUMED   1
-#define KMQ_STATUS_DEAD       2
 
 #define KMQ_PUSH_ONE          1    /* point to point */
 #define KMQ_PUSH_ALL          2    /* publish/subscribe */

@@ -404,7 +404,6 @@ void kmq_mark_too_slow(kmq_t *kmq);
 void      kmq_memory_init(kmq_block_t *b);
 void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
-size_t    kmq_record_size(unsigned class);
 kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
 void      kmq_object_free(kmq_block_t *b, kmq_ref_t object);
 kmq_slot_t *kmq_slot_alloc(kmq_t *kmq);

@@ -171,7 +171,8 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
 }
 
 
-/* Makes runs of the draws: each consumer's messages next to each other. */
+/* Makes runs of the draws: each consumer's messages next to each other.  Takes
+ * no lock: what is in flight with this handle's clients stays as it is. */
 static void
 draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
 {
@@ -221,29 +222,26 @@ draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
  */
 static void
 take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
-    kmq_batch_t *batch)
+    size_t bytes_max, draws_t *draws)
 {
     unsigned            n;
-    draws_t             draws;
     kmq_local_route_t  *local;
 
     local = &kmq->route[route->local];
-    draws.n = 0;
-    draws.bytes = 0;
 
     if (local->nready == 0) {
         return;
     }
 
     for ( ;; ) {
-        n = draws.n;
-        draw(kmq, topic, route, batch->bytes_max, &draws);
+        n = draws->n;
+        draw(kmq, topic, route, bytes_max, draws);
 
         kmq_topic_active(kmq->block, topic);
-        count_delivered(kmq->block, topic, draws.n - n);
+        count_delivered(kmq->block, topic, draws->n - n);
 
-        if (draws.n - n < DRAWS_MAX
-            || draws.n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
+        if (draws->n - n < DRAWS_MAX
+            || draws->n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
         {
             break;
         }
@@ -258,8 +256,6 @@ take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     {
         kmq_route_dirty(kmq, route);
     }
-
-    draws_sort(kmq, &draws, batch);
 }
 
 
@@ -532,13 +528,14 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
 /* ------------------------------------------------------------------- take */
 
+/* The next batch, as draws or, in publish/subscribe, as runs. */
 static void
-take(kmq_t *kmq, kmq_batch_t *batch)
+take(kmq_t *kmq, kmq_batch_t *batch, draws_t *draws)
 {
     kmq_route_t  *route;
     kmq_topic_t  *topic;
 
-    while (batch->nruns == 0) {
+    while (draws->n == 0 && batch->nruns == 0) {
         route = kmq_route_next(kmq);
         if (route == NULL) {
             return;
@@ -551,7 +548,7 @@ take(kmq_t *kmq, kmq_batch_t *batch)
         batch->topic_ref = route->topic;
 
         if (topic->push_type == KMQ_PUSH_ONE) {
-            take_one(kmq, topic, route, batch);
+            take_one(kmq, topic, route, batch->bytes_max, draws);
         } else {
             take_all(kmq, topic, route, batch);
         }
@@ -563,9 +560,12 @@ unsigned
 kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 {
     int           more;
+    draws_t       draws;
     kmq_block_t  *b = kmq->block;
 
     more = 0;
+    draws.n = 0;
+    draws.bytes = 0;
     batch->nmessages = 0;
     batch->nruns = 0;
 
@@ -589,11 +589,15 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
         }
     }
 
-    take(kmq, batch);
+    take(kmq, batch, &draws);
 
     kmq->has_work = more || b->worker[kmq->worker].dirty != 0;
 
     kmq_unlock(kmq);
+
+    if (draws.n) {
+        draws_sort(kmq, &draws, batch);
+    }
 
     return batch->nruns;
 }

@@ -104,8 +104,12 @@ ngx_kapokmq_input_add(ngx_kapokmq_session_t *s, const u_char *bytes,
 }
 
 
-/* Room for the next bytes.  The length that a frame's header claims makes the
- * buffer no larger than twice of what has really come. */
+/*
+ * Room for the next bytes.  All that was gathered has been flushed, so keep is
+ * where parsing goes on, and where the parser's need counts from.  The length
+ * that a frame's header claims makes the buffer no larger than twice of what
+ * has really come.
+ */
 static ngx_int_t
 ngx_kapokmq_input_room(ngx_kapokmq_session_t *s)
 {

@@ -146,6 +146,14 @@ test_one(void)
     clock_set(kmq, 6499);
     ok(eu_take(kmq) == NULL, "not a millisecond early");
 
+    /* somebody sets the wall clock */
+
+    kmq_clock(kmq, 6499, WALL + YEAR);
+    ok(eu_take(kmq) == NULL, "nor when the wall clock jumps ahead");
+    kmq_clock(kmq, 6499, WALL - YEAR);
+    ok(eu_take(kmq) == NULL, "or back");
+    ok(kmq_next_due(kmq) == 1, "nor is it put off");
+
     while (kmq_next_due(kmq) && mono < 10000) {
         clock_set(kmq, mono + kmq_next_due(kmq));
         b = eu_take(kmq);
