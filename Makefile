@@ -12,6 +12,8 @@
 # NGINX_FLAGS=...  arguments for its configure; else those of Debian's nginx,
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, BUILD=DIR
+# FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
+#                  named points; BUILD should be another one, too
 
 SHELL := /bin/bash
 
@@ -20,6 +22,7 @@ NGINX_FLAGS ?=
 CFLAGS      ?= -O2 -g
 LDFLAGS     ?=
 BUILD       ?= build
+FAULTS      ?=
 GCC         ?= gcc
 CLANG       ?= clang
 PROVE       ?= prove
@@ -32,6 +35,10 @@ CONFDIR     ?= /etc/nginx
 
 # Paths are relative: neither make nor nginx's configure can do with a blank
 # in the path of the checkout.
+ifneq ($(FAULTS),)
+override CFLAGS += -DKMQ_FAULTS
+endif
+
 OUT   := $(BUILD)
 TREE  := $(OUT)/nginx-src
 OBJS  := $(OUT)/nginx

@@ -126,6 +126,9 @@ ngx_kapokmq_init_module(ngx_cycle_t *cycle)
 {
     if (!ngx_test_config && ngx_kapokmq_main_conf(cycle)) {
         ngx_kapokmq_wake_create(cycle->log);
+#ifdef KMQ_FAULTS
+        ngx_kapokmq_fault_init(cycle->log);
+#endif
     }
 
     return NGX_OK;
@@ -144,21 +147,6 @@ ngx_kapokmq_init_event(ngx_cycle_t *cycle, ngx_event_t *ev,
 
     /* an exiting worker does not wait for it */
     ev->cancelable = 1;
-}
-
-
-static void
-ngx_kapokmq_init_settings(const kmq_config_t *config)
-{
-    kmq_settings_t  settings;
-
-    settings.push_type = config->topic.push_type;
-    settings.waiting_max = config->message_chan_buffer;
-    settings.batch_interval = config->push_messages_speed;
-    settings.batch_count = config->send_count;
-    settings.keep_consumed = !config->is_clean_consumed;
-
-    kmq_configure(ngx_kapokmq_worker.kmq, &settings);
 }
 
 
@@ -204,11 +192,11 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_kapokmq_clock();
-    ngx_kapokmq_init_settings(mcf->config);
+    ngx_kapokmq_settings();
 
     if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "this worker looks for messages only once a second");
+                      "this worker looks for messages only twice a second");
     }
 
     ngx_add_timer(&w->tick, NGX_KAPOKMQ_TICK_FIRST);

@@ -15,15 +15,19 @@
  *          |                             death of the worker  |       |
  *          |                                         kmq_take |       |
  *          |                                                  v       |
- *     +----------+   kmq_confirm_upto, kmq_confirm_code  +-----------+|
+ *     +----------+   kmq_confirm_upto, kmq_confirm_codes +-----------+|
  *     | CONSUMED |<--------------------------------------| IN FLIGHT |+
  *     +----------+                                       +-----------+
- *       history, dropped oldest first                      kmq_leave: the
- *       when memory is needed                              message is READY
- *                                                          again, in front
+ *       history, dropped oldest first                      |  kmq_leave,
+ *       when memory is needed                              |  kmq_return_codes,
+ *     +----------+   the same, after max_deliveries        |  no confirmation
+ *     |   DEAD   |<----------------------------------------+  in retry_time:
+ *     +----------+                                            READY again, in
+ *       until kmq_requeue(), kmq_delete() or its age          front
  *
  * A delayed message is DELAYED between RESERVED and READY, until the keeper's
- * kmq_take() finds that its time has come.
+ * kmq_take() finds that its time has come.  Messages that are READY, CONSUMED
+ * or DEAD are deleted when they are older than clean_time.
  *
  * How a message travels:
  *
@@ -62,11 +66,13 @@
 #define KMQ_AGAIN      -2    /* not now */
 #define KMQ_FULL       -3    /* as many messages wait as may */
 #define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
+#define KMQ_GONE       -5    /* there is no such message */
 
 #define KMQ_WORKERS         128    /* handles at a time, see kmq_attach() */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
 #define KMQ_PREFETCH_MAX  65535
+#define KMQ_DELIVERIES_MAX 65535
 #define KMQ_BATCH_MESSAGES 1024    /* messages in one kmq_take() */
 #define KMQ_BATCH_RUNS     1024    /* consumers served by one kmq_take() */
 #define KMQ_CODE_LEN         40    /* hex digits of a MessageCode */
@@ -87,13 +93,34 @@ typedef uint32_t      kmq_ref_t;
 
 /* ---------------------------------------------------------------- block */
 
-/* How the whole block behaves; see kmq_configure(). */
+/* How a topic behaves. */
 typedef struct {
     uint32_t    push_type;         /* KMQ_PUSH_ONE or KMQ_PUSH_ALL */
+    uint32_t    retry_time;        /* ms without a confirmation before a
+                                      re-push; 0: never */
+    uint32_t    max_deliveries;    /* pushes before a message is dead, at most
+                                      KMQ_DELIVERIES_MAX; 0: no limit */
+    uint32_t    clean_time;        /* s: older messages are deleted; 0: none */
+} kmq_topic_settings_t;
+
+/* How the whole block behaves; see kmq_configure(). */
+typedef struct {
     uint32_t    waiting_max;       /* messageChanBuffer, at least 1 */
     uint32_t    batch_interval;    /* ms between two batches, 0: no pacing */
     uint32_t    batch_count;       /* messages of a batch, at least 1 */
+    uint32_t    retry_count;       /* how often a failed push is repeated
+                                      without waiting for the next batch */
     uint32_t    keep_consumed;     /* 1: consumed messages stay as history */
+    uint32_t    check_interval;    /* ms between two looks for messages that
+                                      are too old, at least 1 */
+
+    /* topics: what holds for all of them, and, where it is not NULL, a
+     * function that changes a copy of it for one topic by its name.  It is
+     * called under the lock, so it calls nothing of the engine. */
+    kmq_topic_settings_t   topic;
+    void                 (*topic_own)(void *arg, const char *name, size_t len,
+                                      kmq_topic_settings_t *settings);
+    void                  *topic_arg;
 } kmq_settings_t;
 
 /* The smallest block that kmq_block_init() takes, in bytes. */
@@ -129,15 +156,29 @@ void kmq_leave_all(kmq_t *kmq);
 /* Does the same, and frees the handle.  NULL is allowed. */
 void kmq_detach(kmq_t *kmq);
 
-/* Sets the block's behaviour; every worker may do so, the last one wins. */
+/*
+ * Sets the block's and all topics' behaviour; every worker does so at its
+ * start, the last one wins.  topic_own and topic_arg must stay valid as long
+ * as the handle.
+ *
+ * All is in effect at once but push_type: consumers that join from now on
+ * are of the new type, and wait until those of the other one have left.
+ */
 void kmq_configure(kmq_t *kmq, const kmq_settings_t *settings);
+
+/*
+ * This worker is about to end: that its consumers go is not their doing, and
+ * no message is given up for it (max_deliveries).
+ */
+void kmq_retire(kmq_t *kmq);
 
 /* Tells the time: mono, which never jumps, paces; wall dates messages. */
 void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
 
 /*
- * Housekeeping, to be called about once a second by each worker: gives back
- * what dead workers held.  Returns how many dead workers it found.
+ * Housekeeping, to be called about twice a second by each worker: gives back
+ * what dead workers held, and sees to it that there is a keeper and that it
+ * looks.  Returns how many dead workers it found.
  */
 unsigned kmq_tick(kmq_t *kmq);
 
@@ -173,10 +214,10 @@ int kmq_has_work(kmq_t *kmq);
 uint64_t kmq_next_batch(kmq_t *kmq);
 
 /*
- * The keeper is the one worker that makes delayed messages ready when their
- * time has come, in kmq_take().  For it: milliseconds (at least 1) until it
- * should call that again; 0 when there is nothing to wait for, and for all
- * other workers.
+ * The keeper is the one worker that looks after times for all: delayed
+ * messages, confirmations that do not come, age.  It does so in kmq_take().
+ * For it: milliseconds (at least 1) until it should call that again; 0 when
+ * there is nothing to wait for, and for all other workers.
  */
 uint64_t kmq_next_due(kmq_t *kmq);
 
@@ -186,9 +227,6 @@ uint64_t kmq_next_due(kmq_t *kmq);
 typedef struct {
     uint32_t    role;              /* KMQ_PRODUCER or KMQ_CONSUMER */
     uint32_t    prefetch;          /* consumers: 1 to KMQ_PREFETCH_MAX */
-    uint32_t    push_type;         /* consumers: of the topic, where it is not
-                                      the settings' (0); counts when it has no
-                                      other consumer */
     uint64_t    join_time;         /* ms, wall clock; set by kmq_join() */
     uint64_t    number;            /* unique for the block; set by kmq_join() */
     uint32_t    worker;            /* set by kmq_join() */
@@ -217,7 +255,8 @@ void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
 
 /*
  * Unregisters a client; what a consumer did not confirm waits again, in
- * front of its topic and in its order.  The reference is void afterwards.
+ * front of its topic and in its order, or is dead.  The reference is void
+ * afterwards.
  */
 void kmq_leave(kmq_t *kmq, kmq_ref_t client);
 
@@ -312,6 +351,7 @@ typedef struct {
     const char    *topic;          /* valid while a consumer of it is there */
     uint32_t       topic_len;
     kmq_ref_t      topic_ref;      /* stays the same for that time */
+    unsigned       again;          /* 1: the consumer has these already */
     unsigned       nmessages;
     unsigned       nruns;
     kmq_message_t  messages[KMQ_BATCH_MESSAGES];
@@ -321,10 +361,12 @@ typedef struct {
 /*
  * Takes the next batch for this worker's ready consumers: the messages are in
  * flight with them, and their bodies stay where they are until they are
- * confirmed or their consumer leaves.  Returns the number of runs, 0: nothing
- * to do.  Topics take turns; call it until it returns 0, or again from a
- * posted event.  Each message's position grows with every delivery of its
- * topic (compare as int32_t differences).
+ * confirmed, given back, overdue in a later call, or their consumer leaves.
+ * Returns the number of runs, 0: nothing to do.  Topics take turns; call it
+ * until it returns 0, or again from a posted event.  Each message's position
+ * grows with every delivery of its topic (compare as int32_t differences);
+ * but what is pushed again to a consumer in publish/subscribe, in a run of
+ * its own, keeps the position that it had.
  */
 unsigned kmq_take(kmq_t *kmq, kmq_batch_t *batch);
 
@@ -349,6 +391,21 @@ unsigned kmq_confirm_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
 
 /*
+ * The consumer still works on n messages that it names as above: each has
+ * retry_time from now on.  Returns how many were in flight with client.
+ */
+unsigned kmq_extend_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
+    unsigned n);
+
+/*
+ * The consumer gives n messages back that it names as above: they wait again,
+ * in front of their topic, or, in publish/subscribe, are pushed to it again;
+ * or they are dead.  Returns how many were in flight with client.
+ */
+unsigned kmq_return_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
+    unsigned n);
+
+/*
  * Publish/subscribe: a consumer that lags behind the others so far that its
  * backlog would stop producers must go.  Returns the user of one such
  * consumer of this worker, which the caller closes, or NULL.  To be called
@@ -358,6 +415,82 @@ void *kmq_too_slow(kmq_t *kmq);
 
 /* How many messages are in flight with client. */
 unsigned kmq_in_flight(kmq_t *kmq, kmq_ref_t client);
+
+
+/* ------------------------------------------------------------ management */
+
+#define KMQ_STATUS_WAITING  -1     /* ready or in flight */
+#define KMQ_STATUS_DELAYED   0
+#define KMQ_STATUS_CONSUMED  1
+#define KMQ_STATUS_DEAD      2
+#define KMQ_STATUS_ANY       3
+
+/* A message as it was when it was asked for. */
+typedef struct {
+    int         status;            /* not KMQ_STATUS_ANY */
+    uint32_t    size;              /* bytes of body */
+    uint32_t    attempts;          /* deliveries begun; publish/subscribe: the
+                                      most of them to one consumer */
+    uint32_t    create_time;       /* s */
+    uint32_t    consumed_time;     /* s; 0: it was not consumed */
+    uint32_t    delay;             /* s, rounded up */
+    uint64_t    sequence;
+    kmq_ref_t   slot;
+    kmq_ref_t   body;
+    uint16_t    topic_len;
+    char        code[KMQ_CODE_LEN];
+    char        topic[KMQ_NAME_MAX];
+} kmq_message_info_t;
+
+/* Looks a message up by its code.  KMQ_OK or KMQ_GONE. */
+int kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN],
+    kmq_message_info_t *info);
+
+/*
+ * Copies the next part of a found message's body to buf, which has n bytes,
+ * KMQ_COPY_MIN or more: *piece starts as m->body and *left as m->size.
+ * Returns how many bytes, 0: the end, or KMQ_GONE when the message has been
+ * deleted meanwhile.
+ */
+#define KMQ_COPY_MIN  8192
+
+int kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
+    uint32_t *left, char *buf, size_t n);
+
+/* What kmq_search() looks for. */
+typedef struct {
+    int          status;           /* KMQ_STATUS_... */
+    const char  *topic;
+    size_t       topic_len;        /* 0: any topic */
+    uint32_t     from;             /* s: created no earlier */
+    uint32_t     to;               /* s: and no later */
+} kmq_query_t;
+
+/*
+ * Walks messages from the newest to the oldest, in slices of bounded time:
+ * fills at most n into info and moves *cursor, which is 0 at the start and 0
+ * again when all were seen.  Returns how many were found in this slice, which
+ * may be none although there are more.  A cursor stays good for ever;
+ * messages that come after the start are not seen.
+ */
+unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
+    kmq_message_info_t *info, unsigned n);
+
+/*
+ * Deletes a message, whatever its state: it is not pushed after that.  One in
+ * flight is as if it were not there, and goes when its delivery ends.  KMQ_OK
+ * or KMQ_GONE.
+ */
+int kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
+
+/* Makes a dead message ready again, as if it were new.  KMQ_OK, KMQ_GONE, or
+ * KMQ_ERROR: it is not dead. */
+int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
+
+/* The same for the max oldest dead messages of a topic; call it until it
+ * returns less than that.  Returns how many. */
+unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
+    unsigned max);
 
 
 /* -------------------------------------------------------------- counters */
@@ -376,6 +509,10 @@ typedef struct {
     uint64_t    redelivered;       /* of these, not a message's first */
     uint64_t    confirmed;         /* confirmations, one per consumer */
     uint64_t    dropped;           /* history given up for memory */
+    uint64_t    died;              /* became dead */
+    uint64_t    requeued;
+    uint64_t    expired;           /* deleted for their age */
+    uint64_t    deleted;           /* by kmq_delete() */
 
     uint64_t    topics;
     uint64_t    producers;

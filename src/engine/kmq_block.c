@@ -108,10 +108,11 @@ kmq_block_init(void *block, size_t size,
     kmq_memory_init(b);
     kmq_schedule_reset(b);
 
-    b->settings.push_type = KMQ_PUSH_ONE;
     b->settings.waiting_max = 1000000;
     b->settings.batch_count = 100;
     b->settings.keep_consumed = 1;
+    b->settings.check_interval = 1000;
+    b->settings.topic.push_type = KMQ_PUSH_ONE;
 
     if (mutex_init(&b->lock) != KMQ_OK) {
         return KMQ_ERROR;
@@ -215,8 +216,8 @@ kmq_lock(kmq_t *kmq)
         (void) pthread_mutex_consistent(&b->lock);
     }
 
-    if (kmq->repairs != b->repairs) {
-        kmq->repairs = b->repairs;
+    if (kmq->changes != b->changes) {
+        kmq->changes = b->changes;
         kmq_local_resync(kmq);
     }
 }
@@ -247,6 +248,78 @@ kmq_random(kmq_t *kmq)
 }
 
 
+/* All topics get their new settings; 1 when a retry_time is another one. */
+static int
+topics_configure(kmq_t *kmq)
+{
+    int           changed;
+    uint32_t      before;
+    kmq_walk_t    walk;
+    kmq_topic_t  *topic;
+
+    changed = 0;
+    memset(&walk, 0, sizeof(walk));
+
+    while ((topic = kmq_record_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+
+        if (topic->used) {
+            before = topic->settings.retry_time;
+            kmq_topic_configure(kmq, topic);
+            changed |= topic->settings.retry_time != before;
+        }
+    }
+
+    return changed;
+}
+
+
+/* What is in flight has other deadlines now, and what will be must not find
+ * a timer that is set to the old ones. */
+static void
+deadlines_configure(kmq_t *kmq)
+{
+    kmq_walk_t     walk;
+    kmq_client_t  *client;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((client = kmq_record_next(kmq->block, KMQ_CLASS_CLIENT, &walk))) {
+
+        if (client->role == KMQ_CONSUMER
+            && (client->in_flight || client->timed != KMQ_IDLE))
+        {
+            kmq_overdue_now(kmq, client);
+        }
+    }
+}
+
+
+static void
+settings_store(kmq_t *kmq, const kmq_settings_t *settings)
+{
+    kmq_block_t  *b = kmq->block;
+
+    kmq->settings = *settings;
+
+    /* an address means nothing to other processes */
+
+    b->settings = *settings;
+    b->settings.topic_own = NULL;
+    b->settings.topic_arg = NULL;
+
+    kmq->configured = ++b->configured;
+    kmq->paced = 0;
+
+    if (b->batch_end > kmq->mono + settings->batch_interval) {
+        b->batch_end = kmq->mono + settings->batch_interval;
+    }
+
+    if (b->check_time > kmq->mono + settings->check_interval) {
+        b->check_time = kmq->mono + settings->check_interval;
+    }
+}
+
+
 void
 kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
 {
@@ -256,11 +329,11 @@ kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
 
     kmq_lock(kmq);
 
-    b->settings = *settings;
-    kmq->paced = 0;
+    kmq_clock_keep(kmq);
+    settings_store(kmq, settings);
 
-    if (b->batch_end > kmq->mono + settings->batch_interval) {
-        b->batch_end = kmq->mono + settings->batch_interval;
+    if (topics_configure(kmq)) {
+        deadlines_configure(kmq);
     }
 
     /* what waited for the old pace goes at the new one */
@@ -283,6 +356,15 @@ kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall)
 {
     kmq->mono = mono;
     kmq->wall = wall;
+}
+
+
+/* For workers that attach and have no clock yet. */
+void
+kmq_clock_keep(kmq_t *kmq)
+{
+    kmq->block->mono = kmq->mono;
+    kmq->block->wall = kmq->wall;
 }
 
 
@@ -331,11 +413,21 @@ kmq_next_due(kmq_t *kmq)
     uint64_t      next;
     kmq_block_t  *b = kmq->block;
 
-    if (b->keeper != kmq->worker + 1 || b->delayed == 0) {
+    if (b->keeper != kmq->worker + 1) {
         return 0;
     }
 
-    next = b->wheel.next;
+    next = b->wheel.count ? b->wheel.next : UINT64_MAX;
+
+    /* does anything grow old? */
+
+    if ((b->waiting || b->history.count || b->dead) && b->check_time < next) {
+        next = b->check_time;
+    }
+
+    if (next == UINT64_MAX) {
+        return 0;
+    }
 
     return next > kmq->mono ? next - kmq->mono : 1;
 }
@@ -353,14 +445,19 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
     kmq_lock(kmq);
 
     counts->ready = b->waiting - b->reserved;
-    counts->in_flight = b->in_flight;
+    counts->in_flight = b->in_flight - b->doomed;
     counts->delayed = b->delayed;
     counts->consumed = b->history.count;
+    counts->dead = b->dead;
     counts->published = b->published;
     counts->delivered = b->delivered;
     counts->redelivered = b->redelivered;
     counts->confirmed = b->confirmed;
     counts->dropped = b->dropped;
+    counts->died = b->died;
+    counts->requeued = b->requeued;
+    counts->expired = b->expired;
+    counts->deleted = b->deleted;
     counts->topics = b->topics;
     counts->producers = b->producers;
     counts->consumers = b->consumers;

@@ -19,13 +19,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "kmq.h"
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   1
+#define KMQ_VERSION   2
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -78,6 +79,26 @@ typedef struct {
     uint32_t     index;
 } kmq_walk_t;
 
+/* What makes an object a member of a list.  A list refers to the links; that
+ * is the object where the link is its first member. */
+typedef struct {
+    kmq_ref_t    next;
+    kmq_ref_t    prev;
+} kmq_link_t;
+
+typedef struct {
+    kmq_ref_t    head;
+    kmq_ref_t    tail;
+    uint64_t     count;
+} kmq_list_t;
+
+/* The first member of what may lie on the schedule. */
+typedef struct {
+    kmq_link_t   link;
+    uint64_t     due:56;         /* ms, mono */
+    uint64_t     level:8;        /* of the wheel, where it lies */
+} kmq_timer_t;
+
 /* Every object's first word links it while it is free, a body's piece to the
  * next piece while it is not. */
 typedef struct {
@@ -94,29 +115,46 @@ typedef struct {
 #define KMQ_IN_FLIGHT  3         /* in the rings of pending consumers */
 #define KMQ_CONSUMED   4         /* history */
 #define KMQ_DELAYED    5         /* in the schedule */
-/* reserved for later work: 6 dead */
+#define KMQ_DEAD       6         /* given up */
 
 #define KMQ_AHEAD      16
 
-#define KMQ_CONFIRMED  1         /* flag: somebody consumed it */
-#define KMQ_SHARED     2         /* flag: in flight in the topic's log */
+/* flags of a message in flight */
+#define KMQ_CONFIRMED  1         /* somebody consumed it */
+#define KMQ_SHARED     2         /* it is in the topic's log */
+#define KMQ_DELETED    4         /* it goes when its delivery ends */
 
 typedef struct {
-    kmq_ref_t    next;           /* ready, log, history, worker's reserved */
-    kmq_ref_t    prev;
+    union {
+        struct {
+            kmq_ref_t    next;   /* ready, log, dead, history, reserved */
+            kmq_ref_t    prev;
+        };
+
+        kmq_link_t       link;
+        kmq_timer_t      timer;  /* due: when a delayed message becomes ready;
+                                    0: it was not delayed */
+    };
+
     kmq_ref_t    topic;
     kmq_ref_t    body;           /* first piece */
     uint32_t     size;
-    uint32_t     position;       /* of the last delivery */
     uint32_t     owner;          /* reserved: worker; point to point in
                                     flight: client; consumed: the slot that
                                     was consumed KMQ_AHEAD later, a hint */
-    uint32_t     pending;        /* consumers that have not confirmed */
+    union {
+        struct {                 /* in flight */
+            uint32_t     position;   /* of the last delivery */
+            uint32_t     pending;    /* consumers that have not confirmed */
+        };
+
+        kmq_link_t       kept;   /* consumed: the topic's history */
+    };
+
     uint64_t     sequence;       /* tells two uses of the slot apart */
-    uint64_t     due;            /* ms, mono: when a delayed message becomes
-                                    ready; 0: it was not delayed */
     uint32_t     create_time;    /* s */
-    uint32_t     consumed_time;
+    uint32_t     state_time;     /* s: when it was consumed, died or was
+                                    requeued; else 0 */
     uint32_t     delay;          /* s */
     uint16_t     attempts;       /* deliveries begun */
     uint8_t      state;
@@ -125,11 +163,27 @@ typedef struct {
 
 _Static_assert(sizeof(kmq_slot_t) == 64, "a slot is a cache line");
 
+#define KMQ_KEPT_SLOT(link)                                                  \
+    ((kmq_slot_t *) ((unsigned char *) (link) - offsetof(kmq_slot_t, kept)))
+
+_Static_assert(offsetof(kmq_slot_t, kept) % 8 == 0, "a list can refer to it");
+
+
+/* ------------------------------------------------------------------ index */
+
+#define KMQ_INDEX_BITS   7
+#define KMQ_INDEX_SIZE   (1 << KMQ_INDEX_BITS)
+#define KMQ_INDEX_LEVELS 10      /* of 7 bits: more than sequence numbers
+                                    ever have */
+
+/* A node of the index of all messages by their sequence numbers. */
 typedef struct {
-    kmq_ref_t    head;
-    kmq_ref_t    tail;
-    uint64_t     count;
-} kmq_list_t;
+    kmq_ref_t    next;           /* as in each piece, 0 */
+    uint32_t     count;          /* children */
+    uint32_t     oldest;         /* bounds of create_time below; */
+    uint32_t     newest;         /* they never shrink */
+    kmq_ref_t    child[KMQ_INDEX_SIZE];      /* nodes; in a leaf: slots */
+} kmq_index_t;
 
 
 /* ---------------------------------------------- topics, routes, deliveries */
@@ -137,19 +191,26 @@ typedef struct {
 typedef struct {
     kmq_ref_t    next;           /* free list; same hash */
     uint8_t      used;
-    uint8_t      push_type;      /* taken from the settings when the first
-                                    consumer comes */
+    uint8_t      push_type;      /* of its consumers; changes when the last of
+                                    them has gone.  Truth */
     uint16_t     name_len;
     uint32_t     hash;
     uint32_t     position;       /* the last one given out */
 
+    kmq_topic_settings_t  settings;
+    uint64_t     configured;     /* which settings these are */
+
     kmq_list_t   ready;
     kmq_list_t   log;            /* publish/subscribe: in flight, in order */
+    kmq_list_t   history;        /* consumed, oldest first, by slot->kept */
+    kmq_list_t   dead;           /* oldest first */
     uint64_t     granted;        /* of ready: sum of the routes' grants */
     uint64_t     delayed;        /* in the schedule */
     uint64_t     held;           /* slots that name this topic */
     uint32_t     allotted;       /* publish/subscribe, paced: may go now */
     uint32_t     consumers;
+    uint32_t     matching;       /* of these, of the topic's push_type: the
+                                    others wait until these have gone */
     uint32_t     producers;
     uint32_t     ready_consumers;    /* sum of the routes' */
     kmq_ref_t    routes;
@@ -165,6 +226,8 @@ typedef struct {
     uint64_t     delivered;
     uint64_t     redelivered;
     uint64_t     confirmed;
+    uint64_t     died;
+    uint64_t     expired;
 
     char         name[KMQ_NAME_MAX + 1];
 } kmq_topic_t;
@@ -187,7 +250,9 @@ typedef struct {
 typedef struct {
     kmq_ref_t    slot;           /* 0: confirmed.  Truth */
     uint32_t     position;
-    uint32_t     time;           /* tenths of a second, for re-pushes */
+    uint32_t     time;           /* ms, mono: of the last push or extension */
+    uint16_t     attempts;       /* pushes to this consumer */
+    uint16_t     returned;       /* it wants to be pushed it again */
 } kmq_delivery_t;
 
 #define KMQ_RING_SIZE    512
@@ -203,8 +268,22 @@ typedef struct {
 
 #define KMQ_LEAVING  3           /* a consumer that gives back its backlog */
 
+/* where a consumer's timer is */
+#define KMQ_IDLE       0
+#define KMQ_SCHEDULED  1         /* on the wheel */
+#define KMQ_OVERDUE    2         /* in its worker's list */
+
 typedef struct {
-    kmq_ref_t    next;           /* free list */
+    union {
+        kmq_ref_t    next;       /* free list */
+        kmq_timer_t  timer;      /* when a confirmation may be overdue */
+    };
+
+    uint8_t      timed;
+    uint8_t      stalled;        /* something waits to be pushed again until
+                                    the connection takes bytes */
+    uint8_t      disordered;     /* the times in its ring do not just grow */
+    uint8_t      push_type;      /* which it came for.  Truth */
     uint8_t      role;           /* 0, KMQ_PRODUCER, KMQ_CONSUMER or
                                     KMQ_LEAVING.  Truth */
     uint8_t      open;           /* its connection takes bytes */
@@ -242,12 +321,13 @@ typedef struct {
 
 #define KMQ_WHEEL_LEVELS  5
 #define KMQ_WHEEL_SIZE    256
-#define KMQ_WHEEL_SLICE   1024   /* messages moved under one lock */
+#define KMQ_WHEEL_SLICE   1024   /* timers moved under one lock */
 
 /* See kmq_schedule.c. */
 typedef struct {
     uint64_t     now;            /* mono: all before it is ready */
     uint64_t     next;           /* mono: what the keeper waits for */
+    uint64_t     count;          /* timers on it */
     uint64_t     used[KMQ_WHEEL_LEVELS][KMQ_WHEEL_SIZE / 64];
     kmq_list_t   bucket[KMQ_WHEEL_LEVELS][KMQ_WHEEL_SIZE];
 } kmq_wheel_t;
@@ -262,6 +342,7 @@ typedef struct {
     kmq_ref_t        dirty;      /* routes with work, in turns */
     kmq_ref_t        dirty_tail;
     kmq_ref_t        clients;
+    kmq_list_t       overdue;    /* consumers whose time has come */
     kmq_list_t       reserved;   /* its slots between reserve and commit */
 } kmq_worker_t;
 
@@ -283,8 +364,13 @@ typedef struct {
     uint64_t         key[2];     /* of the MessageCodes; constant */
 
     pthread_mutex_t  lock;
-    kmq_settings_t   settings;
+    kmq_settings_t   settings;   /* without topic_own and topic_arg */
+    uint64_t         configured; /* times they were set */
     uint64_t         repairs;
+    uint64_t         mono;       /* ms, as somebody told it lately */
+    uint64_t         wall;
+    uint64_t         changes;    /* repairs, and else when somebody changed
+                                    the readiness of others' consumers */
 
     uint8_t          fitting[KMQ_SMALL / 8 + 1];     /* data class for a size,
                                     in units of 8 bytes; constant */
@@ -303,10 +389,19 @@ typedef struct {
     uint64_t         reserved;
     uint64_t         delayed;
     uint64_t         in_flight;
+    uint64_t         doomed;     /* of these, KMQ_DELETED */
+    uint64_t         dead;
     kmq_list_t       history;    /* consumed, oldest first */
     kmq_ref_t        recent[KMQ_AHEAD];  /* its last ones, in turns */
     uint32_t         recent_next;
     uint64_t         nomem_time; /* mono: when memory was short last */
+
+    kmq_ref_t        index;      /* root */
+    uint32_t         index_levels;
+    kmq_ref_t        index_leaf[2];  /* where the last message came and where
+                                        the last one went: mostly the next
+                                        one does, too */
+    uint64_t         index_first[2]; /* their first sequence numbers */
 
     uint64_t         batch_end;  /* mono: when the next batch may start */
     uint32_t         batch_left;
@@ -318,6 +413,10 @@ typedef struct {
     uint64_t         redelivered;
     uint64_t         confirmed;
     uint64_t         dropped;
+    uint64_t         died;
+    uint64_t         requeued;
+    uint64_t         expired;
+    uint64_t         deleted;
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;
@@ -325,6 +424,8 @@ typedef struct {
     uint32_t         keeper;     /* worker that turns the wheel, plus 1; 0:
                                     none */
     kmq_wheel_t      wheel;
+    uint64_t         check_time; /* mono: of the next look for old messages */
+    kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
     kmq_worker_t     worker[KMQ_WORKERS];
     kmq_page_t       page[];     /* npages + 1 */
@@ -360,12 +461,15 @@ struct kmq_s {
     uint64_t             mono;
     uint64_t             wall;
     uint64_t             random;
-    uint64_t             repairs;     /* seen: local tables fit it */
+    kmq_settings_t       settings;    /* as this worker knows them */
+    uint64_t             configured;  /* which ones of the block that is */
+    uint64_t             changes;     /* seen: local tables fit it */
     int                  repaired;    /* by this handle, and not told yet */
     uint64_t             wakes[KMQ_WORKERS / 64];
     int                  has_wakes;
     int                  has_work;
     int                  paced;       /* something waits for the next batch */
+    int                  blameless;   /* who leaves now is not to blame */
 
     kmq_local_client_t  *client;
     uint32_t             nclients;    /* allocated */
@@ -390,21 +494,25 @@ uint64_t kmq_random(kmq_t *kmq);
 
 /* All that follows expects the lock to be held. */
 
+void kmq_clock_keep(kmq_t *kmq);
+
 /* kmq_worker.c */
 void kmq_worker_reap(kmq_t *kmq, unsigned worker);
+void kmq_mark_too_slow(kmq_t *kmq);
 
 /* kmq_keeper.c */
 void kmq_worker_tell(kmq_t *kmq, unsigned worker);
 void kmq_keeper_tell(kmq_t *kmq);
 void kmq_keeper_set(kmq_t *kmq, unsigned worker);
 void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
-void kmq_mark_too_slow(kmq_t *kmq);
 
 /* kmq_memory.c */
 void      kmq_memory_init(kmq_block_t *b);
+void      kmq_memory_spare(kmq_block_t *b, int spare);
 void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
 kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
+kmq_index_t *kmq_index_alloc(kmq_block_t *b);
 void      kmq_object_free(kmq_block_t *b, kmq_ref_t object);
 kmq_slot_t *kmq_slot_alloc(kmq_t *kmq);
 void      kmq_slot_free(kmq_block_t *b, kmq_slot_t *slot);
@@ -421,20 +529,35 @@ void      kmq_memory_clear_marks(kmq_block_t *b);
 void     *kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
 
 /* kmq_list.c */
-void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot);
-void kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot);
-void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *after,
-    kmq_slot_t *slot);
-void kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot);
+void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
+void kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
+void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
+    kmq_link_t *link);
+void kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
 void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
-    uint64_t (*key)(kmq_block_t *b, const kmq_slot_t *slot));
+    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link));
+
+/* kmq_index.c */
+int  kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot);
+void kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot);
+const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,
+    uint32_t from, uint32_t to);
+const kmq_index_t *kmq_index_newer(kmq_block_t *b, uint64_t *sequence);
+void kmq_index_reset(kmq_block_t *b);
 
 /* kmq_topic.c */
-kmq_topic_t *kmq_topic_find(kmq_block_t *b, const char *name, size_t len);
+kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len);
+kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len);
+void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic);
 uint64_t kmq_topic_backlog(const kmq_topic_t *topic);
+
+/* kmq_type.c */
+void kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client);
+void kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic);
+int  kmq_type_matches(kmq_block_t *b, const kmq_client_t *client);
 
 /* kmq_route.c */
 kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic);
@@ -449,17 +572,21 @@ void kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     uint64_t n);
 void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except);
 void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route);
+void kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic);
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_pace_window(kmq_t *kmq);
+void kmq_pace_credit(kmq_t *kmq, uint64_t n);
 int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
 
 /* kmq_schedule.c */
-void kmq_schedule(kmq_t *kmq, kmq_slot_t *slot);
+void kmq_schedule(kmq_t *kmq, kmq_timer_t *timer);
+void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer);
 int  kmq_schedule_run(kmq_t *kmq);
 void kmq_schedule_reset(kmq_block_t *b);
 
 /* kmq_client.c */
 int  kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice);
+int  kmq_client_ready(kmq_block_t *b, const kmq_client_t *client);
 void kmq_client_update(kmq_t *kmq, kmq_client_t *client);
 void kmq_client_link(kmq_block_t *b, kmq_client_t *client);
 void kmq_leaving(kmq_t *kmq);
@@ -479,8 +606,25 @@ void kmq_local_free(kmq_t *kmq);
 kmq_slot_t *kmq_message_release(kmq_t *kmq, kmq_slot_t *slot,
     kmq_slot_t *after);
 void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot);
+void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot);
+void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot);
 int  kmq_history_drop(kmq_t *kmq);
+
+/* kmq_deliver.c */
+void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,
+    kmq_message_t *m);
+void kmq_count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n);
+
+/* kmq_overdue.c */
+void kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client);
+void kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client);
+void kmq_overdue_add(kmq_t *kmq, kmq_client_t *client);
+void kmq_overdue_now(kmq_t *kmq, kmq_client_t *client);
+void kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch);
+
+/* kmq_expire.c */
+int  kmq_expire_run(kmq_t *kmq);
 
 /* kmq_ring.c */
 int  kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,

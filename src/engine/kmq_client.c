@@ -18,6 +18,16 @@ consumer_has_work(const kmq_client_t *client, const kmq_topic_t *topic)
 }
 
 
+/* Can a consumer be pushed something? */
+int
+kmq_client_ready(kmq_block_t *b, const kmq_client_t *client)
+{
+    return client->role == KMQ_CONSUMER && client->open
+           && client->in_flight < client->limit
+           && kmq_type_matches(b, client);
+}
+
+
 /* Counts a consumer as ready, or not, as it should be now. */
 void
 kmq_client_update(kmq_t *kmq, kmq_client_t *client)
@@ -27,8 +37,7 @@ kmq_client_update(kmq_t *kmq, kmq_client_t *client)
     kmq_route_t  *route;
     kmq_topic_t  *topic;
 
-    ready = client->role == KMQ_CONSUMER && client->open
-            && client->in_flight < client->limit;
+    ready = kmq_client_ready(b, client);
 
     if (ready == client->ready) {
         return;
@@ -81,6 +90,10 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
     client->open = ready != 0;
     kmq_client_update(kmq, client);
 
+    if (client->open && client->stalled) {
+        kmq_overdue_now(kmq, client);
+    }
+
     kmq_unlock(kmq);
 }
 
@@ -113,6 +126,7 @@ kmq_client_link(kmq_block_t *b, kmq_client_t *client)
 
     } else if (client->role == KMQ_CONSUMER) {
         topic->consumers++;
+        topic->matching += kmq_type_matches(b, client);
         b->consumers++;
         ((kmq_route_t *) KMQ_AT(b, client->route))->consumers++;
     }
@@ -198,8 +212,7 @@ static int
 info_valid(const kmq_client_info_t *info)
 {
     if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
-        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX
-        || info->push_type > KMQ_PUSH_ALL)
+        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
     {
         return 0;
     }
@@ -226,15 +239,12 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
 
     kmq_lock(kmq);
 
-    topic = kmq_topic_find(b, info->topic, info->topic_len);
+    topic = kmq_topic_find(kmq, info->topic, info->topic_len);
     client = topic ? join(kmq, info, topic, user) : NULL;
 
     if (client) {
-        if (info->role == KMQ_CONSUMER && topic->consumers == 0
-            && topic->log.count == 0)
-        {
-            topic->push_type = info->push_type ? info->push_type
-                                               : b->settings.push_type;
+        if (info->role == KMQ_CONSUMER) {
+            kmq_type_join(kmq, topic, client);
         }
 
         client->next_position = topic->position + 1;
@@ -285,17 +295,22 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, uint32_t n)
 }
 
 
-/* Lets go of what is in flight with the client, oldest in front. */
+/*
+ * Lets go of what is in flight with the client, oldest in front.  What others
+ * may be tried with at once has not used up its part of the current batch.
+ */
 static void
 leave_ring(kmq_t *kmq, kmq_client_t *client)
 {
     unsigned      i;
+    uint32_t      tries;
     kmq_ref_t     ref;
     kmq_ring_t   *ring;
     kmq_slot_t   *slot, *after;
     kmq_block_t  *b = kmq->block;
 
     after = NULL;
+    tries = b->settings.retry_count + 1;
 
     for (ref = client->ring; ref; ref = ring->next) {
         ring = KMQ_AT(b, ref);
@@ -311,6 +326,10 @@ leave_ring(kmq_t *kmq, kmq_client_t *client)
             KMQ_POINT("leave-ring");
 
             after = kmq_message_release(kmq, slot, after);
+
+            if (after == slot && slot->attempts % tries) {
+                kmq_pace_credit(kmq, 1);
+            }
         }
     }
 }
@@ -354,6 +373,8 @@ client_free(kmq_t *kmq, kmq_client_t *client)
     kmq_body_free(b, ring);
     kmq_record_free(b, KMQ_CLASS_CLIENT, client);
 
+    kmq_type_settle(kmq, topic);
+
     if (topic->ready.count) {
         kmq_grant(kmq, topic, topic->ready.count);
     }
@@ -375,14 +396,17 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
     client->last_position = topic->position;
     client->cursor = topic->log.tail;
 
-    if (topic->push_type == KMQ_PUSH_ONE) {
+    if (topic->push_type == KMQ_PUSH_ONE || !kmq_type_matches(b, client)) {
         client->last_position = client->next_position - 1;
     }
+
+    kmq_overdue_cancel(b, client);
 
     KMQ_SET(client->role, KMQ_LEAVING);
     KMQ_POINT("leave");
 
     topic->consumers--;
+    topic->matching -= kmq_type_matches(b, client);
     route->consumers--;
     b->consumers--;
 
@@ -465,7 +489,6 @@ info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
 
     info->role = client->role;
     info->prefetch = client->prefetch;
-    info->push_type = topic->push_type;
     info->join_time = client->join_time;
     info->number = client->number;
     info->worker = client->worker;

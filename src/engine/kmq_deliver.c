@@ -1,6 +1,5 @@
 /*
- * Messages go out: kmq_take() puts the next batch in flight, the
- * confirmations end that.
+ * Messages go out: kmq_take() puts the next batch in flight.
  *
  * Point to point, each message is drawn for one of the route's ready
  * consumers.  In publish/subscribe the topic has a log of what is in flight,
@@ -15,18 +14,12 @@
  * where many consumers share messages. */
 #define DRAWS_MAX        256
 #define SHARED_MAX       256
+#define SKIPPED_MAX     1024
 #define DELIVERIES_MAX  8192
 
 
-static uint32_t
-tenths(const kmq_t *kmq)
-{
-    return (uint32_t) (kmq->mono / 100);
-}
-
-
-static void
-message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
+void
+kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
 {
     m->size = slot->size;
     m->delay = slot->delay;
@@ -48,7 +41,7 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
     kmq_block_t  *b = kmq->block;
 
     slot = KMQ_AT(b, topic->ready.head);
-    kmq_list_remove(b, &topic->ready, slot);
+    kmq_list_remove(b, &topic->ready, &slot->link);
 
     if (slot->attempts) {
         topic->redelivered++;
@@ -66,11 +59,29 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
 }
 
 
-static void
-count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n)
+void
+kmq_count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n)
 {
     topic->delivered += n;
     b->delivered += n;
+}
+
+
+/* More messages of a route's topic are there: for it at once, or for the next
+ * batch. */
+static void
+go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t more)
+{
+    if (more == 0 || route->ready == 0) {
+        return;
+    }
+
+    if (kmq_pace_open(kmq, topic)) {
+        kmq_route_dirty(kmq, route);
+
+    } else {
+        kmq->paced = 1;
+    }
 }
 
 
@@ -115,10 +126,12 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     slot->pending = 1;
     slot->flags = 0;
 
-    if (kmq_ring_append(b, client, slot, tenths(kmq)) != KMQ_OK) {
+    if (kmq_ring_append(b, client, slot, (uint32_t) kmq->mono) != KMQ_OK) {
         client->limit = client->in_flight;
         return KMQ_NOMEM;
     }
+
+    kmq_overdue_arm(kmq, client);
 
     (void) ready_shift(kmq, topic);
 
@@ -146,7 +159,7 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
     local = &kmq->route[route->local];
     max = draws->n + DRAWS_MAX;
 
-    if (route->grant < DRAWS_MAX) {
+    if (local->nready && route->grant < DRAWS_MAX) {
         kmq_grant_to(kmq, topic, route, DRAWS_MAX - route->grant);
     }
 
@@ -208,7 +221,7 @@ draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
     for (i = 0; i < draws->n; i++) {
         run = &batch->runs[kmq->client[draws->client[i]].run];
 
-        message_fill(kmq->block, KMQ_AT(kmq->block, draws->slot[i]),
+        kmq_message_fill(kmq->block, KMQ_AT(kmq->block, draws->slot[i]),
                      &batch->messages[run->first + run->count++]);
     }
 
@@ -238,7 +251,7 @@ take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         draw(kmq, topic, route, bytes_max, draws);
 
         kmq_topic_active(kmq->block, topic);
-        count_delivered(kmq->block, topic, draws->n - n);
+        kmq_count_delivered(kmq->block, topic, draws->n - n);
 
         if (draws->n - n < DRAWS_MAX
             || draws->n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
@@ -250,12 +263,12 @@ take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         kmq_lock(kmq);
     }
 
-    if (local->nready
-        && (route->grant
-            || (kmq_topic_backlog(topic) && kmq_pace_open(kmq, topic))))
-    {
+    if (local->nready && route->grant) {
         kmq_route_dirty(kmq, route);
+        return;
     }
+
+    go_on(kmq, topic, route, kmq_topic_backlog(topic));
 }
 
 
@@ -278,14 +291,14 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
 
         slot->position = topic->position + 1;
         slot->owner = 0;
-        slot->pending = topic->consumers;
+        slot->pending = topic->matching;
         slot->flags = KMQ_SHARED;
 
         KMQ_SET(slot->state, KMQ_IN_FLIGHT);
         KMQ_POINT("log-extend");
 
         topic->position++;
-        kmq_list_append(b, &topic->log, slot);
+        kmq_list_append(b, &topic->log, &slot->link);
         bytes += slot->size;
     }
 
@@ -363,7 +376,38 @@ log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
 }
 
 
-/* Fills the batch with the log from slot on. */
+/*
+ * Deleted messages that client would get next are not for it.  Returns the
+ * one that is, or NULL: it has got all.
+ */
+static kmq_slot_t *
+log_skip(kmq_t *kmq, kmq_client_t *client)
+{
+    unsigned      n;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    for (n = 0; lags(topic, client) && n < SKIPPED_MAX; n++) {
+        slot = log_at(b, topic, client);
+
+        if (!(slot->flags & KMQ_DELETED)) {
+            return slot;
+        }
+
+        client->cursor = slot->next;
+
+        KMQ_SET(client->next_position, slot->position + 1);
+        KMQ_POINT("log-skip");
+
+        (void) kmq_message_release(kmq, slot, NULL);
+    }
+
+    return NULL;
+}
+
+
+/* Fills the batch with the log from slot on, up to a deleted message. */
 static void
 log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
 {
@@ -371,8 +415,10 @@ log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
 
     bytes = 0;
 
-    while (batch->nmessages < SHARED_MAX && bytes < batch->bytes_max) {
-        message_fill(b, slot, &batch->messages[batch->nmessages++]);
+    while (batch->nmessages < SHARED_MAX && bytes < batch->bytes_max
+           && !(slot->flags & KMQ_DELETED))
+    {
+        kmq_message_fill(b, slot, &batch->messages[batch->nmessages++]);
         bytes += slot->size;
 
         if (slot->next == 0) {
@@ -405,7 +451,9 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     for (i = 0; i < n; i++) {
         slot = KMQ_AT(b, batch->messages[first + i].slot);
 
-        if (kmq_ring_append(b, client, slot, tenths(kmq)) != KMQ_OK) {
+        if (kmq_ring_append(b, client, slot, (uint32_t) kmq->mono)
+            != KMQ_OK)
+        {
             client->limit = client->in_flight;
             break;
         }
@@ -414,6 +462,8 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     if (i == 0) {
         return 0;
     }
+
+    kmq_overdue_arm(kmq, client);
 
     next = ((kmq_slot_t *) KMQ_AT(b, batch->messages[first + i - 1].slot))
            ->next;
@@ -482,7 +532,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
     }
 
     batch->nmessages = used;
-    count_delivered(kmq->block, topic, deliveries);
+    kmq_count_delivered(kmq->block, topic, deliveries);
 
     return all;
 }
@@ -493,6 +543,7 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)
 {
     int                 all;
+    kmq_slot_t         *slot;
     kmq_client_t       *client;
     kmq_local_route_t  *local;
 
@@ -515,14 +566,22 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         client = KMQ_AT(kmq->block, kmq->client[local->ready[0]].client);
     }
 
-    log_read(kmq->block, log_at(kmq->block, topic, client), batch);
+    slot = log_skip(kmq, client);
+
+    if (slot == NULL) {
+        kmq_route_dirty(kmq, route);
+        return;
+    }
+
+    log_read(kmq->block, slot, batch);
     all = runs_make(kmq, topic, local, batch);
 
-    if (local->nready
-        && (!all || (topic->ready.count && kmq_pace_open(kmq, topic))))
-    {
+    if (local->nready && !all) {
         kmq_route_dirty(kmq, route);
+        return;
     }
+
+    go_on(kmq, topic, route, topic->ready.count);
 }
 
 
@@ -566,6 +625,7 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
     more = 0;
     draws.n = 0;
     draws.bytes = 0;
+    batch->again = 0;
     batch->nmessages = 0;
     batch->nruns = 0;
 
@@ -579,6 +639,11 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     if (b->keeper == kmq->worker + 1) {
         more = kmq_schedule_run(kmq);
+        more |= kmq_expire_run(kmq);
+    }
+
+    if (b->worker[kmq->worker].overdue.head) {
+        kmq_overdue_run(kmq, batch);
     }
 
     if (kmq->paced && kmq->mono >= b->batch_end) {
@@ -591,7 +656,8 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     take(kmq, batch, &draws);
 
-    kmq->has_work = more || b->worker[kmq->worker].dirty != 0;
+    kmq->has_work = more || b->worker[kmq->worker].dirty != 0
+                    || b->worker[kmq->worker].overdue.head != 0;
 
     kmq_unlock(kmq);
 
@@ -621,135 +687,4 @@ kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
     *piece = p->next & ~KMQ_MARK;
 
     return (const char *) p->data;
-}
-
-
-/* ---------------------------------------------------------------- confirm */
-
-/* One consumer has confirmed the message of an entry. */
-static void
-confirm(kmq_t *kmq, kmq_delivery_t *entry)
-{
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
-
-    slot = KMQ_AT(b, entry->slot);
-    topic = KMQ_AT(b, slot->topic);
-    topic->confirmed++;
-
-    KMQ_SET(slot->flags, slot->flags | KMQ_CONFIRMED);
-    KMQ_POINT("confirm");
-    KMQ_SET(entry->slot, 0);
-    KMQ_POINT("confirm-entry");
-
-    if (--slot->pending) {
-        return;
-    }
-
-    if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(b, &topic->log, slot);
-    }
-
-    kmq_message_consumed(kmq, slot);
-}
-
-
-/* After n confirmations of client: there may be room for more. */
-static void
-confirmed(kmq_t *kmq, kmq_client_t *client, unsigned n)
-{
-    if (n == 0) {
-        return;
-    }
-
-    kmq->block->confirmed += n;
-    client->in_flight -= n;
-    client->limit = client->prefetch;
-
-    kmq_ring_trim(kmq->block, client);
-    kmq_client_update(kmq, client);
-}
-
-
-unsigned
-kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
-{
-    unsigned       i, n;
-    kmq_ref_t      next;
-    kmq_ring_t    *ring;
-    kmq_block_t   *b = kmq->block;
-    kmq_client_t  *client = KMQ_AT(b, ref);
-
-    n = 0;
-
-    kmq_lock(kmq);
-
-    for (next = client->ring; next; next = ring->next) {
-        ring = KMQ_AT(b, next);
-
-        for (i = ring->first; i < ring->count; i++) {
-            if ((int32_t) (ring->entry[i].position - position) > 0) {
-                goto done;
-            }
-
-            if (ring->entry[i].slot) {
-                confirm(kmq, &ring->entry[i]);
-                n++;
-            }
-        }
-    }
-
-done:
-
-    confirmed(kmq, client, n);
-
-    kmq_unlock(kmq);
-
-    return n;
-}
-
-
-unsigned
-kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
-{
-    unsigned         i, found;
-    kmq_slot_t      *slot;
-    kmq_block_t     *b = kmq->block;
-    kmq_client_t    *client = KMQ_AT(b, ref);
-    kmq_delivery_t  *entry;
-
-    found = 0;
-
-    kmq_lock(kmq);
-
-    for (i = 0; i < n; i++) {
-        slot = kmq_code_find(b, codes + i * KMQ_CODE_LEN);
-
-        if (slot == NULL || slot->state != KMQ_IN_FLIGHT
-            || slot->topic != client->topic)
-        {
-            continue;
-        }
-
-        entry = kmq_ring_find(b, client, slot);
-
-        if (entry) {
-            confirm(kmq, entry);
-            found++;
-        }
-    }
-
-    confirmed(kmq, client, found);
-
-    kmq_unlock(kmq);
-
-    return found;
-}
-
-
-unsigned
-kmq_in_flight(kmq_t *kmq, kmq_ref_t client)
-{
-    return ((kmq_client_t *) KMQ_AT(kmq->block, client))->in_flight;
 }

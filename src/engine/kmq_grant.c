@@ -168,8 +168,7 @@ kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t n)
 void
 kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
 {
-    uint64_t      n;
-    kmq_block_t  *b = kmq->block;
+    uint64_t  n;
 
     n = route->grant;
 
@@ -180,15 +179,51 @@ kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
     route->grant = 0;
     topic->granted -= n;
 
-    if (b->settings.batch_interval && kmq->mono < b->batch_end) {
-        b->batch_left += n;
-    }
-
+    kmq_pace_credit(kmq, n);
     kmq_grant(kmq, topic, n);
 }
 
 
+/* Ready messages are gone: no more may be granted than are left. */
+void
+kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic)
+{
+    uint64_t      n, less;
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    if (topic->granted <= topic->ready.count) {
+        return;
+    }
+
+    n = topic->granted - topic->ready.count;
+
+    for (ref = topic->routes; ref && n; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+        less = n < route->grant ? n : route->grant;
+
+        route->grant -= less;
+        topic->granted -= less;
+        n -= less;
+
+        kmq_pace_credit(kmq, less);
+    }
+}
+
+
 /* ------------------------------------------------------------------- pace */
+
+/* n messages that the current batch had let go have not been pushed. */
+void
+kmq_pace_credit(kmq_t *kmq, uint64_t n)
+{
+    kmq_block_t  *b = kmq->block;
+
+    if (b->settings.batch_interval && kmq->mono < b->batch_end) {
+        b->batch_left += n;
+    }
+}
+
 
 static int
 topic_wants(const kmq_topic_t *topic)

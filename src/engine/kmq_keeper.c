@@ -34,14 +34,14 @@ kmq_keeper_tell(kmq_t *kmq)
 }
 
 
-/* Makes n the keeper.  It starts with a look at what is delayed. */
+/* Makes n the keeper.  It starts with a look at the schedule. */
 void
 kmq_keeper_set(kmq_t *kmq, unsigned n)
 {
     KMQ_SET(kmq->block->keeper, n + 1);
     KMQ_POINT("keeper");
 
-    if (kmq->block->delayed) {
+    if (kmq->block->wheel.count) {
         kmq_worker_tell(kmq, n);
     }
 }

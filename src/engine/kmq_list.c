@@ -1,18 +1,18 @@
-/* Lists of slots, linked through the slots by reference. */
+/* Lists of links, by reference; see kmq_link_t. */
 
 #include "kmq_block.h"
 
 
 void
-kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, slot);
+    kmq_ref_t  ref = KMQ_REF(b, link);
 
-    slot->next = 0;
-    slot->prev = list->tail;
+    link->next = 0;
+    link->prev = list->tail;
 
     if (list->tail) {
-        ((kmq_slot_t *) KMQ_AT(b, list->tail))->next = ref;
+        ((kmq_link_t *) KMQ_AT(b, list->tail))->next = ref;
     } else {
         list->head = ref;
     }
@@ -23,15 +23,15 @@ kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
 
 
 void
-kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, slot);
+    kmq_ref_t  ref = KMQ_REF(b, link);
 
-    slot->prev = 0;
-    slot->next = list->head;
+    link->prev = 0;
+    link->next = list->head;
 
     if (list->head) {
-        ((kmq_slot_t *) KMQ_AT(b, list->head))->prev = ref;
+        ((kmq_link_t *) KMQ_AT(b, list->head))->prev = ref;
     } else {
         list->tail = ref;
     }
@@ -43,46 +43,46 @@ kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
 
 /* Behind after, or at the beginning where that is NULL. */
 void
-kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *after,
-    kmq_slot_t *slot)
+kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
+    kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, slot);
+    kmq_ref_t  ref = KMQ_REF(b, link);
 
     if (after == NULL) {
-        kmq_list_prepend(b, list, slot);
+        kmq_list_prepend(b, list, link);
         return;
     }
 
     if (after->next == 0) {
-        kmq_list_append(b, list, slot);
+        kmq_list_append(b, list, link);
         return;
     }
 
-    slot->prev = KMQ_REF(b, after);
-    slot->next = after->next;
-    ((kmq_slot_t *) KMQ_AT(b, after->next))->prev = ref;
+    link->prev = KMQ_REF(b, after);
+    link->next = after->next;
+    ((kmq_link_t *) KMQ_AT(b, after->next))->prev = ref;
     after->next = ref;
     list->count++;
 }
 
 
 void
-kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
+kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 {
-    if (slot->prev) {
-        ((kmq_slot_t *) KMQ_AT(b, slot->prev))->next = slot->next;
+    if (link->prev) {
+        ((kmq_link_t *) KMQ_AT(b, link->prev))->next = link->next;
     } else {
-        list->head = slot->next;
+        list->head = link->next;
     }
 
-    if (slot->next) {
-        ((kmq_slot_t *) KMQ_AT(b, slot->next))->prev = slot->prev;
+    if (link->next) {
+        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = link->prev;
     } else {
-        list->tail = slot->prev;
+        list->tail = link->prev;
     }
 
-    slot->next = 0;
-    slot->prev = 0;
+    link->next = 0;
+    link->prev = 0;
     list->count--;
 }
 
@@ -90,10 +90,10 @@ kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_slot_t *slot)
 /* Merges two chains that end with 0 and are linked by next alone. */
 static kmq_ref_t
 chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
-    uint64_t (*key)(kmq_block_t *b, const kmq_slot_t *slot))
+    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
 {
     kmq_ref_t    head, *link;
-    kmq_slot_t  *first, *second;
+    kmq_link_t  *first, *second;
 
     head = 0;
     link = &head;
@@ -122,23 +122,23 @@ chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
 
 /*
  * Sorts by key, stably and in place: a merge sort from the bottom up, in
- * which chain[i] holds 2^i slots or none.
+ * which chain[i] holds 2^i links or none.
  */
 void
 kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
-    uint64_t (*key)(kmq_block_t *b, const kmq_slot_t *slot))
+    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
 {
     unsigned     i;
     kmq_ref_t    chain[40], rest, ref, prev;
-    kmq_slot_t  *slot;
+    kmq_link_t  *link;
 
     memset(chain, 0, sizeof(chain));
 
     for (rest = list->head; rest; /* void */) {
         ref = rest;
-        slot = KMQ_AT(b, ref);
-        rest = slot->next;
-        slot->next = 0;
+        link = KMQ_AT(b, ref);
+        rest = link->next;
+        link->next = 0;
 
         for (i = 0; chain[i]; i++) {
             ref = chain_merge(b, chain[i], ref, key);
@@ -154,9 +154,9 @@ kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
 
     list->head = ref;
 
-    for (prev = 0; ref; prev = ref, ref = slot->next) {
-        slot = KMQ_AT(b, ref);
-        slot->prev = prev;
+    for (prev = 0; ref; prev = ref, ref = link->next) {
+        link = KMQ_AT(b, ref);
+        link->prev = prev;
     }
 
     list->tail = prev;

@@ -21,7 +21,7 @@
 static const uint16_t  data_sizes[] = {
     16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128,
     144, 160, 176, 192, 208, 224, 240, 256,
-    288, 320, 352, 384, 416, 448, 480, 512,
+    288, 320, 352, 384, 416, 448, 480, 512, 528,
     576, 640, 704, 768, 904, 1024,
     1168, 1360, 1632, 2048, 2728, 4096, KMQ_PAGE_SIZE
 };
@@ -118,6 +118,14 @@ kmq_class_of(const kmq_block_t *b, kmq_ref_t ref)
 
 /* ------------------------------------------------------------------ pages */
 
+/* Keeps some pages from messages, or not. */
+void
+kmq_memory_spare(kmq_block_t *b, int spare)
+{
+    b->spare_pages = spare ? b->npages / 32 + 8 : 0;
+}
+
+
 void
 kmq_memory_init(kmq_block_t *b)
 {
@@ -126,7 +134,7 @@ kmq_memory_init(kmq_block_t *b)
     b->fresh_page = 1;
     b->free_page = 0;
     b->free_pages = b->npages;
-    b->spare_pages = b->npages / 32 + 8;
+    kmq_memory_spare(b, 1);
 
     for (i = 0; i <= KMQ_SMALL / 8; i++) {
         b->fitting[i] = class_search(i * 8);
@@ -322,6 +330,23 @@ kmq_ring_alloc(kmq_block_t *b)
     ring->count = 0;
 
     return KMQ_REF(b, ring);
+}
+
+
+/* A node of the index, empty; NULL: no memory. */
+kmq_index_t *
+kmq_index_alloc(kmq_block_t *b)
+{
+    kmq_index_t  *node;
+
+    node = object_alloc(b, class_fitting(b, sizeof(kmq_index_t)), 0);
+
+    if (node) {
+        memset(node, 0, sizeof(kmq_index_t));
+        node->oldest = UINT32_MAX;
+    }
+
+    return node;
 }
 
 

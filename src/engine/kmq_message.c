@@ -1,9 +1,9 @@
-/* What becomes of a message: consumed, waiting again, history, gone. */
+/* What becomes of a message: consumed, waiting again, dead, history, gone. */
 
 #include "kmq_block.h"
 
 
-
+/* A message that is in no list. */
 void
 kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 {
@@ -17,6 +17,7 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_FREE);
     KMQ_POINT("message-free");
 
+    kmq_index_remove(b, slot);
     kmq_body_free(b, body);
     kmq_slot_free(b, slot);
 
@@ -25,13 +26,19 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     }
 }
 
-/* The newest of the history; leaves word of it with the one KMQ_AHEAD before,
- * which is still in the cache. */
-static void
-history_append(kmq_block_t *b, kmq_slot_t *slot)
+
+/* ---------------------------------------------------------------- history */
+
+/*
+ * The newest of the history, of all topics' and of its own; leaves word of it
+ * with the one KMQ_AHEAD before, which is still in the cache.
+ */
+void
+kmq_history_append(kmq_block_t *b, kmq_slot_t *slot)
 {
-    kmq_ref_t   *recent;
-    kmq_slot_t  *before;
+    kmq_ref_t    *recent;
+    kmq_slot_t   *before;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
     recent = &b->recent[b->recent_next++ % KMQ_AHEAD];
 
@@ -45,7 +52,18 @@ history_append(kmq_block_t *b, kmq_slot_t *slot)
 
     *recent = KMQ_REF(b, slot);
 
-    kmq_list_append(b, &b->history, slot);
+    kmq_list_append(b, &b->history, &slot->link);
+    kmq_list_append(b, &topic->history, &slot->kept);
+}
+
+
+static void
+history_remove(kmq_block_t *b, kmq_slot_t *slot)
+{
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    kmq_list_remove(b, &b->history, &slot->link);
+    kmq_list_remove(b, &topic->history, &slot->kept);
 }
 
 
@@ -75,7 +93,7 @@ kmq_history_drop(kmq_t *kmq)
     }
 
     for (i = 0; i < n; i++) {
-        kmq_list_remove(b, &b->history, oldest[i]);
+        history_remove(b, oldest[i]);
         kmq_message_free(kmq, oldest[i]);
     }
 
@@ -85,11 +103,33 @@ kmq_history_drop(kmq_t *kmq)
 }
 
 
+/* ----------------------------------------------------- a delivery's end */
+
+/* A message in flight that was deleted meanwhile; it is in no list now. */
+static int
+gone(kmq_t *kmq, kmq_slot_t *slot)
+{
+    if (!(slot->flags & KMQ_DELETED)) {
+        return 0;
+    }
+
+    kmq->block->in_flight--;
+    kmq->block->doomed--;
+    kmq_message_free(kmq, slot);
+
+    return 1;
+}
+
+
 /* A message that was in flight, and is in no list now, has been consumed. */
 void
 kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
 {
     kmq_block_t  *b = kmq->block;
+
+    if (gone(kmq, slot)) {
+        return;
+    }
 
     b->in_flight--;
 
@@ -98,23 +138,45 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
         return;
     }
 
-    slot->consumed_time = kmq->wall / 1000;
+    slot->state_time = kmq->wall / 1000;
 
     KMQ_SET(slot->state, KMQ_CONSUMED);
     KMQ_POINT("message-consumed");
 
-    history_append(b, slot);
+    kmq_history_append(b, slot);
+}
+
+
+/* It has been pushed as often as it may. */
+static void
+die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    slot->state_time = kmq->wall / 1000;
+
+    KMQ_SET(slot->state, KMQ_DEAD);
+    KMQ_POINT("message-dead");
+
+    kmq_list_append(b, &topic->dead, &slot->link);
+
+    b->in_flight--;
+    b->dead++;
+    b->died++;
+    topic->died++;
 }
 
 
 /*
- * A consumer is gone that had, or should have got, a message in flight.
- * Where that was the last one, the message waits again: behind after, or in
- * front of its topic.  Returns it then, else after.
+ * A consumer is gone, or gives back, that had, or should have got, a message
+ * in flight.  Where that was the last one, the message waits again, behind
+ * after or in front of its topic, unless it is given up.  Returns it when it
+ * waits, else after.
  */
 kmq_slot_t *
 kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
 {
+    uint32_t      max;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
@@ -123,12 +185,23 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     }
 
     if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(b, &topic->log, slot);
+        kmq_list_remove(b, &topic->log, &slot->link);
 
         if (slot->flags & KMQ_CONFIRMED) {
             kmq_message_consumed(kmq, slot);
             return after;
         }
+    }
+
+    if (gone(kmq, slot)) {
+        return after;
+    }
+
+    max = topic->settings.max_deliveries;
+
+    if (max && slot->attempts >= max && !kmq->blameless) {
+        die(kmq, topic, slot);
+        return after;
     }
 
     slot->flags = 0;
@@ -137,11 +210,47 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("message-release");
 
-    kmq_list_insert(b, &topic->ready, after, slot);
+    kmq_list_insert(b, &topic->ready, after ? &after->link : NULL,
+                    &slot->link);
     kmq_topic_active(b, topic);
 
     b->in_flight--;
     b->waiting++;
 
     return slot;
+}
+
+
+/* Takes a message that is neither reserved nor in flight out of the list in
+ * which it is, and out of the counts. */
+void
+kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    switch (slot->state) {
+
+    case KMQ_READY:
+        kmq_list_remove(b, &topic->ready, &slot->link);
+        b->waiting--;
+        kmq_topic_active(b, topic);
+        kmq_grant_trim(kmq, topic);
+        break;
+
+    case KMQ_DELAYED:
+        kmq_unschedule(b, &slot->timer);
+        topic->delayed--;
+        b->delayed--;
+        break;
+
+    case KMQ_CONSUMED:
+        history_remove(b, slot);
+        break;
+
+    default: /* KMQ_DEAD */
+        kmq_list_remove(b, &topic->dead, &slot->link);
+        b->dead--;
+        break;
+    }
 }

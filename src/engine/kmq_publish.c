@@ -17,6 +17,34 @@ kmq_body_max(kmq_t *kmq)
 }
 
 
+/* A slot, entered into the index by its number, for a message that has room
+ * then; NULL: no memory. */
+static kmq_slot_t *
+slot_make(kmq_t *kmq, uint64_t sequence, uint32_t create_time)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = kmq_slot_alloc(kmq);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    slot->sequence = sequence;
+    slot->create_time = create_time;
+
+    while (kmq_index_insert(b, slot) != KMQ_OK) {
+
+        if (!kmq_history_drop(kmq)) {
+            kmq_slot_free(b, slot);
+            return NULL;
+        }
+    }
+
+    return slot;
+}
+
+
 static int
 reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
 {
@@ -31,7 +59,10 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
         return KMQ_NOMEM;
     }
 
-    slot = kmq_slot_alloc(kmq);
+    m->create_time = kmq->wall / 1000;
+    m->sequence = ++b->sequence;
+
+    slot = slot_make(kmq, m->sequence, m->create_time);
     if (slot == NULL) {
         b->nomem_time = kmq->mono;
         return KMQ_NOMEM;
@@ -39,6 +70,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
 
     m->body = kmq_body_alloc(kmq, m->size);
     if (m->body == 0) {
+        kmq_index_remove(b, slot);
         kmq_slot_free(b, slot);
         b->nomem_time = kmq->mono;
         return KMQ_NOMEM;
@@ -48,8 +80,6 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     m->piece = m->body;
     m->offset = 0;
     m->delay = (m->delay_time + 999) / 1000;
-    m->create_time = kmq->wall / 1000;
-    m->sequence = ++b->sequence;
 
     slot->topic = KMQ_REF(b, topic);
     slot->body = m->body;
@@ -57,10 +87,8 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     slot->position = 0;
     slot->owner = kmq->worker;
     slot->pending = 0;
-    slot->sequence = m->sequence;
-    slot->due = m->delay_time ? kmq->mono + m->delay_time : 0;
-    slot->create_time = m->create_time;
-    slot->consumed_time = 0;
+    slot->timer.due = m->delay_time ? kmq->mono + m->delay_time : 0;
+    slot->state_time = 0;
     slot->delay = m->delay;
     slot->attempts = 0;
     slot->flags = 0;
@@ -68,7 +96,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     KMQ_SET(slot->state, KMQ_RESERVED);
     KMQ_POINT("reserve");
 
-    kmq_list_append(b, &b->worker[kmq->worker].reserved, slot);
+    kmq_list_append(b, &b->worker[kmq->worker].reserved, &slot->link);
     b->waiting++;
     b->reserved++;
 
@@ -124,7 +152,7 @@ kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
 
     kmq_lock(kmq);
 
-    topic = kmq_topic_find(kmq->block, name, len);
+    topic = kmq_topic_find(kmq, name, len);
     rc = topic ? reserve(kmq, topic, m) : KMQ_NOMEM;
 
     kmq_unlock(kmq);
@@ -165,14 +193,16 @@ commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 {
     kmq_block_t  *b = kmq->block;
 
-    kmq_list_remove(b, &b->worker[kmq->worker].reserved, slot);
+    kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
 
-    if (slot->due) {
+    if (slot->timer.due) {
         KMQ_SET(slot->state, KMQ_DELAYED);
         KMQ_POINT("commit-delayed");
 
         b->waiting--;
-        kmq_schedule(kmq, slot);
+        b->delayed++;
+        topic->delayed++;
+        kmq_schedule(kmq, &slot->timer);
 
         return 0;
     }
@@ -180,7 +210,7 @@ commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("commit");
 
-    kmq_list_append(b, &topic->ready, slot);
+    kmq_list_append(b, &topic->ready, &slot->link);
 
     return 1;
 }
@@ -232,7 +262,7 @@ kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
 
     for (i = 0; i < n; i++) {
         slot = KMQ_AT(b, m[i].slot);
-        kmq_list_remove(b, &b->worker[kmq->worker].reserved, slot);
+        kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
         kmq_message_free(kmq, slot);
     }
 

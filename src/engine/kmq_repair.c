@@ -11,27 +11,10 @@
 
 
 static uint64_t
-by_sequence(kmq_block_t *b, const kmq_slot_t *slot)
+by_position(kmq_block_t *b, const kmq_link_t *link)
 {
-    (void) b;
-
-    return slot->sequence;
-}
-
-
-static uint64_t
-by_consumption(kmq_block_t *b, const kmq_slot_t *slot)
-{
-    (void) b;
-
-    return (uint64_t) slot->consumed_time << 32 | (uint32_t) slot->sequence;
-}
-
-
-static uint64_t
-by_position(kmq_block_t *b, const kmq_slot_t *slot)
-{
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    const kmq_slot_t   *slot = (const kmq_slot_t *) link;
+    const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
     /* positions wrap: what counts is the distance to the last one */
 
@@ -62,12 +45,15 @@ topics_reset(kmq_block_t *b)
 
         memset(&topic->ready, 0, sizeof(kmq_list_t));
         memset(&topic->log, 0, sizeof(kmq_list_t));
+        memset(&topic->history, 0, sizeof(kmq_list_t));
+        memset(&topic->dead, 0, sizeof(kmq_list_t));
 
         topic->granted = 0;
         topic->delayed = 0;
         topic->held = 0;
         topic->allotted = 0;
         topic->consumers = 0;
+        topic->matching = 0;
         topic->producers = 0;
         topic->ready_consumers = 0;
         topic->routes = 0;
@@ -110,11 +96,14 @@ workers_reset(kmq_block_t *b)
         worker->dirty_tail = 0;
         worker->clients = 0;
         memset(&worker->reserved, 0, sizeof(kmq_list_t));
+        memset(&worker->overdue, 0, sizeof(kmq_list_t));
     }
 
     b->waiting = 0;
     b->reserved = 0;
     b->in_flight = 0;
+    b->doomed = 0;
+    b->dead = 0;
     b->producers = 0;
     b->consumers = 0;
     memset(&b->history, 0, sizeof(b->history));
@@ -143,6 +132,8 @@ clients_relink(kmq_block_t *b)
         client->ready = 0;
         client->cursor = 0;
         client->limit = client->prefetch;
+        client->timed = KMQ_IDLE;
+        client->disordered = 1;
 
         kmq_client_link(b, client);
 
@@ -170,73 +161,106 @@ routes_relink(kmq_block_t *b)
         if (route->used && route->consumers) {
             kmq_route_link(b, route);
 
-        } else {
+        } else if (route->used) {
             KMQ_SET(route->used, 0);
+            kmq_record_free(b, KMQ_CLASS_ROUTE, route);
         }
     }
 }
 
 
+/* Enters a message where its state says, behind those with lower numbers;
+ * point to point, what is in flight goes into taken. */
 static void
-slot_relink(kmq_t *kmq, kmq_slot_t *slot)
+slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
 {
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
-    topic->held++;
-
     switch (slot->state) {
 
     case KMQ_RESERVED:
-        kmq_list_append(b, &b->worker[slot->owner].reserved, slot);
+        kmq_list_append(b, &b->worker[slot->owner].reserved, &slot->link);
         b->waiting++;
         b->reserved++;
         break;
 
     case KMQ_DELAYED:
-        kmq_schedule(kmq, slot);
+        topic->delayed++;
+        b->delayed++;
+        kmq_schedule(kmq, &slot->timer);
         break;
 
     case KMQ_READY:
         slot->flags = 0;
-        kmq_list_append(b, &topic->ready, slot);
+        kmq_list_append(b, &topic->ready, &slot->link);
         b->waiting++;
         break;
 
     case KMQ_IN_FLIGHT:
         slot->pending = 0;
         b->in_flight++;
+        b->doomed += (slot->flags & KMQ_DELETED) != 0;
 
         if ((int32_t) (slot->position - topic->position) > 0) {
             topic->position = slot->position;
         }
 
-        if (slot->flags & KMQ_SHARED) {
-            kmq_list_append(b, &topic->log, slot);
-        }
-
+        kmq_list_append(b, slot->flags & KMQ_SHARED ? &topic->log : taken,
+                        &slot->link);
         break;
 
-    default:
-        kmq_list_append(b, &b->history, slot);
+    case KMQ_CONSUMED:
+        kmq_history_append(b, slot);
+        break;
+
+    default: /* KMQ_DEAD */
+        kmq_list_append(b, &topic->dead, &slot->link);
+        b->dead++;
         break;
     }
 }
 
 
+/* The index anew, from whatever messages there are. */
 static void
-slots_relink(kmq_t *kmq)
+index_rebuild(kmq_block_t *b)
 {
-    kmq_walk_t    walk;
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
+    kmq_walk_t   walk;
+    kmq_slot_t  *slot;
 
-    kmq_schedule_reset(b);
     memset(&walk, 0, sizeof(walk));
 
     while ((slot = kmq_slot_next(b, &walk))) {
-        slot_relink(kmq, slot);
+        ((kmq_topic_t *) KMQ_AT(b, slot->topic))->held++;
+
+        /* there is room: the index that was there has been freed */
+        (void) kmq_index_insert(b, slot);
+    }
+}
+
+
+/* All messages in the order in which they came. */
+static void
+slots_relink(kmq_t *kmq, kmq_list_t *taken)
+{
+    unsigned            i;
+    uint64_t            sequence;
+    kmq_walk_t          walk;
+    kmq_block_t        *b = kmq->block;
+    kmq_topic_t        *topic;
+    const kmq_index_t  *leaf;
+
+    kmq_schedule_reset(b);
+
+    for (sequence = 0; (leaf = kmq_index_newer(b, &sequence));
+         sequence = (sequence / KMQ_INDEX_SIZE + 1) * KMQ_INDEX_SIZE)
+    {
+        for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+            if (leaf->child[i]) {
+                slot_relink(kmq, KMQ_AT(b, leaf->child[i]), taken);
+            }
+        }
     }
 
     memset(&walk, 0, sizeof(walk));
@@ -247,8 +271,6 @@ slots_relink(kmq_t *kmq)
             kmq_list_sort(b, &topic->log, by_position);
         }
     }
-
-    kmq_list_sort(b, &b->history, by_consumption);
 }
 
 
@@ -317,6 +339,10 @@ backlog_count(kmq_block_t *b, kmq_client_t *client)
     kmq_slot_t   *slot;
     kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
+    if (!kmq_type_matches(b, client)) {
+        return;
+    }
+
     last = client->role == KMQ_LEAVING ? client->last_position
                                        : topic->position;
 
@@ -363,53 +389,55 @@ deliveries_count(kmq_block_t *b)
 }
 
 
-/* A message that nobody holds any more has been consumed, or waits again. */
+/* A message that nobody holds any more has been consumed, or waits again in
+ * front of its topic. */
 static void
 slot_settle(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
-
-    if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(b, &topic->log, slot);
+    if (slot->pending) {
+        return;
     }
 
-    if (slot->flags & KMQ_CONFIRMED) {
+    if (!(slot->flags & KMQ_SHARED) && slot->flags & KMQ_CONFIRMED) {
         kmq_message_consumed(kmq, slot);
         return;
     }
 
-    slot->flags = 0;
-    KMQ_SET(slot->state, KMQ_READY);
-    kmq_list_append(b, &topic->ready, slot);
-    b->in_flight--;
-    b->waiting++;
+    slot->pending = 1;
+    (void) kmq_message_release(kmq, slot, NULL);
+}
+
+
+/* The newest first, so that the oldest is in front at the end. */
+static void
+list_settle(kmq_t *kmq, const kmq_list_t *list)
+{
+    kmq_ref_t    ref;
+    kmq_slot_t  *slot;
+
+    for (ref = list->tail; ref; /* void */) {
+        slot = KMQ_AT(kmq->block, ref);
+        ref = slot->prev;
+        slot_settle(kmq, slot);
+    }
 }
 
 
 static void
-slots_settle(kmq_t *kmq)
+slots_settle(kmq_t *kmq, const kmq_list_t *taken)
 {
     kmq_walk_t    walk;
-    kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
-    memset(&walk, 0, sizeof(walk));
-
-    while ((slot = kmq_slot_next(b, &walk))) {
-
-        if (slot->state == KMQ_IN_FLIGHT && slot->pending == 0) {
-            slot_settle(kmq, slot);
-        }
-    }
+    list_settle(kmq, taken);
 
     memset(&walk, 0, sizeof(walk));
 
     while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
-            kmq_list_sort(b, &topic->ready, by_sequence);
+            list_settle(kmq, &topic->log);
             kmq_topic_active(b, topic);
             kmq_topic_idle(b, topic);
         }
@@ -450,24 +478,46 @@ memory_repair(kmq_block_t *b)
 /* ------------------------------------------------------------- set going */
 
 static void
-consumers_ready(kmq_block_t *b)
+consumers_ready(kmq_t *kmq)
 {
     kmq_walk_t     walk;
+    kmq_block_t   *b = kmq->block;
     kmq_client_t  *client;
 
     memset(&walk, 0, sizeof(walk));
 
     while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
-        if (client->role != KMQ_CONSUMER || !client->open
-            || client->in_flight >= client->limit)
-        {
-            continue;
+        /* the timers of confirmations are armed anew by a look */
+
+        if (client->role == KMQ_CONSUMER && client->in_flight) {
+            kmq_overdue_add(kmq, client);
         }
 
-        client->ready = 1;
-        ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
-        ((kmq_topic_t *) KMQ_AT(b, client->topic))->ready_consumers++;
+        if (kmq_client_ready(b, client)) {
+            client->ready = 1;
+            ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
+            ((kmq_topic_t *) KMQ_AT(b, client->topic))->ready_consumers++;
+        }
+    }
+}
+
+
+/* The last consumers of a topic's type may have died while others wait for
+ * another type. */
+static void
+types_settle(kmq_t *kmq)
+{
+    kmq_walk_t    walk;
+    kmq_topic_t  *topic;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((topic = kmq_record_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+
+        if (topic->used && topic->consumers) {
+            kmq_type_settle(kmq, topic);
+        }
     }
 }
 
@@ -492,36 +542,54 @@ routes_wake(kmq_t *kmq)
 void
 kmq_repair(kmq_t *kmq)
 {
+    int           blameless;
+    kmq_list_t    taken;
     kmq_block_t  *b = kmq->block;
 
     KMQ_SET(b->repairs, b->repairs + 1);
+    b->changes++;
     kmq->repaired = 1;
+
+    /* what a dead worker had begun is no message's fault */
+
+    blameless = kmq->blameless;
+    kmq->blameless = 1;
+    memset(&taken, 0, sizeof(taken));
 
     KMQ_POINT("repair-reset");
 
     topics_reset(b);
     routes_reset(b);
     workers_reset(b);
+    kmq_index_reset(b);
+
+    KMQ_POINT("repair-memory");
+
+    /* what follows takes memory and frees it: its lists first */
+
+    memory_repair(b);
 
     KMQ_POINT("repair-relink");
 
     clients_relink(b);
     routes_relink(b);
-    slots_relink(kmq);
 
-    KMQ_POINT("repair-memory");
+    kmq_memory_spare(b, 0);
+    index_rebuild(b);
+    kmq_memory_spare(b, 1);
 
-    /* trimming rings and settling messages frees memory: lists first */
-
-    memory_repair(b);
+    slots_relink(kmq, &taken);
 
     KMQ_POINT("repair-settle");
 
     deliveries_count(b);
-    slots_settle(kmq);
+    slots_settle(kmq, &taken);
 
     KMQ_POINT("repair-wake");
 
-    consumers_ready(b);
+    consumers_ready(kmq);
+    types_settle(kmq);
     routes_wake(kmq);
+
+    kmq->blameless = blameless;
 }

@@ -37,6 +37,8 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     entry->slot = KMQ_REF(b, slot);
     entry->position = slot->position;
     entry->time = time;
+    entry->attempts = 1;
+    entry->returned = 0;
 
     KMQ_SET(ring->count, ring->count + 1);
     KMQ_POINT("ring-append");
@@ -72,6 +74,7 @@ kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
 
             KMQ_SET(ring->count, 0);
             ring->first = 0;
+            client->disordered = 0;
             return;
         }
 

@@ -1,9 +1,10 @@
 /*
- * The schedule: delayed messages by the time when they become ready.
+ * The schedule: timers by the time when they are due.  A delayed message has
+ * one, and so has a consumer from which confirmations are awaited.
  *
  * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
  * hierarchical timing wheels") of five levels of 256 lists; level 0 counts
- * milliseconds, and the whole spans 34 years.  A message lies in the level of
+ * milliseconds, and the whole spans 34 years.  A timer lies in the level of
  * the highest byte in which its time differs from the wheel's, so it is found
  * again without a search, and moves down at most four times: its cost does not
  * depend on how many others there are.
@@ -24,29 +25,38 @@
 
 
 static void
-bucket_append(kmq_block_t *b, unsigned level, unsigned i, kmq_slot_t *slot)
+bucket_append(kmq_block_t *b, unsigned level, kmq_timer_t *timer)
 {
+    unsigned      i;
     kmq_wheel_t  *wheel = &b->wheel;
 
-    kmq_list_append(b, &wheel->bucket[level][i], slot);
+    i = BYTE(timer->due, level);
+    timer->level = level;
+
+    kmq_list_append(b, &wheel->bucket[level][i], &timer->link);
     wheel->used[level][i / 64] |= UINT64_C(1) << i % 64;
 }
 
 
 static void
-bucket_remove(kmq_block_t *b, unsigned level, unsigned i, kmq_slot_t *slot)
+bucket_remove(kmq_block_t *b, kmq_timer_t *timer)
 {
+    unsigned      i;
+    kmq_list_t   *list;
     kmq_wheel_t  *wheel = &b->wheel;
 
-    kmq_list_remove(b, &wheel->bucket[level][i], slot);
+    i = BYTE(timer->due, timer->level);
+    list = &wheel->bucket[timer->level][i];
 
-    if (wheel->bucket[level][i].head == 0) {
-        wheel->used[level][i / 64] &= ~(UINT64_C(1) << i % 64);
+    kmq_list_remove(b, list, &timer->link);
+
+    if (list->head == 0) {
+        wheel->used[timer->level][i / 64] &= ~(UINT64_C(1) << i % 64);
     }
 }
 
 
-/* The level in which a message of that time belongs now. */
+/* The level in which a timer of that time belongs now. */
 static unsigned
 level_of(const kmq_wheel_t *wheel, uint64_t due)
 {
@@ -55,16 +65,6 @@ level_of(const kmq_wheel_t *wheel, uint64_t due)
     differs = due ^ wheel->now;
 
     return differs ? (63 - (unsigned) __builtin_clzll(differs)) / 8 : 0;
-}
-
-
-static void
-wheel_insert(kmq_block_t *b, kmq_slot_t *slot)
-{
-    unsigned  level;
-
-    level = level_of(&b->wheel, slot->due);
-    bucket_append(b, level, BYTE(slot->due, level), slot);
 }
 
 
@@ -113,7 +113,7 @@ wheel_next(const kmq_wheel_t *wheel, unsigned *level)
 
 /* A delayed message's time has come. */
 static void
-due_now(kmq_t *kmq, kmq_slot_t *slot)
+message_due(kmq_t *kmq, kmq_slot_t *slot)
 {
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
@@ -121,7 +121,7 @@ due_now(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("schedule-due");
 
-    kmq_list_append(b, &topic->ready, slot);
+    kmq_list_append(b, &topic->ready, &slot->link);
     kmq_topic_active(b, topic);
 
     topic->delayed--;
@@ -132,31 +132,52 @@ due_now(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
+/* A timer that is in no list now is due. */
+static void
+timer_due(kmq_t *kmq, kmq_timer_t *timer)
+{
+    void  *object = timer;
+
+    if (kmq_class_of(kmq->block, KMQ_REF(kmq->block, timer))
+        == KMQ_CLASS_SLOT)
+    {
+        message_due(kmq, object);
+        return;
+    }
+
+    /* what it has not confirmed is for its own worker to see */
+
+    kmq_overdue_add(kmq, object);
+}
+
+
 /*
  * Brings down what lies in the lists that the wheel's time has reached, from
- * the highest level on; at most *n messages, which counts down.
+ * the highest level on; at most *n timers, which counts down.
  */
 static void
 wheel_settle(kmq_t *kmq, unsigned *n)
 {
-    unsigned      level, i;
-    kmq_slot_t   *slot;
+    unsigned      level;
     kmq_list_t   *list;
     kmq_block_t  *b = kmq->block;
+    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_timer_t  *timer;
 
     for (level = KMQ_WHEEL_LEVELS; level-- > 0; ) {
-        i = BYTE(b->wheel.now, level);
-        list = &b->wheel.bucket[level][i];
+        list = &wheel->bucket[level][BYTE(wheel->now, level)];
 
         while (list->head && *n) {
             (*n)--;
-            slot = KMQ_AT(b, list->head);
-            bucket_remove(b, level, i, slot);
+            timer = KMQ_AT(b, list->head);
+            bucket_remove(b, timer);
 
-            if (slot->due <= b->wheel.now) {
-                due_now(kmq, slot);
+            if (timer->due <= wheel->now) {
+                wheel->count--;
+                timer_due(kmq, timer);
+
             } else {
-                wheel_insert(b, slot);
+                bucket_append(b, level_of(wheel, timer->due), timer);
             }
         }
     }
@@ -164,7 +185,7 @@ wheel_settle(kmq_t *kmq, unsigned *n)
 
 
 /*
- * Turns the wheel to the present; moves at most KMQ_WHEEL_SLICE messages.
+ * Turns the wheel to the present; moves at most KMQ_WHEEL_SLICE timers.
  * Returns 1 when there is more to do at once.
  */
 int
@@ -204,27 +225,35 @@ kmq_schedule_run(kmq_t *kmq)
 }
 
 
-/* Puts a message that is in no list on the schedule, by its due time. */
+/* Puts a timer that is in no list on the schedule; one that is due already
+ * may be acted on at once. */
 void
-kmq_schedule(kmq_t *kmq, kmq_slot_t *slot)
+kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
 {
     kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_wheel_t  *wheel = &b->wheel;
 
-    topic->delayed++;
-    b->delayed++;
-
-    if (slot->due <= b->wheel.now) {
-        due_now(kmq, slot);
+    if (timer->due <= wheel->now) {
+        timer_due(kmq, timer);
         return;
     }
 
-    wheel_insert(b, slot);
+    bucket_append(b, level_of(wheel, timer->due), timer);
+    wheel->count++;
 
-    if (slot->due < b->wheel.next) {
-        b->wheel.next = slot->due;
+    if (timer->due < wheel->next) {
+        wheel->next = timer->due;
         kmq_keeper_tell(kmq);
     }
+}
+
+
+/* Takes a timer off the schedule. */
+void
+kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer)
+{
+    bucket_remove(b, timer);
+    b->wheel.count--;
 }
 
 
@@ -236,5 +265,6 @@ kmq_schedule_reset(kmq_block_t *b)
     memset(b->wheel.used, 0, sizeof(b->wheel.used));
 
     b->wheel.next = NEVER;
+    b->wheel.count = 0;
     b->delayed = 0;
 }

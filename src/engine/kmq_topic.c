@@ -114,9 +114,26 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-static kmq_topic_t *
-topic_create(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
+/* Gives a topic the settings that this worker has for it. */
+void
+kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic)
 {
+    kmq_settings_t  *settings = &kmq->settings;
+
+    topic->configured = kmq->configured;
+    topic->settings = settings->topic;
+
+    if (settings->topic_own) {
+        settings->topic_own(settings->topic_arg, topic->name,
+                            topic->name_len, &topic->settings);
+    }
+}
+
+
+static kmq_topic_t *
+topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
+{
+    kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
     if (b->idle.count >= IDLE_MAX) {
@@ -137,7 +154,9 @@ topic_create(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
     memcpy(topic->name, name, len);
     topic->name_len = len;
     topic->hash = hash;
-    topic->push_type = b->settings.push_type;
+
+    kmq_topic_configure(kmq, topic);
+    topic->push_type = topic->settings.push_type;
 
     KMQ_SET(topic->used, 1);
     KMQ_POINT("topic-create");
@@ -149,15 +168,11 @@ topic_create(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
 }
 
 
-/* The topic of that name, made when there is none; NULL: no memory. */
-kmq_topic_t *
-kmq_topic_find(kmq_block_t *b, const char *name, size_t len)
+static kmq_topic_t *
+topic_search(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
 {
-    uint32_t      hash;
     kmq_ref_t     ref;
     kmq_topic_t  *topic;
-
-    hash = name_hash(name, len);
 
     for (ref = b->bucket[hash % KMQ_TOPIC_BUCKETS]; ref; ref = topic->next) {
         topic = KMQ_AT(b, ref);
@@ -169,7 +184,39 @@ kmq_topic_find(kmq_block_t *b, const char *name, size_t len)
         }
     }
 
-    return topic_create(b, name, len, hash);
+    return NULL;
+}
+
+
+/* The topic of that name, NULL: there is none. */
+kmq_topic_t *
+kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
+{
+    return topic_search(b, name, len, name_hash(name, len));
+}
+
+
+/* The same; it is made when there is none, NULL: no memory. */
+kmq_topic_t *
+kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
+{
+    uint32_t      hash;
+    kmq_topic_t  *topic;
+
+    hash = name_hash(name, len);
+    topic = topic_search(kmq->block, name, len, hash);
+
+    if (topic == NULL) {
+        return topic_create(kmq, name, len, hash);
+    }
+
+    /* a worker of an older configuration may have made it */
+
+    if (topic->configured < kmq->configured) {
+        kmq_topic_configure(kmq, topic);
+    }
+
+    return topic;
 }
 
 

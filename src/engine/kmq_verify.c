@@ -14,10 +14,16 @@ typedef struct {
 
     /* counted from the slots, and from the lists and clients */
     uint64_t      state[8];
+    uint64_t      messages;
+    uint64_t      doomed;
     uint64_t      pending;
     uint64_t      pieces;
     uint64_t      ready;
     uint64_t      log;
+    uint64_t      dead;
+    uint64_t      history;
+    uint64_t      timers;
+    uint64_t      overdue;
     uint64_t      granted;
     uint64_t      owed;
 } verify_t;
@@ -83,16 +89,18 @@ verify_slots(verify_t *v)
 
     while ((slot = kmq_slot_next(v->b, &walk))) {
 
-        if (slot->state > KMQ_DELAYED) {
+        if (slot->state > KMQ_DEAD) {
             wrong(v, "a slot is in state %u", slot->state);
             return;
         }
 
+        v->messages++;
         v->state[slot->state]++;
         v->pieces += chain_length(v, slot->body);
 
         if (slot->state == KMQ_IN_FLIGHT) {
             v->pending += slot->pending;
+            v->doomed += (slot->flags & KMQ_DELETED) != 0;
 
             if (slot->pending == 0) {
                 wrong(v, "a message is in flight with nobody");
@@ -133,6 +141,33 @@ verify_list(verify_t *v, const kmq_list_t *list, uint8_t state,
 
 
 static void
+verify_history(verify_t *v, const kmq_topic_t *topic)
+{
+    uint64_t           n;
+    kmq_ref_t          ref, prev;
+    const kmq_slot_t  *slot;
+
+    n = 0;
+    prev = 0;
+
+    for (ref = topic->history.head; ref; prev = ref, ref = slot->kept.next) {
+        slot = KMQ_KEPT_SLOT(KMQ_AT(v->b, ref));
+
+        if (slot->state != KMQ_CONSUMED || slot->kept.prev != prev
+            || slot->topic != KMQ_REF(v->b, topic))
+        {
+            wrong(v, "a topic's history breaks");
+            return;
+        }
+
+        n++;
+    }
+
+    same(v, "the length of a topic's history", topic->history.count, n);
+}
+
+
+static void
 verify_topic(verify_t *v, kmq_topic_t *topic)
 {
     uint32_t      ready, consumers;
@@ -167,9 +202,14 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
 
     verify_list(v, &topic->ready, KMQ_READY, "ready");
     verify_list(v, &topic->log, KMQ_IN_FLIGHT, "log");
+    verify_list(v, &topic->dead, KMQ_DEAD, "dead");
 
     v->ready += topic->ready.count;
     v->log += topic->log.count;
+    v->dead += topic->dead.count;
+    v->history += topic->history.count;
+
+    verify_history(v, topic);
 }
 
 
@@ -196,9 +236,7 @@ verify_topics(verify_t *v)
     }
 
     same(v, "the number of topics", v->b->topics, n);
-    same(v, "what topics hold", held, v->state[KMQ_RESERVED]
-         + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
-         + v->state[KMQ_CONSUMED] + v->state[KMQ_DELAYED]);
+    same(v, "what topics hold", held, v->messages);
     same(v, "the topics' delayed messages", delayed, v->state[KMQ_DELAYED]);
 }
 
@@ -206,7 +244,6 @@ verify_topics(verify_t *v)
 static void
 verify_consumer(verify_t *v, kmq_client_t *client)
 {
-    int           ready;
     uint32_t      n, i, last;
     kmq_ref_t     ref;
     kmq_ring_t   *ring;
@@ -241,7 +278,7 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     last = client->role == KMQ_LEAVING ? client->last_position
                                        : topic->position;
 
-    if (topic->push_type == KMQ_PUSH_ALL
+    if (topic->push_type == KMQ_PUSH_ALL && kmq_type_matches(v->b, client)
         && (int32_t) (last - client->next_position) >= 0)
     {
         v->owed += last - client->next_position + 1;
@@ -249,10 +286,17 @@ verify_consumer(verify_t *v, kmq_client_t *client)
 
     same(v, "what is in flight with a consumer", client->in_flight, n);
 
-    ready = client->role == KMQ_CONSUMER && client->open
-            && client->in_flight < client->limit;
+    same(v, "a consumer's readiness", client->ready,
+         kmq_client_ready(v->b, client));
 
-    same(v, "a consumer's readiness", client->ready, ready);
+    v->timers += client->timed == KMQ_SCHEDULED;
+    v->overdue += client->timed == KMQ_OVERDUE;
+
+    if (client->timed == KMQ_IDLE && client->in_flight && !client->stalled
+        && client->role == KMQ_CONSUMER && topic->settings.retry_time)
+    {
+        wrong(v, "nobody looks for a consumer's confirmations");
+    }
 }
 
 
@@ -308,9 +352,7 @@ verify_memory(verify_t *v)
     }
 
     same(v, "the number of free pages", v->b->free_pages, pages);
-    same(v, "the slots in use", slots, v->state[KMQ_RESERVED]
-         + v->state[KMQ_READY] + v->state[KMQ_IN_FLIGHT]
-         + v->state[KMQ_CONSUMED] + v->state[KMQ_DELAYED]);
+    same(v, "the slots in use", slots, v->messages);
     same(v, "the pieces in use", pieces, v->pieces);
 }
 
@@ -319,12 +361,16 @@ static void
 verify_counts(verify_t *v)
 {
     unsigned      i;
-    uint64_t      reserved;
+    uint64_t      reserved, overdue;
     kmq_block_t  *b = v->b;
 
-    for (reserved = 0, i = 0; i < KMQ_WORKERS; i++) {
+    overdue = 0;
+    reserved = 0;
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
         verify_list(v, &b->worker[i].reserved, KMQ_RESERVED, "reserved");
         reserved += b->worker[i].reserved.count;
+        overdue += b->worker[i].overdue.count;
     }
 
     verify_list(v, &b->history, KMQ_CONSUMED, "history");
@@ -339,19 +385,85 @@ verify_counts(verify_t *v)
     same(v, "the number delayed", b->delayed, v->state[KMQ_DELAYED]);
     same(v, "the number consumed", b->history.count,
          v->state[KMQ_CONSUMED]);
+    same(v, "the number dead", b->dead, v->state[KMQ_DEAD]);
+    same(v, "the topics' dead messages", v->dead, v->state[KMQ_DEAD]);
+    same(v, "the topics' histories", v->history, v->state[KMQ_CONSUMED]);
+    same(v, "what is deleted in flight", b->doomed, v->doomed);
+    same(v, "the overdue consumers", overdue, v->overdue);
     same(v, "what consumers owe", v->owed, v->pending);
 }
 
 
-/* Every delayed message is in the list where its time is looked for. */
+/* Every message is in the index. */
+static void
+verify_index(verify_t *v)
+{
+    unsigned            i;
+    uint64_t            n, sequence;
+    kmq_slot_t         *slot;
+    const kmq_index_t  *leaf;
+
+    n = 0;
+
+    for (sequence = 0; (leaf = kmq_index_newer(v->b, &sequence));
+         sequence = (sequence / KMQ_INDEX_SIZE + 1) * KMQ_INDEX_SIZE)
+    {
+        for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+
+            if (leaf->child[i] == 0) {
+                continue;
+            }
+
+            n++;
+            slot = kmq_slot_at(v->b, leaf->child[i]);
+
+            if (slot == NULL || slot->state == KMQ_FREE
+                || slot->sequence % KMQ_INDEX_SIZE != i
+                || slot->sequence / KMQ_INDEX_SIZE
+                   != sequence / KMQ_INDEX_SIZE)
+            {
+                wrong(v, "the index names a wrong message");
+                return;
+            }
+        }
+    }
+
+    same(v, "what is in the index", n, v->messages);
+}
+
+
+/* Pieces: bodies, rings, and the nodes of the index. */
+static uint64_t
+index_nodes(kmq_block_t *b, kmq_ref_t ref, unsigned level)
+{
+    unsigned      i;
+    uint64_t      n;
+    kmq_index_t  *node;
+
+    if (ref == 0) {
+        return 0;
+    }
+
+    n = 1;
+    node = KMQ_AT(b, ref);
+
+    for (i = 0; level && i < KMQ_INDEX_SIZE; i++) {
+        n += index_nodes(b, node->child[i], level - 1);
+    }
+
+    return n;
+}
+
+
+/* Every timer is in the list where its time is looked for. */
 static void
 verify_schedule(verify_t *v)
 {
     unsigned      level, i;
     uint64_t      n;
     kmq_ref_t     ref;
-    kmq_slot_t   *slot;
     kmq_list_t   *list;
+    kmq_timer_t  *timer;
     kmq_wheel_t  *wheel = &v->b->wheel;
 
     n = 0;
@@ -363,11 +475,11 @@ verify_schedule(verify_t *v)
             same(v, "the mark of a list of the schedule",
                  wheel->used[level][i / 64] >> i % 64 & 1, list->head != 0);
 
-            for (ref = list->head; ref; ref = slot->next) {
-                slot = kmq_slot_at(v->b, ref);
+            for (ref = list->head; ref; ref = timer->link.next) {
+                timer = KMQ_AT(v->b, ref);
 
-                if (slot == NULL || slot->state != KMQ_DELAYED
-                    || (slot->due >> (8 * level) & 0xff) != i)
+                if (timer->level != level
+                    || (timer->due >> (8 * level) & 0xff) != i)
                 {
                     wrong(v, "a list of the schedule breaks");
                     return;
@@ -378,7 +490,8 @@ verify_schedule(verify_t *v)
         }
     }
 
-    same(v, "what is on the schedule", n, v->state[KMQ_DELAYED]);
+    same(v, "what is on the schedule", n, wheel->count);
+    same(v, "the number of timers", n, v->state[KMQ_DELAYED] + v->timers);
 }
 
 
@@ -396,11 +509,14 @@ kmq_verify(kmq_t *kmq, char *text, size_t size)
 
     kmq_lock(kmq);
 
+    v.pieces = index_nodes(v.b, v.b->index, v.b->index_levels - 1);
+
     verify_slots(&v);
     verify_topics(&v);
     verify_clients(&v);
     verify_memory(&v);
     verify_counts(&v);
+    verify_index(&v);
     verify_schedule(&v);
 
     kmq_unlock(kmq);

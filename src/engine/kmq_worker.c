@@ -53,6 +53,10 @@ kmq_attach(void *block, size_t size, unsigned worker)
 
     kmq_lock(kmq);
 
+    kmq->settings = b->settings;
+    kmq->mono = b->mono;
+    kmq->wall = b->wall;
+
     if (worker_take(&b->worker[worker], &dead) != KMQ_OK) {
         kmq_unlock(kmq);
         free(kmq);
@@ -76,6 +80,13 @@ kmq_attach(void *block, size_t size, unsigned worker)
     kmq_unlock(kmq);
 
     return kmq;
+}
+
+
+void
+kmq_retire(kmq_t *kmq)
+{
+    kmq->blameless = 1;
 }
 
 
@@ -153,6 +164,8 @@ kmq_tick(kmq_t *kmq)
 
     kmq_lock(kmq);
 
+    kmq_clock_keep(kmq);
+
     n = reap_dead(kmq);
     kmq_mark_too_slow(kmq);
 
@@ -162,8 +175,8 @@ kmq_tick(kmq_t *kmq)
         kmq_keeper_set(kmq, kmq->worker);
     }
 
-    if (b->worker[kmq->worker].dirty
-        || (b->keeper == kmq->worker + 1 && b->delayed))
+    if (b->worker[kmq->worker].dirty || b->worker[kmq->worker].overdue.head
+        || b->keeper == kmq->worker + 1)
     {
         kmq->has_work = 1;
     }
@@ -206,7 +219,7 @@ reserved_free(kmq_t *kmq, kmq_worker_t *worker)
 
     while (worker->reserved.head) {
         slot = KMQ_AT(b, worker->reserved.head);
-        kmq_list_remove(b, &worker->reserved, slot);
+        kmq_list_remove(b, &worker->reserved, &slot->link);
         kmq_message_free(kmq, slot);
         b->waiting--;
         b->reserved--;
@@ -218,10 +231,16 @@ reserved_free(kmq_t *kmq, kmq_worker_t *worker)
 void
 kmq_worker_reap(kmq_t *kmq, unsigned n)
 {
+    int            blameless;
     kmq_ref_t      ref;
     kmq_block_t   *b = kmq->block;
     kmq_client_t  *client;
     kmq_worker_t  *worker = &b->worker[n];
+
+    /* the messages' consumers did not fail: the worker ends, or has died */
+
+    blameless = kmq->blameless;
+    kmq->blameless = 1;
 
     /* none of them is to be given what another one gives back */
 
@@ -243,6 +262,7 @@ kmq_worker_reap(kmq_t *kmq, unsigned n)
     reserved_free(kmq, worker);
     kmq_keeper_replace(kmq, n);
     worker->signalled = 0;
+    kmq->blameless = blameless;
 }
 
 
@@ -275,7 +295,7 @@ too_slow(kmq_t *kmq, kmq_client_t *client)
     kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
     if (client->role != KMQ_CONSUMER || topic->push_type != KMQ_PUSH_ALL
-        || topic->log.count == 0)
+        || topic->log.count == 0 || !kmq_type_matches(b, client))
     {
         return 0;
     }

@@ -49,8 +49,8 @@ typedef struct {
     ngx_log_t           *log;
     ngx_event_t          push;      /* posted: ngx_kapokmq_push() */
     ngx_event_t          batch;     /* timer: paced messages are due */
-    ngx_event_t          due;       /* timer: delayed messages are */
-    ngx_event_t          tick;      /* timer: housekeeping, 1 s */
+    ngx_event_t          due;       /* timer: the keeper has to look */
+    ngx_event_t          tick;      /* timer: housekeeping */
     ngx_event_t          resume;    /* timer, posted: is there room again? */
     ngx_queue_t          waiting;   /* producers that wait for room */
     ngx_queue_t          pings;     /* consumers that want a ping */
@@ -66,6 +66,12 @@ void ngx_kapokmq_clock(void);
  * workers that have got something to do, posts this worker's push.
  */
 void ngx_kapokmq_wake(void);
+
+/* Room may have come: waiting producers try again soon. */
+void ngx_kapokmq_room(void);
+
+/* Gives the engine the settings of application.yaml. */
+void ngx_kapokmq_settings(void);
 
 /* Writes the body of a message that has been reserved for data. */
 void ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data);
@@ -116,10 +122,55 @@ ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
 ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
     size_t len);
 
+/* Appends text as a JSON string; p has room for 6 * len + 8 bytes. */
+u_char *ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len);
+
+/*
+ * An answer that is made piece by piece: a JSON body.  fill appends at p what
+ * comes next and returns the byte behind it.  Before each element it checks
+ * that it is below end, behind which there is room for one element.  It returns
+ * when it is not, when it has worked long enough to let others have their
+ * turn, or with done (that was all) or error (with status) set.
+ */
+typedef struct ngx_kapokmq_stream_s  ngx_kapokmq_stream_t;
+
+typedef u_char *(*ngx_kapokmq_fill_pt)(ngx_kapokmq_stream_t *st, u_char *p,
+    u_char *end);
+
+struct ngx_kapokmq_stream_s {
+    ngx_kapokmq_fill_pt  fill;
+    void                *data;      /* fill's own */
+    const char          *error;
+    ngx_uint_t           status;
+
+    ngx_buf_t           *buf;
+    u_char              *end;
+    unsigned             done:1;
+    unsigned             started:1; /* the answer's head has been sent */
+    unsigned             sending:1; /* buf is on its way */
+};
+
+/* Starts such an answer, with room bytes for an element; finalizes the request
+ * when it has been sent. */
+void ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
+    void *data, size_t room);
+
 /* The console's lists of clients: finalize the request when they are sent. */
 void ngx_kapokmq_clients_producers(ngx_http_request_t *r);
 void ngx_kapokmq_clients_consumers(ngx_http_request_t *r);
 void ngx_kapokmq_clients_all(ngx_http_request_t *r);
+
+/* The console's messages; the same. */
+void ngx_kapokmq_messages_list(ngx_http_request_t *r);
+void ngx_kapokmq_messages_get(ngx_http_request_t *r);
+void ngx_kapokmq_messages_delete(ngx_http_request_t *r);
+void ngx_kapokmq_messages_requeue(ngx_http_request_t *r);
+
+#ifdef KMQ_FAULTS
+/* Builds for tests: see ngx_kapokmq_fault.c. */
+void ngx_kapokmq_fault_init(ngx_log_t *log);
+void ngx_kapokmq_fault(ngx_http_request_t *r);
+#endif
 
 /* Compares the key a client gave in constant time: 1 when it is right. */
 ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);

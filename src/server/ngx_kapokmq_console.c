@@ -31,6 +31,13 @@ static const ngx_kapokmq_route_t  ngx_kapokmq_routes[] = {
     { ngx_string("GetClients"), ngx_kapokmq_clients_all },
     { ngx_string("GetConfig"), ngx_kapokmq_console_config },
     { ngx_string("CountMessage"), ngx_kapokmq_console_count },
+    { ngx_string("GetMessageList"), ngx_kapokmq_messages_list },
+    { ngx_string("GetMessage"), ngx_kapokmq_messages_get },
+    { ngx_string("DelMessage"), ngx_kapokmq_messages_delete },
+    { ngx_string("RequeueMessage"), ngx_kapokmq_messages_requeue },
+#ifdef KMQ_FAULTS
+    { ngx_string("Fault"), ngx_kapokmq_fault },
+#endif
     { ngx_null_string, NULL }
 };
 
@@ -119,19 +126,15 @@ ngx_kapokmq_console_config(ngx_http_request_t *r)
 static u_char *
 ngx_kapokmq_console_topics(u_char *p, kmq_config_t *config)
 {
-    size_t               i, used;
+    size_t               i;
     kmq_topic_config_t  *topic;
 
     p = ngx_cpymem(p, "\"topics\":{", sizeof("\"topics\":{") - 1);
 
     for (i = 0; i < config->ntopics; i++) {
         topic = &config->topics[i];
-        used = 0;
 
-        *p++ = '"';
-        p += kmq_json_escape(p, 6 * topic->name_len, (u_char *) topic->name,
-                             topic->name_len, &used);
-        *p++ = '"';
+        p = ngx_kapokmq_http_quote(p, topic->name, topic->name_len);
         *p++ = ':';
         *p++ = '{';
 
@@ -156,22 +159,12 @@ ngx_kapokmq_console_emit(void *arg, const char *key, double number,
     const char *text)
 {
     u_char  *p, **end;
-    size_t   len, used;
 
     end = arg;
     p = ngx_sprintf(*end, "\"%s\":", key);
 
-    if (text) {
-        len = ngx_strlen(text);
-        used = 0;
-
-        *p++ = '"';
-        p += kmq_json_escape(p, 6 * len + 6, (u_char *) text, len, &used);
-        *p++ = '"';
-
-    } else {
-        p = ngx_kapokmq_console_number(p, number);
-    }
+    p = text ? ngx_kapokmq_http_quote(p, text, ngx_strlen(text))
+             : ngx_kapokmq_console_number(p, number);
 
     *p++ = ',';
     *end = p;

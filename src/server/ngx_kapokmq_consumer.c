@@ -29,10 +29,16 @@ static const ngx_kapokmq_role_t  ngx_kapokmq_consumer_role = {
     ngx_kapokmq_consumer_leave
 };
 
-/* Codes from the session that is read at the moment; empty between two
- * events. */
-static char        ngx_kapokmq_codes[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
-static ngx_uint_t  ngx_kapokmq_ncodes;
+/* What a consumer says with a MessageCode: it has consumed the message, needs
+ * more time for it ("+" before the code), or gives it back ("-"). */
+typedef unsigned (*ngx_kapokmq_say_pt)(kmq_t *kmq, kmq_ref_t client,
+    const char *codes, unsigned n);
+
+/* Codes from the session that is read at the moment, and what all of them say;
+ * empty between two events. */
+static char                ngx_kapokmq_codes[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
+static ngx_uint_t          ngx_kapokmq_ncodes;
+static ngx_kapokmq_say_pt  ngx_kapokmq_say;
 
 
 ngx_int_t
@@ -42,23 +48,37 @@ ngx_kapokmq_consumer_handler(ngx_http_request_t *r)
 }
 
 
-/* A MessageCode, bare or as a JSON string; anything else is ignored. */
+/* A MessageCode, with a sign or without, bare or as a JSON string; anything
+ * else is ignored. */
 static ngx_int_t
 ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s)
 {
-    u_char  *data;
-    size_t   size;
+    u_char              *data;
+    size_t               size;
+    ngx_kapokmq_say_pt   say;
 
     data = s->parser.data;
     size = s->parser.size;
+    say = kmq_confirm_codes;
 
-    if (size == KMQ_CODE_LEN + 2 && data[0] == '"' && data[size - 1] == '"') {
+    if (size > 2 && data[0] == '"' && data[size - 1] == '"') {
         data++;
         size -= 2;
     }
 
+    if (size == KMQ_CODE_LEN + 1 && (data[0] == '+' || data[0] == '-')) {
+        say = (data[0] == '+') ? kmq_extend_codes : kmq_return_codes;
+        data++;
+        size--;
+    }
+
     if (size != KMQ_CODE_LEN) {
         return NGX_OK;
+    }
+
+    if (say != ngx_kapokmq_say) {
+        (void) ngx_kapokmq_session_flush(s);
+        ngx_kapokmq_say = say;
     }
 
     ngx_memcpy(ngx_kapokmq_codes + ngx_kapokmq_ncodes * KMQ_CODE_LEN, data,
@@ -78,8 +98,8 @@ ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s)
 {
     if (ngx_kapokmq_ncodes) {
 
-        if (kmq_confirm_codes(ngx_kapokmq_worker.kmq, s->client,
-                              ngx_kapokmq_codes, ngx_kapokmq_ncodes))
+        if (ngx_kapokmq_say(ngx_kapokmq_worker.kmq, s->client,
+                            ngx_kapokmq_codes, ngx_kapokmq_ncodes))
         {
             ngx_kapokmq_room();
         }
@@ -174,6 +194,7 @@ ngx_kapokmq_consumer_settle(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_consumer_shutdown(ngx_kapokmq_session_t *s)
 {
+    kmq_retire(ngx_kapokmq_worker.kmq);
     kmq_set_ready(ngx_kapokmq_worker.kmq, s->client, 0);
 
     if (s->confirm != KMQ_CONFIRM_PONG

@@ -452,6 +452,21 @@ ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
+u_char *
+ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len)
+{
+    size_t  used;
+
+    used = 0;
+
+    *p++ = '"';
+    p += kmq_json_escape(p, 6 * len + 6, (u_char *) text, len, &used);
+    *p++ = '"';
+
+    return p;
+}
+
+
 static ngx_int_t
 ngx_kapokmq_http_message(ngx_http_request_t *r, ngx_uint_t status,
     const char *text)

@@ -296,13 +296,15 @@ ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
     last = run->first + run->count - 1;
     end = chunk->frames[last].end;
 
-    s->position = chunk->frames[last].position;
+    if (!ngx_kapokmq_taken.again) {
+        s->position = chunk->frames[last].position;
+    }
 
     if (ngx_kapokmq_ping[last] && s->confirm == KMQ_CONFIRM_PONG
         && !s->pinged)
     {
         s->pinged = 1;
-        s->ping = s->position;
+        s->ping = chunk->frames[last].position;
         end += NGX_KAPOKMQ_PING_FRAME;
     }
 

@@ -233,9 +233,6 @@ void ngx_kapokmq_due(ngx_event_t *ev);
 void ngx_kapokmq_tick(ngx_event_t *ev);
 void ngx_kapokmq_resume(ngx_event_t *ev);
 
-/* Room may have come: waiting producers try again soon. */
-void ngx_kapokmq_room(void);
-
 /* The half of ngx_kapokmq_wake() that is for others: signals workers, arms
  * the timer of paced batches. */
 void ngx_kapokmq_signal(void);

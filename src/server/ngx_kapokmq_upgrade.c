@@ -247,7 +247,6 @@ ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     s->confirm = topic.confirm;
 
     info->role = s->role->number;
-    info->push_type = topic.push_type;
     info->prefetch = ngx_max(1, ngx_min(topic.prefetch, KMQ_PREFETCH_MAX));
     info->topic_len = topic_len;
     info->id_len = id_len;

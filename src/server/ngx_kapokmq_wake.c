@@ -11,9 +11,9 @@
 #include <sys/eventfd.h>
 
 
-#define NGX_KAPOKMQ_TICK_TIME  1000    /* ms */
+#define NGX_KAPOKMQ_TICK_TIME  500     /* ms */
 
-/* The longest wait for a delayed message: an nginx timer does not span more
+/* The longest wait of the keeper: an nginx timer does not span more
  * than 24 days on all machines. */
 #define NGX_KAPOKMQ_DUE        (24 * 3600 * 1000)
 
@@ -37,7 +37,7 @@ ngx_kapokmq_wake_create(ngx_log_t *log)
         if (fd == -1) {
             ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                           "eventfd() failed, some workers will only look for "
-                          "messages once a second");
+                          "messages twice a second");
             return;
         }
 
@@ -141,7 +141,7 @@ ngx_kapokmq_signal(void)
 }
 
 
-/* The time has come for paced or for delayed messages. */
+/* The time has come for paced messages, or for what the keeper looks after. */
 void
 ngx_kapokmq_due(ngx_event_t *ev)
 {

@@ -173,8 +173,8 @@ static const number_t  numbers[] = {
     { "pushRetryTime", &config.topic.push_retry_time, 300000, "0.1", 100,
       "2592000", 2592000000, "0", "2592000.5",
       "a number of seconds from 0.1 to 2592000 with at most three decimals" },
-    { "maxDeliveries", &config.topic.max_deliveries, 0, "0", 0, "1000000",
-      1000000, "-1", "1000001", "a whole number from 0 to 1000000" },
+    { "maxDeliveries", &config.topic.max_deliveries, 0, "0", 0, "65535",
+      65535, "-1", "65536", "a whole number from 0 to 65535" },
     { "isClean", &config.is_clean, 1, "0", 0, "1", 1, "-1", "2", "0 or 1" },
     { "cleanTime", &config.topic.clean_time, 259200, "1", 1, "3153600000",
       3153600000, "0", "3153600001", "a whole number from 1 to 3153600000" },
@@ -498,8 +498,6 @@ test_remarks(void)
             "2:19 \"mq.persistentPath\" has no meaning here and is ignored");
     remarks("mq:\n  secretKey: a\n  isPersistent: 2\n",
             "3:17 \"mq.isPersistent\" has no effect yet");
-    remarks("mq:\n  secretKey: a\n  topics:\n    t: {maxDeliveries: 5}\n",
-            "4:24 \"mq.topics.t.maxDeliveries\" has no effect yet");
 
     ok(parse("mq:\n  secretKey: a\n  isPersistent: 0\n") == 0
        && nmessages == 0, "what is switched off needs no remark");

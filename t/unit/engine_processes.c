@@ -34,6 +34,10 @@
 #define COMMITTED  2
 #define CONFIRMING 4
 #define CONFIRMED  8
+#define DELETING   16
+#define DELETED    32
+
+#define RECENT     16              /* messages that a child may delete */
 
 typedef struct {
     char         name[POINT_LEN];
@@ -61,12 +65,24 @@ typedef struct {
     unsigned        n;
     uint32_t        id[FLIGHT];
     uint32_t        position[FLIGHT];
+    char            code[FLIGHT][KMQ_CODE_LEN];
     unsigned char  *had;           /* confirmed, by message */
 } consumer_t;
 
+/* A message that this process has published. */
+typedef struct {
+    uint32_t        id;
+    char            code[KMQ_CODE_LEN];
+} recent_t;
+
 static shared_t    *S;
 static void        *block;
+static kmq_settings_t  settings;
 static uint32_t     push_type;
+static int          relaxed;       /* messages may be taken from a consumer:
+                                      they are overdue, or given up */
+static recent_t     recent[RECENT];
+static unsigned     nrecent;
 static unsigned     life;          /* this process, unique for the run */
 static uint64_t     chance;        /* its random numbers */
 static const char  *plan_name;     /* the point where it dies, NULL: none */
@@ -335,6 +351,8 @@ do_publish(void)
 
     for (i = 0; i < n; i++) {
         atomic_fetch_or(&S->state[id[i]], COMMITTED);
+        recent[nrecent % RECENT].id = id[i];
+        kmq_code(kmq, &m[i], recent[nrecent++ % RECENT].code);
     }
 }
 
@@ -359,14 +377,19 @@ got(consumer_t *c, const kmq_message_t *m)
 
         owner = atomic_exchange(&S->owner[id], life);
 
-        if (owner && !atomic_load(&S->dead[owner])) {
+        if (owner && !relaxed && !atomic_load(&S->dead[owner])) {
             complain("message %u is still with life %u", id, owner);
         }
     }
 
     for (i = 0; i < c->n; i++) {
         if (c->id[i] == id) {
-            complain("message %u is in flight with this consumer", id);
+
+            if (!relaxed) {
+                complain("message %u is in flight with this consumer", id);
+            }
+
+            return;
         }
     }
 
@@ -375,6 +398,7 @@ got(consumer_t *c, const kmq_message_t *m)
     }
 
     c->id[c->n] = id;
+    kmq_code(kmq, m, c->code[c->n]);
     c->position[c->n++] = m->position;
 }
 
@@ -407,6 +431,132 @@ do_take(void)
 }
 
 
+/* The first n of a consumer's messages are done with. */
+static void
+forget(consumer_t *c, unsigned n)
+{
+    c->n -= n;
+    memmove(c->id, c->id + n, c->n * sizeof(c->id[0]));
+    memmove(c->position, c->position + n, c->n * sizeof(c->position[0]));
+    memmove(c->code, c->code + n, c->n * sizeof(c->code[0]));
+}
+
+
+static void
+confirmed(consumer_t *c, unsigned i)
+{
+    atomic_fetch_or(&S->state[c->id[i]], CONFIRMED);
+    atomic_fetch_add(&S->confirms[c->id[i]], 1);
+    c->had[c->id[i]] = 1;
+}
+
+
+/* The first of a consumer's messages, which it may have no more. */
+static void
+do_confirm_code(consumer_t *c)
+{
+    atomic_fetch_or(&S->state[c->id[0]], CONFIRMING);
+
+    if (kmq_confirm_codes(kmq, c->ref, c->code[0], 1) == 1) {
+        atomic_store(&S->owner[c->id[0]], 0);
+        confirmed(c, 0);
+    }
+
+    forget(c, 1);
+}
+
+
+/* Gives the first of its messages back, or needs more time. */
+static void
+do_return(void)
+{
+    consumer_t  *c;
+
+    c = &consumer[below(CONSUMERS)];
+
+    if (c->ref == 0 || c->n == 0) {
+        return;
+    }
+
+    if (below(2)) {
+        (void) kmq_extend_codes(kmq, c->ref, c->code[0], 1);
+        return;
+    }
+
+    if (push_type == KMQ_PUSH_ONE) {
+        atomic_store(&S->owner[c->id[0]], 0);
+
+        if (kmq_return_codes(kmq, c->ref, c->code[0], 1) != 1 && !relaxed) {
+            complain("what is in flight cannot be given back");
+        }
+
+        forget(c, 1);
+
+    } else if (relaxed) {
+        (void) kmq_return_codes(kmq, c->ref, c->code[0], 1);
+    }
+}
+
+
+static void
+do_delete(void)
+{
+    recent_t  *m;
+
+    if (nrecent == 0) {
+        return;
+    }
+
+    m = &recent[below(nrecent < RECENT ? nrecent : RECENT)];
+    atomic_fetch_or(&S->state[m->id], DELETING);
+
+    if (kmq_delete(kmq, m->code) == KMQ_OK) {
+        atomic_fetch_or(&S->state[m->id], DELETED);
+    }
+}
+
+
+static void
+do_requeue(void)
+{
+    (void) kmq_requeue_topic(kmq, topic_name[below(TOPICS)], 1, 3);
+}
+
+
+/* What a topic of its own is for the next consumer. */
+static void
+typed(void *arg, const char *name, size_t len,
+    kmq_topic_settings_t *own)
+{
+    (void) arg;
+
+    if (len == 5 && memcmp(name, "typed", 5) == 0) {
+        own->push_type = 1 + below(2);
+    }
+}
+
+
+/* Consumers come and go while the topic's type changes. */
+static void
+do_types(void)
+{
+    unsigned   i;
+    kmq_ref_t  c[4];
+
+    for (i = 0; i < 4; i++) {
+        settings.topic_own = typed;
+        kmq_configure(kmq, &settings);
+        c[i] = eu_consumer(kmq, "typed", 5, NULL);
+    }
+
+    for (i = 0; i < 4; i++) {
+        if (c[i]) {
+            kmq_leave(kmq, c[i]);
+        }
+    }
+}
+
+
 static void
 do_confirm(void)
 {
@@ -416,6 +566,11 @@ do_confirm(void)
     c = &consumer[below(CONSUMERS)];
 
     if (c->ref == 0 || c->n == 0) {
+        return;
+    }
+
+    if (relaxed) {
+        do_confirm_code(c);
         return;
     }
 
@@ -433,14 +588,10 @@ do_confirm(void)
     }
 
     for (i = 0; i < n; i++) {
-        atomic_fetch_or(&S->state[c->id[i]], CONFIRMED);
-        atomic_fetch_add(&S->confirms[c->id[i]], 1);
-        c->had[c->id[i]] = 1;
+        confirmed(c, i);
     }
 
-    c->n -= n;
-    memmove(c->id, c->id + n, c->n * sizeof(uint32_t));
-    memmove(c->position, c->position + n, c->n * sizeof(uint32_t));
+    forget(c, n);
 }
 
 
@@ -536,8 +687,17 @@ do_something(void)
     } else if (x < 650) {
         do_take();
 
-    } else if (x < 880) {
+    } else if (x < 820) {
         do_confirm();
+
+    } else if (x < 850) {
+        do_return();
+
+    } else if (x < 870) {
+        do_delete();
+
+    } else if (x < 880) {
+        do_requeue();
 
     } else if (x < 960) {
         do_join();
@@ -548,6 +708,9 @@ do_something(void)
     } else if (x < 995) {
         (void) kmq_tick(kmq);
         (void) kmq_too_slow(kmq);
+
+    } else if (x < 997) {
+        do_types();
 
     } else {
         do_visit();
@@ -740,6 +903,12 @@ round_drain(unsigned char *left)
     for (idle = 0; idle < 3 || eu_count(kmq).delayed; idle++) {
         kmq_clock(kmq, eu_ms(), 1640975470000);
 
+        for (i = 0; i < TOPICS; i++) {
+            while (kmq_requeue_topic(kmq, topic_name[i], 1, 10) == 10) {
+                /* void */
+            }
+        }
+
         while ((b = eu_take(kmq)) != NULL) {
 
             for (i = 0; i < b->nmessages; i++) {
@@ -807,7 +976,13 @@ round_check(const unsigned char *left, unsigned n)
             complain("message %u was consumed, and comes", id);
         }
 
-        if (!left[id] && (state & COMMITTED) && !(state & CONFIRMING)) {
+        if (left[id] && (state & DELETED)) {
+            complain("message %u was deleted, and comes", id);
+        }
+
+        if (!left[id] && (state & COMMITTED)
+            && !(state & (CONFIRMING|DELETING)))
+        {
             complain("message %u was accepted, and is lost", id);
         }
 
@@ -857,12 +1032,13 @@ round_end(const char *when)
 
     c = eu_count(kmq);
 
-    if (c.ready || c.delayed || c.in_flight || c.consumed) {
-        complain("%s: %llu ready, %llu delayed, %llu in flight, %llu consumed "
-                 "stay", when, (unsigned long long) c.ready,
+    if (c.ready || c.delayed || c.in_flight || c.consumed || c.dead) {
+        complain("%s: %llu ready, %llu delayed, %llu in flight, %llu consumed, "
+                 "%llu dead stay", when, (unsigned long long) c.ready,
                  (unsigned long long) c.delayed,
                  (unsigned long long) c.in_flight,
-                 (unsigned long long) c.consumed);
+                 (unsigned long long) c.consumed,
+                 (unsigned long long) c.dead);
     }
 
     memset(S->state, 0, n);
@@ -901,7 +1077,6 @@ main(void)
     char             when[64];
     uint64_t         seed, r, bytes, first, least;
     unsigned         i, rounds, killed, named;
-    kmq_settings_t   s;
 
 #ifndef KMQ_FAULTS
     skip_all("built without -DKMQ_FAULTS");
@@ -924,10 +1099,13 @@ main(void)
     for (i = 0, killed = 0; i < rounds; i++) {
         (void) alarm(3 * HANGS);
         push_type = i % 2 ? KMQ_PUSH_ONE : KMQ_PUSH_ALL;
-        s = eu_settings(push_type);
-        s.waiting_max = i % 3 ? 100000 : 50;
-        s.keep_consumed = i % 5 < 2;
-        kmq_configure(kmq, &s);
+        relaxed = i % 4 >= 2;
+        settings = eu_settings(push_type);
+        settings.waiting_max = i % 3 ? 100000 : 50;
+        settings.keep_consumed = i % 5 < 2;
+        settings.topic.retry_time = relaxed && i % 8 >= 6 ? 3 : 0;
+        settings.topic.max_deliveries = relaxed ? 2 : 0;
+        kmq_configure(kmq, &settings);
 
         /* the children among themselves choose a keeper */
 

@@ -522,57 +522,93 @@ test_pacing(void)
 }
 
 
-/* A topic may have a push type of its own: its first consumer brings it. */
-static kmq_ref_t
-join_typed(kmq_t *kmq, const char *topic, uint32_t push_type)
+/* What one topic has of its own. */
+static void
+own_settings(void *arg, const char *name, size_t len,
+    kmq_topic_settings_t *settings)
 {
-    kmq_ref_t          c;
-    kmq_client_info_t  info;
-
-    memset(&info, 0, sizeof(info));
-    info.role = KMQ_CONSUMER;
-    info.prefetch = 10;
-    info.push_type = push_type;
-    info.topic_len = (uint16_t) strlen(topic);
-    memcpy(info.topic, topic, info.topic_len);
-
-    c = kmq_join(kmq, &info, &info);
-
-    if (c) {
-        kmq_set_ready(kmq, c, 1);
+    if (len == 3 && memcmp(name, "own", 3) == 0) {
+        settings->push_type = *(uint32_t *) arg;
     }
-
-    return c;
 }
 
 
 static void
 test_push_type(void)
 {
-    void       *block;
-    kmq_t      *kmq;
-    kmq_ref_t   p, c[3];
+    void            *block;
+    kmq_t           *kmq;
+    uint32_t         own;
+    kmq_settings_t   s;
 
     kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+
+    own = KMQ_PUSH_ALL;
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.topic_own = own_settings;
+    s.topic_arg = &own;
+    kmq_configure(kmq, &s);
+
+    (void) eu_consumer(kmq, "own", 10, NULL);
+    (void) eu_consumer(kmq, "own", 10, NULL);
+    (void) eu_consumer(kmq, "other", 10, NULL);
+    (void) eu_consumer(kmq, "other", 10, NULL);
+
+    (void) eu_publish(kmq, eu_producer(kmq, "own"), "1", 1);
+    is_int(eu_drain(kmq), 2, "to all, as the topic has it");
+
+    (void) eu_publish(kmq, eu_producer(kmq, "other"), "2", 1);
+    is_int(eu_drain(kmq), 1, "to one, as all others have it");
+
+    eu_close(kmq, block, SIZE, "push type of a topic");
+}
+
+
+/* From one type to the other while there are always consumers. */
+static void
+test_type_change(uint32_t from, uint32_t to)
+{
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         all[3];
+    kmq_ref_t        p, old[2];
+    kmq_batch_t     *batch;
+    kmq_settings_t   s;
+
+    all[KMQ_PUSH_ONE] = 1;
+    all[KMQ_PUSH_ALL] = 2;
+
+    kmq = eu_open(&block, SIZE, from);
     p = eu_producer(kmq, "t");
+    old[0] = eu_consumer(kmq, "t", 10, NULL);
+    old[1] = eu_consumer(kmq, "t", 10, NULL);
 
-    is_int(join_typed(kmq, "t", KMQ_PUSH_ALL + 1), 0, "no such push type");
+    s = eu_settings(to);
+    kmq_configure(kmq, &s);
 
-    c[0] = join_typed(kmq, "t", KMQ_PUSH_ALL);
-    c[1] = join_typed(kmq, "t", KMQ_PUSH_ONE);
+    (void) eu_consumer(kmq, "t", 10, NULL);
+    (void) eu_consumer(kmq, "t", 10, NULL);
+    ok(eu_verify(kmq, "two wait"), "two of the new type wait");
+
     (void) eu_publish(kmq, p, "1", 1);
-    is_int(eu_drain(kmq), 2, "to all: the first consumer decided");
+    is_int(eu_drain(kmq), all[from], "the old type as long as it is there");
 
-    kmq_leave(kmq, c[0]);
-    kmq_leave(kmq, c[1]);
-
-    c[0] = join_typed(kmq, "t", 0);
-    c[1] = join_typed(kmq, "t", 0);
-    c[2] = join_typed(kmq, "t", KMQ_PUSH_ALL);
+    kmq_leave(kmq, old[0]);
     (void) eu_publish(kmq, p, "2", 1);
-    is_int(eu_drain(kmq), 1, "to one, as in the settings");
+    batch = eu_take(kmq);
+    ok(batch && batch->nruns == 1 && batch->runs[0].client == old[1],
+       "to the last of the old ones");
+    ok(eu_take(kmq) == NULL, "to nobody else");
 
-    eu_close(kmq, block, SIZE, "push type");
+    kmq_leave(kmq, old[1]);
+    ok(eu_verify(kmq, "the type has changed"), "then the type changes");
+
+    is_int(eu_drain(kmq), all[to], "what it had not confirmed goes the new "
+           "way");
+    (void) eu_publish(kmq, p, "3", 1);
+    is_int(eu_drain(kmq), all[to], "and all that comes after it");
+
+    eu_close(kmq, block, SIZE, "change of the push type");
 }
 
 
@@ -589,6 +625,8 @@ main(void)
     test_fan_out();
     test_pacing();
     test_push_type();
+    test_type_change(KMQ_PUSH_ONE, KMQ_PUSH_ALL);
+    test_type_change(KMQ_PUSH_ALL, KMQ_PUSH_ONE);
 
     return done_testing();
 }

@@ -129,10 +129,14 @@ eu_settings(uint32_t push_type)
 {
     kmq_settings_t  s;
 
-    s.push_type = push_type;
+    memset(&s, 0, sizeof(s));
+
+    s.topic.push_type = push_type;
     s.waiting_max = 100000000;
     s.batch_interval = 0;
     s.batch_count = 1;
+    s.retry_count = 3;
+    s.check_interval = 1000;
     s.keep_consumed = 0;
 
     return s;

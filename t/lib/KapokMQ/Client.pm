@@ -4,6 +4,7 @@
 #     ack  => 1   sends each message's code back
 #     pong => 0   leaves pings unanswered
 #     headers     of the upgrade request
+#     on_message, on_close    called with the client; and the message
 
 package KapokMQ::Client;
 
@@ -14,6 +15,7 @@ use Mojo::IOLoop;
 use Mojo::JSON qw(decode_json);
 use Mojo::UserAgent;
 use Mojo::WebSocket qw(WS_PING WS_TEXT);
+use Time::HiRes qw(time);
 
 my $ua = Mojo::UserAgent->new(inactivity_timeout => 0, connect_timeout => 20,
                               request_timeout => 0, max_connections => 0);
@@ -21,7 +23,8 @@ my $ua = Mojo::UserAgent->new(inactivity_timeout => 0, connect_timeout => 20,
 sub new {
     my ($class, $url, %option) = @_;
     my $self = bless {
-        texts => [], messages => [], binaries => 0, pings => 0, %option,
+        texts => [], messages => [], at => [], binaries => 0, pings => 0,
+        %option,
     }, $class;
 
     $ua->websocket($url, { %{$option{headers} // {}} }, sub {
@@ -40,6 +43,7 @@ sub _connected {
     if (!$tx->is_websocket) {
         $self->{failed} = $tx->res->error
                           ? $tx->res->error->{message} : 'no WebSocket';
+        $self->{on_close}->($self) if $self->{on_close};
         return;
     }
 
@@ -48,7 +52,10 @@ sub _connected {
     $tx->on(frame => sub { $self->_frame($_[1]) });
     $tx->on(text => sub { $self->_text($_[1]) });
     $tx->on(binary => sub { $self->{binaries}++ });
-    $tx->on(finish => sub { $self->{closed} = [@_[1, 2]] });
+    $tx->on(finish => sub {
+        $self->{closed} = [@_[1, 2]];
+        $self->{on_close}->($self) if $self->{on_close};
+    });
 }
 
 # Comes before Mojo looks at the frame itself.
@@ -73,6 +80,7 @@ sub _text {
 
     my $message = decode_json($bytes);
     push @{$self->{messages}}, $message;
+    push @{$self->{at}}, time;
     push @{$self->{raw}}, $bytes if $self->{keep_raw};
     $self->send($message->{MessageCode}) if $self->{ack};
     $self->{on_message}->($self, $message) if $self->{on_message};
@@ -80,6 +88,7 @@ sub _text {
 
 sub texts    { $_[0]{texts} }       # what is no pushed message
 sub messages { $_[0]{messages} }    # pushed messages, decoded
+sub at       { $_[0]{at} }          # when each of them came
 sub raw      { $_[0]{raw} // [] }
 sub closed   { $_[0]{closed} }      # [code, reason] once it is
 sub failed   { $_[0]{failed} }      # why it could not connect
@@ -89,6 +98,13 @@ sub pings    { $_[0]{pings} }
 sub worker   { $_[0]{worker} }      # pid of its worker
 sub data     { return map { $_->{MessageData} } @{$_[0]{messages}} }
 sub codes    { return map { $_->{MessageCode} } @{$_[0]{messages}} }
+
+# How often it got the message with this code.
+sub got {
+    my ($self, $code) = @_;
+
+    return scalar grep { $_ eq $code } $self->codes;
+}
 
 # Bytes, as a text frame.
 sub send {

@@ -58,6 +58,7 @@ sub head   { $_[0]{head} }
 # for none), size (a lie about the length).
 sub frame {
     my ($opcode, $payload, %frame) = @_;
+    $payload = "$payload";      # a number would be masked as one
     my $mask = $frame{mask} // pack 'N', int rand 2 ** 32;
     my $size = $frame{size} // length $payload;
     my $bytes = pack 'C', (($frame{fin} // 1) << 7)
@@ -182,6 +183,14 @@ sub close_code {
     }
 
     return 'no close frame';
+}
+
+# All that comes until the server closes the connection.
+sub rest {
+    my ($self) = @_;
+
+    $self->_fill until $self->{eof};
+    return $self->{in};
 }
 
 # 1 when the server closes the connection.

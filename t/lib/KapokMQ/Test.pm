@@ -32,7 +32,7 @@ use KapokMQ::Client;
 use KapokMQ::Raw;
 use KapokMQ::Suite;
 
-our @EXPORT = qw(run_for wait_for);
+our @EXPORT = qw(is_running run_for wait_for);
 
 use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
 
@@ -77,14 +77,17 @@ sub run_for {
 
 # Options: workers; zone ('64m'); yaml, a hash of mq keys over our defaults;
 # topics, YAML text for mq.topics; main, http, conf, text for nginx.conf;
-# consumer, text for the consumers' location; allow, a pattern of lines above
-# warn that may stand in the error log.
+# consumer, text for the consumers' location; shutdown, the time of
+# worker_shutdown_timeout ('20s'), '' for none; orphan, a master whose parent
+# is gone, as that of a daemon: it does not obey USR2 otherwise; allow, a
+# pattern of lines above warn that may stand in the error log.
 sub start {
     my ($class, %option) = @_;
     my $self = bless {
-        workers => $ENV{KMQ_WORKERS} || 1,
-        zone    => '64m',
-        port    => KapokMQ::Suite::free_port(),
+        workers  => $ENV{KMQ_WORKERS} || 1,
+        zone     => '64m',
+        shutdown => '20s',
+        port     => KapokMQ::Suite::free_port(),
         %option,
     }, $class;
     my $build = $ENV{KMQ_BUILD} || "$KapokMQ::Suite::Root/build";
@@ -95,19 +98,23 @@ sub start {
     $self->{module} = "$build/ngx_kapokmq_module.so";
     $self->configure;
 
-    $self->{pid} = fork // die "fork: $!";
-    if ($self->{pid} == 0) {
+    $self->{group} = fork // die "fork: $!";
+    if ($self->{group} == 0) {
+        setpgrp;
+        $self->_orphan if $self->{orphan} && fork;
         $self->_exec;
     }
-    $started{$self->{pid}} = $self;
+    $started{$self->{group}} = $self;
+    if ($self->{orphan}) {
+        waitpid $self->{group}, 0;
+    } else {
+        $self->{pid} = $self->{group};
+    }
 
     my $deadline = time + 20;
-    until (-s "$self->{dir}/nginx.pid" && $self->_workers_ready) {
-        if (waitpid($self->{pid}, WNOHANG) == $self->{pid}
-            || time > $deadline)
-        {
+    until ($self->_serves) {
+        if (time > $deadline || $self->{pid} && $self->_ended($self->{pid})) {
             diag($self->log);
-            delete $started{$self->{pid}};
             BAIL_OUT('nginx did not start');
         }
         sleep 0.02;
@@ -116,16 +123,88 @@ sub start {
     return $self;
 }
 
+# The parent of a master that is to be an orphan; who that is at its start
+# is what nginx goes by.
+sub _orphan {
+    my ($self) = @_;
+    my $deadline = time + 20;
+
+    sleep 0.02 until $self->master || time > $deadline;
+    POSIX::_exit(0);
+}
+
+sub _serves {
+    my ($self) = @_;
+
+    $self->{pid} ||= $self->master or return 0;
+    return -s "$self->{dir}/nginx.pid" && $self->_workers_ready;
+}
+
+# The master according to its pid file.
+sub master {
+    my ($self) = @_;
+
+    open my $in, '<', "$self->{dir}/nginx.pid" or return 0;
+    my ($pid) = (<$in> // '') =~ /^(\d+)/;
+    return $pid // 0;
+}
+
+# Whether a master has ended; its exit status is known of our own child alone.
+sub _ended {
+    my ($self, $pid) = @_;
+
+    if ($pid == $self->{group}) {
+        return 0 if waitpid($pid, WNOHANG) != $pid;
+        $self->{status} = $?;
+        return 1;
+    }
+    $self->{status} = 0;
+    return !is_running($pid);
+}
+
+# A zombie does not run.
+sub is_running {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/stat" or return 0;
+    return ((<$in> // '') =~ /^\d+ \(.*\) (\S)/s) && $1 ne 'Z';
+}
+
 sub _exec {
     my ($self) = @_;
 
-    setpgrp;
     open STDERR, '>>', "$self->{dir}/error.log";
     open STDOUT, '>&', \*STDERR;
     $ENV{LD_PRELOAD} = $ENV{KMQ_PRELOAD} if $ENV{KMQ_PRELOAD};
-    exec split(' ', $ENV{TEST_NGINX_BINARY} || 'nginx'), '-p',
-        "$self->{dir}/", '-c', "$self->{dir}/nginx.conf"
-        or POSIX::_exit(127);
+    exec $self->_command or POSIX::_exit(127);
+}
+
+# How nginx is called; with its whole path, by which it finds itself again at
+# USR2.
+sub _command {
+    my ($self) = @_;
+    my ($nginx, @arguments) = split ' ', $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    if ($nginx !~ m{/}) {
+        ($nginx) = grep { -x } map { "$_/$nginx" } split /:/, $ENV{PATH};
+    }
+    return $nginx, @arguments, '-p', "$self->{dir}/",
+           '-c', "$self->{dir}/nginx.conf";
+}
+
+# nginx -t: its exit code, and what it says.
+sub test_config {
+    my ($self) = @_;
+    my $pid = open(my $out, '-|') // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDERR, '>&', \*STDOUT;
+        exec $self->_command, '-t' or POSIX::_exit(127);
+    }
+    my $text = do { local $/; <$out> };
+    close $out;
+
+    return $? >> 8, $text;
 }
 
 sub _workers_ready {
@@ -153,6 +232,8 @@ sub configure {
     my %part = map { $_ => $self->{$_} // '' } qw(main http conf consumer);
     # a socket for each worker spreads the connections
     my $reuseport = $self->{workers} > 1 ? ' reuseport' : '';
+    my $shutdown = $self->{shutdown}
+                   ? "worker_shutdown_timeout $self->{shutdown};" : '';
     my $temp = join "\n    ", map { "${_}_temp_path $dir/$_;" }
                qw(client_body proxy fastcgi uwsgi scgi);
 
@@ -161,7 +242,7 @@ load_module $self->{module};
 daemon off;
 $user
 worker_processes $self->{workers};
-worker_shutdown_timeout 20s;
+$shutdown
 pid $dir/nginx.pid;
 error_log $dir/error.log info;
 $part{main}
@@ -211,15 +292,17 @@ sub log {
 
 # Children of the master that are workers.
 sub worker_pids {
-    my ($self) = @_;
+    my ($self, $master) = @_;
     my @pids;
+
+    $master //= $self->{pid};
 
     for my $stat (glob '/proc/[0-9]*/stat') {
         open my $in, '<', $stat or next;
         my $line = <$in> // next;
         my ($pid, $state, $parent) = $line =~ /^(\d+) \(.*\) (\S) (\d+) /s
             or next;
-        next unless $parent == $self->{pid} && $state ne 'Z';
+        next unless $parent == $master && $state ne 'Z';
         open my $cmd, '<', "/proc/$pid/cmdline" or next;
         push @pids, $pid if (<$cmd> // '') =~ /worker process/;
     }
@@ -253,17 +336,25 @@ sub reload {
     } 'new workers have started';
 }
 
+# Reloads, and waits until the old workers are gone, too.
+sub renew {
+    my ($self, %change) = @_;
+    my @old = $self->worker_pids;
+
+    $self->reload(%change);
+    return wait_for { !grep { is_running($_) } @old }
+                    'and the old ones are gone';
+}
+
 # Ends the server and looks at what it left in its log.
 sub finish {
     my ($self, $signal) = @_;
     my $pid = $self->{pid};
 
     $self->signal($signal // 'TERM');
-    my $status;
-    wait_for { waitpid($pid, WNOHANG) == $pid and defined($status = $?) }
-             'nginx ends';
-    delete $started{$pid};
-    is($status, 0, 'with exit code 0');
+    wait_for { $self->_ended($pid) } 'nginx ends';
+    delete $started{$self->{group}};
+    is($self->{status}, 0, 'with exit code 0');
 
     my $allow = $self->{allow} // qr/(?!)/;
     my @bad = grep { /\[(?:error|crit|alert|emerg)\]|Sanitizer|runtime error/
@@ -278,8 +369,8 @@ END {
     my $status = $?;
 
     for my $self (values %started) {
-        kill 'KILL', -$self->{pid}, $self->{pid};
-        waitpid $self->{pid}, 0;
+        kill 'KILL', -$self->{group}, $self->{pid} || ();
+        waitpid $self->{group}, 0;
         if ($ENV{KMQ_KEEP}) {
             diag("left in $self->{dir}");
         } else {
@@ -320,15 +411,92 @@ sub post {
 
 # Publishes over HTTP; returns the MessageCode.
 sub publish {
-    my ($self, $topic, $data) = @_;
+    my ($self, $topic, $data, $delay) = @_;
     my ($status, $json) = $self->post('/Producer/Send',
-        { topic => $topic, messageData => $data });
+        { topic => $topic, messageData => $data,
+          (defined $delay ? (delayTime => $delay) : ()) });
 
     return $status == 200 ? $json->{msg} : undef;
 }
 
+# Publishes many messages in one go; true when all were accepted.
+sub publish_many {
+    my ($self, $topic, @data) = @_;
+    my $raw = $self->raw("/Producers/Conn/$topic/many", key => KEY);
+
+    $raw->next_text;
+    $raw->write(join '', map { KapokMQ::Raw::frame(1, $_) } @data);
+    my $accepted = grep { ($raw->next_text // '') eq 'ok' } @data;
+    $raw->close;
+
+    return $accepted == @data;
+}
+
 sub counts  { $_[0]->post('/Console/CountMessage')->{data} }
 sub clients { $_[0]->post('/Console/GetClients') }
+
+# Waits until the counts that are named are as they should be.
+sub counts_become {
+    my ($self, $want, $name) = @_;
+    my $counts;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $right = wait_for {
+        $counts = $self->counts;
+        !grep { $counts->{$_} != $want->{$_} } keys %$want
+    } $name;
+    diag(join ', ', map { "$_: $counts->{$_}" } sort keys %$counts)
+        unless $right;
+
+    return $right;
+}
+
+# A message by its code; nothing when there is none.
+sub find {
+    my ($self, $code) = @_;
+    my ($status, $json) = $self->post('/Console/GetMessage',
+                                      { messageCode => $code });
+
+    return $status == 200 ? $json->{data} : undef;
+}
+
+# One page of messages: their list and the cursor of the next one.
+sub page {
+    my ($self, %query) = @_;
+    my ($status, $json) = $self->post('/Console/GetMessageList', \%query);
+
+    return $status == 200 ? ($json->{data}, $json->{next}) : ();
+}
+
+# The codes of all messages that a query finds.
+sub codes {
+    my ($self, %query) = @_;
+    my @codes;
+
+    do {
+        my ($list, $next) = $self->page(%query);
+        push @codes, map { $_->{MessageCode} } @{$list // []};
+        $query{cursor} = $next;
+    } while defined $query{cursor};
+
+    return @codes;
+}
+
+# Whether there was such a message.
+sub remove {
+    my ($self, $code) = @_;
+    my ($status) = $self->post('/Console/DelMessage',
+                               { messageCode => $code });
+
+    return $status == 200;
+}
+
+# messageCode or topic; returns how many messages.
+sub requeue {
+    my ($self, %what) = @_;
+
+    return $self->post('/Console/RequeueMessage', \%what)->{data};
+}
 
 # A WebSocket client on a path; options as in KapokMQ::Client.
 sub connect {
@@ -391,6 +559,19 @@ sub consumers_everywhere {
     is($count, $self->{workers}, 'all workers have been found');
 
     return map { $on{$_} } sort keys %on;
+}
+
+# A client on a certain worker: connect() is called until it is, and those
+# that came elsewhere are gone again.
+sub on_worker {
+    my ($self, $pid, $connect) = @_;
+
+    for (1 .. 400) {
+        my $client = $connect->();
+        return $client if $client->worker == $pid;
+        $client->finish;
+    }
+    croak "no connection to worker $pid";
 }
 
 # A client that is driven byte by byte, see KapokMQ::Raw.

@@ -1,0 +1,136 @@
+/* Single messages by their codes: deleted, or, when they are dead, requeued. */
+
+#include "kmq_block.h"
+
+
+/* The message of that code that is there for whoever looks, or NULL. */
+static kmq_slot_t *
+message_find(kmq_block_t *b, const char *code)
+{
+    kmq_slot_t  *slot;
+
+    slot = kmq_code_find(b, code);
+
+    if (slot && slot->state == KMQ_IN_FLIGHT && slot->flags & KMQ_DELETED) {
+        return NULL;
+    }
+
+    return slot;
+}
+
+
+int
+kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
+{
+    int           rc;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    rc = KMQ_GONE;
+
+    kmq_lock(kmq);
+
+    slot = message_find(b, code);
+
+    if (slot) {
+        rc = KMQ_OK;
+        b->deleted++;
+
+        if (slot->state == KMQ_IN_FLIGHT) {
+
+            /* its body may be read at this moment */
+
+            KMQ_SET(slot->flags, slot->flags | KMQ_DELETED);
+            KMQ_POINT("delete-in-flight");
+            b->doomed++;
+
+        } else {
+            kmq_message_unlist(kmq, slot);
+            kmq_message_free(kmq, slot);
+        }
+    }
+
+    kmq_unlock(kmq);
+
+    return rc;
+}
+
+
+/* A dead message is ready again, as the newest of its topic. */
+static void
+requeue(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    kmq_message_unlist(kmq, slot);
+
+    slot->attempts = 0;
+    slot->flags = 0;
+    slot->state_time = kmq->wall / 1000;
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("requeue");
+
+    kmq_list_append(b, &topic->ready, &slot->link);
+    kmq_topic_active(b, topic);
+
+    b->waiting++;
+    b->requeued++;
+}
+
+
+int
+kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN])
+{
+    int           rc;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    kmq_lock(kmq);
+
+    slot = message_find(b, code);
+
+    if (slot == NULL) {
+        rc = KMQ_GONE;
+
+    } else if (slot->state != KMQ_DEAD) {
+        rc = KMQ_ERROR;
+
+    } else {
+        rc = KMQ_OK;
+        requeue(kmq, slot);
+        kmq_grant(kmq, KMQ_AT(b, slot->topic), 1);
+    }
+
+    kmq_unlock(kmq);
+
+    return rc;
+}
+
+
+unsigned
+kmq_requeue_topic(kmq_t *kmq, const char *name, size_t len, unsigned max)
+{
+    unsigned      n;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    n = 0;
+
+    kmq_lock(kmq);
+
+    topic = kmq_topic_get(b, name, len);
+
+    if (topic) {
+        for ( /* void */ ; n < max && topic->dead.head; n++) {
+            requeue(kmq, KMQ_AT(b, topic->dead.head));
+        }
+
+        kmq_grant(kmq, topic, n);
+    }
+
+    kmq_unlock(kmq);
+
+    return n;
+}

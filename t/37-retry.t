@@ -1,0 +1,362 @@
+# What is not confirmed in time is pushed again; a consumer may ask for more
+# time ("+CODE") or give a message back at once ("-CODE").
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use List::Util qw(max sum);
+use Test::More;
+use Time::HiRes qw(time);
+use KapokMQ::Test;
+
+# The wall clock of the test and the queue's own differ by parts of a
+# millisecond.
+use constant { RETRY => 0.3, CLOCKS => 0.002 };
+
+my $mq = KapokMQ::Test->start(
+    yaml => { confirm => 'ack', pushRetryTime => RETRY }, topics => <<'YAML');
+    order:     { prefetch: 3 }
+    many:      { prefetch: 5000 }
+    pong:      { confirm: pong }
+    slow:      { pushRetryTime: 300 }
+    single:    { pushRetryTime: 300, prefetch: 1 }
+    all:       { pushType: 2 }
+    all_keep:  { pushType: 2 }
+    all_pong:  { pushType: 2, confirm: pong }
+    all_slow:  { pushType: 2, pushRetryTime: 300 }
+    all_deaf:  { pushType: 2, pushRetryTime: 0.1 }
+YAML
+
+my $consumed = 0;
+
+# All that was published so far is consumed, $n more than the last time.
+sub consumed {
+    my ($n, $name) = @_;
+
+    $consumed += $n;
+    return $mq->counts_become(
+        { unconsumed => 0, consumed => $consumed, dead => 0 }, $name);
+}
+
+sub got {
+    my ($code, @consumers) = @_;
+
+    return sum(map { $_->got($code) } @consumers);
+}
+
+sub leave {
+    my $others = @{$mq->clients->{consumers}} - @_;
+
+    $_->finish for @_;
+    wait_for { @{$mq->clients->{consumers}} == $others } 'they leave';
+}
+
+
+# --- point to point: back to the front, in their order, never early
+
+my $alone = $mq->consumer('order', 'alone');
+my $start = time;
+my @codes = map { $mq->publish('order', "m$_") } 1 .. 5;
+wait_for { @{$alone->messages} >= 9 } 'three are pushed again and again';
+is_deeply([($alone->codes)[0 .. 8]], [(@codes[0 .. 2]) x 3],
+          'before those that wait, and in their order');
+for my $round (1, 2) {
+    cmp_ok($alone->at->[3 * $round], '>=', $start + $round * RETRY - CLOCKS,
+           "push $round + 1 is not early");
+}
+is_deeply([map { $_->{MessageData} } @{$alone->messages}[6 .. 8]],
+          [qw(m1 m2 m3)], 'with their data');
+$alone->{ack} = 1;
+$alone->send(@codes[0 .. 2]);
+consumed(5, 'once confirmed it is over');
+leave($alone);
+
+
+# --- point to point: to another consumer; who is late does not count
+
+my ($late, $holder);
+for my $try (1 .. 5) {
+    $late = $mq->consumer('topic', 'late');
+    my $code = $mq->publish('topic', 'm');
+    wait_for { $late->got($code) } 'a message in flight';
+    $holder = $mq->consumer('topic', 'holder');
+    wait_for { $holder->got($code) } 'goes to another consumer in the end';
+    my $before = $late->got($code);
+    my $keep = Mojo::IOLoop->recurring(
+        0.02 => sub { $holder->send("+$code") });
+    $late->send($code);
+    run_for(0.1);
+    my $unconsumed = $mq->counts->{unconsumed};
+    my $back = $late->got($code) > $before;
+
+    if (!$back) {
+        is($unconsumed, 1, 'a confirmation that comes after that is ignored');
+        $late->drop;
+        wait_for { @{$mq->clients->{consumers}} == 1 } 'the late one leaves';
+        run_for(RETRY);
+        is($holder->got($code), 1, 'which changes nothing');
+        $holder->send($code);
+    }
+    Mojo::IOLoop->remove($keep);
+    # on a busy machine it may have gone back before the holder kept it
+    $_->{ack} = 1 for $late, $holder;
+    $holder->send($code);
+    consumed(1, 'the one who has it confirms');
+    last if !$back;
+    leave($late, $holder);
+    fail('the message stays with its holder') if $try == 5;
+}
+leave($holder);
+
+
+# --- "+CODE": three ways to write it, beside a message that is not kept
+
+sub keeps {
+    my ($topic, $all) = @_;
+    my $keeper = $mq->consumer($topic, 'keeper');
+    my $code = $mq->publish($topic, 'not kept');
+    my @kept = map { $mq->publish($topic, $_) } qw(bare quoted binary);
+    wait_for { @{$keeper->messages} >= 4 } "$topic: four in flight";
+    my $other = $all ? undef : $mq->consumer($topic, 'other');
+    my @both = grep { $_ } $keeper, $other;
+    my ($last, $gap) = (time, 0);
+    my $keep = Mojo::IOLoop->recurring(0.02 => sub {
+        $keeper->send("+$kept[0]", "\"+$kept[1]\"");
+        $keeper->send_binary("+$kept[2]");
+        $gap = max($gap, time - $last);
+        $last = time;
+    });
+
+    # the first moments do not count: it had not begun to keep them
+    my %first = map { $_ => got($_, @both) } @kept;
+    my $rounds = got($code, @both) + 4;
+    wait_for { got($code, @both) >= $rounds } 'one is pushed four times more';
+    my $moved = grep { got($_, @both) != $first{$_} } @kept;
+    my $unconsumed = $mq->counts->{unconsumed};
+    Mojo::IOLoop->remove($keep);
+
+    my $sure = !$moved || $gap < RETRY / 3;
+    if ($sure) {
+        is($moved, 0, 'those that are kept are not');
+        is($unconsumed, 4, 'nor are they confirmed by it');
+        %first = map { $_ => got($_, @both) } @kept;
+        wait_for { !grep { got($_, @both) == $first{$_} } @kept }
+                 'when nobody keeps them they go on, too';
+    }
+
+    $_->{ack} = 1 for @both;
+    $_->send($code, @kept) for @both;
+    consumed(4, 'confirmed');
+    leave(@both);
+
+    return $sure;
+}
+
+# again when the test itself was kept from running for too long
+for my $topic (qw(keep all_keep)) {
+    my $tries = 1;
+    $tries++ until keeps($topic, $topic eq 'all_keep') || $tries == 5;
+    cmp_ok($tries, '<', 5, 'seen without a pause');
+}
+
+
+# --- what is no such thing is ignored
+
+$holder = $mq->consumer('slow', 'holder');
+my ($mine, $also) = map { $mq->publish('slow', "m$_") } 1, 2;
+wait_for { @{$holder->messages} == 2 } 'two in flight';
+my $thief = $mq->consumer('slow', 'thief');
+$thief->send("-$mine", "+$mine", "\"-$also\"");
+for my $client ($holder, $thief) {
+    $client->send('-', '+', '"-"', '-' . 'x' x 40, '+' . '0' x 40,
+                  '-' . '0' x 40, "--$mine", "- $mine", "-${mine}a",
+                  '-' . substr($mine, 1), "-\"$mine\"", "\"-$mine");
+}
+run_for(0.2);
+is(@{$holder->messages} + @{$thief->messages}, 2,
+   "another consumer's code and what is none give nothing back");
+is($mq->counts->{unconsumed}, 2, 'and confirm nothing');
+is($_->closed, undef, 'nor do they end the connection') for $holder, $thief;
+$holder->send($mine, $also);
+consumed(2, 'the right codes confirm');
+$holder->send("-$mine", "+$also");
+run_for(0.1);
+is($mq->counts->{unconsumed}, 0, 'what is confirmed is not given back');
+leave($thief, $holder);
+
+$holder = $mq->consumer('topic', 'holder');
+$thief = $mq->consumer('other', 'thief');
+my $code = $mq->publish('topic', 'm');
+my $keep = Mojo::IOLoop->recurring(0.02 => sub { $thief->send("+$code") });
+wait_for { $holder->got($code) >= 3 } 'nobody keeps what another one has';
+Mojo::IOLoop->remove($keep);
+$holder->{ack} = 1;
+consumed(1, 'confirmed');
+leave($holder, $thief);
+
+
+# --- "-CODE", point to point
+
+$alone = $mq->consumer('single', 'alone');
+my ($first, $second) = map { $mq->publish('single', $_) } qw(first second);
+my $back = 0;
+for my $form ("-$first", "\"-$first\"", undef) {
+    wait_for { $alone->got($first) == $back + 1 } 'pushed';
+    defined $form ? $alone->send($form) : $alone->send_binary("-$first");
+    $back++;
+}
+wait_for { $alone->got($first) == 4 } 'given back: pushed again at once';
+is($alone->got($second), 0, 'before what waits');
+$alone->{on_message} = sub { $_[0]->send("-$_[1]{MessageCode}") };
+my $taker = $mq->consumer('single', 'taker', ack => 1);
+$alone->send("-$first");
+wait_for { $taker->got($first) && $taker->got($second) }
+         'given back: goes to another consumer';
+consumed(2, 'which confirms it');
+leave($alone, $taker);
+
+
+# --- publish/subscribe: again to the one that did not confirm it, alone
+
+my $mute = $mq->consumer('all', 'mute');
+my @others = map { $mq->consumer('all', "other$_", ack => 1) } 1 .. 3;
+$start = time;
+$first = $mq->publish('all', 'm1');
+wait_for { $mute->got($first) >= 4 } 'publish/subscribe: pushed again';
+for my $round (1 .. 3) {
+    cmp_ok($mute->at->[$round], '>=', $start + $round * RETRY - CLOCKS,
+           "push $round + 1 is not early");
+}
+$second = $mq->publish('all', 'm2');
+my $late_one = $mq->consumer('all', 'late', ack => 1);
+my $third = $mq->publish('all', 'm3');
+wait_for { $mute->got($_) >= 3 } 'and the next' for $second, $third;
+is_deeply([$_->data], [qw(m1 m2 m3)], 'others get each message once')
+    for @others;
+is_deeply([$late_one->data], ['m3'], 'and one that came later only new ones');
+is($mq->counts->{unconsumed}, 3, 'nothing is consumed yet');
+
+$mute->send($second);
+my $was = $mute->got($third);
+wait_for { $mute->got($third) > $was + 1 } 'one of them is confirmed';
+$was = $mute->got($second);
+my $rounds = $mute->got($third) + 3;
+wait_for { $mute->got($third) >= $rounds } 'others are pushed again';
+is($mute->got($second), $was, 'that one is not');
+is($mq->counts->{unconsumed}, 2, 'two are not consumed');
+$mute->{ack} = 1;
+consumed(3, 'until they are confirmed, too');
+leave($mute, $late_one, @others);
+
+# --- publish/subscribe: "-CODE"
+$mute = $mq->consumer('all_slow', 'mute');
+my $other = $mq->consumer('all_slow', 'other', ack => 1);
+($first, $second) = map { $mq->publish('all_slow', "m$_") } 1, 2;
+for my $round (1 .. 4) {
+    wait_for { $mute->got($first) == $round } "push $round";
+    $mute->send($round % 2 ? "-$first" : "\"-$first\"") if $round < 4;
+}
+is($mute->got($second), 1, 'the other message is not given back');
+is_deeply([$other->data], [qw(m1 m2)], 'and nobody else is pushed it again');
+is($mq->counts->{unconsumed}, 2, 'not consumed');
+$mute->send($first, $second);
+consumed(2, 'confirmed in the end');
+leave($mute, $other);
+
+# --- publish/subscribe: a consumer whose connection takes nothing
+my $deaf = $mq->raw('/Consumers/Conn/all_deaf/deaf', key => 'sesame',
+                    rcvbuf => 4096);
+wait_for { @{$mq->clients->{consumers}} == 1 } 'one does not read';
+$other = $mq->consumer('all_deaf', 'other', confirm => 'socket');
+my $producer = $mq->producer('all_deaf', 'p1');
+my $data = 'x' x 20_000;
+$producer->send(map { "$_ $data" } 1 .. 300);
+wait_for { @{$other->messages} == 300 } 'the other one gets all';
+run_for(0.5);
+is(@{$other->messages}, 300, 'once each');
+is(@{$producer->texts}, 300, 'and the producer its answers');
+$deaf->reset;
+consumed(300, 'it leaves: all are consumed');
+leave($other);
+$producer->finish;
+
+
+# --- pong mode: the pong has to come in time
+
+for my $topic (qw(pong all_pong)) {
+    my $raw = $mq->raw("/Consumers/Conn/$topic/c1", key => 'sesame');
+    $raw->next_text;
+    $start = time;
+    $mq->publish($topic, $_) for qw(m1 m2);
+    my ($came, $ping) = (0);
+    while ($came < 3) {
+        my $frame = $raw->next_frame or last;
+        $ping = $frame->{payload} if $frame->{opcode} == 9;
+        $came++ if $frame->{payload} =~ /"MessageData":"m2"/;
+    }
+    is($came, 3, "$topic: what got no pong is pushed again");
+    cmp_ok(time, '>=', $start + 2 * RETRY - CLOCKS, 'not early');
+    is($mq->counts->{unconsumed}, 2, 'not consumed');
+    $consumed += 2;
+    wait_for {
+        $raw->send(10, $ping) if defined $ping;
+        my $frame = $raw->next_frame(0.1);
+        $ping = $frame && $frame->{opcode} == 9 ? $frame->{payload} : undef;
+        $mq->counts->{unconsumed} == 0
+    } 'a pong in time confirms both';
+    is($mq->counts->{consumed}, $consumed, 'once each');
+    $raw->close;
+    wait_for { !@{$mq->clients->{consumers}} } 'it leaves';
+}
+
+
+# --- many at once
+
+$mute = $mq->consumer('many', 'mute');
+my $n = 2000;
+ok($mq->publish_many('many', 1 .. $n), "$n messages");
+wait_for { @{$mute->messages} >= $n } "$n in flight";
+$taker = $mq->consumer('many', 'taker', ack => 1);
+my $second_taker = $mq->consumer('many', 'taker2', ack => 1);
+consumed($n, 'all go to those who confirm');
+my %seen = map { $_ => 1 } $taker->data, $second_taker->data;
+is(keys %seen, $n, 'none is missing');
+leave($mute, $taker, $second_taker);
+
+
+# --- a topic's own time, beside the common one
+
+$mute = $mq->consumer('topic', 'mute');
+my $slow = $mq->consumer('slow', 'mute');
+$first = $mq->publish('slow', 'm');
+$second = $mq->publish('topic', 'm');
+wait_for { $mute->got($second) >= 5 } 'a topic with the common time';
+is($slow->got($first), 1, 'and one with a longer one of its own');
+$_->{ack} = 1 for $mute, $slow;
+$slow->send($first);
+consumed(2, 'confirmed');
+leave($mute, $slow);
+$mq->finish;
+
+
+# --- isRePush 0
+
+$mq = KapokMQ::Test->start(
+    yaml => { confirm => 'ack', isRePush => 0, pushRetryTime => 0.1 },
+    topics => "    all: { pushType: 2 }\n");
+for my $topic (qw(one all)) {
+    $mute = $mq->consumer($topic, 'mute');
+    $code = $mq->publish($topic, 'm');
+    wait_for { $mute->got($code) } "isRePush 0: pushed in topic $topic";
+    run_for(0.5);
+    is($mute->got($code), 1, 'and not again');
+    $mute->send("-$code");
+    wait_for { $mute->got($code) == 2 } 'but when it is given back';
+    $mute->send($code);
+    $mq->counts_become({ unconsumed => 0 }, 'confirmed');
+    $mute->finish;
+}
+$mq->finish;
+done_testing;
