@@ -18,7 +18,8 @@ void (*kmq_fault)(const char *point);
 static size_t
 header_size(uint64_t npages)
 {
-    return sizeof(kmq_block_t) + (npages + 1) * sizeof(kmq_page_t);
+    return sizeof(kmq_block_t)
+           + (npages + 1) * (sizeof(kmq_page_t) + sizeof(kmq_marks_t));
 }
 
 
@@ -32,7 +33,8 @@ pages_in(size_t size)
         return 0;
     }
 
-    n = (size - sizeof(kmq_block_t)) / (KMQ_PAGE_SIZE + sizeof(kmq_page_t));
+    n = (size - sizeof(kmq_block_t))
+        / (KMQ_PAGE_SIZE + sizeof(kmq_page_t) + sizeof(kmq_marks_t));
 
     while (n && header_size(n) + (n + 1) * KMQ_PAGE_SIZE > size) {
         n--;
@@ -52,8 +54,9 @@ kmq_block_min(void)
 size_t
 kmq_block_max(void)
 {
-    /* a reference has 31 bits and counts 8 bytes */
-    return (size_t) KMQ_MARK * 8;
+    /* a reference has 32 bits and counts 8 bytes; half of it, since 16 GiB is
+     * what has been tried */
+    return (size_t) 1 << 34;
 }
 
 

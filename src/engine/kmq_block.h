@@ -59,8 +59,13 @@
 #define KMQ_CLASS_MAX    64
 #define KMQ_SMALL        1024    /* objects whose class a table tells */
 
-/* The mark of kmq_repair() on a piece's link; readers mask it off. */
-#define KMQ_MARK         UINT32_C(0x80000000)
+/* One bit for the place of each object of a page, for kmq_repair(). */
+#define KMQ_OBJECT_MIN   16
+#define KMQ_PAGE_BITS    (KMQ_PAGE_SIZE / KMQ_OBJECT_MIN / 64)
+
+typedef struct {
+    uint64_t     in_use[KMQ_PAGE_BITS];
+} kmq_marks_t;
 
 typedef struct {
     uint8_t      class;          /* 0: free.  Truth */
@@ -428,7 +433,7 @@ typedef struct {
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
     kmq_worker_t     worker[KMQ_WORKERS];
-    kmq_page_t       page[];     /* npages + 1 */
+    kmq_page_t       page[];     /* npages + 1, then as many kmq_marks_t */
 } kmq_block_t;
 
 
@@ -522,7 +527,8 @@ void      kmq_body_free(kmq_block_t *b, kmq_ref_t body);
 uint32_t  kmq_piece_room(const kmq_block_t *b, kmq_ref_t piece);
 unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
 size_t    kmq_class_size(unsigned class);
-void      kmq_memory_mark(kmq_block_t *b, kmq_ref_t chain);
+void      kmq_memory_mark(kmq_block_t *b, kmq_ref_t object);
+void      kmq_memory_mark_chain(kmq_block_t *b, kmq_ref_t chain);
 void      kmq_memory_rebuild(kmq_block_t *b);
 kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
 void      kmq_memory_clear_marks(kmq_block_t *b);

@@ -684,7 +684,7 @@ kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
 
     *n = *left < room ? *left : room;
     *left -= *n;
-    *piece = p->next & ~KMQ_MARK;
+    *piece = p->next;
 
     return (const char *) p->data;
 }

@@ -492,7 +492,7 @@ kmq_body_free(kmq_block_t *b, kmq_ref_t body)
 
     while (body) {
         piece = KMQ_AT(b, body);
-        next = piece->next & ~KMQ_MARK;
+        next = piece->next;
         kmq_object_free(b, body);
         body = next;
     }
@@ -571,39 +571,52 @@ kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 
 /* ----------------------------------------------------------------- repair */
 
-/* Takes the marks off all pieces; kmq_repair() then marks what is in use. */
-void
-kmq_memory_clear_marks(kmq_block_t *b)
+static kmq_marks_t *
+marks_of(kmq_block_t *b, uint32_t page)
 {
-    unsigned      i, class;
-    uint32_t      n;
-    kmq_piece_t  *piece;
-
-    for (n = 1; n < b->fresh_page; n++) {
-        class = b->page[n].class;
-
-        if (class < KMQ_CLASS_DATA) {
-            continue;
-        }
-
-        for (i = 0; i < class_capacity(class); i++) {
-            piece = object_at(b, n, i);
-            piece->next &= ~KMQ_MARK;
-        }
-    }
+    return (kmq_marks_t *) &b->page[b->npages + 1] + page;
 }
 
 
-/* Marks the pieces of a chain as in use. */
-void
-kmq_memory_mark(kmq_block_t *b, kmq_ref_t chain)
+/* The bit of the object that begins at an offset in its page. */
+static int
+mark_is_set(const kmq_marks_t *marks, uint64_t offset)
 {
-    kmq_piece_t  *piece;
+    offset /= KMQ_OBJECT_MIN;
 
+    return marks->in_use[offset / 64] >> offset % 64 & 1;
+}
+
+
+/* Nothing is in use; kmq_repair() then marks what is. */
+void
+kmq_memory_clear_marks(kmq_block_t *b)
+{
+    memset(marks_of(b, 0), 0, b->fresh_page * sizeof(kmq_marks_t));
+}
+
+
+void
+kmq_memory_mark(kmq_block_t *b, kmq_ref_t object)
+{
+    uint64_t      offset;
+    kmq_marks_t  *marks;
+
+    marks = marks_of(b, page_of(b, object));
+    offset = ((uint64_t) object * 8 - b->page_zero) % KMQ_PAGE_SIZE
+             / KMQ_OBJECT_MIN;
+
+    marks->in_use[offset / 64] |= UINT64_C(1) << offset % 64;
+}
+
+
+/* Marks all pieces of a chain. */
+void
+kmq_memory_mark_chain(kmq_block_t *b, kmq_ref_t chain)
+{
     while (chain) {
-        piece = KMQ_AT(b, chain);
-        chain = piece->next & ~KMQ_MARK;
-        piece->next |= KMQ_MARK;
+        kmq_memory_mark(b, chain);
+        chain = ((kmq_piece_t *) KMQ_AT(b, chain))->next;
     }
 }
 
@@ -622,23 +635,14 @@ kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
 }
 
 
-static int
-object_in_use(unsigned class, const void *object)
-{
-    if (class == KMQ_CLASS_SLOT) {
-        return ((const kmq_slot_t *) object)->state != KMQ_FREE;
-    }
-
-    return (((const kmq_piece_t *) object)->next & KMQ_MARK) != 0;
-}
-
-
+/* Only objects that are not in use are touched. */
 static void
 page_rebuild(kmq_block_t *b, uint32_t n)
 {
-    void        *object;
-    unsigned     i, class;
-    kmq_page_t  *page = &b->page[n];
+    void         *object;
+    unsigned      i, class;
+    kmq_page_t   *page = &b->page[n];
+    kmq_marks_t  *marks = marks_of(b, n);
 
     class = page->class;
     page->free = 0;
@@ -648,18 +652,13 @@ page_rebuild(kmq_block_t *b, uint32_t n)
     page->fresh = page->capacity;
 
     for (i = page->capacity; i-- > 0; ) {
-        object = object_at(b, n, i);
 
-        if (object_in_use(class, object)) {
+        if (mark_is_set(marks, i * page->size)) {
             page->used++;
-
-            if (class >= KMQ_CLASS_DATA) {
-                ((kmq_piece_t *) object)->next &= ~KMQ_MARK;
-            }
-
             continue;
         }
 
+        object = object_at(b, n, i);
         *(kmq_ref_t *) object = page->free;
         page->free = KMQ_REF(b, object);
     }
@@ -709,8 +708,8 @@ table_rebuild(kmq_block_t *b, unsigned class)
 
 
 /*
- * Rebuilds all free lists and page lists from the pages' classes, the states
- * of slots and records, and the marks on the pieces.
+ * Rebuilds all free lists and page lists from the pages' classes, the
+ * marks, and the states of records.
  */
 void
 kmq_memory_rebuild(kmq_block_t *b)

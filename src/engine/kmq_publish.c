@@ -180,7 +180,7 @@ kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
         m->offset += room;
 
         if (n) {
-            m->piece = piece->next & ~KMQ_MARK;
+            m->piece = piece->next;
             m->offset = 0;
         }
     }

@@ -10,6 +10,10 @@
 #include "kmq_block.h"
 
 
+/* How far ahead messages are asked for that are in no cache. */
+#define AHEAD  16
+
+
 static uint64_t
 by_position(kmq_block_t *b, const kmq_link_t *link)
 {
@@ -139,7 +143,6 @@ clients_relink(kmq_block_t *b)
 
         for (ref = client->ring; ref; ref = ring->next) {
             ring = KMQ_AT(b, ref);
-            ring->next &= ~KMQ_MARK;
             ring->first = 0;
             client->ring_tail = ref;
         }
@@ -257,6 +260,9 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
          sequence = (sequence / KMQ_INDEX_SIZE + 1) * KMQ_INDEX_SIZE)
     {
         for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+            __builtin_prefetch(KMQ_AT(b, leaf->child[(i + AHEAD)
+                                                     % KMQ_INDEX_SIZE]), 1);
+
             if (leaf->child[i]) {
                 slot_relink(kmq, KMQ_AT(b, leaf->child[i]), taken);
             }
@@ -447,27 +453,47 @@ slots_settle(kmq_t *kmq, const kmq_list_t *taken)
 
 /* ---------------------------------------------------------------- memory */
 
+/* Marks messages and their bodies, which are asked for AHEAD of that. */
+static void
+messages_mark(kmq_block_t *b)
+{
+    unsigned      i;
+    kmq_ref_t     body[AHEAD];
+    kmq_walk_t    walk;
+    kmq_slot_t   *slot;
+
+    memset(body, 0, sizeof(body));
+    memset(&walk, 0, sizeof(walk));
+
+    for (i = 0; (slot = kmq_slot_next(b, &walk)); i = (i + 1) % AHEAD) {
+        kmq_memory_mark(b, KMQ_REF(b, slot));
+        kmq_memory_mark_chain(b, body[i]);
+
+        body[i] = slot->body;
+        __builtin_prefetch(KMQ_AT(b, body[i]));
+    }
+
+    for (i = 0; i < AHEAD; i++) {
+        kmq_memory_mark_chain(b, body[i]);
+    }
+}
+
+
 static void
 memory_repair(kmq_block_t *b)
 {
     kmq_walk_t     walk;
-    kmq_slot_t    *slot;
     kmq_client_t  *client;
 
     kmq_memory_clear_marks(b);
-
-    memset(&walk, 0, sizeof(walk));
-
-    while ((slot = kmq_slot_next(b, &walk))) {
-        kmq_memory_mark(b, slot->body);
-    }
+    messages_mark(b);
 
     memset(&walk, 0, sizeof(walk));
 
     while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role) {
-            kmq_memory_mark(b, client->ring);
+            kmq_memory_mark_chain(b, client->ring);
         }
     }
 

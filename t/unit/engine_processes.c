@@ -767,6 +767,22 @@ child_main(unsigned worker, unsigned steps)
 
 /* --------------------------------------------------------------- a round */
 
+/* Is there a point at which nobody has died yet? */
+static int
+points_left(void)
+{
+    unsigned  i;
+
+    for (i = 0; i < atomic_load(&S->npoints); i++) {
+        if (S->point[i].kills == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* The point that has been tried least, among some drawn at random. */
 static point_t *
 point_choose(uint64_t *r)
@@ -1096,7 +1112,10 @@ main(void)
     r = seed;
     first = least = 0;
 
-    for (i = 0, killed = 0; i < rounds; i++) {
+    for (i = 0, killed = 0;
+         i < rounds || (points_left() && i < 5 * rounds);
+         i++)
+    {
         (void) alarm(3 * HANGS);
         push_type = i % 2 ? KMQ_PUSH_ONE : KMQ_PUSH_ALL;
         relaxed = i % 4 >= 2;
