@@ -46,6 +46,9 @@ step "npm's packages" node_modules
 
 step "the bench's own check" prove bench/check.t
 
+step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 \
+    BUILD=build/faults
+
 step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
 step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \
     t/e2e/*.t

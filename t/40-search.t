@@ -447,6 +447,19 @@ for (1 .. 5) {
 }
 is($mq->post('/Console/Ping')->{code}, 0, 'the console answers');
 
+# a worker that goes first ends the lists that it has begun
+for my $round (1 .. 5) {
+    my %old = map { $_ => 1 } $mq->worker_pids;
+    my @list = map { $mq->raw('/', upgrade => 0) } 1 .. 10;
+
+    $_->write($request) for @list;
+    run_for(0.003);
+    $mq->reload;
+    like($_->rest, qr{"next":(?:null|"\w+")\}}, 'complete over a reload')
+        for @list;
+    wait_for { !grep { $old{$_} } $mq->worker_pids } 'the old workers go';
+}
+
 $killer->finish;
 $mq->finish;
 done_testing;

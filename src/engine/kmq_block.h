@@ -9,9 +9,10 @@
  *
  * The truth, from which kmq_repair() rebuilds all the rest, is: each page's
  * class; each slot's state and what stands in the slot; each client's and
- * topic's state and name; the delivery rings of the consumers.  A change of
- * the truth is made by one store, KMQ_SET, that is ordered against the
- * others.  Lists, counts, grants and free lists are derived.
+ * topic's state, name and push type; the delivery rings of the consumers.  A
+ * change of the truth is made by one store, KMQ_SET, that is ordered against
+ * the others.  Lists, counts, grants, timers, the index and free lists are
+ * derived.
  */
 
 #ifndef KMQ_BLOCK_H

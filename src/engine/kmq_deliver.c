@@ -131,7 +131,9 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return KMQ_NOMEM;
     }
 
-    kmq_overdue_arm(kmq, client);
+    if (client->timed == KMQ_IDLE) {
+        kmq_overdue_arm(kmq, client);
+    }
 
     (void) ready_shift(kmq, topic);
 
@@ -463,7 +465,9 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
         return 0;
     }
 
-    kmq_overdue_arm(kmq, client);
+    if (client->timed == KMQ_IDLE) {
+        kmq_overdue_arm(kmq, client);
+    }
 
     next = ((kmq_slot_t *) KMQ_AT(b, batch->messages[first + i - 1].slot))
            ->next;

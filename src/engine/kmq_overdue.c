@@ -15,21 +15,20 @@
 #include "kmq_block.h"
 
 
-/* These bound the time under the lock. */
-#define RELEASE_MAX  4096
-#define REPUSH_MAX    256
+/* It bounds the time under the lock.  (What goes to others goes at once, as
+ * when a consumer leaves: in parts it would come in front in another order.) */
+#define REPUSH_MAX  256
 
 
 /* ------------------------------------------------------------- the timer */
 
-/* Something is in flight with the client: unless it is so already, its time
- * is seen to. */
+/* Something is in flight with a client whose timer is idle. */
 void
 kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
 
-    if (client->timed != KMQ_IDLE || topic->settings.retry_time == 0) {
+    if (topic->settings.retry_time == 0) {
         return;
     }
 
@@ -197,11 +196,6 @@ release_overdue(kmq_t *kmq, look_t *look)
                 continue;
             }
 
-            return;
-        }
-
-        if (look->released == RELEASE_MAX) {
-            look->wait = 0;
             return;
         }
 

@@ -62,6 +62,14 @@ extern ngx_kapokmq_worker_t  ngx_kapokmq_worker;
 void ngx_kapokmq_clock(void);
 
 /*
+ * The same anew where one of n messages is delayed: nginx's time is that of
+ * the beginning of this turn of the event loop, and the message may have been
+ * sent since.  Its delay would begin too early; so it begins with the next
+ * whole millisecond.
+ */
+void ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n);
+
+/*
  * After engine calls, once at the end of each event handler: signals the
  * workers that have got something to do, posts this worker's push.
  */

@@ -197,6 +197,8 @@ ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
         m[i].delay_time = entry[i].data.delay;
     }
 
+    ngx_kapokmq_clock_delays(m, n);
+
     n = kmq_reserve(kmq, s->client, m, n, NULL);
 
     for (i = 0; i < n; i++) {

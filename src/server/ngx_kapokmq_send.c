@@ -117,6 +117,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
     m.delay_time = data->delay;
 
     ngx_kapokmq_clock();
+    ngx_kapokmq_clock_delays(&m, 1);
 
     rc = kmq_reserve_to(kmq, (char *) topic->value, topic->len, &m);
 

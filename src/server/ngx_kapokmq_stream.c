@@ -18,6 +18,7 @@ static ngx_int_t ngx_kapokmq_stream_start(ngx_http_request_t *r,
     ngx_kapokmq_stream_t *st);
 static void ngx_kapokmq_stream_send(ngx_http_request_t *r,
     ngx_kapokmq_stream_t *st);
+static void ngx_kapokmq_stream_turn(ngx_http_request_t *r);
 static void ngx_kapokmq_stream_wait(ngx_http_request_t *r);
 static void ngx_kapokmq_stream_writer(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_stream_sent(ngx_http_request_t *r,
@@ -70,7 +71,7 @@ ngx_kapokmq_stream_run(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
     if (!st->done && st->buf->last < st->end) {
 
         /* it takes long: others have their turn */
-        ngx_post_event(r->connection->write, &ngx_posted_next_events);
+        ngx_kapokmq_stream_turn(r);
         return;
     }
 
@@ -156,7 +157,26 @@ ngx_kapokmq_stream_send(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
     }
 
     /* there is room in the socket, but it is others' turn */
-    ngx_post_event(r->connection->write, &ngx_posted_next_events);
+    ngx_kapokmq_stream_turn(r);
+}
+
+
+/* Goes on after others.  A worker that is about to exit waits for timers, not
+ * for posted events: so there is one. */
+static void
+ngx_kapokmq_stream_turn(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    wev = r->connection->write;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->timer_set) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    ngx_post_event(wev, &ngx_posted_next_events);
 }
 
 
@@ -201,6 +221,10 @@ ngx_kapokmq_stream_writer(ngx_http_request_t *r)
         return;
     }
 
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
     ngx_kapokmq_clock();
     ngx_kapokmq_stream_run(r, st);
 }
@@ -224,10 +248,6 @@ ngx_kapokmq_stream_sent(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
     if (ngx_buf_size(st->buf) || wev->delayed) {
         ngx_kapokmq_stream_wait(r);
         return NGX_AGAIN;
-    }
-
-    if (wev->timer_set) {
-        ngx_del_timer(wev);
     }
 
     st->sending = 0;

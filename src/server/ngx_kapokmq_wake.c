@@ -74,21 +74,41 @@ ngx_kapokmq_woken(ngx_event_t *ev)
 }
 
 
-void
-ngx_kapokmq_clock(void)
+/* nginx's own time, so that its timers and the engine agree. */
+static void
+ngx_kapokmq_clock_tell(ngx_msec_t later)
 {
     ngx_time_t  *tp;
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return;
-    }
-
-    /* nginx's own, so that its timers and the engine agree */
-
     tp = ngx_timeofday();
 
-    kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec,
+    kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec + later,
               (uint64_t) tp->sec * 1000 + tp->msec);
+}
+
+
+void
+ngx_kapokmq_clock(void)
+{
+    if (ngx_kapokmq_worker.kmq) {
+        ngx_kapokmq_clock_tell(0);
+    }
+}
+
+
+void
+ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (m[i].delay_time) {
+            ngx_time_update();
+            ngx_kapokmq_clock_tell(1);
+            return;
+        }
+    }
 }
 
 
