@@ -199,6 +199,9 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
                       "this worker looks for messages only twice a second");
     }
 
+    /* a predecessor that died has left work for others */
+    ngx_kapokmq_wake();
+
     ngx_add_timer(&w->tick, NGX_KAPOKMQ_TICK_FIRST);
 
     return NGX_OK;

@@ -67,6 +67,9 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
         {
             ngx_kapokmq_clock();
             route->handler(r);
+
+            /* any look at the queue may have found that a worker has died */
+            ngx_kapokmq_wake();
             return;
         }
     }

@@ -233,8 +233,8 @@ void ngx_kapokmq_due(ngx_event_t *ev);
 void ngx_kapokmq_tick(ngx_event_t *ev);
 void ngx_kapokmq_resume(ngx_event_t *ev);
 
-/* The half of ngx_kapokmq_wake() that is for others: signals workers, arms
- * the timer of paced batches. */
+/* The half of ngx_kapokmq_wake() that is for others: signals workers, arms the
+ * timers of paced batches and of the keeper, logs a repair. */
 void ngx_kapokmq_signal(void);
 
 /* Makes the descriptors by which workers wake each other, once, before the

@@ -136,6 +136,12 @@ ngx_kapokmq_signal(void)
 
     one = 1;
 
+    if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
+                      "a worker died while it changed the queue, which has "
+                      "been repaired");
+    }
+
     if (kmq_wakes(ngx_kapokmq_worker.kmq, mask)) {
 
         for (i = 0; i < ngx_kapokmq_neventfds; i++) {
@@ -184,12 +190,6 @@ ngx_kapokmq_tick(ngx_event_t *ev)
     if (dead) {
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                       "%ud worker(s) died, their messages go to others", dead);
-    }
-
-    if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
-        ngx_log_error(NGX_LOG_WARN, ev->log, 0,
-                      "a worker died while it changed the queue, which has "
-                      "been repaired");
     }
 
     ngx_kapokmq_room();
