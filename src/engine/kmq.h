@@ -468,10 +468,10 @@ typedef struct {
 
 /*
  * Walks messages from the newest to the oldest, in slices of bounded time:
- * fills at most n into info and moves *cursor, which is 0 at the start and 0
- * again when all were seen.  Returns how many were found in this slice, which
- * may be none although there are more.  A cursor stays good for ever;
- * messages that come after the start are not seen.
+ * fills at most n (1 or more) into info and moves *cursor, which is 0 at the
+ * start and 0 again when all were seen.  Returns how many were found in this
+ * slice, which may be none although there are more.  A cursor stays good for
+ * ever; messages that come after the start are not seen.
  */
 unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     kmq_message_info_t *info, unsigned n);

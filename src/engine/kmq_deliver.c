@@ -14,7 +14,6 @@
  * where many consumers share messages. */
 #define DRAWS_MAX        256
 #define SHARED_MAX       256
-#define SKIPPED_MAX     1024
 #define DELIVERIES_MAX  8192
 
 
@@ -385,12 +384,11 @@ log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
 static kmq_slot_t *
 log_skip(kmq_t *kmq, kmq_client_t *client)
 {
-    unsigned      n;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
-    for (n = 0; lags(topic, client) && n < SKIPPED_MAX; n++) {
+    while (lags(topic, client)) {
         slot = log_at(b, topic, client);
 
         if (!(slot->flags & KMQ_DELETED)) {

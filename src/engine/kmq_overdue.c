@@ -279,7 +279,7 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
         if (!look->client->open) {
             look->client->stalled = 1;
             look->disordered = 1;
-            break;
+            continue;
         }
 
         if (batch->nmessages == REPUSH_MAX || bytes >= batch->bytes_max) {
