@@ -179,7 +179,8 @@ ok($mq->remove($_), 'deleted') for dead('pong');
 
 # --- publish/subscribe
 
-my $answers = $mq->consumer('all_timeout', 'answers', ack => 1);
+# confirmed by being written, whatever time that takes us
+my $answers = $mq->consumer('all_timeout', 'answers', confirm => 'socket');
 $mute = $mq->consumer('all_timeout', 'mute');
 $code = $mq->publish('all_timeout', 'm1');
 $mq->counts_become({ unconsumed => 0, dead => 0 },
@@ -191,17 +192,18 @@ run_for(2 * RETRY);
 is($mute->got($code), 3, 'never again');
 $code = $mq->publish('all_timeout', 'm2');
 wait_for { $mute->got($code) } 'further messages come all the same';
+leave($answers);
 
-$answers->{ack} = 0;
+my $other = $mq->consumer('all_timeout', 'other');
 $code = $mq->publish('all_timeout', 'm3');
 dies('all_timeout', $code, 'nobody confirms: dead');
-is($_->got($code), 3, 'after three pushes to each') for $mute, $answers;
+is($_->got($code), 3, 'after three pushes to each') for $mute, $other;
 is($mq->find($code)->{Attempts}, 3, 'attempts');
-$_->{ack} = 1 for $mute, $answers;
+$_->{ack} = 1 for $mute, $other;
 is($mq->requeue(messageCode => $code), 1, 'queued again');
 $mq->counts_become({ unconsumed => 0, dead => 0 }, 'all confirm');
-is($_->got($code), 4, 'one push more to each') for $mute, $answers;
-leave($mute, $answers);
+cmp_ok($_->got($code), '>', 3, 'what was pushed again') for $mute, $other;
+leave($mute, $other);
 
 ($answers, $mute) = map { $mq->consumer('all_returned', $_) } qw(a m);
 $_->{on_message} = sub { $_[0]->send("-$_[1]{MessageCode}") }

@@ -207,7 +207,10 @@ for my $timeout ('', '20s', '1s') {
 
 # --- USR2: another server, with a queue of its own
 
-$mq = KapokMQ::Test->start(orphan => 1, allow => qr/\[emerg\]|exited with/);
+# a sanitizer is preloaded into that one, too
+$mq = KapokMQ::Test->start(
+    orphan => 1, main => 'env LD_PRELOAD; env ASAN_OPTIONS;',
+    allow => qr/\[emerg\]|exited with/);
 $consumer = $mq->consumer('topic', 'c1');
 $producer = $mq->producer('topic', 'p1');
 $mq->publish('waits', "m$_") for 1 .. 3;

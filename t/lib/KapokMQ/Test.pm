@@ -175,21 +175,22 @@ sub _exec {
 
     open STDERR, '>>', "$self->{dir}/error.log";
     open STDOUT, '>&', \*STDERR;
-    $ENV{LD_PRELOAD} = $ENV{KMQ_PRELOAD} if $ENV{KMQ_PRELOAD};
-    exec $self->_command or POSIX::_exit(127);
+    $self->_nginx;
 }
 
-# How nginx is called; with its whole path, by which it finds itself again at
+# Becomes nginx, called with its whole path: by that it finds itself again at
 # USR2.
-sub _command {
-    my ($self) = @_;
+sub _nginx {
+    my ($self, @options) = @_;
     my ($nginx, @arguments) = split ' ', $ENV{TEST_NGINX_BINARY} || 'nginx';
 
     if ($nginx !~ m{/}) {
         ($nginx) = grep { -x } map { "$_/$nginx" } split /:/, $ENV{PATH};
     }
-    return $nginx, @arguments, '-p', "$self->{dir}/",
-           '-c', "$self->{dir}/nginx.conf";
+    $ENV{LD_PRELOAD} = $ENV{KMQ_PRELOAD} if $ENV{KMQ_PRELOAD};
+    exec $nginx, @arguments, '-p', "$self->{dir}/",
+         '-c', "$self->{dir}/nginx.conf", @options
+        or POSIX::_exit(127);
 }
 
 # nginx -t: its exit code, and what it says.
@@ -199,7 +200,7 @@ sub test_config {
 
     if ($pid == 0) {
         open STDERR, '>&', \*STDOUT;
-        exec $self->_command, '-t' or POSIX::_exit(127);
+        $self->_nginx('-t');
     }
     my $text = do { local $/; <$out> };
     close $out;
@@ -316,6 +317,15 @@ sub fds {
     my @fds = glob "/proc/$pid/fd/*";
 
     return scalar @fds;
+}
+
+# How many KiB a process has for itself alone.
+sub memory {
+    my ($self, $pid) = @_;
+
+    open my $in, '<', "/proc/$pid/smaps_rollup" or return 0;
+    my ($kib) = join('', <$in>) =~ /^Private_Dirty:\s+(\d+)/m;
+    return $kib;
 }
 
 sub signal {

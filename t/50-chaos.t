@@ -1,0 +1,282 @@
+# Chaos: workers are killed several times a second, and reloaded every few
+# seconds, while clients in all modes send, confirm, break and come again. What
+# was accepted is delivered; what is delivered twice was in flight with a
+# connection that broke; and afterwards nothing is left over: no message, no
+# client, no memory, no descriptor.
+#
+# KMQ_CHAOS_SECONDS: how long, 30 otherwise. In a build with fault points (make
+# FAULTS=1 BUILD=build/faults, KMQ_BUILD=$PWD/build/faults) workers die at these,
+# too.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use Time::HiRes qw(time);
+
+BEGIN {
+    plan skip_all => 'needs several workers' if ($ENV{KMQ_WORKERS} // 4) == 1;
+}
+
+use KapokMQ::Chaos;
+use KapokMQ::Test;
+
+my $seconds = $ENV{KMQ_CHAOS_SECONDS} || 30;
+my $workers = 4;
+
+alarm(300 + 2 * $seconds);
+
+my %topic = (
+    'one-socket' => { confirm => 'socket', rate => 120, http => 1 },
+    'one-pong'   => { confirm => 'pong', rate => 120 },
+    'one-ack'    => { confirm => 'ack', rate => 120, prefetch => 30 },
+    'all-socket' => { all => 1, confirm => 'socket', rate => 80 },
+    'all-pong'   => { all => 1, confirm => 'pong', rate => 80 },
+    'all-ack'    => { all => 1, confirm => 'ack', rate => 80,
+                      prefetch => 100 },
+    'later'      => { confirm => 'pong', rate => 40, delay => 3, http => 1 },
+    'later-all'  => { all => 1, confirm => 'ack', rate => 20, delay => 1 },
+    'again'      => { confirm => 'ack', rate => 40, retry => 1, max => 3 },
+    'again-all'  => { all => 1, confirm => 'ack', rate => 20, retry => 1,
+                      max => 3 },
+);
+$_ = { producers => 2, consumers => 3, %$_ } for values %topic;
+
+sub yaml_of {
+    my ($name) = @_;
+    my $spec = $topic{$name};
+    my @own = ("pushType: " . ($spec->{all} ? 2 : 1),
+               "confirm: $spec->{confirm}");
+
+    push @own, "prefetch: $spec->{prefetch}" if $spec->{prefetch};
+    push @own, "pushRetryTime: $spec->{retry}" if $spec->{retry};
+    push @own, "maxDeliveries: $spec->{max}" if $spec->{max};
+
+    return "    $name: { " . join(', ', @own) . " }\n";
+}
+
+# Without history: what is over leaves nothing.
+sub start {
+    return KapokMQ::Test->start(
+        workers => $workers, zone => '12m', yaml => { isCleanConsumed => 1 },
+        topics => join('', map { yaml_of($_) } sort keys %topic),
+        main => 'worker_rlimit_core 0;',
+        allow => qr/exited on signal (?:9|11)\b/);
+}
+
+my $mq;
+
+sub empty {
+    my $counts = $mq->counts or return 0;
+
+    return !grep { $_ } @$counts{qw(unconsumed delay consumed)};
+}
+
+sub nobody_there {
+    my $clients = $mq->clients or return 0;
+
+    return !@{$clients->{producers}} && !@{$clients->{consumers}};
+}
+
+# How many messages of one size the zone takes until it refuses one.
+sub capacity {
+    my ($name) = @_;
+    my $data = 'x' x 1000;
+    my $producer = $mq->producer('fill', 'p1');
+    my $sent = 0;
+
+    wait_for {
+        my $missing = $sent - @{$producer->texts};
+        if ($missing < 500) {
+            $producer->send(($data) x 500);
+            $sent += 500;
+        }
+        my ($status) = $mq->post('/Producer/Send',
+            { topic => 'fill', messageData => $data });
+        $status == 503;
+    } "$name: the zone is full";
+    my $capacity = $mq->counts->{unconsumed};
+
+    $producer->drop;
+    my $consumer = $mq->consumer('fill', 'c1', confirm => 'socket');
+    wait_for { @{$mq->clients->{producers}} == 0 && empty() }
+             "$name: and empty again";
+    # and some of those that had found no room
+    wait_for { @{$consumer->messages} >= $capacity } "$name: all of them come";
+    $consumer->finish;
+    wait_for { nobody_there() } "$name: nobody there";
+
+    return $capacity;
+}
+
+# Sockets of a worker that are connected to a client.
+sub connections {
+    my ($pid) = @_;
+    my %inode = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]/
+                      ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
+    my $port = sprintf ':%04X', $mq->port;
+
+    open my $in, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+    my @line = map { [split] } <$in>;
+    # no listening ones
+    return scalar grep { $_->[1] =~ /$port$/ && $_->[3] ne '0A'
+                         && $inode{$_->[9]} } @line;
+}
+
+# KiB that are a worker's own.
+sub own_memory {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/status" or return 0;
+    my ($kb) = join('', <$in>) =~ /^RssAnon:\s+(\d+)/m;
+    return $kb;
+}
+
+sub all_workers_are_new {
+    my %old = map { $_ => 1 } @_;
+    my @pids = $mq->worker_pids;
+
+    return @pids == $workers && !grep { $old{$_} } @pids;
+}
+
+
+# ------------------------------------------------------- a server unharmed
+
+$mq = start();
+my $capacity = capacity('a new zone');
+$mq->finish;
+
+
+# -------------------------------------------------------------------- chaos
+
+$mq = start();
+my $chaos = KapokMQ::Chaos->new($mq, %topic);
+my $ledger = $chaos->ledger;
+
+$chaos->connect;
+wait_for { $chaos->connected } 'all clients are there';
+
+my $start = time;
+$chaos->produce(1);
+$chaos->rage;
+wait_for { time >= $start + $seconds } "$seconds seconds of chaos",
+         2 * $seconds;
+$chaos->rest;
+
+$mq->reload(workers => $workers) if $mq->{workers} != $workers;
+wait_for { $mq->worker_pids == $workers } 'as many workers as there should be';
+wait_for { $chaos->connected } 'all clients come again';
+$chaos->calm;
+wait_for { $ledger->count('calm') > 500 } 'all is as before', 60;
+$chaos->produce(0);
+wait_for { $chaos->answered } 'everything is answered', 60;
+wait_for { empty() } 'and consumed', 60;
+wait_for { $chaos->confirmed } 'all confirmations are known', 60;
+
+
+# ------------------------------------------------------------ what is there
+
+my $clients = $mq->clients;
+is_deeply([sort map { "$_->{Topic} $_->{ProducerId}" }
+           @{$clients->{producers}}],
+          [sort map { $_->topic . ' ' . $_->id }
+           grep { $_->link } $chaos->producers],
+          'the producers that are connected, no others');
+is_deeply([sort map { "$_->{Topic} $_->{ConsumerId}" }
+           @{$clients->{consumers}}],
+          [sort map { $_->topic . ' ' . $_->id } $chaos->consumers],
+          'the consumers, too');
+
+my %connected;
+$connected{$_->link->worker}++ for grep { $_->link } $chaos->clients;
+for my $pid ($mq->worker_pids) {
+    wait_for { connections($pid) == ($connected{$pid} // 0) }
+             'a worker has as many connections as it has clients';
+}
+
+
+# ---------------------------------------------------------------- the ledger
+
+my @dead = $mq->codes(status => 2);
+$chaos->close(@dead);
+
+my %kind = (
+    answer      => 'each message is answered once, by ok',
+    calm        => 'without chaos: once, in order',
+    close       => 'closed for no other reasons than there are',
+    console     => 'the console answers',
+    crash       => 'no worker has died but those that were killed',
+    dead        => 'dead is what was not confirmed, and only for its fault',
+    data        => 'nothing comes that was not sent, nothing is damaged',
+    deleted     => 'what was deleted does not come',
+    duplicate   => 'what comes twice was not held any more',
+    early       => 'delayed messages are not early',
+    exception   => 'no handler of the test dies',
+    form        => 'in the form that it should have',
+    gap         => 'publish/subscribe: all of it to who was there before',
+    lost        => 'what was accepted has been delivered',
+    order       => 'publish/subscribe: in order, once to each',
+    pong        => 'pings are answered in order',
+    refused     => 'what was refused has not been delivered',
+    topic       => 'each in its own topic',
+    unconfirmed => 'no message goes that nobody has confirmed',
+    'not dead'  => 'what nobody ever confirms is dead',
+    'no ping before Close' => 'a worker that goes asks before Close',
+    'pushed too often'     => 'a dead message is not pushed more than it may',
+    'two codes'            => 'a message keeps its code',
+);
+is(join(', ', grep { !$kind{$_} } $ledger->fault_kinds), '',
+   'no other fault');
+for my $kind (sort keys %kind) {
+    is($ledger->count("fault $kind"), 0, $kind{$kind})
+        or diag(map { "    $_\n" } $ledger->faults($kind));
+}
+
+is($mq->counts->{dead}, scalar @dead, 'the dead are counted');
+$mq->remove($_) for @dead;
+is($mq->counts->{all}, 0, 'they can be removed');
+
+diag(sprintf '%d s: %s', $seconds, join ', ',
+     (map { "$_ " . $chaos->count($_) } qw(KILL SEGV faults HUP
+      connections droughts console), 'flood accepted', 'flood deliveries',
+      'close 1001', 'closed well', 'close 1013'),
+     (map { "$_ " . $ledger->count($_) } qw(sent accepted maybe refused
+      deleted deliveries confirmed returned extended),
+      'delivered more than once'),
+     'dead ' . @dead,
+     'repairs seen ' . (() = $mq->log =~ /has been repaired/g));
+cmp_ok($chaos->count('KILL') + $chaos->count('SEGV'), '>=', $seconds,
+       'there were kills');
+cmp_ok($chaos->count('HUP'), '>=', $seconds / 10, 'and reloads');
+cmp_ok($ledger->count('accepted'), '>=', $seconds * 100, 'and messages');
+cmp_ok($ledger->count('delivered more than once'), '>', 0,
+       'of which some were in flight then');
+
+
+# ------------------------------------------------------------ what is left
+
+$chaos->disconnect;
+wait_for { $chaos->gone && nobody_there() } 'all clients are gone';
+my $after = capacity('afterwards');
+cmp_ok(abs($after - $capacity), '<=', $capacity / 100,
+       'the zone takes as much as a new one');
+
+my @old = $mq->worker_pids;
+wait_for { !grep { connections($_) } @old } 'no connection is left';
+my @fds = sort map { $mq->fds($_) } @old;
+my @memory = sort { $a <=> $b } map { own_memory($_) } @old;
+$mq->reload;
+wait_for { all_workers_are_new(@old) } 'new workers';
+my @new_memory = sort { $a <=> $b } map { own_memory($_) } $mq->worker_pids;
+wait_for { "@fds" eq join ' ', sort map { $mq->fds($_) } $mq->worker_pids }
+         'have as many descriptors';
+# a sanitizer keeps freed memory on purpose
+cmp_ok($memory[-1], '<', $new_memory[0] + 2048, 'and about as much memory')
+    if !$ENV{KMQ_PRELOAD};
+diag("messages of 1,000 bytes: $capacity, then $after; own memory in KiB:"
+     . " @memory, new: @new_memory");
+
+$mq->finish;
+done_testing;
