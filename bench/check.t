@@ -37,19 +37,42 @@ load() {
 }
 
 
-# check NAME FLOOR-ARGUMENTS LOAD-ARGUMENTS STATUS PART-OF-THE-RESULT
+# check NAME FLOOR-ARGUMENTS LOAD-ARGUMENTS STATUS PART-OF-THE-RESULT...
 check() {
+    local part missing=
+
     load "$2" "$3"
     tests=$((tests + 1))
 
-    if [ "$status" = "$4" ] && [[ $result = *"$5"* ]]; then
+    for part in "${@:5}"; do
+        [[ $result = *"$part"* ]] || missing+="«$part» "
+    done
+
+    if [ "$status" = "$4" ] && [ -z "$missing" ]; then
         echo "ok $tests - $1"
         return
     fi
 
     failed=1
     echo "not ok $tests - $1"
-    echo "# status $status, not $4; no «$5» in: $result"
+    echo "# status $status, not $4; no $missing in: $result"
+}
+
+
+# check_more NAME FLOOR-ARGUMENTS LOAD-ARGUMENTS NUMBER PATTERN: a number of
+# the result, in the parentheses of the pattern, is larger than that
+check_more() {
+    load "$2" "$3"
+    tests=$((tests + 1))
+
+    if [[ $result =~ $5 ]] && [ "${BASH_REMATCH[1]}" -gt "$4" ]; then
+        echo "ok $tests - $1"
+        return
+    fi
+
+    failed=1
+    echo "not ok $tests - $1"
+    echo "# not more than $4 by «$5»: $result"
 }
 
 
@@ -66,6 +89,40 @@ check "topics: nothing wrong" "" "--topics 3 --consumers 2" 0 "$good"
 check "nobody consumes" "" --ingest-only 0 '"accepted": 20000'
 check "open loop" "" "--rate 100000 --window 1" 0 '"accepted": 20000'
 
+check "no delay: nothing early" "" "--delay 0" 0 "$good, \"early\": 0" \
+    '"lateness_us"'
+check "far from empty: nothing wrong" "" \
+    "--producers 2 --consumers 3 --depth 20000 --messages 1000 --rounds 2" \
+    0 "\"delivered\": 24000, $good" '"deep_push"' '"shallow_publish"'
+check "visitors: nothing wrong" --fanout \
+    "--consumers 3 --fanout --rate 20000 --churn 300" \
+    0 "$good" '"missed": 0' '"gaps": 0'
+check_more "visitors join" --fanout \
+    "--consumers 3 --fanout --rate 20000 --churn 300" 0 '"joined": ([0-9]+)'
+check_more "and get messages" --fanout \
+    "--consumers 3 --fanout --rate 20000 --churn 300" 0 \
+    '"most": [0-9]+, "messages": ([0-9]+)'
+check_more "questions are asked" "" \
+    "--rate 20000 --search page,topic,time,status,count" 0 \
+    '"kind": "status", "walks": ([0-9]+)'
+
+check "a message before its time is found" "" "--delay 60" 1 "before its time"
+check "a lost message is found, far from empty" "--fault lose" \
+    "--depth 20000 --messages 1000" 1 '"lost": 1, "duplicate": 0'
+check "a lost message is found by those who stay" "--fault lose --fanout" \
+    "--consumers 3 --fanout --rate 20000 --churn 300" 1 '"lost": 3'
+check_more "and by visitors" "--fault lose --fanout" \
+    "--consumers 3 --fanout --rate 2000 --messages 2000 --churn 100 --stay 99" \
+    0 '"gaps": ([0-9]+)'
+check_more "a server that stands still is late" "--fault stall" \
+    "--rate 10000 --warmup 0" 200000 '"latency_us".*"max": ([0-9]+).*"read_lag'
+check_more "and leaves a gap" "--fault stall" \
+    "--rate 10000 --warmup 0" 199000 '"gap_us".*"max": ([0-9]+)'
+check_more "and is late with delayed messages" "--fault stall" \
+    "--delay 0 --window 10" 200000 '"lateness_us".*"max": ([0-9]+).*"read_lag'
+check "a wrong answer to a question is found" "--fault damage" \
+    "--rate 500 --search count" 1 'search \"count\": no success'
+
 check "a lost message is found" "--fault lose" "--consumers 5" \
     1 '"lost": 1, "duplicate": 0, "disorder": 0'
 check "and in fan-out" "--fault lose --fanout" "--consumers 5 --fanout" \
@@ -80,6 +137,20 @@ check "and in fan-out" "--fault late --fanout" "--consumers 5 --fanout" \
     1 '"lost": 0, "duplicate": 0, "disorder": 5'
 check "a damaged message is found" "--fault damage" "" 1 '"corrupt": 1'
 check "a wrong key is an error" "--key other" "" 2 ""
+
+# what does not talk to a server
+
+result=$("$OUT/kmq-repair" --messages 20000 --delayed 2000 --consumed 3000)
+status=$?
+tests=$((tests + 1))
+
+if [ $status = 0 ] && [[ $result = *'"failed": false'* ]]; then
+    echo "ok $tests - a repair leaves all messages where they were"
+else
+    failed=1
+    echo "not ok $tests - a repair leaves all messages where they were"
+    echo "# status $status: $result"
+fi
 
 echo "1..$tests"
 exit $failed

@@ -206,7 +206,8 @@ floor_fault(const char *name)
 {
     return strcmp(name, "lose") == 0 ? FAULT_LOSE
            : strcmp(name, "twice") == 0 ? FAULT_TWICE
-           : strcmp(name, "late") == 0 ? FAULT_LATE : FAULT_DAMAGE;
+           : strcmp(name, "late") == 0 ? FAULT_LATE
+           : strcmp(name, "stall") == 0 ? FAULT_STALL : FAULT_DAMAGE;
 }
 
 

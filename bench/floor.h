@@ -10,7 +10,8 @@
  *
  * A consumer that reads too slowly stops all producers until it has caught
  * up (nothing is dropped, and no memory is used for it); a message for a
- * topic without consumers is answered and gone.
+ * topic without consumers is answered and gone.  The console finds nothing,
+ * whatever it is asked for.
  *
  *   floor.c          main, and the turns of the loop
  *   floor_conn.c     connections: opening, closing, sending, topics
@@ -73,6 +74,7 @@ typedef enum {
     FAULT_LOSE,
     FAULT_TWICE,
     FAULT_LATE,
+    FAULT_STALL,
     FAULT_DAMAGE
 } floor_fault_t;
 

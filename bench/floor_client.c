@@ -1,6 +1,8 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "../src/protocol/kmq_websocket.h"
 #include "floor.h"
@@ -8,6 +10,7 @@
 
 
 #define FLOOR_FAULT_AT  1000          /* the message that --fault harms */
+#define FLOOR_STALL     200000        /* us */
 
 
 /* ---------------------------------------------------------------- upgrade */
@@ -137,6 +140,45 @@ floor_upgrade(floor_t *f, floor_conn_t *conn, const char *request,
 }
 
 
+/* The console: returns the bytes of the question, 0: not complete, or
+ * NET_CLOSE. */
+static size_t
+floor_console(floor_t *f, floor_conn_t *conn, const char *request,
+    const char *end, size_t size)
+{
+    size_t          head, len, body;
+    const char     *value, *text;
+    unsigned char  *p;
+
+    value = floor_header(request, end, "Content-Length", &len);
+    body = value == NULL ? 0 : strtoul(value, NULL, 10);
+    head = (size_t) (end - request) + 4;
+    p = net_room(&conn->out, 512);
+
+    if (p == NULL || body > FLOOR_ASK) {
+        return NET_CLOSE;
+    }
+
+    if (size - head < body) {
+        return 0;
+    }
+
+    text = f->fault == FAULT_DAMAGE ? "{\"code\":-1}"
+           : "{\"code\":0,\"data\":[],\"next\":null}";
+
+    /* in two chunks, as a long answer would come */
+
+    conn->out.to += (size_t) sprintf((char *) p,
+                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                         "\r\n5\r\n%.5s\r\n%zx\r\n%s\r\n0\r\n\r\n",
+                         text, strlen(text) - 5,
+                         text + 5);
+    floor_mark_dirty(f, conn);
+
+    return head + body;
+}
+
+
 /* --------------------------------------------------------------- messages */
 
 static int
@@ -216,6 +258,11 @@ floor_harm(floor_t *f, net_out_t *out, size_t n)
     }
 
     if (f->number != FLOOR_FAULT_AT) {
+        return 0;
+    }
+
+    if (f->fault == FAULT_STALL) {
+        (void) usleep(FLOOR_STALL);
         return 0;
     }
 
@@ -374,6 +421,10 @@ floor_parse(void *arg, unsigned char *data, size_t size)
 
         if (end == NULL) {
             return size < FLOOR_ASK ? 0 : NET_CLOSE;
+        }
+
+        if (memcmp(data, "POST /Console/", 14) == 0) {
+            return floor_console(r->floor, r->conn, (char *) data, end, size);
         }
 
         if (floor_upgrade(r->floor, r->conn, (char *) data, end) == -1) {

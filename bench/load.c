@@ -18,9 +18,11 @@
 static int load_loop(load_t *l);
 static int load_step(load_t *l, uint64_t now);
 static int load_step_opening(load_t *l);
+static void load_start(load_t *l);
 static void load_step_idle(load_t *l);
 static void load_step_running(load_t *l, uint64_t now);
 static void load_step_draining(load_t *l, uint64_t now);
+static int load_spins(const load_t *l);
 
 
 int
@@ -40,6 +42,8 @@ main(int argc, char **argv)
     }
 
     if (load_clients_init(l) == -1 || load_check_init(l) == -1
+        || load_deep_init(l) == -1 || load_churn_init(l) == -1
+        || load_search_init(l) == -1
         || net_input_init(&l->in, l->o.size + LOAD_PUSH_MAX, LOAD_ASK) == -1)
     {
         fprintf(stderr, "kmq-load: no memory\n");
@@ -104,14 +108,29 @@ load_loop(load_t *l)
             return 0;
         }
 
-        /* an open loop must not oversleep */
-        timeout = l->o.rate != 0 && l->phase == LOAD_RUNNING ? 0 : 5;
+        l->spin = (unsigned) load_spins(l);
+        l->looked_before = l->looked;
+        l->looked = now;
+        timeout = l->spin ? 0 : 5;
         n = epoll_wait(l->epoll, events, LOAD_EVENTS, timeout);
 
         for (i = 0; i < n; i++) {
             load_event(l, events[i].data.ptr, events[i].events);
         }
     }
+}
+
+
+/* An open loop must not oversleep, and what is measured in milliseconds must
+ * not wait for this process to wake up. */
+static int
+load_spins(const load_t *l)
+{
+    if (l->o.delayed && !l->o.ingest) {
+        return l->phase == LOAD_RUNNING || l->phase == LOAD_DRAINING;
+    }
+
+    return l->o.rate != 0 && l->phase == LOAD_RUNNING;
 }
 
 
@@ -126,6 +145,17 @@ load_step(load_t *l, uint64_t now)
 
     case LOAD_IDLE:
         load_step_idle(l);
+        break;
+
+    case LOAD_GATHER:
+        if (l->closed != 0) {
+            return -1;
+        }
+
+        if (load_search_gathered(l)) {
+            load_start(l);
+        }
+
         break;
 
     case LOAD_RUNNING:
@@ -158,7 +188,7 @@ load_step(load_t *l, uint64_t now)
 static int
 load_step_opening(load_t *l)
 {
-    unsigned  i, last;
+    unsigned  last;
 
     if (l->closed != 0) {
         return -1;
@@ -185,16 +215,31 @@ load_step_opening(load_t *l)
         return 0;
     }
 
+    if (l->search != NULL) {
+        l->phase = LOAD_GATHER;
+        return load_search_open(l);
+    }
+
+    load_start(l);
+
+    return 0;
+}
+
+
+static void
+load_start(load_t *l)
+{
+    unsigned  i;
+
     l->phase = LOAD_RUNNING;
-    l->measure = UINT64_MAX;
+    l->measure = l->o.delayed ? 0 : UINT64_MAX;
     load_mark(l, &l->start);
     l->progress = l->start.time;
+    load_search_start(l);
 
     for (i = l->nconsumers; i < l->nclients; i++) {
         load_fill(l, &l->clients[i]);
     }
-
-    return 0;
 }
 
 
@@ -244,12 +289,18 @@ load_step_running(load_t *l, uint64_t now)
         load_schedule(l, now);
     }
 
-    if (l->warm.time == 0 && load_is_warm(l, now)) {
+    load_churn_step(l, now);
+    load_deep_step(l, now);
+
+    if (l->deep == NULL && l->warm.time == 0 && load_is_warm(l, now)) {
         load_mark(l, &l->warm);
-        l->measure = l->warm.time;
+        l->measure = l->o.delayed ? 0 : l->warm.time;
     }
 
-    if (l->o.messages != 0) {
+    if (l->deep != NULL) {
+        over = load_deep_over(l);
+
+    } else if (l->o.messages != 0) {
         over = l->sent == l->o.messages;
 
     } else {
@@ -262,6 +313,7 @@ load_step_running(load_t *l, uint64_t now)
         || now > l->progress + (uint64_t) (l->o.drain * 1e9))
     {
         load_mark(l, &l->stop);
+        load_churn_end(l);
         l->phase = LOAD_DRAINING;
     }
 }

@@ -7,6 +7,9 @@
  *   load_client.c   connections: opening, login, what producers and consumers
  *                   send and read
  *   load_check.c    which message came where: losses, duplicates, disorder
+ *   load_deep.c     --depth: publishing and pushing far from an empty queue
+ *   load_churn.c    --churn: consumers that come and go
+ *   load_search.c   --search: questions to the console meanwhile
  *   load_report.c   the result as JSON
  */
 
@@ -18,6 +21,7 @@
 
 #include "histogram.h"
 #include "net.h"
+#include "wire.h"
 
 
 #define LOAD_STAMP     32      /* bytes of data that carry the stamp */
@@ -25,6 +29,10 @@
 
 #define LOAD_PRODUCER  0
 #define LOAD_CONSUMER  1
+#define LOAD_VISITOR   2       /* a consumer of --churn */
+#define LOAD_SEARCHER  3       /* a connection of --search */
+
+#define LOAD_SEARCHES  16      /* such connections */
 
 
 typedef struct {
@@ -39,6 +47,11 @@ typedef struct {
     unsigned     size;
     unsigned     window;
     unsigned     idle;
+    unsigned     rounds;       /* --depth */
+    uint64_t     depth;        /* messages that wait, 0: none are kept so */
+    double       delay;        /* the longest delay, in seconds */
+    double       churn;        /* visitors a second */
+    double       stay;         /* seconds that they stay on average */
     double       rate;         /* messages a second, 0: as the window allows */
     uint64_t     messages;     /* 0: for seconds */
     double       seconds;
@@ -47,6 +60,9 @@ typedef struct {
     double       timeout;
     int          watch[LOAD_WATCH];
     unsigned     nwatch;
+    uint8_t      search[LOAD_SEARCHES];
+    unsigned     nsearch;
+    unsigned     delayed:1;    /* --delay, also with 0 */
     unsigned     json:1;
     unsigned     fanout:1;
     unsigned     ingest:1;
@@ -95,12 +111,26 @@ typedef struct {
     uint32_t         sent;
     uint32_t         answered;
     uint32_t         errors;   /* of these, not "ok" */
+
+    /* a consumer's */
+    uint64_t         last;     /* when it got its last message */
+    uint8_t          ping[WIRE_CONTROL_MAX];   /* --depth: not yet answered */
+    uint8_t          ping_size;
+    uint8_t          pinged;
+
+    /* a visitor's */
+    uint64_t         leave;    /* when it goes */
+    uint32_t        *next;     /* of each producer: the number to come + 1 */
+
+    /* a searcher's */
+    void            *search;
 } client_t;
 
 
 typedef enum {
     LOAD_OPENING = 0,
     LOAD_IDLE,                 /* --idle: until stdin is closed */
+    LOAD_GATHER,               /* --search: MessageCodes to ask for */
     LOAD_RUNNING,
     LOAD_DRAINING,             /* all is sent; answers, deliveries to come */
     LOAD_GRACE,                /* all has come; what comes now is too much */
@@ -114,9 +144,15 @@ typedef struct {
     uint64_t  delivered;
     uint64_t  cpu;             /* ns, of this process */
     uint64_t  server_cpu;      /* ns, of those that are watched */
+    uint64_t  all_cpu;         /* ns, of the machine */
     uint64_t  recvs;
     uint64_t  sends;
 } load_mark_t;
+
+/* load_deep.c, load_churn.c, load_search.c */
+typedef struct load_deep_s    load_deep_t;
+typedef struct load_churn_s   load_churn_t;
+typedef struct load_search_s  load_search_t;
 
 typedef struct {
     load_options_t  o;
@@ -134,6 +170,9 @@ typedef struct {
     unsigned char  *data;      /* what every message holds, but for the stamp */
     size_t          frame_size;
     size_t          stamp_at;  /* in the frame */
+    size_t          delay_at;
+    unsigned        delay_turn;    /* where in the mask that is */
+    uint64_t        random;
 
     uint64_t        sent;
     uint64_t        answered;
@@ -145,6 +184,18 @@ typedef struct {
     load_check_t    check;
     histogram_t     latency;
     histogram_t     lag;       /* --rate: how late this program itself was */
+    histogram_t     unread;    /* while it spins: how long a message may have
+                                  been in the socket before it was read */
+    histogram_t     gap;       /* --rate: between two messages of a consumer */
+    uint64_t        early;     /* --delay: messages before their time */
+    uint64_t        earliest;  /* the most, in ns */
+    uint64_t        looked;    /* when sockets were looked at last */
+    uint64_t        looked_before;
+    unsigned        spin:1;
+
+    load_deep_t    *deep;
+    load_churn_t   *churn;
+    load_search_t  *search;
 
     uint64_t        deadline;
     uint64_t        measure;   /* stamps from here on count for latencies */
@@ -161,10 +212,15 @@ int load_options(load_options_t *o, int argc, char **argv);
 
 /* load_client.c */
 int load_clients_init(load_t *l);
+int load_connect(load_t *l, client_t *c);
+int load_request(load_t *l, client_t *c);
 int load_open_next(load_t *l);
 void load_event(load_t *l, client_t *c, unsigned events);
 void load_fill(load_t *l, client_t *c);
 void load_schedule(load_t *l, uint64_t now);
+
+/* Answers the ping that a consumer held back, if there is one. */
+void load_pong(load_t *l, client_t *c);
 
 /* load_check.c */
 int load_check_init(load_t *l);
@@ -175,8 +231,42 @@ uint64_t load_expected(const load_t *l);
 /* Names the first losses on stderr. */
 void load_check_explain(load_t *l);
 
+/* load_deep.c; without --depth nothing happens in these */
+int load_deep_init(load_t *l);
+void load_deep_step(load_t *l, uint64_t now);
+uint64_t load_deep_credit(const load_t *l);
+int load_deep_paused(const load_t *l);
+int load_deep_over(const load_t *l);
+void load_deep_report(const load_t *l);
+
+/* load_churn.c; without --churn nothing happens in these */
+int load_churn_init(load_t *l);
+void load_churn_step(load_t *l, uint64_t now);
+void load_churn_ready(load_t *l, client_t *visitor);
+void load_churn_message(load_t *l, client_t *visitor, uint32_t producer,
+    uint32_t number);
+void load_churn_lost(load_t *l, client_t *visitor);
+void load_churn_end(load_t *l);
+/* 1 when something was wrong. */
+int load_churn_report(const load_t *l);
+
+/* load_search.c; without --search nothing happens in these */
+int load_search_options(load_options_t *o, const char *text);
+int load_search_init(load_t *l);
+int load_search_open(load_t *l);
+int load_search_gathered(load_t *l);
+void load_search_start(load_t *l);
+void load_search_event(load_t *l, client_t *c, unsigned events);
+void load_search_report(const load_t *l);
+
 /* load_report.c */
 void load_mark(load_t *l, load_mark_t *mark);
+void load_report_times(const char *name, const histogram_t *h);
+void load_report_span(const load_t *l, const char *name,
+    const load_mark_t *from, const load_mark_t *to);
+
+/* Bytes of the first watched process: "RssAnon:", "RssShmem:"; 0: unknown. */
+uint64_t load_memory(const load_t *l, const char *key);
 
 /* 0, or 1 when a message was lost, came twice or out of order. */
 int load_report(load_t *l);

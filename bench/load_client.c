@@ -62,16 +62,20 @@ load_data_init(load_t *l)
 
 /*
  * A producer's frame, masked: the mask stays the same for the connection, so
- * that only the stamp is left to be masked for each message.
+ * that only the stamp, and the delay, is left to be masked for each message.
  */
 static int
 load_frame_init(load_t *l, client_t *c)
 {
     size_t          head, tail, size;
+    const char     *end;
     unsigned char  *p, *plain;
 
-    head = l->o.json ? sizeof(WIRE_JSON) - 1 : 0;
-    tail = l->o.json ? sizeof(WIRE_JSON_END) - 1 : 0;
+    end = l->o.delayed ? WIRE_JSON_DELAY WIRE_DELAY "}"
+          : l->o.json ? WIRE_JSON_END : "";
+
+    head = *end != '\0' ? sizeof(WIRE_JSON) - 1 : 0;
+    tail = strlen(end);
     size = head + l->o.size + tail;
 
     plain = malloc(size);
@@ -84,7 +88,7 @@ load_frame_init(load_t *l, client_t *c)
 
     memcpy(plain, WIRE_JSON, head);
     memcpy(plain + head, l->data, l->o.size);
-    memcpy(plain + head + l->o.size, WIRE_JSON_END, tail);
+    memcpy(plain + head + l->o.size, end, tail);
     wire_store(plain + head, wire_letters(c->number));
 
     p = wire_masked(c->frame, WIRE_TEXT, plain, size, c->mask);
@@ -92,6 +96,8 @@ load_frame_init(load_t *l, client_t *c)
 
     l->frame_size = (size_t) (p - c->frame);
     l->stamp_at = l->frame_size - size + head;
+    l->delay_at = l->frame_size - sizeof(WIRE_DELAY "}") + 1;
+    l->delay_turn = (size - sizeof(WIRE_DELAY "}") + 1) % 4;
 
     return 0;
 }
@@ -112,6 +118,7 @@ load_clients_init(load_t *l)
     }
 
     l->nclients = l->nconsumers + l->nproducers;
+    l->random = UINT64_C(0x2545f4914f6cdd1d);
     l->clients = calloc(l->nclients, sizeof(client_t));
 
     if (l->clients == NULL || load_data_init(l) == -1) {
@@ -141,9 +148,12 @@ load_clients_init(load_t *l)
 }
 
 
-static int
+int
 load_request(load_t *l, client_t *c)
 {
+    /* by role */
+    static const char  *const  prefix[] = { "p", "c", "v" };
+
     int             n;
     char            topic[300], query[32];
     unsigned char  *p;
@@ -157,7 +167,7 @@ load_request(load_t *l, client_t *c)
 
     query[0] = '\0';
 
-    if (c->role == LOAD_CONSUMER && l->o.confirm != NULL) {
+    if (c->role != LOAD_PRODUCER && l->o.confirm != NULL) {
         snprintf(query, sizeof(query), "?confirm=%s", l->o.confirm);
     }
 
@@ -176,7 +186,7 @@ load_request(load_t *l, client_t *c)
                  "Sec-WebSocket-Key: " LOAD_WS_KEY "\r\n"
                  "secretKey: %s\r\n\r\n",
                  c->role == LOAD_PRODUCER ? "Producers" : "Consumers", topic,
-                 c->role == LOAD_PRODUCER ? "p" : "c", c->number, query,
+                 prefix[c->role], c->number, query,
                  l->o.host, l->o.port, l->o.key);
 
     if (n < 0 || n >= 1024) {
@@ -190,29 +200,43 @@ load_request(load_t *l, client_t *c)
 
 
 int
-load_open_next(load_t *l)
+load_connect(load_t *l, client_t *c)
 {
-    client_t            *c;
-    struct epoll_event   ev;
+    struct epoll_event  ev;
 
-    c = &l->clients[l->started];
     c->fd = net_connect(l->o.host, l->o.port);
 
     if (c->fd == -1) {
-        load_fail(l, "connection %u to %s:%u: %s", l->started, l->o.host,
-                  l->o.port, strerror(errno));
+        load_fail(l, "connection to %s:%u: %s", l->o.host, l->o.port,
+                  strerror(errno));
         return -1;
     }
-
-    l->started++;
 
     ev.events = EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET;
     ev.data.ptr = c;
 
-    if (load_request(l, c) == -1
-        || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1)
-    {
-        load_fail(l, "connection %u cannot be set up", l->started);
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1) {
+        load_fail(l, "epoll_ctl: %s", strerror(errno));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+int
+load_open_next(load_t *l)
+{
+    client_t  *c;
+
+    c = &l->clients[l->started++];
+
+    if (load_connect(l, c) == -1) {
+        return -1;
+    }
+
+    if (load_request(l, c) == -1) {
+        load_fail(l, "no memory");
         return -1;
     }
 
@@ -228,6 +252,11 @@ load_event(load_t *l, client_t *c, unsigned events)
     load_read_t  r;
 
     if (c->state == CLIENT_CLOSED) {
+        return;
+    }
+
+    if (c->role == LOAD_SEARCHER) {
+        load_search_event(l, c, events);
         return;
     }
 
@@ -257,9 +286,14 @@ load_event(load_t *l, client_t *c, unsigned events)
 static void
 load_close(load_t *l, client_t *c, const char *why)
 {
-    load_fail(l, "connection of %s %u: %s",
-              c->role == LOAD_PRODUCER ? "producer" : "consumer", c->number,
-              why);
+    /* by role */
+    static const char  *const  name[] = { "producer", "consumer", "visitor" };
+
+    load_fail(l, "connection of %s %u: %s", name[c->role], c->number, why);
+
+    if (c->role == LOAD_VISITOR) {
+        load_churn_lost(l, c);
+    }
 
     close(c->fd);
     c->fd = -1;
@@ -322,6 +356,44 @@ load_answer(client_t *c, unsigned opcode, const unsigned char *data,
 }
 
 
+/* How long a message took that was due at the given time, and so on. */
+static void
+load_times(load_read_t *r, uint64_t due)
+{
+    load_t    *l;
+    client_t  *c;
+
+    l = r->load;
+    c = r->client;
+
+    if (l->o.delayed && r->now < due) {
+        l->early++;
+        l->earliest = due - r->now > l->earliest ? due - r->now
+                                                 : l->earliest;
+        load_fail(l, "a message came %llu us before its time",
+                  (unsigned long long) (due - r->now) / 1000);
+    }
+
+    if (due >= l->measure) {
+        histogram_add(&l->latency, r->now > due ? r->now - due : 0);
+
+        /* it was not there when the sockets were looked at before */
+
+        if (l->spin) {
+            histogram_add(&l->unread, r->now - l->looked_before);
+        }
+    }
+
+    if (l->o.rate != 0) {
+        if (c->last != 0 && c->last >= l->measure) {
+            histogram_add(&l->gap, r->now - c->last);
+        }
+
+        c->last = r->now;
+    }
+}
+
+
 /* A pushed message; what is fixed in it is compared as it comes. */
 static int
 load_message(load_read_t *r, const unsigned char *p, size_t size)
@@ -360,11 +432,13 @@ load_message(load_read_t *r, const unsigned char *p, size_t size)
         return 0;
     }
 
-    l->delivered++;
-    load_check_message(l, r->client, producer, number);
+    if (r->client->role == LOAD_VISITOR) {
+        load_churn_message(l, r->client, producer, number);
 
-    if (time >= l->measure) {
-        histogram_add(&l->latency, r->now > time ? r->now - time : 0);
+    } else {
+        l->delivered++;
+        load_check_message(l, r->client, producer, number);
+        load_times(r, time);
     }
 
     if (l->o.confirm != NULL && l->o.confirm[0] == 'a') {
@@ -394,11 +468,18 @@ load_text(load_read_t *r, const unsigned char *data, size_t size)
         }
 
         c->state = CLIENT_READY;
-        l->ready++;
+
+        if (c->role == LOAD_VISITOR) {
+            load_churn_ready(l, c);
+
+        } else {
+            l->ready++;
+        }
+
         return 0;
     }
 
-    if (c->role == LOAD_CONSUMER) {
+    if (c->role != LOAD_PRODUCER) {
         return load_message(r, data, size);
     }
 
@@ -415,6 +496,43 @@ load_text(load_read_t *r, const unsigned char *data, size_t size)
 }
 
 
+/* --depth: a consumer that answers no ping has its prefetch, and no more. */
+static int
+load_ping(load_t *l, client_t *c, const wire_frame_t *f)
+{
+    if (!load_deep_paused(l)) {
+        return load_answer(c, WIRE_PONG, f->data, f->size);
+    }
+
+    if (f->size > WIRE_CONTROL_MAX) {
+        return -1;
+    }
+
+    memcpy(c->ping, f->data, f->size);
+    c->ping_size = (uint8_t) f->size;
+    c->pinged = 1;
+
+    return 0;
+}
+
+
+void
+load_pong(load_t *l, client_t *c)
+{
+    if (!c->pinged || c->state != CLIENT_READY) {
+        return;
+    }
+
+    c->pinged = 0;
+
+    if (load_answer(c, WIRE_PONG, c->ping, c->ping_size) == -1
+        || net_flush(&l->in, c->fd, &c->out) == -1)
+    {
+        load_close(l, c, strerror(errno));
+    }
+}
+
+
 static int
 load_frame(load_read_t *r, const wire_frame_t *f)
 {
@@ -424,7 +542,7 @@ load_frame(load_read_t *r, const wire_frame_t *f)
         return load_text(r, f->data, f->size);
 
     case WIRE_FIN|WIRE_PING:
-        return load_answer(r->client, WIRE_PONG, f->data, f->size);
+        return load_ping(r->load, r->client, f);
 
     case WIRE_FIN|WIRE_PONG:
         return 0;
@@ -515,8 +633,30 @@ load_time(uint64_t time)
 }
 
 
+/* Draws a delay and writes it: milliseconds. */
+static uint32_t
+load_delay(load_t *l, client_t *c, unsigned char *frame)
+{
+    uint32_t  ms, most;
+    uint64_t  mask;
+
+    l->random ^= l->random << 13;
+    l->random ^= l->random >> 7;
+    l->random ^= l->random << 17;
+
+    most = (uint32_t) (l->o.delay * 1000) + 1;
+    ms = (uint32_t) ((l->random >> 32) * most >> 32);
+
+    mask = wire_mask_word(c->mask);
+    mask = mask >> 8 * l->delay_turn | mask << (32 - 8 * l->delay_turn);
+    wire_store(frame + l->delay_at, wire_delay(ms) ^ mask);
+
+    return ms;
+}
+
+
 static int
-load_append(load_t *l, client_t *c, load_time_t time)
+load_append(load_t *l, client_t *c, uint64_t now, load_time_t time)
 {
     uint64_t        mask;
     unsigned char  *p;
@@ -529,6 +669,10 @@ load_append(load_t *l, client_t *c, load_time_t time)
     }
 
     memcpy(p, c->frame, l->frame_size);
+
+    if (l->o.delayed) {
+        time = load_time(now + load_delay(l, c, p) * UINT64_C(1000000));
+    }
 
     p += l->stamp_at;
     mask = wire_mask_word(c->mask);
@@ -566,7 +710,8 @@ load_credit(const load_t *l, const client_t *c)
     }
 
     if (l->o.messages != 0) {
-        left = l->o.messages - l->sent;
+        left = l->deep != NULL ? load_deep_credit(l)
+                               : l->o.messages - l->sent;
         n = n < left ? n : left;
     }
 
@@ -579,7 +724,7 @@ void
 load_fill(load_t *l, client_t *c)
 {
     int          rc;
-    uint64_t     n, most;
+    uint64_t     n, most, now;
     load_time_t  time;
 
     if (l->o.rate != 0) {
@@ -596,10 +741,11 @@ load_fill(load_t *l, client_t *c)
         }
 
         n = n < most ? n : most;
-        time = load_time(net_now());
+        now = net_now();
+        time = load_time(now);
 
         while (n-- != 0) {
-            if (load_append(l, c, time) == -1) {
+            if (load_append(l, c, now, time) == -1) {
                 return;
             }
         }
@@ -648,7 +794,7 @@ load_schedule(load_t *l, uint64_t now)
         intended = l->start.time
                    + (uint64_t) ((double) l->sent * 1e9 / l->o.rate);
 
-        if (load_append(l, c, load_time(intended)) == -1) {
+        if (load_append(l, c, intended, load_time(intended)) == -1) {
             break;
         }
 

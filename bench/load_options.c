@@ -17,11 +17,12 @@ typedef struct {
 
 enum {
     OPT_PORT = 0, OPT_PRODUCERS, OPT_CONSUMERS, OPT_TOPICS, OPT_SIZE,
-    OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_WARMUP,
-    OPT_DRAIN, OPT_TIMEOUT,
+    OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_DELAY,
+    OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_WARMUP, OPT_DRAIN,
+    OPT_TIMEOUT,
 
-    OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_JSON,
-    OPT_FANOUT, OPT_INGEST, OPT_REMOTE, OPT_HELP
+    OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH,
+    OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_REMOTE, OPT_HELP
 };
 
 static const load_number_t  load_numbers[] = {
@@ -35,6 +36,11 @@ static const load_number_t  load_numbers[] = {
     { "messages", 1, 4e9, "stop after so many messages" },
     { "seconds", 0.1, 3600, "stop after so many seconds (5)" },
     { "idle", 1, 60000, "open so many consumers, wait for end of input" },
+    { "delay", 0, 3600, "JSON with a random DelayTime of 0 to N seconds" },
+    { "depth", 1, 4e9, "let so many wait; push and publish --messages there" },
+    { "rounds", 1, 100, "how often, there and at an empty queue (3)" },
+    { "churn", 0.1, 1e5, "with --fanout: consumers that join, a second" },
+    { "stay", 0, 3600, "seconds after which they leave (0.02)" },
     { "warmup", 0, 3600, "seconds that do not count (a fifth of the run)" },
     { "drain", 0.1, 3600, "seconds without progress that end a run (5)" },
     { "timeout", 1, 7200, "seconds after which the program ends (120)" },
@@ -51,6 +57,11 @@ static const struct option  load_names[] = {
     { "messages", 1, NULL, OPT_MESSAGES },
     { "seconds", 1, NULL, OPT_SECONDS },
     { "idle", 1, NULL, OPT_IDLE },
+    { "delay", 1, NULL, OPT_DELAY },
+    { "depth", 1, NULL, OPT_DEPTH },
+    { "rounds", 1, NULL, OPT_ROUNDS },
+    { "churn", 1, NULL, OPT_CHURN },
+    { "stay", 1, NULL, OPT_STAY },
     { "warmup", 1, NULL, OPT_WARMUP },
     { "drain", 1, NULL, OPT_DRAIN },
     { "timeout", 1, NULL, OPT_TIMEOUT },
@@ -59,6 +70,7 @@ static const struct option  load_names[] = {
     { "key", 1, NULL, OPT_KEY },
     { "confirm", 1, NULL, OPT_CONFIRM },
     { "watch", 1, NULL, OPT_WATCH },
+    { "search", 1, NULL, OPT_SEARCH },
     { "json", 0, NULL, OPT_JSON },
     { "fanout", 0, NULL, OPT_FANOUT },
     { "ingest-only", 0, NULL, OPT_INGEST },
@@ -76,7 +88,9 @@ static const char  load_help[] =
     "  --json           producers send JSON objects\n"
     "  --fanout         publish/subscribe: each consumer gets each message\n"
     "  --ingest-only    no consumers\n"
-    "  --watch PID,...  report the CPU time of these processes, too\n";
+    "  --watch PID,...  report the CPU time of these processes, too\n"
+    "  --search KIND,...  ask the console meanwhile, with a connection each:\n"
+    "                   page, topic, time, status, get, delete or count\n";
 
 
 static void
@@ -122,6 +136,11 @@ load_number(load_options_t *o, int opt, const char *text)
     case OPT_MESSAGES: o->messages = (uint64_t) value; break;
     case OPT_SECONDS: o->seconds = value; break;
     case OPT_IDLE: o->idle = (unsigned) value; break;
+    case OPT_DELAY: o->delay = value; o->delayed = 1; break;
+    case OPT_DEPTH: o->depth = (uint64_t) value; break;
+    case OPT_ROUNDS: o->rounds = (unsigned) value; break;
+    case OPT_CHURN: o->churn = value; break;
+    case OPT_STAY: o->stay = value; break;
     case OPT_WARMUP: o->warmup = value; break;
     case OPT_DRAIN: o->drain = value; break;
     default: o->timeout = value; break;
@@ -183,6 +202,9 @@ load_option(load_options_t *o, int opt, const char *value)
     case OPT_WATCH:
         return load_watch(o, value);
 
+    case OPT_SEARCH:
+        return load_search_options(o, value);
+
     case OPT_JSON:
         o->json = 1;
         return 0;
@@ -229,6 +251,20 @@ load_options_check(const load_options_t *o)
         return -1;
     }
 
+    if (o->churn != 0 && (!o->fanout || o->rate == 0)) {
+        fprintf(stderr, "kmq-load: --churn needs --fanout and --rate\n");
+        return -1;
+    }
+
+    if (o->depth != 0
+        && (o->ingest || o->fanout || o->delayed || o->rate != 0
+            || o->messages == 0 || o->messages > o->depth))
+    {
+        fprintf(stderr, "kmq-load: --depth needs --messages, at most as many, "
+                "and is for point to point without --rate or --delay\n");
+        return -1;
+    }
+
     return 0;
 }
 
@@ -250,6 +286,8 @@ load_options(load_options_t *o, int argc, char **argv)
     o->size = 100;
     o->window = 1000;
     o->seconds = 5;
+    o->rounds = 3;
+    o->stay = 0.02;
     o->warmup = -1;
     o->drain = 5;
     o->timeout = 120;

@@ -1,7 +1,9 @@
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -42,6 +44,28 @@ load_cpu_of(int pid)
 }
 
 
+/* CPU time that the machine has spent, in nanoseconds; 0 when unknown. */
+static uint64_t
+load_cpu_all(void)
+{
+    int                  n;
+    FILE                *file;
+    unsigned long long   user, nice, system, idle, wait, irq, soft, steal;
+
+    file = fopen("/proc/stat", "r");
+    n = 0;
+
+    if (file != NULL) {
+        n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user,
+                   &nice, &system, &idle, &wait, &irq, &soft, &steal);
+        fclose(file);
+    }
+
+    return n != 8 ? 0 : (user + nice + system + irq + soft + steal)
+                        * 1000000000u / (unsigned long) sysconf(_SC_CLK_TCK);
+}
+
+
 void
 load_mark(load_t *l, load_mark_t *mark)
 {
@@ -52,6 +76,7 @@ load_mark(load_t *l, load_mark_t *mark)
     mark->delivered = l->delivered;
     mark->cpu = load_cpu_self();
     mark->server_cpu = 0;
+    mark->all_cpu = load_cpu_all();
     mark->recvs = l->in.recvs;
     mark->sends = l->in.sends;
 
@@ -78,8 +103,54 @@ load_fail(load_t *l, const char *fmt, ...)
 }
 
 
+uint64_t
+load_memory(const load_t *l, const char *key)
+{
+    char                 line[128];
+    FILE                *file;
+    size_t               len;
+    unsigned long long   kib;
+
+    if (l->o.nwatch == 0) {
+        return 0;
+    }
+
+    snprintf(line, sizeof(line), "/proc/%d/status", l->o.watch[0]);
+    file = fopen(line, "r");
+    len = strlen(key);
+    kib = 0;
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, key, len) == 0) {
+            kib = strtoull(line + len, NULL, 10);
+        }
+    }
+
+    if (file != NULL) {
+        fclose(file);
+    }
+
+    return kib * 1024;
+}
+
+
+/* Seconds of CPU time that neither this program nor the server had; the
+ * kernel counts in steps of 10 ms. */
+static double
+load_others(const load_mark_t *from, const load_mark_t *to)
+{
+    double  others;
+
+    others = (double) (to->all_cpu - from->all_cpu)
+             - (double) (to->cpu - from->cpu)
+             - (double) (to->server_cpu - from->server_cpu);
+
+    return others < 0 ? 0 : others / 1e9;
+}
+
+
 /* What happened between two moments. */
-static void
+void
 load_report_span(const load_t *l, const char *name, const load_mark_t *from,
     const load_mark_t *to)
 {
@@ -110,16 +181,18 @@ load_report_span(const load_t *l, const char *name, const load_mark_t *from,
            / messages);
 
     if (l->o.nwatch != 0) {
-        printf(", \"server_cpu\": %.3f, \"server_ns_per_message\": %.1f",
+        printf(", \"server_cpu\": %.3f, \"server_ns_per_message\": %.1f, "
+               "\"others_cpu\": %.3f",
                (double) (to->server_cpu - from->server_cpu) / 1e9 / seconds,
-               (double) (to->server_cpu - from->server_cpu) / messages);
+               (double) (to->server_cpu - from->server_cpu) / messages,
+               load_others(from, to) / seconds);
     }
 
     printf("}");
 }
 
 
-static void
+void
 load_report_times(const char *name, const histogram_t *h)
 {
     printf(", \"%s\": {\"count\": %llu, \"p50\": %.1f, \"p90\": %.1f, "
@@ -137,7 +210,7 @@ load_report_counts(const load_t *l, uint64_t lost)
     printf("{\"sent\": %llu, \"accepted\": %llu, \"errors\": %llu, "
            "\"unanswered\": %llu, \"delivered\": %llu, \"lost\": %llu, "
            "\"duplicate\": %llu, \"disorder\": %llu, \"corrupt\": %llu, "
-           "\"closed\": %llu",
+           "\"closed\": %llu, \"early\": %llu",
            (unsigned long long) l->sent,
            (unsigned long long) (l->answered - l->errors),
            (unsigned long long) l->errors,
@@ -146,7 +219,8 @@ load_report_counts(const load_t *l, uint64_t lost)
            (unsigned long long) l->check.duplicate,
            (unsigned long long) l->check.disorder,
            (unsigned long long) l->check.corrupt,
-           (unsigned long long) l->closed);
+           (unsigned long long) l->closed,
+           (unsigned long long) l->early);
 }
 
 
@@ -188,17 +262,31 @@ load_report(load_t *l)
     load_report_span(l, "whole", &l->start, &l->end);
     load_report_span(l, "steady", from, &l->stop);
 
+    if (l->o.delayed) {
+        printf(", \"earliest_us\": %.1f", (double) l->earliest / 1e3);
+    }
+
     if (!l->o.ingest) {
-        load_report_times("latency_us", &l->latency);
+        load_report_times(l->o.delayed ? "lateness_us" : "latency_us",
+                          &l->latency);
+    }
+
+    if (l->unread.count != 0) {
+        load_report_times("read_lag_us", &l->unread);
     }
 
     if (l->o.rate != 0) {
         load_report_times("send_lag_us", &l->lag);
+        load_report_times("gap_us", &l->gap);
     }
 
-    bad = lost != 0 || l->check.duplicate != 0 || l->check.disorder != 0
+    load_deep_report(l);
+    bad = load_churn_report(l);
+    load_search_report(l);
+
+    bad = bad || lost != 0 || l->check.duplicate != 0 || l->check.disorder != 0
           || l->check.corrupt != 0 || l->closed != 0 || l->errors != 0
-          || l->sent != l->answered;
+          || l->sent != l->answered || l->early != 0;
 
     if (bad) {
         load_report_why(l);

@@ -11,6 +11,11 @@
 #   IDLE=20000      consumers of the row "idle"
 #   INGEST=2000000  messages of the rows "ingest"
 #   WAITING=500000  messages of the row "waiting"
+#   DELAYED=1000000  DELAY=60    messages, and seconds, of the row "delay"
+#   CHURN=1000  CHURN_SECONDS=10 consumers that join a second, how long
+#   DEEP=10000000   messages that wait in the rows "deep" and "search"
+#   SEARCH_SECONDS=5             of each part of the row "search"
+#   REPAIR="100000 1000000 10000000"   messages of the row "repair"
 #   PORT=8040       of the queue; the floor has the next one
 #   NGINX=nginx  MODULE=build/ngx_kapokmq_module.so
 
@@ -32,6 +37,19 @@ LOAD_CPU=${LOAD_CPU:-1}
 IDLE=${IDLE:-20000}
 INGEST=${INGEST:-2000000}
 WAITING=${WAITING:-500000}
+DELAYED=${DELAYED:-${QUICK:+100000}}
+DELAYED=${DELAYED:-1000000}
+DELAY=${DELAY:-${QUICK:+6}}
+DELAY=${DELAY:-60}
+CHURN=${CHURN:-1000}
+CHURN_SECONDS=${CHURN_SECONDS:-${QUICK:+3}}
+CHURN_SECONDS=${CHURN_SECONDS:-10}
+DEEP=${DEEP:-${QUICK:+1000000}}
+DEEP=${DEEP:-10000000}
+SEARCH_SECONDS=${SEARCH_SECONDS:-${QUICK:+2}}
+SEARCH_SECONDS=${SEARCH_SECONDS:-5}
+REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
+REPAIR=${REPAIR:-100000 1000000 10000000}
 PORT=${PORT:-8040}
 NGINX=${NGINX:-nginx}
 MODULE=${MODULE:-$PWD/build/ngx_kapokmq_module.so}
@@ -43,6 +61,7 @@ server=             # pid of the floor, or of nginx's master
 watch=              # pids whose CPU time counts
 workers=1
 zone=128m           # small: its pages are all touched before it counts
+buffer=10000000     # messages that may wait
 failures=0
 
 
@@ -104,6 +123,7 @@ events {
 }
 http {
     access_log off;
+    keepalive_requests 1000000000;
     client_body_temp_path $PREFIX/temp;
     proxy_temp_path $PREFIX/temp;
     fastcgi_temp_path $PREFIX/temp;
@@ -127,7 +147,7 @@ start_queue() {
     {
         echo "mq:"
         printf '  %s\n' "secretKey: $KEY" "pushMessagesSpeed: 0" \
-            "isPersistent: 0" "messageChanBuffer: 10000000" "$@"
+            "isPersistent: 0" "messageChanBuffer: $buffer" "$@"
     } > "$PREFIX/application.yaml"
 
     write_nginx_conf
@@ -142,8 +162,16 @@ start_queue() {
         die "nginx does not start"
     }
 
-    watch=$(tr -s ' ' ',' < "/proc/$server/task/$server/children")
-    watch=${watch%,}
+    # the master listens before it has workers
+
+    for _ in {1..200}; do
+        watch=$(tr -s ' ' ',' < "/proc/$server/task/$server/children")
+        watch=${watch%,}
+        [ -z "$watch" ] || return
+        sleep 0.05
+    done
+
+    die "nginx has no workers"
 }
 
 
@@ -241,6 +269,68 @@ row() {
 }
 
 
+# pair NAME METRIC TITLE YAML LOAD-ARGUMENTS OTHER-LOAD-ARGUMENTS: the queue
+# under two loads in turns, each time the other one first; the first load is
+# the base of the ratio
+pair() {
+    local run side sides keys
+
+    wanted "$1" "$3" || return 0
+    IFS=, read -ra keys <<< "$4"
+    echo "bench: $1" >&2
+
+    for ((run = 1; run <= RUNS; run++)); do
+        sides="base queue"
+        [ $((run % 2)) = 1 ] || sides="queue base"
+
+        for side in $sides; do
+            start_queue "${keys[@]}"
+            warm_queue
+
+            if [ "$side" = base ]; then
+                # shellcheck disable=SC2086
+                measure "$1" "$2" "$3" base "$run" "$PORT" $5
+            else
+                # shellcheck disable=SC2086
+                measure "$1" "$2" "$3" queue "$run" "$PORT" $6
+            fi
+
+            stop_server
+        done
+    done
+}
+
+
+# alone NAME METRIC TITLE YAML LOAD-ARGUMENTS: the queue, without a base; the
+# zone is as the kernel gives it
+alone() {
+    local run keys
+
+    wanted "$1" "$3" || return 0
+    IFS=, read -ra keys <<< "$4"
+    echo "bench: $1" >&2
+
+    for ((run = 1; run <= RUNS; run++)); do
+        start_queue "${keys[@]}"
+        # shellcheck disable=SC2086
+        measure "$1" "$2" "$3" queue "$run" "$PORT" $5
+        stop_server
+    done
+}
+
+
+# Is there memory for a zone of so many MiB, and something beside it?
+room_for() {
+    local room
+
+    room=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+    [ "$room" -gt $(($1 + 512)) ] && return
+
+    echo "bench: $2 left out: it needs $(($1 + 512)) MiB of memory" >&2
+    return 1
+}
+
+
 # ----------------------------------------------------------------- memory
 
 # memory KIND: bytes of the first worker; Anon: its own, Shmem: the zone
@@ -310,6 +400,76 @@ row_waiting() {
 }
 
 
+# ----------------------------------------------------------------- search
+
+# One queue with many messages, and the latency of others while they are
+# searched: without any search, for each kind of question, with all together.
+row_search() {
+    local kind run kinds="none count get delete status topic time page all"
+    local all="count,get,delete,status,topic,time,page"
+    local title="10,000 messages a second while $DEEP are searched"
+
+    wanted search "$title" || return 0
+    room_for "$deep_room" search || return 0
+    echo "bench: search" >&2
+    zone=${deep_room}m
+    buffer=$((DEEP * 2))
+
+    for ((run = 1; run <= RUNS; run++)); do
+        start_queue
+        load "$PORT" --ingest-only --producers 1 --topics 8 --topic waits \
+            --messages "$DEEP" --window 1000 > /dev/null 2> "$OUT/load.log" ||
+            die "the queue cannot be filled: $(cat "$OUT/load.log")"
+
+        for kind in $kinds; do
+            set -- --topic "probe-$kind" \
+                --producers 8 --consumers 8 --rate 10000 \
+                --seconds "$SEARCH_SECONDS" --warmup 0.2 \
+                --timeout $((SEARCH_SECONDS * 4 + 60))
+
+            case $kind in
+                none) ;;
+                all) set -- "$@" --search "$all" ;;
+                *) set -- "$@" --search "$kind" ;;
+            esac
+
+            measure search search "$title" "$kind" "$run" "$PORT" "$@"
+        done
+
+        stop_server
+    done
+
+    zone=128m
+    buffer=10000000
+}
+
+
+# ----------------------------------------------------------------- repair
+
+# How long everybody waits when a worker has died inside the lock.
+row_repair() {
+    local run n result
+    local title="the others wait after a death inside the lock"
+
+    wanted repair "$title" || return 0
+    echo "bench: repair" >&2
+
+    for n in $REPAIR; do
+        room_for $((n / 4000 + 16)) "repair of $n" || continue
+
+        for ((run = 1; run <= RUNS; run++)); do
+            result=$("$OUT/kmq-repair" --messages "$n" 2> "$OUT/load.log") || {
+                failures=$((failures + 1))
+                echo "bench: repair, $n messages: failed" >&2
+                sed 's/^/bench:   /' "$OUT/load.log" >&2
+            }
+
+            record repair repair "$title" "$n" "$run" "$result"
+        done
+    done
+}
+
+
 # ------------------------------------------------------------------- rows
 
 all_rows() {
@@ -367,10 +527,45 @@ all_rows() {
 
     row_idle
     row_waiting
+
+    # queues that are used otherwise
+
+    zone=1g
+    pair delay-ingest accepted_per_s "delays up to $DELAY s, nobody consumes" \
+        "" "--producers 8 --ingest-only --window 100 --messages $INGEST \
+            --delay 0" \
+        "--producers 8 --ingest-only --window 100 --messages $INGEST \
+            --delay $DELAY"
+    alone delay lateness "$DELAYED messages, random delays up to $DELAY s" "" \
+        "--producers 8 --consumers 8 --window 100 --messages $DELAYED \
+         --delay $DELAY --timeout $((DELAY * 2 + 60))"
+    zone=128m
+
+    pair churn churn "$CHURN consumers join and leave a second" \
+        "pushType: 2" \
+        "--producers 4 --consumers 10 --fanout --rate 10000 \
+         --seconds $CHURN_SECONDS" \
+        "--producers 4 --consumers 10 --fanout --rate 10000 \
+         --seconds $CHURN_SECONDS --churn $CHURN"
+
+    if room_for "$deep_room" deep; then
+        zone=${deep_room}m
+        buffer=$((DEEP * 2))
+        alone deep deep "$DEEP messages wait" "isCleanConsumed: 1" \
+            "--producers 8 --consumers 8 --window 100 --depth $DEEP \
+             --messages $((DEEP / 10)) --timeout 300"
+        zone=128m
+        buffer=10000000
+    fi
+
+    row_search
+    row_repair
 }
 
 
 main() {
+    deep_room=$((DEEP / 4000 + 200))    # MiB of a zone, 250 bytes a message
+
     if [ "$ROWS" = list ]; then
         all_rows
         exit 0

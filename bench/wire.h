@@ -23,6 +23,7 @@
 #define WIRE_MASKED        0x80
 
 #define WIRE_HEADER_MAX    14      /* with the mask */
+#define WIRE_CONTROL_MAX   125     /* payload of a ping or pong */
 
 /* What stands around the data of a pushed message. */
 #define WIRE_HEAD          "{\"MessageCode\":\""
@@ -34,6 +35,11 @@
 /* A producer's frame as a JSON object. */
 #define WIRE_JSON          "{\"MessageData\":\""
 #define WIRE_JSON_END      "\",\"DelayTime\":0}"
+
+/* The same with a delay, which always takes 8 bytes. */
+#define WIRE_JSON_DELAY    "\",\"DelayTime\":"
+#define WIRE_DELAY         "   0.000"
+#define WIRE_DELAY_MAX     9999999     /* ms */
 
 
 typedef struct {
@@ -220,6 +226,23 @@ wire_number(uint64_t letters, uint64_t *bad)
     return (uint32_t) (x | x >> 16);
 }
 
+
+/* Milliseconds as seconds with three decimals, blanks in front. */
+static inline uint64_t
+wire_delay(uint32_t ms)
+{
+    int            i;
+    unsigned char  p[8];
+
+    memcpy(p, WIRE_DELAY, sizeof(p));
+
+    for (i = 7; ms != 0; i--, ms /= 10) {
+        i -= i == 4;
+        p[i] = (unsigned char) ('0' + ms % 10);
+    }
+
+    return wire_load(p);
+}
 
 
 /* The 8 digits of x as lowercase hex, highest first. */
