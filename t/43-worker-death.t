@@ -10,7 +10,7 @@ BEGIN { push @INC, 't/lib' }
 use IO::Handle;
 use List::Util qw(max shuffle sum);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 use KapokMQ::Load;
 use KapokMQ::Test;
 
@@ -51,8 +51,8 @@ sub raw_on {
 }
 
 # A process that does nothing but send a message from one worker to another,
-# and the next when it has come, until it is told to stop. It tells how many
-# that were, and the longest time that one took.
+# and the next when it has come and a millisecond has passed, until it is told
+# to stop. It tells how many that were, and the longest time that one took.
 sub probe {
     my ($from, $to, $topic) = @_;
     my $producer = raw_on($from, "/Producers/Conn/$topic/probe");
@@ -72,6 +72,7 @@ sub probe {
         my $answer = $producer->next_text // '';
         $failed = 1 if $text !~ /"MessageData":"m$n"/ || $answer ne 'ok';
         $longest = max($longest, time - $start);
+        sleep 0.001;
     }
     syswrite STDOUT, "$n $longest $failed";
     POSIX::_exit(0);

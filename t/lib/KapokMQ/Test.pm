@@ -77,10 +77,11 @@ sub run_for {
 
 # Options: workers; zone ('64m'); yaml, a hash of mq keys over our defaults;
 # topics, YAML text for mq.topics; main, http, conf, text for nginx.conf;
-# consumer, text for the consumers' location; shutdown, the time of
-# worker_shutdown_timeout ('20s'), '' for none; orphan, a master whose parent
-# is gone, as that of a daemon: it does not obey USR2 otherwise; allow, a
-# pattern of lines above warn that may stand in the error log.
+# consumer, text for the consumers' location; module, the path of another
+# build's; shutdown, the time of worker_shutdown_timeout ('20s'), '' for none;
+# orphan, a master whose parent is gone, as that of a daemon: it does not obey
+# USR2 otherwise; allow, a pattern of lines above warn that may stand in the
+# error log.
 sub start {
     my ($class, %option) = @_;
     my $self = bless {
@@ -95,7 +96,7 @@ sub start {
     make_path("$build/t");
     $self->{dir} = File::Temp::tempdir('kmq-XXXXXX', DIR => "$build/t");
     chmod 0755, $self->{dir};
-    $self->{module} = "$build/ngx_kapokmq_module.so";
+    $self->{module} //= "$build/ngx_kapokmq_module.so";
     $self->configure;
 
     $self->{group} = fork // die "fork: $!";

@@ -1,0 +1,623 @@
+# A worker is killed at each point that the engine names inside its critical
+# sections: the next one that comes there repairs the queue, the others go on,
+# and nothing is lost. For a module of its own:
+#
+#     make FAULTS=1 BUILD=build/faults
+#
+# Beside what passes the point, clients publish and consume all the time, and
+# connect again when their worker has died (see also KapokMQ::Probe).
+#
+#     KMQ_SEED=n     repeats a run's order and random numbers
+#     KMQ_ROUNDS=n   how often each point has its turn
+#     KMQ_POINTS=... these alone, with commas in between
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use IO::Socket::INET;
+use List::Util qw(max shuffle);
+use Test::More;
+use Time::HiRes qw(time);
+use KapokMQ::Probe;
+use KapokMQ::Test;
+
+# Seconds without a message, at most, and what is hoped for; on a busy machine
+# this is longer by so many times its lag, see KapokMQ::Probe.
+use constant { SILENCE => 1, GOAL => 0.1, LAGS => 10 };
+use constant { PATIENCE => 10, KEY => 'sesame' };
+
+my $root = $KapokMQ::Suite::Root;
+my $module = ($ENV{KMQ_BUILD} || "$root/build")
+             . '/faults/ngx_kapokmq_module.so';
+plan skip_all => 'is run with four workers' if ($ENV{KMQ_WORKERS} // 4) < 4;
+plan skip_all => "no $module: make FAULTS=1 BUILD=build/faults"
+    unless -e $module;
+
+my $seed = $ENV{KMQ_SEED} // time % 1_000_000;
+srand $seed;
+diag("KMQ_SEED=$seed");
+
+# Each point with what passes it, whether it is the rest of them or what is
+# said here, how often at most before the death, and, where it is passed after
+# a death alone, which point that is.
+my %points = (
+    'client-free'      => { by => \&visit, n => 3 },
+    'commit'           => { n => 20 },
+    'commit-delayed'   => { n => 5 },
+    'confirm'          => { n => 20 },
+    'confirm-entry'    => { n => 20 },
+    'delete-in-flight' => { by => \&delete_in_flight },
+    'deliver-one'      => { n => 20 },
+    'deliver-position' => { n => 20 },
+    'deliver-run'      => { n => 5 },
+    'join'             => { by => \&visit, n => 3 },
+    'keeper'           => { after => 'schedule-due' },
+    'leave'            => { by => \&visit, n => 3 },
+    'leave-backlog'    => { by => \&lag, n => 2 },
+    'leave-ring'       => { by => \&hold, n => 3 },
+    'log-extend'       => { n => 5 },
+    'log-skip'         => { by => \&lag, n => 2 },
+    'message-consumed' => { n => 20 },
+    'message-dead'     => { by => \&die_and_requeue },
+    'message-free'     => { by => \&publish_and_delete, n => 2 },
+    'message-release'  => { by => \&hold, n => 3 },
+    'overdue-entry'    => { by => \&retry, n => 2 },
+    'page-give'        => { by => \&publish_and_delete, n => 2 },
+    'page-take'        => { by => \&publish_and_delete, n => 2 },
+    'repair-memory'    => { after => 'commit', n => 10 },
+    'repair-relink'    => { after => 'deliver-one', n => 10 },
+    'repair-reset'     => { after => 'confirm-entry', n => 10 },
+    'repair-settle'    => { after => 'deliver-run', n => 5 },
+    'repair-wake'      => { after => 'reserve', n => 10 },
+    'requeue'          => { by => \&die_and_requeue },
+    'reserve'          => { n => 20 },
+    'return-entry'     => { by => \&give_back, n => 2 },
+    'ring-append'      => { n => 20 },
+    'ring-grow'        => { by => \&many },
+    'ring-trim'        => { by => \&many },
+    'route-create'     => { by => \&visit, n => 3 },
+    'route-release'    => { by => \&visit, n => 3 },
+    'schedule-due'     => { n => 5 },
+    'topic-create'     => { by => \&visit, n => 3 },
+    'topic-forget'     => { by => \&forget, n => 5 },
+    'type-settle'      => { by => \&change_type, then => \&new_type },
+);
+
+my %named;
+for my $path (glob "$root/src/engine/*.c") {
+    open my $in, '<', $path or die "$path: $!";
+    while (<$in>) {
+        $named{$1} = 1 if /KMQ_POINT\("([^"]+)"\)/;
+    }
+}
+is_deeply([sort keys %points], [sort keys %named],
+          'all points that the sources name are known');
+
+
+# ------------------------------------------------------------------ server
+
+my $type = 1;
+
+sub topics {
+    return <<"YAML";
+    late:   { pushRetryTime: 0.1 }
+    mortal: { maxDeliveries: 1 }
+    news:   { pushType: 2 }
+    lag:    { pushType: 2, prefetch: 2 }
+    typed:  { pushType: $type }
+YAML
+}
+
+my $mq = KapokMQ::Test->start(
+    module => $module, workers => 4, allow => qr/exited on signal 9/,
+    main => 'worker_rlimit_core 0;', http => 'keepalive_requests 1000000;',
+    yaml => { confirm => 'ack', pushRetryTime => 300 }, topics => topics());
+
+open my $log, '<', $mq->dir . '/error.log' or die "error.log: $!";
+my $line = '';
+my $repairs = 0;
+my %ended;         # workers, by pid
+my %dead;          # of these, those that were killed
+
+# Takes notice of what has come to the error log.
+sub read_log {
+    seek $log, 0, 1;
+    while (defined(my $more = readline $log)) {
+        $line .= $more;
+        next unless $line =~ /\n\z/;
+        $ended{$1} = 1 if $line =~ /process (\d+) exited/;
+        $dead{$1} = 1 if $line =~ /process (\d+) exited on signal 9/;
+        $repairs++ if $line =~ /has been repaired/;
+        $line = '';
+    }
+}
+
+sub deaths {
+    read_log();
+    return scalar keys %dead;
+}
+
+
+# ---------------------------------------------------- what became of messages
+
+my $count = 0;
+my %accepted;      # data => when, until it comes
+my %code_of;       # data => its code
+my %pushes;        # code => clients that it was pushed to
+my %again;         # codes of those that were pushed again in this round
+my %deleted;       # codes
+my @doubtful;      # codes that may have been deleted or not
+my $stored_twice = 0;
+
+sub new_data { return join ' ', @_, 'm' . ++$count }
+
+sub accepted {
+    my ($data) = @_;
+
+    $accepted{$data} = time unless $code_of{$data};
+}
+
+sub got {
+    my ($client, $message) = @_;
+    my ($code, $data) = @$message{qw(MessageCode MessageData)};
+
+    $stored_twice++ if ($code_of{$data} //= $code) ne $code;
+    delete $accepted{$data};
+    $again{$code} = $message->{Topic} if $pushes{$code};
+    push @{$pushes{$code}}, $client;
+}
+
+# Has the client the message no more, for a reason other than that it was
+# confirmed?
+sub is_over {
+    my ($client, $code) = @_;
+
+    return $dead{$client->worker} || $client->{left}
+           || $client->{returned}{$code}
+           || $client->closed && $client->closed->[0] == 1001;
+}
+
+# Those that came again, though nobody's end is a reason.
+sub without_reason {
+    my @bad;
+
+    for my $code (keys %again) {
+        my @clients = @{$pushes{$code}};
+        if ($again{$code} =~ /^(?:news|lag)$/) {
+            my %had;
+            push @bad, $code if grep { $had{$_}++ } @clients;
+        } elsif ($again{$code} ne 'late') {
+            push @bad, $code if 1 < grep { !is_over($_, $code) } @clients;
+        }
+    }
+    %again = ();
+    return @bad;
+}
+
+
+# ----------------------------------- clients that come again when they can
+
+my %stations;
+
+sub station {
+    my ($name, $role, $topic, %option) = @_;
+
+    $stations{$name} = { path => "/$role/Conn/$topic/$name",
+                         role => $role, topic => $topic, option => \%option };
+    come($stations{$name});
+}
+
+sub come {
+    my ($station) = @_;
+    my ($path, $option) = @$station{qw(path option)};
+
+    delete $station->{sent};
+    $path .= "?confirm=$option->{confirm}" if $option->{confirm};
+    $station->{client} = $mq->connect($path, headers => { secretKey => KEY },
+                                      on_message => \&got, %$option);
+}
+
+# Producers send one message at a time, so that what was accepted is known.
+# The first answer is that to the login.
+sub go_on {
+    my ($station) = @_;
+    my $client = $station->{client};
+
+    return come($station) if $client->closed || $client->failed;
+    return if $station->{role} ne 'Producers' || !@{$client->texts};
+    my $answer = shift @{$client->texts};
+    accepted(delete $station->{sent})
+        if defined $station->{sent} && $answer eq 'ok';
+    return if $station->{stopped};
+    $station->{sent} = new_data($station->{topic});
+    $client->send($count % 4 ? $station->{sent}
+        : qq({"MessageData":"$station->{sent}","DelayTime":0.03}));
+}
+
+station('writer',  'Producers', 'work');
+station('worker1', 'Consumers', 'work', ack => 1);
+station('worker2', 'Consumers', 'work', confirm => 'pong');
+station('editor',  'Producers', 'news');
+station('reader1', 'Consumers', 'news', ack => 1);
+station('reader2', 'Consumers', 'news', confirm => 'pong');
+my $going = Mojo::IOLoop->recurring(0.01 => sub {
+    go_on($_) for values %stations;
+});
+my $probe = KapokMQ::Probe->start($mq);
+
+
+# -------------------------------------------------- what passes the points
+#
+# Each of these is repeated until a worker dies, and may end anywhere then.
+
+my $before = 0;    # how many had died
+my @stuck;
+my @guests;
+
+# Runs the clients until the condition holds; dies when a worker does.
+sub await (&$) {
+    my ($condition, $what) = @_;
+    my $deadline = time + PATIENCE;
+    my $wake = Mojo::IOLoop->recurring(0.002 => sub { });
+
+    until ($condition->()) {
+        Mojo::IOLoop->one_tick;
+        next if deaths() == $before && time < $deadline;
+        Mojo::IOLoop->remove($wake);
+        push @stuck, $what if time >= $deadline;
+        die "$what: not any more\n";
+    }
+    Mojo::IOLoop->remove($wake);
+}
+
+sub guest {
+    my ($topic, %option) = @_;
+    my $guest = $mq->consumer($topic, 'guest', on_message => \&got, %option);
+
+    push @guests, $guest;
+    return $guest;
+}
+
+sub leave {
+    my ($guest) = @_;
+
+    $guest->{left} = 1;
+    $guest->finish;
+    await { $guest->closed } 'a consumer leaves';
+}
+
+sub publish {
+    my ($topic, %option) = @_;
+    my $data = new_data($topic, 'x' x ($option{size} // 0));
+    my $code = $mq->publish($topic, $data, $option{delay})
+               // die "not accepted\n";
+
+    accepted($data);
+    return $code_of{$data} //= $code;
+}
+
+sub remove {
+    my ($code) = @_;
+
+    push @doubtful, $code;
+    return 0 unless $mq->remove($code);
+    pop @doubtful;
+    return $deleted{$code} = 1;
+}
+
+# A topic that is new, and consumers that come and go.
+sub visit {
+    my $topic = 'visited ' . ++$count;
+
+    leave($_) for map { guest($topic) } 1, 2;
+}
+
+sub hold {
+    my $guest = guest('held');
+
+    publish('held', delay => $_ / 100) for 0 .. 2;
+    await { @{$guest->messages} >= 3 } 'three are held';
+    leave($guest);
+}
+
+sub give_back {
+    my $guest = guest('held');
+    my $code = publish('held');
+
+    await { $guest->got($code) } 'pushed';
+    $guest->{returned}{$code} = 1;
+    $guest->send("-$code");
+    await { $guest->got($code) == 2 } 'given back, and pushed again';
+    leave($guest);
+}
+
+# More than one part of a consumer's list holds.
+sub many {
+    my $guest = guest('held');
+    my @data = map { new_data('held') } 1 .. 80;
+    my $producer = $mq->producer('held', 'producer');
+
+    push @guests, $producer;
+    $producer->send(@data);
+    await { @{$producer->texts} == @data } 'many are accepted';
+    accepted($_) for @data;
+    await { @{$guest->messages} >= @data } 'many are in flight';
+    $guest->send($guest->codes);
+    $guest->{ack} = 1;
+    my $last = publish('held');
+    await { $guest->got($last) } 'all are confirmed';
+    leave($guest);
+    $producer->finish;
+}
+
+sub retry {
+    my $guest = guest('late');
+    my $code = publish('late');
+
+    await { $guest->got($code) } 'pushed';
+    $guest->send("+$code");
+    await { $guest->got($code) >= 3 } 'again and again';
+    leave($guest);
+}
+
+sub die_and_requeue {
+    my $guest = guest('mortal');
+    my $code = publish('mortal');
+
+    await { $guest->got($code) } 'pushed';
+    $guest->{returned}{$code} = 1;
+    $guest->send("-$code");
+    await { ($mq->find($code) // {})->{Status} == 2 } 'dead';
+    leave($guest);
+    $mq->requeue(messageCode => $code);
+}
+
+sub delete_in_flight {
+    my $guest = guest('held');
+    my $code = publish('held');
+
+    await { $guest->got($code) } 'in flight';
+    remove($code);
+    leave($guest);
+}
+
+# Each fills a page of memory.
+sub publish_and_delete {
+    my @codes = map { publish('unread', size => 8100) } 1 .. 2;
+
+    remove($_) for @codes;
+}
+
+# Publish/subscribe: one of two consumers stays behind, and does not get what
+# is deleted before its turn comes.
+sub lag {
+    my ($first, $second) = (guest('lag', ack => 1), guest('lag'));
+    my @codes = map { publish('lag') } 1 .. 6;
+
+    await { $first->got($codes[-1]) && @{$second->messages} == 2 }
+          'one is behind';
+    remove($_) for @codes[2, 3];
+    $second->send(@codes[0, 1]);
+    await { $second->got($codes[5]) } 'deleted messages are passed over';
+    @codes = map { publish('lag') } 1 .. 3;
+    await { $first->got($codes[-1]) } 'behind again';
+    leave($second);
+    leave($first);
+}
+
+# Sends requests one behind the other; returns the bodies of the answers.
+sub pipeline {
+    my @requests = @_;
+    my $text = '';
+    my @bodies;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . $mq->port)
+                 or die "connect: $@";
+
+    while (my @some = splice @requests, 0, 100) {
+        syswrite $socket, join '', @some;
+        my $goal = @bodies + @some;
+        while (@bodies < $goal) {
+            sysread $socket, $text, 65536, length $text or die "closed\n";
+            push @bodies, $1 while $text =~ s/^HTTP.*?\r\n\r\n(\{.*?\})//s;
+        }
+    }
+
+    return @bodies;
+}
+
+sub request {
+    my ($path, $form) = @_;
+
+    return "POST $path HTTP/1.1\r\nHost: localhost\r\nsecretKey: " . KEY
+           . "\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+           . 'Content-Length: ' . length($form) . "\r\n\r\n$form";
+}
+
+# More topics that nobody uses any more than are kept.
+sub forget {
+    my @topics = map { 'forgotten' . ++$count } 1 .. 1200;
+    my @answers = pipeline(
+        map { request('/Producer/Send', "topic=$_&messageData=$_") } @topics);
+
+    pipeline(map { request('/Console/DelMessage', "messageCode=$_") }
+             map { /"msg":"(\w{40})"/ } @answers);
+}
+
+# A consumer of an old worker has not gone yet when the next one comes that
+# wants the other type, and has to wait.
+my ($waiter, $awaited);
+
+sub change_type {
+    my $old = $mq->raw('/Consumers/Conn/typed/old', key => KEY);
+    my ($pid) = $old->head =~ /^X-Worker: (\d+)/m;
+    my %old = map { $_ => 1 } $mq->worker_pids;
+
+    $type = 3 - $type;
+    $mq->configure(topics => topics());
+    $mq->signal('HUP');
+    await {
+        my @now = $mq->worker_pids;
+        read_log();
+        (grep { !$old{$_} } @now) == 4 && (grep { !$ended{$_} } keys %old) == 1
+    } 'the old worker and four new ones';
+    do { $waiter = guest('typed') } while $old{$waiter->worker};
+    $awaited = publish('typed');
+    $old->close;
+    await { $ended{$pid} } 'the old worker ends';
+    leave($waiter);
+}
+
+sub new_type {
+    wait_for { $waiter->got($awaited) } 'who waited has its turn';
+}
+
+
+# ------------------------------------------------------------------- rounds
+
+my @names = $ENV{KMQ_POINTS} ? split(/,/, $ENV{KMQ_POINTS})
+                             : sort keys %points;
+my @silences;
+my $planned = 0;   # deaths
+
+# Until all have died that were to.
+sub kill_at {
+    my ($point, $by) = @_;
+    my $deadline = time + 3 * PATIENCE;
+
+    while (($before = deaths()) < $planned && time < $deadline) {
+        eval { $by ? $by->() : await { 0 } $point };
+    }
+
+    return is($before, $planned, "$point: killed");
+}
+
+sub repaired {
+    my ($goal) = @_;
+
+    return wait_for { read_log(); $repairs >= $goal } 'repaired';
+}
+
+sub plan_deaths {
+    my ($point, $plan) = @_;
+    my $n = 1 + int rand($plan->{n} // 1);
+    my %form = $plan->{after} ? (point => $plan->{after}, n => $n,
+                                 point2 => $point)
+                              : (point => $point, n => $n);
+
+    # who answers may be killed before it does
+    my ($status) = eval { $mq->post('/Console/Fault', \%form) };
+    diag("no status: $@") unless $status;
+    is($status // 200, 200, "$point, after $n");
+}
+
+# No message of those who were in the middle of something stays behind.
+sub settle {
+    my @waiting = keys %accepted;
+    my %takers;
+
+    for my $guest (splice @guests) {
+        $guest->{left} = 1;
+        $guest->drop unless $guest->closed;
+    }
+    for my $code (splice @doubtful) {
+        $deleted{$code} = 1 unless $mq->find($code);
+    }
+    delete @accepted{grep { $deleted{$code_of{$_} // ''} } keys %accepted};
+
+    wait_for {
+        my ($list) = $mq->page(status => -1);
+        my ($dead) = $mq->page(status => 2);
+        my %topics = map { $_->{Topic} => 1 } @$list, @$dead;
+        delete @topics{grep { /^(?:work|news|probe\d)$/ } keys %topics};
+        $takers{$_} //= guest($_, ack => 1) for keys %topics;
+        $mq->requeue(topic => $_) for map { $_->{Topic} } @$dead;
+        !%topics && !grep { exists $accepted{$_} } @waiting
+    } 'all that was accepted comes' or diag(join ', ', keys %accepted);
+    for my $guest (@guests) {
+        $guest->{left} = 1;
+        $guest->finish;
+    }
+    wait_for { !grep { !$_->closed } @guests } 'and those leave who took it';
+    @guests = ();
+}
+
+for my $point (map { shuffle @names } 1 .. $ENV{KMQ_ROUNDS} // 3) {
+    my $plan = $points{$point};
+    my $repaired = $repairs + 1;
+
+    $planned += $plan->{after} ? 2 : 1;
+    $probe->silence;
+    plan_deaths($point, $plan);
+    kill_at($point, $plan->{by}) or last;
+    wait_for {
+        my @now = $mq->worker_pids;
+        @now == 4 && !grep { $dead{$_} } @now
+    } 'others take their place';
+    repaired($repaired);
+    $plan->{then}->() if $plan->{then};
+    settle();
+    is_deeply([without_reason()], [], 'nothing comes twice without reason');
+    my ($silence, $lag) = $probe->silence;
+    push @silences, [$silence, $lag, $point];
+    cmp_ok($silence, '<', SILENCE + LAGS * $lag, 'the others were served');
+}
+is_deeply(\@stuck, [], 'nothing was stuck');
+is($stored_twice, 0, 'nothing was stored twice');
+
+
+# ------------------------------------------------------------------ at last
+
+$_->{stopped} = 1 for values %stations;
+$probe->stop;
+wait_for {
+    !grep { defined $_->{sent} || $_->{client}->closed || !$_->{client}{tx} }
+     values %stations
+} 'all are there and answered';
+$mq->counts_become({ unconsumed => 0, delay => 0, dead => 0 }, 'all consumed');
+is_deeply([keys %accepted], [], 'no accepted message is lost');
+
+sub clients {
+    my $clients = $mq->clients;
+
+    return [sort map { ($_->{ProducerId} // $_->{ConsumerId})
+                       . " $_->{Topic}" }
+            @{$clients->{producers}}, @{$clients->{consumers}}];
+}
+
+my @known = ('editor news', map({ "probe probe$_" } 1 .. 4), 'reader1 news',
+             'reader2 news', 'worker1 work', 'worker2 work', 'writer work');
+wait_for { @{clients()} == @known } 'so many clients are there';
+is_deeply(clients(), \@known, 'those that are known');
+
+my $probed = $probe->finish;
+is($probed->{lost}, 0, 'nor has the probe lost any');
+is($probed->{again}, 0, 'or got one twice without reason');
+my $consumed = grep { !$deleted{$_} } keys %pushes;
+$mq->counts_become({ consumed => $probed->{got} + $consumed,
+                     all => $probed->{got} + $consumed },
+                   'all that came is there');
+my %listed;
+my %query = (status => 1);
+do {
+    my ($list, $next) = $mq->page(%query);
+    $_->{Topic} =~ /^probe/ or $listed{$_->{MessageCode}} = 1 for @$list;
+    $query{cursor} = $next;
+} while defined $query{cursor};
+is((grep { !$deleted{$_} && !$listed{$_} } keys %pushes), 0, 'all are listed');
+is((grep { !$pushes{$_} || $deleted{$_} } keys %listed), 0, 'and no others');
+
+Mojo::IOLoop->remove($going);
+$_->{client}->finish for values %stations;
+wait_for { !@{clients()} } 'and when they go nobody is left';
+
+my @slow = sort { $b->[0] <=> $a->[0] } grep { $_->[0] > GOAL } @silences;
+diag(sprintf '%d deaths; longest silence %.0f ms, above %.0f ms: %d of %d',
+     deaths(), 1000 * max(map { $_->[0] } @silences), 1000 * GOAL,
+     scalar @slow, scalar @silences);
+diag(sprintf '%.0f ms at %s (lag: %.0f ms)', 1000 * $_->[0], $_->[2],
+     1000 * $_->[1]) for splice @slow, 0, 10;
+is(deaths(), $planned, 'nobody died but for a plan');
+$mq->finish;
+done_testing;
