@@ -1,4 +1,5 @@
-# make             the module, build/ngx_kapokmq_module.so
+# make             the module, build/ngx_kapokmq_module.so, and the tool
+#                  build/kapokmq-dump
 # make test        everything that ./test.sh runs
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
@@ -32,6 +33,7 @@ FUZZ_SECONDS ?= 10
 PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
 CONFDIR     ?= /etc/nginx
+SBIN        ?= /usr/sbin
 
 # Paths are relative: neither make nor nginx's configure can do with a blank
 # in the path of the checkout.
@@ -46,11 +48,14 @@ SO    := ngx_kapokmq_module.so
 # from TREE to here
 ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
-CORE_SRC   := $(wildcard src/engine/*.c src/protocol/*.c)
+CORE_SRC   := $(wildcard src/engine/*.c src/disk/*.c src/protocol/*.c)
 SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*.c)
 HEADERS    := $(wildcard src/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
 PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/kmq_*.c)
+DUMP_SRC   := $(wildcard src/dump/*.c)
+TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
+    $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*.c)
@@ -62,7 +67,7 @@ LIBS       := -lyaml -ljansson -lpthread
 .SECONDARY:
 .DEFAULT_GOAL := build
 
-build: $(OUT)/$(SO)
+build: $(OUT)/$(SO) $(OUT)/kapokmq-dump
 
 
 # ------------------------------------------------------------- the module
@@ -103,7 +108,7 @@ $(OUT)/$(SO): $(OBJS)/Makefile $(SERVER_SRC) $(CORE_SRC) $(HEADERS)
 	cp $(OBJS)/$(SO) $@.new && mv -f $@.new $@
 
 
-# ------------------------------------- unit tests, fuzzers, warning builds
+# --------------------------- the tool, unit tests, fuzzers, warning builds
 
 # $(call objects,FLAVOUR,SOURCES): their objects in build/FLAVOUR/obj
 objects = $(patsubst %.c,$(OUT)/$(1)/obj/%.o,$(2))
@@ -127,11 +132,19 @@ NGINX_INCS := $(addprefix -isystem $(TREE)/src/,core event event/modules \
     event/quic os/unix http http/modules http/v2 http/v3) -isystem $(OBJS)
 WARN  := -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror $(NGINX_INCS)
 
+TOOL  := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS)
+
+$(eval $(call flavour,tool,$(CC) $(TOOL)))
 $(eval $(call flavour,unit,$(CC) $(PLAIN) $(ASAN)))
 $(eval $(call flavour,unit-tsan,$(CC) $(PLAIN) $(TSAN)))
 $(eval $(call flavour,fuzz,$(CLANG) $(PLAIN) $(FUZZ)))
 $(eval $(call flavour,warn-gcc,$(GCC) $(WARN)))
 $(eval $(call flavour,warn-clang,$(CLANG) $(WARN)))
+
+$(OUT)/kapokmq-dump: $(call objects,tool,$(TOOL_SRC))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
+$(call objects,tool,$(TOOL_SRC)): $(OUT)/configured-with
 
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \
@@ -141,6 +154,12 @@ FUZZERS   := $(patsubst t/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
 $(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \
     $(call objects,unit,$(PLAIN_SRC))
 	$(CC) $(ASAN) -o $@ $^ $(LIBS)
+
+# the tool that one of them runs
+$(OUT)/unit/dump: | $(OUT)/unit/kapokmq-dump
+
+$(OUT)/unit/kapokmq-dump: $(call objects,unit,$(TOOL_SRC))
+	$(CC) $(ASAN) -o $@ $^ -lpthread
 
 $(UNIT_TSAN): $(OUT)/unit-tsan/%: $(OUT)/unit-tsan/obj/t/unit/%.o \
     $(call objects,unit-tsan,$(PLAIN_SRC))
@@ -160,12 +179,14 @@ fuzz-build: $(FUZZERS)
 fuzz: fuzz-build
 	$(PROVE) --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
 
-lint: lint-text cppcheck \
-    $(call objects,warn-gcc,$(CORE_SRC) $(SERVER_SRC)) \
-    $(call objects,warn-clang,$(CORE_SRC) $(SERVER_SRC))
+LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
-$(call objects,warn-gcc,$(CORE_SRC) $(SERVER_SRC)) \
-$(call objects,warn-clang,$(CORE_SRC) $(SERVER_SRC)): $(OBJS)/Makefile
+lint: lint-text cppcheck \
+    $(call objects,warn-gcc,$(LINT_SRC)) \
+    $(call objects,warn-clang,$(LINT_SRC))
+
+$(call objects,warn-gcc,$(LINT_SRC)) \
+$(call objects,warn-clang,$(LINT_SRC)): $(OBJS)/Makefile
 
 C_FILES := $(wildcard *.c src/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch] \
     bench/*.[ch])
@@ -183,7 +204,7 @@ cppcheck:
 	    --suppress=missingInclude --suppress=unknownMacro \
 	    --suppress=ctuuninitvar \
 	    --cppcheck-build-dir=$(OUT)/cppcheck -j2 \
-	    $(CORE_SRC) $(SERVER_SRC) $(BENCH_SRC)
+	    $(LINT_SRC) $(BENCH_SRC)
 
 
 # ------------------------------------------------------------- all the rest
@@ -196,8 +217,9 @@ test:
 
 install: build
 	install -d $(DESTDIR)$(MODULES) $(DESTDIR)$(PREFIX)/view \
-	    $(DESTDIR)$(CONFDIR)
+	    $(DESTDIR)$(CONFDIR) $(DESTDIR)$(SBIN)
 	install -m 644 $(OUT)/$(SO) $(DESTDIR)$(MODULES)/
+	install -m 755 $(OUT)/kapokmq-dump $(DESTDIR)$(SBIN)/
 	cp -r view/. $(DESTDIR)$(PREFIX)/view/
 	test -e $(DESTDIR)$(CONFDIR)/application.yaml || \
 	    install -m 640 conf/application.yaml $(DESTDIR)$(CONFDIR)/

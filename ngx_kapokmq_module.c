@@ -179,6 +179,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     ngx_kapokmq_init_event(cycle, &w->due, ngx_kapokmq_due);
     ngx_kapokmq_init_event(cycle, &w->tick, ngx_kapokmq_tick);
     ngx_kapokmq_init_event(cycle, &w->resume, ngx_kapokmq_resume);
+    ngx_kapokmq_init_event(cycle, &w->flush, ngx_kapokmq_disk_flush);
 
     ngx_kapokmq_output_init();
 
@@ -193,6 +194,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();
+    ngx_kapokmq_disk_init(cycle, mcf);
 
     if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -219,7 +221,7 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 
     /* others get what was in flight here, and are told */
 
-    kmq_leave_all(ngx_kapokmq_worker.kmq);
+    ngx_kapokmq_disk_exit();
     ngx_kapokmq_signal();
 
     kmq_detach(ngx_kapokmq_worker.kmq);

@@ -53,6 +53,7 @@ my %points = (
     'deliver-position' => { n => 20 },
     'deliver-run'      => { n => 5 },
     'join'             => { by => \&visit, n => 3 },
+    'journal-stamp'    => { n => 20 },
     'keeper'           => { after => 'schedule-due' },
     'leave'            => { by => \&visit, n => 3 },
     'leave-backlog'    => { by => \&lag, n => 2 },
@@ -113,7 +114,8 @@ YAML
 my $mq = KapokMQ::Test->start(
     module => $module, workers => 4, allow => qr/exited on signal 9/,
     main => 'worker_rlimit_core 0;', http => 'keepalive_requests 1000000;',
-    yaml => { confirm => 'ack', pushRetryTime => 300 }, topics => topics());
+    yaml => { confirm => 'ack', pushRetryTime => 300, isPersistent => 1 },
+    topics => topics());
 
 open my $log, '<', $mq->dir . '/error.log' or die "error.log: $!";
 my $line = '';

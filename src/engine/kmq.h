@@ -60,6 +60,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kmq_record.h"
+
 
 #define KMQ_OK          0
 #define KMQ_ERROR      -1    /* wrong argument, or a block not of this kind */
@@ -288,6 +290,7 @@ typedef struct {
     uint32_t       offset;         /* bytes written in that piece */
     uint32_t       position;       /* order of delivery, see kmq_take() */
     uint32_t       create_time;    /* seconds */
+    uint32_t       accepted;       /* kmq_accept() has written it */
     uint64_t       sequence;       /* unique for the block */
 } kmq_message_t;
 
@@ -491,6 +494,135 @@ int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
  * returns less than that.  Returns how many. */
 unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
     unsigned max);
+
+
+/* ------------------------------------------------------------------ disk */
+
+/*
+ * The engine opens no file.  It gathers what changes as records (the
+ * journal), tells what is there as records (a checkpoint), and is filled from
+ * such (restoring); see kmq_record.h.  src/disk has the files.
+ */
+
+/* Consumed messages that are in a checkpoint: those among so many newest. */
+#define KMQ_HISTORY_KEPT  200000
+
+/* In which files records belong. */
+typedef struct {
+    uint64_t    generation;
+    uint64_t    start;             /* its checkpoint shows all changes with
+                                      numbers up to this one */
+    uint64_t    key[2];            /* of the MessageCodes */
+    uint32_t    worker;
+} kmq_journal_info_t;
+
+/* Whether this handle gathers what it changes; at first it does not. */
+void kmq_journal(kmq_t *kmq, int on);
+
+/*
+ * Where nobody may see messages before they are on disk: puts reserved and
+ * written ones into the journal, so that kmq_commit() does not do so.  They
+ * stay reserved.  KMQ_OK, or KMQ_NOMEM, and they are as before.
+ */
+int kmq_accept(kmq_t *kmq, kmq_message_t *m, unsigned n);
+
+/* Bytes of records gathered.  Takes no lock. */
+size_t kmq_journal_len(const kmq_t *kmq);
+
+/*
+ * Hands the records gathered out: their buffer is exchanged for spare, whose
+ * content is given up.  The sums are still to be written: kmq_records_seal().
+ * They belong into a journal of info->generation, or of a later one.  Returns
+ * their bytes.
+ */
+size_t kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare,
+    kmq_journal_info_t *info);
+
+/* So many of them have been written to a file. */
+void kmq_journal_written(kmq_t *kmq, uint64_t bytes);
+
+/* Or they have not: only the next checkpoint is complete again. */
+void kmq_journal_lost(kmq_t *kmq);
+
+/* 1 when a checkpoint of a later generation is on disk: what was written to
+ * journals of this one is in it. */
+int kmq_journal_covered(kmq_t *kmq, uint64_t generation);
+
+/* A checkpoint on its way. */
+typedef struct {
+    kmq_journal_info_t   info;
+    uint64_t             messages;     /* so far */
+    uint64_t             records;
+
+    /* the engine's */
+    unsigned             phase;
+    uint32_t             page;
+    uint32_t             index;
+    uint64_t             next;
+    uint64_t             last;
+    uint64_t             history;
+    uint64_t             losses;
+} kmq_checkpoint_t;
+
+/* 1: this worker is the keeper, and should make one now, since journals have
+ * grown by more than the last checkpoint's size and by journal_min bytes, or
+ * records were lost. */
+int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
+
+/*
+ * Begins a generation and its checkpoint; out gets the first record.  Records
+ * of this handle and all others that are taken from now on belong to this
+ * generation.  KMQ_OK or KMQ_NOMEM.
+ */
+int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/* Appends the next slice of it to out, about 128 KiB.  1, 0: that was the last
+ * one, KMQ_NOMEM. */
+int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/* It is on disk, with that many bytes, and older files are not needed. */
+void kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp,
+    uint64_t size);
+
+/* What restoring has found. */
+typedef struct {
+    uint64_t    messages;          /* records of messages */
+    uint64_t    ready;             /* there at the end */
+    uint64_t    delayed;
+    uint64_t    consumed;
+    uint64_t    dead;
+} kmq_restored_t;
+
+typedef struct kmq_restore_s  kmq_restore_t;
+
+/* Begins to fill a block that has just been made and that nobody uses; times
+ * as in kmq_clock().  NULL: no memory, or not a block. */
+kmq_restore_t *kmq_restore_begin(void *block, size_t size, uint64_t mono,
+    uint64_t wall);
+
+/*
+ * Applies a record: all of a checkpoint, then those of journals in the order
+ * of their numbers, without those that the checkpoint shows.  KMQ_OK;
+ * KMQ_ERROR: it makes no sense and is passed over; KMQ_NOMEM: the block is
+ * full.
+ */
+int kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r);
+
+/* The files that it was filled from. */
+typedef struct {
+    uint64_t         generation;   /* the next records belong to that one */
+    const uint64_t  *key;          /* of MessageCodes, NULL: none was there */
+    uint64_t         journals;     /* bytes */
+    uint64_t         checkpoint;   /* bytes */
+    int              renew;        /* they are better replaced soon */
+} kmq_restore_files_t;
+
+/* Makes the block ready for use.  Frees rs. */
+void kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
+    kmq_restored_t *found);
+
+/* Gives up. */
+void kmq_restore_free(kmq_restore_t *rs);
 
 
 /* -------------------------------------------------------------- counters */

@@ -117,6 +117,10 @@ kmq_block_init(void *block, size_t size,
     b->settings.check_interval = 1000;
     b->settings.topic.push_type = KMQ_PUSH_ONE;
 
+    /* no record has number 0, not even one of a checkpoint before all else */
+
+    b->journals.lsn = 1;
+
     if (mutex_init(&b->lock) != KMQ_OK) {
         return KMQ_ERROR;
     }

@@ -24,10 +24,11 @@
 #include <string.h>
 
 #include "kmq.h"
+#include "kmq_record.h"
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   2
+#define KMQ_VERSION   3
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -129,6 +130,9 @@ typedef struct {
 #define KMQ_CONFIRMED  1         /* somebody consumed it */
 #define KMQ_SHARED     2         /* it is in the topic's log */
 #define KMQ_DELETED    4         /* it goes when its delivery ends */
+
+/* and of a reserved one */
+#define KMQ_WRITTEN    8         /* it is in the journal, and counted */
 
 typedef struct {
     union {
@@ -234,6 +238,8 @@ typedef struct {
     uint64_t     confirmed;
     uint64_t     died;
     uint64_t     expired;
+    uint64_t     restored;       /* these count all up to this record */
+    kmq_period_t day[KMQ_DAYS];  /* UTC */
 
     char         name[KMQ_NAME_MAX + 1];
 } kmq_topic_t;
@@ -339,6 +345,23 @@ typedef struct {
 } kmq_wheel_t;
 
 
+/* ---------------------------------------------------------------- journal */
+
+/* What all journals of the block have in common. */
+typedef struct {
+    uint64_t     lsn;            /* the last record number given out */
+    uint64_t     generation;     /* of the files that are written now */
+    uint64_t     start;          /* lsn when it began */
+    uint64_t     bytes;          /* written to journals since */
+    uint64_t     losses;         /* times records were lost on their way */
+    uint64_t     complete;       /* generation of the last checkpoint */
+    uint64_t     covered;        /* losses before it, which it made good */
+    uint64_t     size;           /* its bytes */
+    uint64_t     skipped;        /* sequence numbers behind this one, up to */
+    uint64_t     first;          /* this one, have not been given out */
+} kmq_journals_t;
+
+
 /* ------------------------------------------------------------------ block */
 
 typedef struct {
@@ -426,6 +449,9 @@ typedef struct {
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;
+    kmq_period_t     hour[KMQ_HOURS];
+
+    kmq_journals_t   journals;
 
     uint32_t         keeper;     /* worker that turns the wheel, plus 1; 0:
                                     none */
@@ -461,6 +487,18 @@ typedef struct {
 
 #define KMQ_NOT_READY  UINT32_MAX
 
+/* The records that this handle has gathered. */
+typedef struct {
+    int                  on;
+    kmq_buffer_t         buffer;
+    uint64_t             lsn;         /* of its last record */
+    size_t               last;        /* where that is; it grows as long as
+                                         no other handle writes one */
+    uint32_t             last_size;   /* 0: it does not */
+    uint64_t             sequence;    /* the last one in it */
+    kmq_ref_t            topic;       /* whose counts are in it */
+} kmq_journal_t;
+
 struct kmq_s {
     kmq_block_t         *block;
     unsigned             worker;
@@ -484,6 +522,7 @@ struct kmq_s {
     uint32_t             nroutes;
     uint32_t             free_route;
     uint32_t             run_stamp;
+    kmq_journal_t        journal;
     int                  leaving;     /* own clients in KMQ_LEAVING */
     uint32_t             too_slow;    /* own clients marked so */
 };
@@ -547,6 +586,7 @@ void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
 /* kmq_index.c */
 int  kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot);
 void kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot);
+kmq_slot_t *kmq_index_find(kmq_block_t *b, uint64_t sequence);
 const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,
     uint32_t from, uint32_t to);
 const kmq_index_t *kmq_index_newer(kmq_block_t *b, uint64_t *sequence);
@@ -614,6 +654,7 @@ kmq_slot_t *kmq_message_release(kmq_t *kmq, kmq_slot_t *slot,
     kmq_slot_t *after);
 void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot);
+void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot);
 int  kmq_history_drop(kmq_t *kmq);
@@ -621,7 +662,28 @@ int  kmq_history_drop(kmq_t *kmq);
 /* kmq_deliver.c */
 void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,
     kmq_message_t *m);
-void kmq_count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n);
+
+/* kmq_counts.c */
+void kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
+void kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic);
+void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
+void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic);
+void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
+kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
+
+/* kmq_journal.c */
+int  kmq_journal_full(const kmq_t *kmq);
+int  kmq_journal_messages(kmq_t *kmq, const kmq_message_t *m, unsigned n,
+    size_t *first);
+void kmq_journal_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
+    size_t first);
+void kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
+    uint64_t sequence, uint32_t attempts);
+void kmq_journal_counts(kmq_t *kmq, const kmq_topic_t *topic,
+    uint32_t delivered, uint32_t confirmed);
+int  kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
+    uint64_t lsn, kmq_buffer_t *buffer);
+void kmq_journal_loss(kmq_t *kmq);
 
 /* kmq_overdue.c */
 void kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client);
@@ -641,7 +703,7 @@ kmq_delivery_t *kmq_ring_find(kmq_block_t *b, kmq_client_t *client,
     const kmq_slot_t *slot);
 
 /* kmq_code.c */
-void kmq_code_of(const kmq_block_t *b, kmq_ref_t slot, uint64_t sequence,
+void kmq_code_of(const kmq_block_t *b, uint64_t sequence,
     uint32_t create_time, char code[KMQ_CODE_LEN]);
 kmq_slot_t *kmq_code_find(kmq_block_t *b, const char *code);
 

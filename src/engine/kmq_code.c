@@ -1,12 +1,12 @@
 /*
  * MessageCodes: 20 bytes as 40 hex digits,
  *
- *     slot (4)   tag (12)   create time (4)
+ *     sequence (8)   tag (8)   create time (4)
  *
- * The tag is the beginning of SipHash-2-4-128 of the slot's place and the
- * message's sequence number under the block's secret key: it cannot be
- * guessed from other codes, and no two messages share it.  The slot's place
- * makes the way from a code to its message an array access.
+ * The tag is half of SipHash-2-4-128 of the message's sequence number and
+ * time under the block's secret key: it cannot be guessed from other codes.
+ * A message is found by its sequence number, which it keeps for ever; the key
+ * is kept with it on disk.
  *
  * SipHash: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF".
  */
@@ -135,45 +135,48 @@ hex_read(const char *text, uint32_t *value)
 
 
 void
-kmq_code_of(const kmq_block_t *b, kmq_ref_t slot, uint64_t sequence,
-    uint32_t create_time, char code[KMQ_CODE_LEN])
+kmq_code_write(const uint64_t key[2], uint64_t sequence, uint32_t create_time,
+    char *code)
 {
     uint64_t  tag[2];
 
-    siphash(b->key, sequence, slot, tag);
+    siphash(key, sequence, create_time, tag);
 
-    hex_write(code, slot);
-    hex_write(code + 8, tag[0] >> 32);
-    hex_write(code + 16, (uint32_t) tag[0]);
-    hex_write(code + 24, tag[1] >> 32);
+    hex_write(code, sequence >> 32);
+    hex_write(code + 8, (uint32_t) sequence);
+    hex_write(code + 16, tag[0] >> 32);
+    hex_write(code + 24, (uint32_t) tag[0]);
     hex_write(code + 32, create_time);
 }
 
 
-/*
- * The slot that a code names, NULL when there is none or it holds another
- * message by now.
- */
+void
+kmq_code_of(const kmq_block_t *b, uint64_t sequence, uint32_t create_time,
+    char code[KMQ_CODE_LEN])
+{
+    kmq_code_write(b->key, sequence, create_time, code);
+}
+
+
+/* The message that a code names, NULL when there is none. */
 kmq_slot_t *
 kmq_code_find(kmq_block_t *b, const char *code)
 {
     char         right[KMQ_CODE_LEN];
-    kmq_ref_t    ref;
+    uint32_t     high, low;
     kmq_slot_t  *slot;
 
-    if (hex_read(code, &ref) != 0) {
+    if (hex_read(code, &high) != 0 || hex_read(code + 8, &low) != 0) {
         return NULL;
     }
 
-    slot = kmq_slot_at(b, ref);
+    slot = kmq_index_find(b, (uint64_t) high << 32 | low);
 
-    if (slot == NULL || slot->state == KMQ_FREE
-        || slot->state == KMQ_RESERVED)
-    {
+    if (slot == NULL || slot->state == KMQ_RESERVED) {
         return NULL;
     }
 
-    kmq_code_of(b, ref, slot->sequence, slot->create_time, right);
+    kmq_code_of(b, slot->sequence, slot->create_time, right);
 
     return memcmp(right, code, KMQ_CODE_LEN) == 0 ? slot : NULL;
 }
@@ -182,5 +185,5 @@ kmq_code_find(kmq_block_t *b, const char *code)
 void
 kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN])
 {
-    kmq_code_of(kmq->block, m->slot, m->sequence, m->create_time, code);
+    kmq_code_of(kmq->block, m->sequence, m->create_time, code);
 }

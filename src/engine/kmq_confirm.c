@@ -16,7 +16,11 @@ confirm(kmq_t *kmq, kmq_delivery_t *entry)
 
     slot = KMQ_AT(b, entry->slot);
     topic = KMQ_AT(b, slot->topic);
-    topic->confirmed++;
+
+    if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED)) == KMQ_SHARED) {
+        slot->state_time = kmq->wall / 1000;
+        kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
+    }
 
     KMQ_SET(slot->flags, slot->flags | KMQ_CONFIRMED);
     KMQ_POINT("confirm");
@@ -81,7 +85,7 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
 
 done:
 
-    b->confirmed += n;
+    kmq_count_confirmed(kmq, KMQ_AT(b, client->topic), n);
     ended(kmq, client, n);
 
     kmq_unlock(kmq);
@@ -131,7 +135,7 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
         }
     }
 
-    b->confirmed += found;
+    kmq_count_confirmed(kmq, KMQ_AT(b, client->topic), found);
     ended(kmq, client, found);
 
     kmq_unlock(kmq);

@@ -35,6 +35,8 @@ kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
     if (slot) {
         rc = KMQ_OK;
         b->deleted++;
+        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DELETED,
+                             slot->sequence, 0);
 
         if (slot->state == KMQ_IN_FLIGHT) {
 
@@ -71,6 +73,8 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
 
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("requeue");
+
+    kmq_journal_sequence(kmq, KMQ_RECORD_REQUEUED, 0, slot->sequence, 0);
 
     kmq_list_append(b, &topic->ready, &slot->link);
     kmq_topic_active(b, topic);

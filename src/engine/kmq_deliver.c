@@ -43,26 +43,20 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
     kmq_list_remove(b, &topic->ready, &slot->link);
 
     if (slot->attempts) {
-        topic->redelivered++;
-        b->redelivered++;
+        kmq_count_redelivered(kmq, topic);
     }
 
     if (slot->attempts < UINT16_MAX) {
         slot->attempts++;
     }
 
+    kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
+                         slot->attempts);
+
     b->waiting--;
     b->in_flight++;
 
     return slot;
-}
-
-
-void
-kmq_count_delivered(kmq_block_t *b, kmq_topic_t *topic, uint64_t n)
-{
-    topic->delivered += n;
-    b->delivered += n;
 }
 
 
@@ -252,7 +246,7 @@ take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         draw(kmq, topic, route, bytes_max, draws);
 
         kmq_topic_active(kmq->block, topic);
-        kmq_count_delivered(kmq->block, topic, draws->n - n);
+        kmq_count_delivered(kmq, topic, draws->n - n);
 
         if (draws->n - n < DRAWS_MAX
             || draws->n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
@@ -534,7 +528,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
     }
 
     batch->nmessages = used;
-    kmq_count_delivered(kmq->block, topic, deliveries);
+    kmq_count_delivered(kmq, topic, deliveries);
 
     return all;
 }

@@ -86,6 +86,8 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
         }
 
         (*n)--;
+        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_EXPIRED,
+                             slot->sequence, 0);
         kmq_message_unlist(kmq, slot);
         kmq_message_free(kmq, slot);
 

@@ -261,6 +261,34 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
 }
 
 
+/* The message of that number, NULL: there is none. */
+kmq_slot_t *
+kmq_index_find(kmq_block_t *b, uint64_t sequence)
+{
+    unsigned      bits;
+    kmq_ref_t     ref;
+    kmq_index_t  *leaf;
+
+    leaf = leaf_recall(b, GOING, sequence);
+
+    if (leaf == NULL) {
+        leaf = leaf_recall(b, COMING, sequence);
+    }
+
+    if (leaf == NULL && fits(b->index_levels, sequence)) {
+        leaf = descend(b, sequence, 0, UINT32_MAX, &bits);
+
+        if (leaf) {
+            leaf_remember(b, GOING, sequence, leaf);
+        }
+    }
+
+    ref = leaf ? leaf->child[DIGIT(sequence, 0)] : 0;
+
+    return ref ? KMQ_AT(b, ref) : NULL;
+}
+
+
 /* Removes a message that is going. */
 void
 kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)

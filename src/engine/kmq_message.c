@@ -27,6 +27,25 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
+/* A reserved message that is in no list, and will never be more than that. */
+void
+kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    if (slot->flags & KMQ_WRITTEN) {
+        kmq_count_unpublished(kmq, KMQ_AT(b, slot->topic));
+        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DISCARDED,
+                             slot->sequence, 0);
+    }
+
+    kmq_message_free(kmq, slot);
+
+    b->reserved--;
+    b->waiting--;
+}
+
+
 /* ---------------------------------------------------------------- history */
 
 /*
@@ -134,8 +153,16 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
     b->in_flight--;
 
     if (!b->settings.keep_consumed) {
+        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_CLEANED,
+                             slot->sequence, 0);
         kmq_message_free(kmq, slot);
         return;
+    }
+
+    /* of a shared one the first confirmation tells */
+
+    if (!(slot->flags & KMQ_SHARED)) {
+        kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
     }
 
     slot->state_time = kmq->wall / 1000;
@@ -158,6 +185,7 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_DEAD);
     KMQ_POINT("message-dead");
 
+    kmq_journal_sequence(kmq, KMQ_RECORD_DEAD, 0, slot->sequence, 0);
     kmq_list_append(b, &topic->dead, &slot->link);
 
     b->in_flight--;

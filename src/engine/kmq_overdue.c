@@ -229,8 +229,9 @@ repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
         look_wait(look, look->topic->settings.retry_time);
     }
 
-    look->topic->redelivered++;
-    b->redelivered++;
+    kmq_count_redelivered(kmq, look->topic);
+    kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
+                         entry->attempts);
 
     kmq_message_fill(b, slot, &batch->messages[batch->nmessages++]);
 }
@@ -317,7 +318,7 @@ batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
     run->first = 0;
     run->count = batch->nmessages;
 
-    kmq_count_delivered(kmq->block, look->topic, batch->nmessages);
+    kmq_count_delivered(kmq, look->topic, batch->nmessages);
 }
 
 

@@ -6,6 +6,9 @@
 #include "kmq_block.h"
 
 
+#define BODY_MAX  (UINT32_MAX - 4096)
+
+
 size_t
 kmq_body_max(kmq_t *kmq)
 {
@@ -13,7 +16,9 @@ kmq_body_max(kmq_t *kmq)
 
     half = (size_t) kmq->block->npages * KMQ_PAGE_SIZE / 2;
 
-    return half < UINT32_MAX ? half : UINT32_MAX;
+    /* a record with it has a size of 32 bits, too */
+
+    return half < BODY_MAX ? half : BODY_MAX;
 }
 
 
@@ -51,7 +56,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    if (b->waiting >= b->settings.waiting_max) {
+    if (b->waiting >= b->settings.waiting_max || kmq_journal_full(kmq)) {
         return KMQ_FULL;
     }
 
@@ -195,6 +200,8 @@ commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 
     kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
 
+    slot->flags = 0;
+
     if (slot->timer.due) {
         KMQ_SET(slot->state, KMQ_DELAYED);
         KMQ_POINT("commit-delayed");
@@ -219,33 +226,52 @@ commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 void
 kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
-    unsigned      i, first, ready;
+    int           written;
+    size_t        begin;
+    unsigned      i, ready, fresh;
     kmq_ref_t     ref;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
+    begin = 0;
+    written = KMQ_ERROR;
+
+    if (kmq->journal.on && !m[0].accepted) {
+        written = kmq_journal_messages(kmq, m, n, &begin);
+    }
+
     kmq_lock(kmq);
 
+    if (written == KMQ_OK) {
+        kmq_journal_stamp(kmq, m, n, begin);
+
+    } else if (written == KMQ_NOMEM) {
+        kmq_journal_loss(kmq);
+    }
+
     for (i = 0; i < n; /* void */) {
-        first = i;
         ready = 0;
+        fresh = 0;
         slot = KMQ_AT(b, m[i].slot);
         ref = slot->topic;
         topic = KMQ_AT(b, ref);
 
         do {
+            fresh += !(slot->flags & KMQ_WRITTEN);
             ready += commit(kmq, topic, slot);
             slot = ++i < n ? KMQ_AT(b, m[i].slot) : NULL;
         } while (slot && slot->topic == ref);
 
-        topic->published += i - first;
+        if (fresh) {
+            kmq_count_published(kmq, topic, fresh);
+        }
+
         kmq_topic_active(b, topic);
         kmq_grant(kmq, topic, ready);
     }
 
     b->reserved -= n;
-    b->published += n;
 
     kmq_unlock(kmq);
 }
@@ -263,11 +289,8 @@ kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
     for (i = 0; i < n; i++) {
         slot = KMQ_AT(b, m[i].slot);
         kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
-        kmq_message_free(kmq, slot);
+        kmq_message_discard(kmq, slot);
     }
-
-    b->reserved -= n;
-    b->waiting -= n;
 
     kmq_unlock(kmq);
 }

@@ -575,6 +575,7 @@ kmq_repair(kmq_t *kmq)
     KMQ_SET(b->repairs, b->repairs + 1);
     b->changes++;
     kmq->repaired = 1;
+    kmq_journal_loss(kmq);
 
     /* what a dead worker had begun is no message's fault */
 

@@ -55,7 +55,7 @@ info_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_info_t *info)
     info->topic_len = topic->name_len;
 
     memcpy(info->topic, topic->name, topic->name_len);
-    kmq_code_of(b, info->slot, slot->sequence, slot->create_time, info->code);
+    kmq_code_of(b, slot->sequence, slot->create_time, info->code);
 }
 
 

@@ -68,6 +68,7 @@ kmq_attach(void *block, size_t size, unsigned worker)
 
     if (dead) {
         kmq_worker_reap(kmq, worker);
+        kmq_journal_loss(kmq);
     }
 
     b->worker[worker].signalled = 0;
@@ -113,12 +114,20 @@ kmq_detach(kmq_t *kmq)
     kmq_lock(kmq);
 
     kmq_worker_reap(kmq, kmq->worker);
+
+    /* the last of what it did is in nobody's journal */
+
+    if (!kmq->journal.on || kmq->journal.buffer.len) {
+        kmq_journal_loss(kmq);
+    }
+
     KMQ_SET(worker->attached, 0);
 
     kmq_unlock(kmq);
 
     (void) pthread_mutex_unlock(&worker->alive);
 
+    kmq_buffer_free(&kmq->journal.buffer);
     kmq_local_free(kmq);
     free(kmq);
 }
@@ -145,6 +154,7 @@ reap_dead(kmq_t *kmq)
 
         if (dead) {
             kmq_worker_reap(kmq, i);
+            kmq_journal_loss(kmq);
             KMQ_SET(worker->attached, 0);
             n++;
         }
@@ -220,9 +230,7 @@ reserved_free(kmq_t *kmq, kmq_worker_t *worker)
     while (worker->reserved.head) {
         slot = KMQ_AT(b, worker->reserved.head);
         kmq_list_remove(b, &worker->reserved, &slot->link);
-        kmq_message_free(kmq, slot);
-        b->waiting--;
-        b->reserved--;
+        kmq_message_discard(kmq, slot);
     }
 }
 

@@ -82,20 +82,7 @@ static void
 kmq_set(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key,
     uint64_t value)
 {
-    uint32_t      before, *number;
-    kmq_config_t  defaults;
-
-    number = kmq_value_number(y->config, map->topic, key);
-    *number = (uint32_t) value;
-
-    kmq_config_defaults(&defaults);
-    before = *kmq_value_number(&defaults, &defaults.topic, key);
-
-    /* what is switched off, or as it is anyway, needs no remark */
-    if ((key->flags & KMQ_CONFIG_LATER) && value != 0 && value != before) {
-        kmq_yaml_report_here(y, 0, "\"%s%s\" has no effect yet", map->where,
-                             key->name);
-    }
+    *kmq_value_number(y->config, map->topic, key) = (uint32_t) value;
 }
 
 

@@ -81,7 +81,6 @@ const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
                                        is one in kmq_topic_config_t */
 #define KMQ_CONFIG_ALIAS   0x02     /* another name of the key before it */
 #define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_each() leaves it out */
-#define KMQ_CONFIG_LATER   0x08     /* read and checked, no effect yet */
 
 typedef struct kmq_map_s  kmq_map_t;
 typedef struct kmq_key_s  kmq_key_t;

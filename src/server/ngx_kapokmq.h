@@ -26,6 +26,9 @@ typedef struct {
     size_t           block_size;
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
+    ngx_cycle_t     *cycle;         /* of this configuration */
+    ngx_str_t        directory;     /* persistentFile, with the prefix */
+    ngx_uint_t       begun;         /* persistent since this reload */
     ngx_str_t       *user;          /* the first location directive that
                                        needs the zone, NULL: none */
 } ngx_kapokmq_main_conf_t;
@@ -52,6 +55,9 @@ typedef struct {
     ngx_event_t          due;       /* timer: the keeper has to look */
     ngx_event_t          tick;      /* timer: housekeeping */
     ngx_event_t          resume;    /* timer, posted: is there room again? */
+    ngx_event_t          flush;     /* timer, posted: the journal is to be
+                                       written */
+    ngx_uint_t           persistent;    /* isPersistent */
     ngx_queue_t          waiting;   /* producers that wait for room */
     ngx_queue_t          pings;     /* consumers that want a ping */
 } ngx_kapokmq_worker_t;
@@ -81,8 +87,68 @@ void ngx_kapokmq_room(void);
 /* Gives the engine the settings of application.yaml. */
 void ngx_kapokmq_settings(void);
 
+/* Answers a message sent by HTTP: it has that code. */
+void ngx_kapokmq_send_answer(ngx_http_request_t *r,
+    const char code[KMQ_CODE_LEN]);
+
 /* Writes the body of a message that has been reserved for data. */
 void ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data);
+
+
+/* ------------------------------------------------------------------- disk */
+
+/* of isPersistent */
+#define NGX_KAPOKMQ_DISK_NONE   0
+#define NGX_KAPOKMQ_DISK_LATER  1
+#define NGX_KAPOKMQ_DISK_FIRST  2
+
+/* In the master: makes and locks the directory, and fills a fresh block from
+ * it.  At a reload: only what has become necessary. */
+ngx_int_t ngx_kapokmq_recovery(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf);
+ngx_int_t ngx_kapokmq_recovery_reload(ngx_log_t *log,
+    ngx_kapokmq_main_conf_t *mcf, ngx_kapokmq_main_conf_t *old);
+
+/* The lock names the master's pid, which it has only after it has become a
+ * daemon. */
+void ngx_kapokmq_recovery_holder(ngx_pid_t master);
+
+/* In a worker: its journal, from its beginning to its end, with which all
+ * clients leave. */
+void ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf);
+void ngx_kapokmq_disk_exit(void);
+
+/* After engine calls: what they have changed is to be written in time.  Part
+ * of ngx_kapokmq_wake(). */
+void ngx_kapokmq_disk_wake(void);
+
+/*
+ * For isPersistent 2: n messages that are reserved and written go to disk;
+ * then they are committed and answered: by n "ok" to a session, or to a
+ * request.  NGX_ERROR: no memory, and they are discarded.
+ */
+struct ngx_kapokmq_session_s;
+
+ngx_int_t ngx_kapokmq_disk_session(struct ngx_kapokmq_session_s *s,
+    kmq_message_t *m, ngx_uint_t n);
+ngx_int_t ngx_kapokmq_disk_request(ngx_http_request_t *r, kmq_message_t *m);
+
+/* Answers a session with an error when those before it are answered. */
+ngx_int_t ngx_kapokmq_disk_error(struct ngx_kapokmq_session_s *s,
+    const char *error);
+
+/* The session is about to go: it gets no answers. */
+void ngx_kapokmq_disk_forget(struct ngx_kapokmq_session_s *s);
+
+/* The keeper's checkpoints: is it time to begin one?  Part of the tick. */
+void ngx_kapokmq_checkpoint_tick(void);
+void ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory);
+void ngx_kapokmq_checkpoint_exit(void);
+
+/* An event for a descriptor that this worker alone reads; NULL: it cannot be
+ * made, which has been logged. */
+ngx_int_t ngx_kapokmq_notify(ngx_cycle_t *cycle, ngx_event_handler_pt handler,
+    int *fd);
+void ngx_kapokmq_notified(ngx_event_t *ev);
 
 
 /* ------------------------------------------------------------------- HTTP */

@@ -207,6 +207,12 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->block = omcf->block;
     mcf->block_size = omcf->block_size;
 
+    if (!ngx_test_config
+        && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (kmq_block_check(mcf->block, mcf->block_size) != KMQ_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "zone \"%V\" does not hold a queue of this version",
@@ -255,7 +261,7 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 
     shpool->data = mcf->block;
 
-    return NGX_OK;
+    return ngx_kapokmq_recovery(zone->shm.log, mcf);
 }
 
 
@@ -500,13 +506,34 @@ ngx_kapokmq_conf_create_main(ngx_conf_t *cf)
 }
 
 
+/* Where persistentFile is. */
+static char *
+ngx_kapokmq_conf_directory(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_str_t  *dir;
+
+    mcf->cycle = cf->cycle;
+
+    dir = &mcf->directory;
+    dir->data = (u_char *) mcf->config->persistent_file;
+    dir->len = ngx_strlen(dir->data);
+
+    while (dir->len > 1 && dir->data[dir->len - 1] == '/') {
+        dir->data[--dir->len] = '\0';
+    }
+
+    return (ngx_conf_full_name(cf->cycle, dir, 0) == NGX_OK) ? NGX_CONF_OK
+                                                             : NGX_CONF_ERROR;
+}
+
+
 char *
 ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf)
 {
     ngx_kapokmq_main_conf_t  *mcf = conf;
 
     if (mcf->config) {
-        return NGX_CONF_OK;
+        return ngx_kapokmq_conf_directory(cf, mcf);
     }
 
     if (ngx_kapokmq_conf_defaults(cf, mcf) != NGX_OK) {
@@ -520,7 +547,7 @@ ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf)
                       mcf->config->secret_key);
     }
 
-    return NGX_CONF_OK;
+    return ngx_kapokmq_conf_directory(cf, mcf);
 }
 
 

@@ -11,6 +11,8 @@
 #define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */
 #define NGX_KAPOKMQ_PIECE        2048    /* bytes escaped at once */
 
+#define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
+
 #define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
 #define NGX_KAPOKMQ_RESUME_TURNS   64
 
@@ -37,6 +39,8 @@ static ngx_int_t ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
 static ngx_uint_t ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
     const ngx_kapokmq_entry_t *entry, ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
+    kmq_message_t *m, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s,
     const char *error);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
@@ -164,7 +168,7 @@ ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
 
         stored = ngx_kapokmq_producer_publish(s, e, n);
 
-        if (stored && ngx_kapokmq_output_oks(s, stored) != NGX_OK) {
+        if (stored == NGX_KAPOKMQ_FAILED) {
             return NGX_ERROR;
         }
 
@@ -179,7 +183,8 @@ ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
 }
 
 
-/* Returns how many of the n messages found room. */
+/* Returns how many of the n messages found room, or NGX_KAPOKMQ_FAILED: the
+ * session has to end. */
 static ngx_uint_t
 ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
     const ngx_kapokmq_entry_t *entry, ngx_uint_t n)
@@ -205,11 +210,26 @@ ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
         ngx_kapokmq_write_body(&m[i], &entry[i].data);
     }
 
-    if (n) {
-        kmq_commit(kmq, m, n);
+    if (n && ngx_kapokmq_producer_accept(s, m, n) != NGX_OK) {
+        return NGX_KAPOKMQ_FAILED;
     }
 
     return n;
+}
+
+
+/* Answers at once, or when the messages are on disk. */
+static ngx_int_t
+ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
+    ngx_uint_t n)
+{
+    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
+        return ngx_kapokmq_disk_session(s, m, n);
+    }
+
+    kmq_commit(ngx_kapokmq_worker.kmq, m, n);
+
+    return ngx_kapokmq_output_oks(s, n);
 }
 
 
@@ -236,6 +256,10 @@ static ngx_int_t
 ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
 {
     u_char  *p, text[256];
+
+    if (s->unanswered) {
+        return ngx_kapokmq_disk_error(s, error);
+    }
 
     p = ngx_snprintf(text, sizeof(text), "error: %s", error);
 
@@ -289,6 +313,10 @@ ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
 static ngx_int_t
 ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s)
 {
+    if (s->going) {
+        return NGX_BUSY;
+    }
+
     if (s->turn) {
         return NGX_OK;
     }
@@ -402,6 +430,10 @@ ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s)
 {
+    if (s->unanswered) {
+        return NGX_AGAIN;
+    }
+
     ngx_kapokmq_session_leave(s);
 
     return NGX_OK;
@@ -417,5 +449,9 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
     if (s->pending) {
         ngx_free(s->pending);
         s->pending = NULL;
+    }
+
+    if (s->unanswered) {
+        ngx_kapokmq_disk_forget(s);
     }
 }

@@ -9,9 +9,6 @@ static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
     const kmq_field_t *text, const kmq_field_t *delay, kmq_data_t *data);
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
     const kmq_field_t *topic, const kmq_data_t *data);
-static void ngx_kapokmq_send_answer(ngx_http_request_t *r,
-    const char code[KMQ_CODE_LEN]);
-
 
 ngx_int_t
 ngx_kapokmq_send_handler(ngx_http_request_t *r)
@@ -131,6 +128,16 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     ngx_kapokmq_write_body(&m, data);
 
+    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
+
+        if (ngx_kapokmq_disk_request(r, &m) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+        }
+
+        ngx_kapokmq_wake();
+        return;
+    }
+
     kmq_code(kmq, &m, code);
     kmq_commit(kmq, &m, 1);
 
@@ -140,7 +147,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 }
 
 
-static void
+void
 ngx_kapokmq_send_answer(ngx_http_request_t *r, const char code[KMQ_CODE_LEN])
 {
     u_char     *p;

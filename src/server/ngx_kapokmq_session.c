@@ -28,6 +28,7 @@ static ngx_int_t ngx_kapokmq_session_run(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_input(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_over(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_login(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_open(ngx_kapokmq_session_t *s);
@@ -118,6 +119,25 @@ void
 ngx_kapokmq_session_continue(ngx_kapokmq_session_t *s)
 {
     ngx_kapokmq_session_settle(s, ngx_kapokmq_session_run(s));
+}
+
+
+void
+ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_kapokmq_output_flush(s);
+
+    if (s->unanswered == 0
+        && (s->going || s->closed || s->broken || s->ended))
+    {
+        s->request->connection->close = s->going;
+        s->going = 0;
+        ngx_kapokmq_session_wake(s);
+    }
+
+    ngx_kapokmq_session_settle(s, rc == NGX_ERROR ? NGX_ERROR : NGX_OK);
 }
 
 
@@ -226,7 +246,8 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
         rc = ngx_kapokmq_input_receive(s);
 
         if (rc == NGX_DONE) {
-            ngx_kapokmq_session_finish(s);
+            s->ended = 1;
+            (void) ngx_kapokmq_session_over(s);
         }
 
         if (rc != NGX_OK) {
@@ -258,8 +279,8 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
 
     while (rc == NGX_OK) {
 
-        if (s->closed) {
-            return ngx_kapokmq_session_closed(s);
+        if (s->closed || s->broken || s->ended) {
+            return ngx_kapokmq_session_over(s);
         }
 
         event = kmq_ws_parse(&s->parser, in->data, in->len, &in->used);
@@ -286,7 +307,8 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
 
         default: /* KMQ_WS_FAIL */
             rc = ngx_kapokmq_session_flush(s);
-            return (rc == NGX_OK) ? ngx_kapokmq_session_fail(s) : rc;
+            s->broken = (rc == NGX_OK);
+            break;
         }
 
         if (rc == NGX_OK && s->answers > NGX_KAPOKMQ_ANSWERS_MAX) {
@@ -295,6 +317,28 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
     }
 
     return rc;
+}
+
+
+/* No more is to come; all that came is answered first. */
+static ngx_int_t
+ngx_kapokmq_session_over(ngx_kapokmq_session_t *s)
+{
+    if (s->unanswered) {
+        return NGX_BUSY;
+    }
+
+    if (s->closed) {
+        return ngx_kapokmq_session_closed(s);
+    }
+
+    if (s->broken) {
+        return ngx_kapokmq_session_fail(s);
+    }
+
+    ngx_kapokmq_session_finish(s);
+
+    return NGX_BUSY;
 }
 
 
@@ -499,11 +543,21 @@ ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
 static ngx_int_t
 ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
 {
+    ngx_int_t  rc;
+
     if (!s->greeted) {
         return NGX_ERROR;
     }
 
-    if (s->state == NGX_KAPOKMQ_OPEN && s->role->shutdown(s) != NGX_OK) {
+    rc = (s->state == NGX_KAPOKMQ_OPEN) ? s->role->shutdown(s) : NGX_OK;
+
+    if (rc == NGX_AGAIN) {
+        s->going = 1;
+        ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 

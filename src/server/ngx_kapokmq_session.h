@@ -85,7 +85,8 @@ typedef struct {
                        size_t pos);
     /* The state or the output may have changed. */
     void       (*settle)(ngx_kapokmq_session_t *s);
-    /* The worker goes: the last words before Close. */
+    /* The worker goes: the last words before Close.  NGX_AGAIN: there are
+     * answers to wait for. */
     ngx_int_t  (*shutdown)(ngx_kapokmq_session_t *s);
     /* Frees what the role holds; the client leaves the engine after it. */
     void       (*leave)(ngx_kapokmq_session_t *s);
@@ -122,12 +123,16 @@ struct ngx_kapokmq_session_s {
     uint16_t                  close_code;  /* of the client's Close */
     unsigned                  greeted:1;
     unsigned                  key_given:1; /* the header held the right key */
-    unsigned                  closed:1;    /* the client's Close came */
+    unsigned                  closed:1;    /* the client's Close came, */
+    unsigned                  broken:1;    /* or a bad frame, */
+    unsigned                  ended:1;     /* or the end of its input */
     unsigned                  failed:1;    /* sending failed */
     unsigned                  linger:1;    /* input is discarded at the end */
     unsigned                  paused:1;    /* answers pile up: no reading */
     unsigned                  queued:1;    /* queue is linked */
     unsigned                  turn:1;      /* a producer's turn to go on */
+    unsigned                  going:1;     /* to be closed when all that was
+                                              sent is answered */
 
     /* consumers */
     unsigned                  pinged:1;    /* a ping is on its way */
@@ -137,6 +142,7 @@ struct ngx_kapokmq_session_s {
 
     /* producers */
     void                     *pending;     /* messages that found no room */
+    ngx_uint_t                unanswered;  /* answers that wait for the disk */
 };
 
 /* Upgrades a request to a session of that role. */
@@ -149,6 +155,10 @@ void ngx_kapokmq_session_write(ngx_event_t *wev);
 
 /* Goes on with a session that waited; it may be gone afterwards. */
 void ngx_kapokmq_session_continue(ngx_kapokmq_session_t *s);
+
+/* What waited for the disk is in the output; the session may be gone
+ * afterwards. */
+void ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s);
 
 /* Does what the role has gathered from the input. */
 ngx_int_t ngx_kapokmq_session_flush(ngx_kapokmq_session_t *s);
@@ -232,6 +242,7 @@ void ngx_kapokmq_push_free(void);
 void ngx_kapokmq_due(ngx_event_t *ev);
 void ngx_kapokmq_tick(ngx_event_t *ev);
 void ngx_kapokmq_resume(ngx_event_t *ev);
+void ngx_kapokmq_disk_flush(ngx_event_t *ev);
 
 /* The half of ngx_kapokmq_wake() that is for others: signals workers, arms the
  * timers of paced batches and of the keeper, logs a repair. */

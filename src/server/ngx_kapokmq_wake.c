@@ -60,8 +60,24 @@ ngx_kapokmq_wake_listen(ngx_cycle_t *cycle)
 }
 
 
-static void
-ngx_kapokmq_woken(ngx_event_t *ev)
+/* One of this worker's own, for what its threads have done. */
+ngx_int_t
+ngx_kapokmq_notify(ngx_cycle_t *cycle, ngx_event_handler_pt handler, int *fd)
+{
+    *fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+    if (*fd == -1) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    return ngx_add_channel_event(cycle, *fd, NGX_READ_EVENT, handler);
+}
+
+
+void
+ngx_kapokmq_notified(ngx_event_t *ev)
 {
     uint64_t           count;
     ngx_connection_t  *c;
@@ -69,6 +85,13 @@ ngx_kapokmq_woken(ngx_event_t *ev)
     c = ev->data;
 
     (void) ngx_read_fd(c->fd, &count, sizeof(count));
+}
+
+
+static void
+ngx_kapokmq_woken(ngx_event_t *ev)
+{
+    ngx_kapokmq_notified(ev);
 
     ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
 }
@@ -136,6 +159,8 @@ ngx_kapokmq_signal(void)
 
     one = 1;
 
+    ngx_kapokmq_disk_wake();
+
     if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
         ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
                       "a worker died while it changed the queue, which has "
@@ -193,6 +218,7 @@ ngx_kapokmq_tick(ngx_event_t *ev)
     }
 
     ngx_kapokmq_room();
+    ngx_kapokmq_checkpoint_tick();
     ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
 
     ngx_kapokmq_wake();

@@ -496,11 +496,8 @@ test_remarks(void)
             "1:7 \"sync\" has no meaning here and is ignored");
     remarks("mq:\n  persistentPath: ./data.csv\n  secretKey: a\n",
             "2:19 \"mq.persistentPath\" has no meaning here and is ignored");
-    remarks("mq:\n  secretKey: a\n  isPersistent: 2\n",
-            "3:17 \"mq.isPersistent\" has no effect yet");
-
-    ok(parse("mq:\n  secretKey: a\n  isPersistent: 0\n") == 0
-       && nmessages == 0, "what is switched off needs no remark");
+    ok(parse("mq:\n  secretKey: a\n  isPersistent: 2\n") == 0
+       && nmessages == 0, "what is as it should be needs no remark");
 }
 
 

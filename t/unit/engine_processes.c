@@ -339,6 +339,12 @@ do_publish(void)
         kmq_write(kmq, &m[i], body, body_make(body, id[i]));
     }
 
+    /* as where nobody may see them before they are on disk */
+
+    if (n && below(2) && kmq_accept(kmq, m, n) != KMQ_OK) {
+        complain("no memory for the journal");
+    }
+
     if (n && below(10) == 0) {
         kmq_discard(kmq, &m[--n], 1);
     }
@@ -674,6 +680,40 @@ do_visit(void)
 }
 
 
+/* What the journal has gathered is taken; now and then all is gone through. */
+static void
+do_journal(void)
+{
+    int                  more;
+    kmq_buffer_t         buffer;
+    kmq_checkpoint_t     cp;
+    kmq_journal_info_t   info;
+
+    memset(&buffer, 0, sizeof(buffer));
+
+    if (kmq_journal_take(kmq, &buffer, &info) == 0) {
+        return;
+    }
+
+    kmq_journal_written(kmq, buffer.len);
+
+    if (below(20) == 0
+        && kmq_checkpoint_begin(kmq, &cp, &buffer) == KMQ_OK)
+    {
+        do {
+            buffer.len = 0;
+            more = kmq_checkpoint_next(kmq, &cp, &buffer);
+        } while (more == 1);
+
+        if (more == 0) {
+            kmq_checkpoint_end(kmq, &cp, 1);
+        }
+    }
+
+    kmq_buffer_free(&buffer);
+}
+
+
 static void
 do_something(void)
 {
@@ -708,6 +748,7 @@ do_something(void)
     } else if (x < 995) {
         (void) kmq_tick(kmq);
         (void) kmq_too_slow(kmq);
+        do_journal();
 
     } else if (x < 997) {
         do_types();
@@ -740,6 +781,7 @@ child_main(unsigned worker, unsigned steps)
     }
 
     kmq_clock(kmq, eu_ms(), 1640975470000);
+    kmq_journal(kmq, 1);
 
     for (i = 0; i < steps; i++) {
         kmq_clock(kmq, eu_ms(), 1640975470000);

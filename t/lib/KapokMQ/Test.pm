@@ -36,7 +36,7 @@ our @EXPORT = qw(is_running run_for wait_for);
 
 use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
 
-my %started;
+my %servers;        # by their directories
 
 # Mojo's event loop may be libev, which takes the exit status of every child:
 # it must be there, and then not be told of children any more.
@@ -81,8 +81,18 @@ sub run_for {
 # build's; shutdown, the time of worker_shutdown_timeout ('20s'), '' for none;
 # orphan, a master whose parent is gone, as that of a daemon: it does not obey
 # USR2 otherwise; allow, a pattern of lines above warn that may stand in the
-# error log.
+# error log; env, a hash of environment variables for nginx; user, that of the
+# workers, where the tests run as root; patience, seconds that a start may take.
 sub start {
+    my ($class, %option) = @_;
+    my $self = $class->new(%option);
+
+    $self->launch;
+    return $self;
+}
+
+# The same, not started yet.
+sub new {
     my ($class, %option) = @_;
     my $self = bless {
         workers  => $ENV{KMQ_WORKERS} || 1,
@@ -98,21 +108,25 @@ sub start {
     chmod 0755, $self->{dir};
     $self->{module} //= "$build/ngx_kapokmq_module.so";
     $self->configure;
+    $servers{$self->{dir}} = $self;
 
-    $self->{group} = fork // die "fork: $!";
-    if ($self->{group} == 0) {
-        setpgrp;
-        $self->_orphan if $self->{orphan} && fork;
-        $self->_exec;
-    }
-    $started{$self->{group}} = $self;
+    return $self;
+}
+
+# Starts nginx; again, after stop(), kill_all() or is_refused(), in the same
+# directory.
+sub launch {
+    my ($self, %change) = @_;
+
+    $self->configure(%change) if %change;
+    $self->_fork;
     if ($self->{orphan}) {
         waitpid $self->{group}, 0;
     } else {
         $self->{pid} = $self->{group};
     }
 
-    my $deadline = time + 20;
+    my $deadline = time + ($self->{patience} // 20);
     until ($self->_serves) {
         if (time > $deadline || $self->{pid} && $self->_ended($self->{pid})) {
             diag($self->log);
@@ -120,8 +134,32 @@ sub start {
         }
         sleep 0.02;
     }
+}
 
-    return $self;
+sub _fork {
+    my ($self) = @_;
+
+    delete @$self{qw(pid status)};
+    $self->{group} = fork // die "fork: $!";
+    return if $self->{group};
+    setpgrp;
+    $self->_orphan if $self->{orphan} && fork;
+    $self->_exec;
+}
+
+# nginx does not start, and says why.
+sub is_refused {
+    my ($self, $why, $name) = @_;
+    my $before = length $self->log;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $self->_fork;
+    my $pid = $self->{group};
+    wait_for { $self->_ended($pid) } "$name: nginx ends";
+    delete $self->{group};
+    isnt($self->{status}, 0, "$name: not with exit code 0");
+    return like(substr($self->log, $before), qr/\[emerg\]/, "$name: emerg")
+           && like(substr($self->log, $before), $why, "$name: and why");
 }
 
 # The parent of a master that is to be an orphan; who that is at its start
@@ -189,6 +227,7 @@ sub _nginx {
         ($nginx) = grep { -x } map { "$_/$nginx" } split /:/, $ENV{PATH};
     }
     $ENV{LD_PRELOAD} = $ENV{KMQ_PRELOAD} if $ENV{KMQ_PRELOAD};
+    %ENV = (%ENV, %{$self->{env} // {}});
     exec $nginx, @arguments, '-p', "$self->{dir}/",
          '-c', "$self->{dir}/nginx.conf", @options
         or POSIX::_exit(127);
@@ -222,7 +261,8 @@ sub configure {
 
     %$self = (%$self, %change);
 
-    my %mq = (secretKey => KEY, pushMessagesSpeed => 0, isPersistent => 0,
+    my %mq = (secretKey => KEY, pushMessagesSpeed => 0,
+              isPersistent => $ENV{KMQ_PERSISTENT} // 0,
               %{$self->{yaml} // {}});
     my $yaml = "server:\n  port: $self->{port}\nmq:\n";
     $yaml .= "  $_: $mq{$_}\n" for sort keys %mq;
@@ -230,7 +270,7 @@ sub configure {
     _spew("$dir/application.yaml", $yaml);
 
     my $owner = getpwuid((stat "$dir")[4]) // 'root';
-    my $user = $> == 0 ? "user $owner;" : '';
+    my $user = $> == 0 ? 'user ' . ($self->{user} // $owner) . ';' : '';
     my %part = map { $_ => $self->{$_} // '' } qw(main http conf consumer);
     # a socket for each worker spreads the connections
     my $reuseport = $self->{workers} > 1 ? ' reuseport' : '';
@@ -357,31 +397,63 @@ sub renew {
                     'and the old ones are gone';
 }
 
-# Ends the server and looks at what it left in its log.
-sub finish {
+# Ends the server; it can be started again.
+sub stop {
     my ($self, $signal) = @_;
     my $pid = $self->{pid};
 
     $self->signal($signal // 'TERM');
     wait_for { $self->_ended($pid) } 'nginx ends';
-    delete $started{$self->{group}};
+    delete $self->{group};
     is($self->{status}, 0, 'with exit code 0');
+}
 
+# Kills the master and all workers, at once: stopped, the master does not start
+# new ones meanwhile.
+sub kill_all {
+    my ($self) = @_;
+
+    $self->signal('STOP');
+    my @workers = $self->worker_pids;
+    kill 'KILL', $self->{pid}, @workers;
+    my $ended;
+    wait_for {
+        $ended ||= $self->_ended($self->{pid});
+        $ended && !grep { is_running($_) } @workers
+    } 'master and workers are dead';
+    delete $self->{group};
+}
+
+# Ends the server and looks at what it left in its log.
+sub finish {
+    my ($self, $signal) = @_;
+
+    $self->stop($signal);
     my $allow = $self->{allow} // qr/(?!)/;
     my @bad = grep { /\[(?:error|crit|alert|emerg)\]|Sanitizer|runtime error/
                      && !/$allow/ }
               split /^/, $self->log;
     is(join('', @bad[0 .. ($#bad > 20 ? 20 : $#bad)]), '',
        'nothing above warn in the error log');
+    $self->discard;
+}
+
+# Removes what there is of a server that has ended.
+sub discard {
+    my ($self) = @_;
+
+    delete $servers{$self->{dir}};
     remove_tree($self->{dir});
 }
 
 END {
     my $status = $?;
 
-    for my $self (values %started) {
-        kill 'KILL', -$self->{group}, $self->{pid} || ();
-        waitpid $self->{group}, 0;
+    for my $self (values %servers) {
+        if ($self->{group}) {
+            kill 'KILL', -$self->{group}, $self->{pid} || ();
+            waitpid $self->{group}, 0;
+        }
         if ($ENV{KMQ_KEEP}) {
             diag("left in $self->{dir}");
         } else {

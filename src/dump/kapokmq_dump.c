@@ -1,0 +1,785 @@
+/*
+ * kapokmq-dump: verifies the files of a queue, and prints their records as
+ * JSON lines.  It opens them for reading only and takes no lock, so the queue
+ * may be in use.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../disk/kmq_file.h"
+#include "kmq_line.h"
+
+
+/* Exit status: the highest that was met. */
+#define SOUND       0
+#define DAMAGED     1
+#define UNREADABLE  2
+
+typedef struct {
+    int           quiet;
+    int           verbose;
+    int           status;
+
+    /* the file at hand */
+    kmq_reader_t  reader;
+    unsigned      kind;
+    int           live;          /* it may go at any time */
+    uint64_t      records;
+    uint64_t      messages;
+    uint64_t      damaged;       /* places */
+    uint64_t      torn;          /* bytes at the end */
+} dump_t;
+
+/* One of a directory's. */
+typedef struct {
+    char     *name;
+    uint64_t  generation;
+    unsigned  kind;
+} entry_t;
+
+typedef struct {
+    entry_t  *entry;
+    size_t    n;
+    int       failed;            /* an errno */
+} listing_t;
+
+
+static void
+status_raise(dump_t *d, int status)
+{
+    if (d->status < status) {
+        d->status = status;
+    }
+}
+
+
+__attribute__((format(printf, 2, 3)))
+static void
+complain(dump_t *d, const char *format, ...)
+{
+    va_list  args;
+
+    (void) fputs("kapokmq-dump: ", stderr);
+
+    va_start(args, format);
+    (void) vfprintf(stderr, format, args);
+    va_end(args);
+
+    (void) fputc('\n', stderr);
+    status_raise(d, UNREADABLE);
+}
+
+
+/* ----------------------------------------------------------------- damage */
+
+/* How a file ends that is being written, or was, is no damage. */
+static int
+is_torn(const dump_t *d, uint64_t offset, uint64_t n, int torn)
+{
+    return torn || (d->kind == KMQ_FILE_NEW
+                    && offset + n >= d->reader.size);
+}
+
+
+static void
+damage(void *arg, const char *path, uint64_t offset, uint64_t n,
+    const char *what, int torn)
+{
+    dump_t  *d = arg;
+
+    torn = is_torn(d, offset, n, torn);
+
+    if (torn) {
+        d->torn += n;
+        what = "a write that is not complete";
+
+    } else {
+        d->damaged++;
+        status_raise(d, DAMAGED);
+        (void) fprintf(stderr, "%s: damaged at %" PRIu64 ", %" PRIu64
+                       " bytes: %s\n", path, offset, n, what);
+    }
+
+    if (d->quiet) {
+        return;
+    }
+
+    kmq_line_begin(torn ? "torn" : "damage");
+    kmq_line_text("file", path, strlen(path));
+    kmq_line_number("offset", offset);
+    kmq_line_number("bytes", n);
+    kmq_line_word("what", what);
+    kmq_line_end();
+}
+
+
+static void
+damage_record(dump_t *d, const kmq_record_t *r, const char *what)
+{
+    kmq_reader_t  *reader = &d->reader;
+
+    damage(d, reader->path,
+           reader->offset + reader->used - KMQ_RECORD_SPAN(r->size), r->size,
+           what, 0);
+}
+
+
+/* ---------------------------------------------------------------- records */
+
+static const char *
+type_word(const kmq_record_t *r)
+{
+    static const char  *word[] = {
+        "?", "message", "delivered", "consumed", "dead", "requeued", "gone",
+        "counts", "topic", "queue", "end"
+    };
+
+    return word[r->type];
+}
+
+
+static void
+message_print(const dump_t *d, const kmq_record_t *r)
+{
+    static const char  *state[] = {
+        "?", "ready", "delayed", "consumed", "dead"
+    };
+
+    char  code[KMQ_CODE_LEN + 1];
+
+    if (d->reader.head.version) {
+        kmq_code_write(d->reader.head.info.key, r->sequence, r->time, code);
+        code[KMQ_CODE_LEN] = '\0';
+        kmq_line_word("code", code);
+
+    } else {
+        kmq_line_null("code");
+    }
+
+    kmq_line_text("topic", r->name, r->name_len);
+    kmq_line_word("state", state[r->kind]);
+    kmq_line_number("sequence", r->sequence);
+    kmq_line_number("due", r->due);
+    kmq_line_number("delay", r->delay);
+    kmq_line_number("state_time", r->state_time);
+    kmq_line_number("attempts", r->attempts);
+    kmq_line_number("body_size", r->body_size);
+    kmq_line_escaped("data", r->body, r->body_size);
+}
+
+
+/* The attempts of one record, or else its sequences. */
+static void
+list_print(const kmq_record_t *r, const char *name, int attempts_wanted)
+{
+    uint32_t              attempts;
+    uint64_t              sequence;
+    const unsigned char  *p;
+
+    p = r->data;
+    sequence = 0;
+    attempts = 0;
+
+    kmq_line_list(name);
+
+    while (kmq_record_sequence(r, &p, &sequence, &attempts) == 1) {
+        kmq_line_element(attempts_wanted ? attempts : sequence);
+    }
+
+    kmq_line_list_end();
+}
+
+
+static void
+changes_print(const kmq_record_t *r)
+{
+    static const char  *why[] = {
+        "unknown", "deleted", "expired", "discarded", "cleaned"
+    };
+
+    if (r->type == KMQ_RECORD_GONE) {
+        kmq_line_word("why", why[r->kind <= KMQ_KIND_CLEANED ? r->kind : 0]);
+    }
+
+    kmq_line_number("count", r->count);
+    list_print(r, "sequences", 0);
+
+    if (r->type == KMQ_RECORD_DELIVERED) {
+        list_print(r, "attempts", 1);
+    }
+}
+
+
+/* The periods that stand behind count numbers; unit: seconds of one. */
+static void
+periods_print(const kmq_record_t *r, const char *name, unsigned count,
+    unsigned unit)
+{
+    uint64_t  number;
+
+    kmq_line_list(name);
+
+    for ( /* void */ ; (number = kmq_record_number(r, count)); count += 4) {
+        kmq_line_object();
+        kmq_line_number("time", number * unit);
+        kmq_line_number("published", kmq_record_number(r, count + 1));
+        kmq_line_number("delivered", kmq_record_number(r, count + 2));
+        kmq_line_number("confirmed", kmq_record_number(r, count + 3));
+        kmq_line_object_end();
+    }
+
+    kmq_line_list_end();
+}
+
+
+static void
+counters_print(const dump_t *d, const kmq_record_t *r)
+{
+    static const char  *name[KMQ_QUEUE_COUNTERS] = {
+        "published", "delivered", "redelivered", "confirmed", "died",
+        "expired", "dropped", "requeued", "deleted", "sequence"
+    };
+
+    int       topic;
+    unsigned  i, n;
+
+    topic = r->type == KMQ_RECORD_TOPIC;
+    n = topic ? KMQ_TOPIC_COUNTERS : KMQ_QUEUE_COUNTERS;
+
+    if (topic) {
+        kmq_line_text("topic", r->name, r->name_len);
+    }
+
+    for (i = 0; i < n; i++) {
+        kmq_line_number(name[i], kmq_record_number(r, i));
+    }
+
+    if (d->verbose) {
+        periods_print(r, topic ? "days" : "hours", n, topic ? 86400 : 3600);
+    }
+}
+
+
+static void
+record_print(const dump_t *d, const kmq_record_t *r)
+{
+    kmq_line_begin(type_word(r));
+    kmq_line_number("offset", d->reader.offset + d->reader.used
+                              - KMQ_RECORD_SPAN(r->size));
+    kmq_line_number("size", r->size);
+    kmq_line_number("lsn", r->lsn);
+    kmq_line_number("time", r->time);
+
+    switch (r->type) {
+
+    case KMQ_RECORD_MESSAGE:
+        message_print(d, r);
+        break;
+
+    case KMQ_RECORD_COUNTS:
+        kmq_line_text("topic", r->name, r->name_len);
+        kmq_line_number("delivered", r->delivered);
+        kmq_line_number("confirmed", r->confirmed);
+        break;
+
+    case KMQ_RECORD_TOPIC:
+    case KMQ_RECORD_QUEUE:
+        counters_print(d, r);
+        break;
+
+    case KMQ_RECORD_END:
+        kmq_line_number("records", kmq_record_number(r, 0));
+        kmq_line_number("messages", kmq_record_number(r, 1));
+        break;
+
+    default:
+        changes_print(r);
+        break;
+    }
+
+    kmq_line_end();
+}
+
+
+/* What a checksum does not tell: NULL, or what is wrong with a list. */
+static const char *
+list_verify(const kmq_record_t *r)
+{
+    int                   rc;
+    uint32_t              n, attempts;
+    uint64_t              sequence;
+    const unsigned char  *p;
+
+    p = r->data;
+    sequence = 0;
+
+    for (n = 0; (rc = kmq_record_sequence(r, &p, &sequence, &attempts)) == 1;
+         n++)
+    {
+        /* void */
+    }
+
+    if (rc < 0) {
+        return "a number in its list has no end";
+    }
+
+    return n == r->count ? NULL : "its list is not as long as it says";
+}
+
+
+static const char *
+record_verify(const dump_t *d, const kmq_record_t *r)
+{
+    switch (r->type) {
+
+    case KMQ_RECORD_DELIVERED:
+    case KMQ_RECORD_CONSUMED:
+    case KMQ_RECORD_DEAD:
+    case KMQ_RECORD_REQUEUED:
+    case KMQ_RECORD_GONE:
+        return list_verify(r);
+
+    case KMQ_RECORD_END:
+
+        return kmq_record_number(r, 0) == d->records
+               && kmq_record_number(r, 1) == d->messages
+               ? NULL : "the checkpoint had more records, or less";
+
+    default:
+        return NULL;
+    }
+}
+
+
+static void
+record_dump(dump_t *d, const kmq_record_t *r)
+{
+    const char  *wrong;
+
+    wrong = record_verify(d, r);
+
+    if (r->type != KMQ_RECORD_END) {
+        d->records++;
+        d->messages += r->type == KMQ_RECORD_MESSAGE;
+    }
+
+    if (!d->quiet) {
+        record_print(d, r);
+    }
+
+    if (wrong) {
+        damage_record(d, r, wrong);
+    }
+}
+
+
+/* -------------------------------------------------------------- one file */
+
+/* The kind that its name tells; a file that recovery has kept has the name
+ * that it had, and more. */
+static unsigned
+kind_of(const char *path, uint64_t *generation)
+{
+    char         name[KMQ_PATH_SIZE];
+    size_t       n;
+    const char  *slash;
+
+    static const char  kept[] = ".damaged";
+
+    slash = strrchr(path, '/');
+    (void) snprintf(name, sizeof(name), "%s", slash ? slash + 1 : path);
+
+    n = strlen(name);
+
+    if (n >= sizeof(kept) && strcmp(name + n - sizeof(kept) + 1, kept) == 0) {
+        name[n - sizeof(kept) + 1] = '\0';
+    }
+
+    *generation = 0;
+
+    return kmq_file_kind(name, generation);
+}
+
+
+static const char *
+kind_word(unsigned kind)
+{
+    switch (kind) {
+
+    case KMQ_FILE_JOURNAL:
+        return "journal";
+
+    case KMQ_FILE_CHECKPOINT:
+        return "checkpoint";
+
+    case KMQ_FILE_NEW:
+        return "new checkpoint";
+
+    default:
+        return "unknown";
+    }
+}
+
+
+/* Begins the line of a file, or of its summary. */
+static void
+file_line(const dump_t *d, const char *type)
+{
+    kmq_line_begin(type);
+    kmq_line_text("file", d->reader.path, strlen(d->reader.path));
+    kmq_line_word("kind", kind_word(d->kind));
+    kmq_line_number("generation", d->reader.head.info.generation);
+}
+
+
+static void
+head_print(const dump_t *d)
+{
+    const kmq_file_head_t  *head = &d->reader.head;
+
+    file_line(d, "file");
+    kmq_line_number("version", head->version);
+    kmq_line_number("start", head->info.start);
+    kmq_line_number("worker", head->info.worker);
+    kmq_line_number("created", head->created);
+    kmq_line_end();
+}
+
+
+static void
+summary_print(const dump_t *d)
+{
+    file_line(d, "summary");
+    kmq_line_number("records", d->records);
+    kmq_line_number("messages", d->messages);
+    kmq_line_number("bytes", d->reader.size);
+    kmq_line_number("damaged", d->damaged);
+    kmq_line_number("torn", d->torn);
+    kmq_line_end();
+}
+
+
+/* Compares name and head; 0, or -1: it is no file of a queue. */
+static int
+head_verify(dump_t *d, uint64_t generation)
+{
+    unsigned          kind;
+    kmq_file_head_t  *head = &d->reader.head;
+
+    if (head->version == 0) {
+        return d->kind == KMQ_FILE_NONE ? -1 : 0;
+    }
+
+    kind = head->kind == KMQ_FILE_JOURNAL ? KMQ_FILE_JOURNAL
+                                          : KMQ_FILE_CHECKPOINT;
+
+    if (d->kind == KMQ_FILE_NONE) {
+
+        /* it has got another name */
+
+        d->kind = kind;
+        d->reader.kind = kind;
+        return 0;
+    }
+
+    if (head->info.generation != generation
+        || kind != (d->kind == KMQ_FILE_JOURNAL ? KMQ_FILE_JOURNAL
+                                                : KMQ_FILE_CHECKPOINT))
+    {
+        damage(d, d->reader.path, 0, KMQ_FILE_HEAD,
+               "its head is of a file with another name", 0);
+    }
+
+    return 0;
+}
+
+
+static int
+file_open(dump_t *d, const char *path)
+{
+    int       rc;
+    uint64_t  generation;
+
+    d->kind = kind_of(path, &generation);
+    d->records = 0;
+    d->messages = 0;
+    d->damaged = 0;
+    d->torn = 0;
+
+    rc = kmq_reader_open(&d->reader, path, d->kind, generation, damage, d);
+
+    if (rc == -ENOENT && d->live) {
+
+        /* a checkpoint has made it superfluous meanwhile */
+        return -1;
+    }
+
+    if (rc < 0) {
+        complain(d, "reading \"%s\" failed: %s", path,
+                 rc == -EPROTONOSUPPORT ? "another version of the format"
+                                        : strerror(-rc));
+        return -1;
+    }
+
+    if (head_verify(d, generation) != 0) {
+        complain(d, "\"%s\" is no file of a queue", path);
+        kmq_reader_close(&d->reader);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static void
+file_dump(dump_t *d, const char *path)
+{
+    int           rc;
+    kmq_record_t  r;
+
+    if (file_open(d, path) != 0) {
+        return;
+    }
+
+    if (!d->quiet) {
+        head_print(d);
+    }
+
+    while ((rc = kmq_reader_next(&d->reader, &r)) == 1) {
+        record_dump(d, &r);
+    }
+
+    if (rc < 0) {
+        complain(d, "reading \"%s\" failed: %s", path, strerror(-rc));
+
+    } else if (d->kind == KMQ_FILE_CHECKPOINT
+               && !kmq_reader_complete(&d->reader))
+    {
+        damage(d, path, d->reader.size, 0, "the last record is missing", 0);
+    }
+
+    summary_print(d);
+    kmq_reader_close(&d->reader);
+}
+
+
+/* ----------------------------------------------------------- a directory */
+
+static void
+entry_add(void *arg, const char *name)
+{
+    listing_t  *l = arg;
+
+    entry_t   *entry;
+    unsigned   kind;
+    uint64_t   generation;
+
+    kind = kmq_file_kind(name, &generation);
+
+    if (kind == KMQ_FILE_NONE || l->failed) {
+        return;
+    }
+
+    entry = realloc(l->entry, (l->n + 1) * sizeof(entry_t));
+
+    if (entry == NULL) {
+        l->failed = ENOMEM;
+        return;
+    }
+
+    l->entry = entry;
+    entry += l->n;
+
+    entry->name = strdup(name);
+    entry->kind = kind;
+    entry->generation = generation;
+
+    if (entry->name == NULL) {
+        l->failed = ENOMEM;
+        return;
+    }
+
+    l->n++;
+}
+
+
+/* By generation, checkpoints first, then worker, then which one it is: the
+ * only part of a name that is longer when it is higher. */
+static int
+entry_compare(const void *one, const void *two)
+{
+    size_t          na, nb;
+    const entry_t  *a = one, *b = two;
+
+    if (a->generation != b->generation) {
+        return a->generation < b->generation ? -1 : 1;
+    }
+
+    if (a->kind != b->kind) {
+        return a->kind > b->kind ? -1 : 1;
+    }
+
+    na = strlen(a->name);
+    nb = strlen(b->name);
+
+    if (na != nb) {
+        return na < nb ? -1 : 1;
+    }
+
+    return strcmp(a->name, b->name);
+}
+
+
+static void
+entries_dump(dump_t *d, const char *dir, listing_t *l)
+{
+    char    path[KMQ_PATH_SIZE];
+    size_t  i;
+
+    qsort(l->entry, l->n, sizeof(entry_t), entry_compare);
+
+    d->live = 1;
+
+    for (i = 0; i < l->n; i++) {
+
+        if (snprintf(path, sizeof(path), "%s/%s", dir, l->entry[i].name)
+            >= (int) sizeof(path))
+        {
+            complain(d, "the path \"%s\" is too long", dir);
+            break;
+        }
+
+        file_dump(d, path);
+    }
+}
+
+
+static void
+path_dump(dump_t *d, const char *path)
+{
+    int        rc;
+    listing_t  l;
+
+    memset(&l, 0, sizeof(l));
+
+    rc = kmq_io_system.list(&kmq_io_system, path, entry_add, &l);
+
+    if (rc == -ENOTDIR) {
+        d->live = 0;
+        file_dump(d, path);
+        return;
+    }
+
+    if (rc < 0 || l.failed) {
+        complain(d, "reading \"%s\" failed: %s", path,
+                 strerror(rc < 0 ? -rc : l.failed));
+
+    } else if (l.n == 0) {
+        (void) fprintf(stderr, "kapokmq-dump: \"%s\" has no files of a "
+                       "queue\n", path);
+
+    } else {
+        entries_dump(d, path, &l);
+    }
+
+    while (l.n) {
+        free(l.entry[--l.n].name);
+    }
+
+    free(l.entry);
+}
+
+
+/* -------------------------------------------------------------------- main */
+
+static void
+usage(FILE *to)
+{
+    (void) fputs(
+        "Usage: kapokmq-dump [-q] [-v] PATH...\n"
+        "\n"
+        "Verifies files of a KapokMQ queue, and prints their records as JSON "
+        "lines.\n"
+        "PATH is a file, or a directory (persistentFile) with all its files, "
+        "oldest\n"
+        "first.  Nothing is changed, and the queue may be in use.\n"
+        "\n"
+        "  -q, --quiet    no records: one line for each file\n"
+        "  -v, --verbose  counters by the hour and the day, too\n"
+        "  -h, --help     this text\n"
+        "\n"
+        "Damage is told on stderr, too.  A last write that is not complete "
+        "(\"torn\")\n"
+        "is none: files end like that while they are written, and after a "
+        "crash.\n"
+        "\n"
+        "Exit status: 0 all is sound, 1 damage was found, 2 something could "
+        "not be\n"
+        "read.\n", to);
+}
+
+
+static void
+options_read(dump_t *d, int argc, char **argv)
+{
+    static const struct option  options[] = {
+        { "quiet", no_argument, NULL, 'q' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
+    };
+
+    int  c;
+
+    while ((c = getopt_long(argc, argv, "qvh", options, NULL)) != -1) {
+
+        switch (c) {
+
+        case 'q':
+            d->quiet = 1;
+            break;
+
+        case 'v':
+            d->verbose = 1;
+            break;
+
+        case 'h':
+            usage(stdout);
+            exit(SOUND);
+
+        default:
+            usage(stderr);
+            exit(UNREADABLE);
+        }
+    }
+
+    if (optind == argc) {
+        usage(stderr);
+        exit(UNREADABLE);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static dump_t  d;
+
+    options_read(&d, argc, argv);
+
+    for ( /* void */ ; optind < argc; optind++) {
+        path_dump(&d, argv[optind]);
+    }
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        complain(&d, "writing failed: %s", strerror(errno));
+    }
+
+    return d.status;
+}

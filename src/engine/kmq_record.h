@@ -1,0 +1,183 @@
+/*
+ * Records: what journals and checkpoints are made of.  docs/format.md is the
+ * written description of the same.
+ *
+ * A record, all numbers with their least byte first:
+ *
+ *      0   crc    4   CRC-32C of all that follows, up to size
+ *      4   size   4   bytes of the record; the next one begins at the next
+ *                     multiple of 8
+ *      8   lsn    8   its number, unique among all journals
+ *     16   type   1   KMQ_RECORD_...
+ *     17   kind   1   a message's state, why a message is gone
+ *     18   name   1   bytes of the topic's name
+ *     19   zero   1
+ *     20   time   4   s: when it happened
+ *     24          ..  what the type has; the topic's name; a message's body
+ */
+
+#ifndef KMQ_RECORD_H
+#define KMQ_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define KMQ_FORMAT_VERSION   1
+#define KMQ_RECORD_ALIGN     8
+#define KMQ_RECORD_HEAD     24
+
+#define KMQ_RECORD_MESSAGE   1   /* accepted, or, in a checkpoint, there */
+#define KMQ_RECORD_DELIVERED 2   /* pushed: sequences with their attempts */
+#define KMQ_RECORD_CONSUMED  3   /* sequences */
+#define KMQ_RECORD_DEAD      4   /* sequences: given up */
+#define KMQ_RECORD_REQUEUED  5   /* sequences: ready again, as if new */
+#define KMQ_RECORD_GONE      6   /* sequences; kind: why */
+#define KMQ_RECORD_COUNTS    7   /* so many pushes and confirmations more */
+#define KMQ_RECORD_TOPIC     8   /* checkpoint: a topic's counters */
+#define KMQ_RECORD_QUEUE     9   /* checkpoint: the first one, the queue's */
+#define KMQ_RECORD_END      10   /* checkpoint: the last one */
+
+/* kind of KMQ_RECORD_MESSAGE */
+#define KMQ_KIND_READY       1
+#define KMQ_KIND_DELAYED     2
+#define KMQ_KIND_CONSUMED    3
+#define KMQ_KIND_DEAD        4
+
+/* kind of KMQ_RECORD_GONE */
+#define KMQ_KIND_DELETED     1
+#define KMQ_KIND_EXPIRED     2
+#define KMQ_KIND_DISCARDED   3   /* it was never answered "ok" */
+#define KMQ_KIND_CLEANED     4   /* consumed, and no history is kept */
+
+/* Counters of a topic, or of the queue; kept in periods of time, too. */
+typedef struct {
+    uint64_t    number;          /* of the period: its time over its length */
+    uint64_t    published;
+    uint64_t    delivered;
+    uint64_t    confirmed;
+} kmq_period_t;
+
+#define KMQ_DAYS   14            /* kept of a topic */
+#define KMQ_HOURS (14 * 24)      /* kept of the queue */
+
+#define KMQ_TOPIC_COUNTERS   6   /* published, delivered, redelivered,
+                                    confirmed, died, expired */
+#define KMQ_QUEUE_COUNTERS  10   /* the same, dropped, requeued, deleted, the
+                                    last sequence number */
+
+/* A buffer of records that grows; zeroed at the start. */
+typedef struct {
+    unsigned char  *data;
+    size_t          len;
+    size_t          size;
+} kmq_buffer_t;
+
+/* A record that was read; what it points to lies in the bytes read. */
+typedef struct {
+    uint32_t              size;
+    uint64_t              lsn;
+    uint8_t               type;
+    uint8_t               kind;
+    uint8_t               name_len;
+    uint32_t              time;
+    const char           *name;
+
+    /* KMQ_RECORD_MESSAGE; time: when it was created */
+    uint64_t              sequence;
+    uint64_t              due;         /* ms, wall clock; 0: not delayed */
+    uint32_t              delay;       /* s */
+    uint32_t              state_time;  /* s: consumed, dead, requeued; or 0 */
+    uint32_t              attempts;
+    const unsigned char  *body;
+    uint32_t              body_size;
+
+    /* those of sequences: how many; see kmq_record_sequence() */
+    uint32_t              count;
+
+    /* KMQ_RECORD_COUNTS */
+    uint32_t              delivered;
+    uint32_t              confirmed;
+
+    /* the rest: the numbers of _TOPIC, _QUEUE and _END */
+    const unsigned char  *data;
+    const unsigned char  *end;
+} kmq_record_t;
+
+
+/* ------------------------------------------------------------------ write */
+
+/* Room for n bytes more at the end, which do not count yet; NULL: no memory.
+ * A buffer's memory is freed with kmq_buffer_free(). */
+unsigned char *kmq_buffer_room(kmq_buffer_t *buffer, size_t n);
+void kmq_buffer_free(kmq_buffer_t *buffer);
+
+void kmq_put16(unsigned char *p, uint16_t value);
+void kmq_put32(unsigned char *p, uint32_t value);
+void kmq_put64(unsigned char *p, uint64_t value);
+uint32_t kmq_get32(const unsigned char *p);
+uint64_t kmq_get64(const unsigned char *p);
+
+/* Bytes that a record of size takes, with what comes behind it. */
+#define KMQ_RECORD_SPAN(size)                                                \
+    (((size_t) (size) + KMQ_RECORD_ALIGN - 1)                                \
+     & ~(size_t) (KMQ_RECORD_ALIGN - 1))
+
+/* Writes a record's head but its sum, and what is behind its end. */
+void kmq_record_head(unsigned char *p, uint32_t size, uint64_t lsn,
+    unsigned type, unsigned kind, size_t name_len, uint32_t time);
+
+/* Fixed part of KMQ_RECORD_MESSAGE, behind the head; then name and body. */
+#define KMQ_RECORD_MESSAGE_HEAD  (KMQ_RECORD_HEAD + 28)
+
+void kmq_record_message(unsigned char *p, const kmq_record_t *r);
+
+/* Length of KMQ_RECORD_COUNTS but for the name. */
+#define KMQ_RECORD_COUNTS_HEAD   (KMQ_RECORD_HEAD + 8)
+
+/* Length of those of sequences but for these. */
+#define KMQ_RECORD_LIST_HEAD     (KMQ_RECORD_HEAD + 4)
+
+/* A record of 64-bit numbers is appended whole: 0, or -1: no memory. */
+int kmq_record_numbers(kmq_buffer_t *buffer, uint64_t lsn, unsigned type,
+    uint32_t time, const char *name, size_t name_len, const uint64_t *number,
+    unsigned n);
+
+/* A number in as few bytes as it needs; returns the byte behind it. */
+#define KMQ_VARINT_MAX  10
+unsigned char *kmq_varint(unsigned char *p, uint64_t value);
+
+/* Of a sequence number, as the distance from the one before. */
+uint64_t kmq_zigzag(uint64_t value, uint64_t before);
+
+/* Writes the sums of all records in a buffer: the last thing before it goes
+ * to disk, so it need not be done where time matters. */
+void kmq_records_seal(unsigned char *data, size_t len);
+
+
+/* ------------------------------------------------------------------- read */
+
+/*
+ * Reads the record at p, of which n bytes are there.  Returns the bytes that
+ * it takes (with what is behind its end), 0: not all of it is there, *need (may
+ * be NULL) tells how much, or -1: no record of this format.
+ */
+long kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
+    size_t *need);
+
+/*
+ * The next sequence number, and, of KMQ_RECORD_DELIVERED, its attempts.  *p
+ * starts as r->data, *sequence as 0.  1, 0: the end, -1: a bad record.
+ */
+int kmq_record_sequence(const kmq_record_t *r, const unsigned char **p,
+    uint64_t *sequence, uint32_t *attempts);
+
+/* The i-th 64-bit number behind the head, 0 when there is none. */
+uint64_t kmq_record_number(const kmq_record_t *r, unsigned i);
+
+/* The MessageCode of a message, KMQ_CODE_LEN hex digits, under the key that
+ * its file has.  (kmq_code.c) */
+void kmq_code_write(const uint64_t key[2], uint64_t sequence,
+    uint32_t create_time, char *code);
+
+#endif /* KMQ_RECORD_H */

@@ -1,0 +1,647 @@
+/*
+ * Restoring: a fresh block is filled from records, those of a checkpoint
+ * first, then those of journals in the order of their numbers.
+ *
+ * Messages are put into slots with the states that they come to have; what is
+ * derived from that, all lists and most counts, is left to kmq_repair(), as
+ * after the death of a worker.  What was in flight is ready again.
+ */
+
+#include <stdlib.h>
+
+#include "kmq_block.h"
+
+
+/* Numbers that may have been given out, and be on no disk, are not given
+ * again. */
+#define NUMBERS_SKIPPED  (UINT64_C(1) << 26)
+
+struct kmq_restore_s {
+    kmq_t           *kmq;
+    kmq_restored_t   found;
+    uint64_t         lsn;            /* the highest seen */
+    uint64_t         sequence;
+    uint64_t         first;          /* lsn of the checkpoint, 0: none */
+    uint64_t         start;          /* of the queue's counters in it */
+
+    uint64_t        *history;        /* sequence numbers, oldest first: a */
+    uint64_t         history_first;  /* ring; these count all there ever */
+    uint64_t         history_next;   /* were */
+};
+
+
+kmq_restore_t *
+kmq_restore_begin(void *block, size_t size, uint64_t mono, uint64_t wall)
+{
+    kmq_restore_t  *rs;
+
+    rs = calloc(1, sizeof(kmq_restore_t));
+    if (rs == NULL) {
+        return NULL;
+    }
+
+    rs->history = malloc(KMQ_HISTORY_KEPT * sizeof(uint64_t));
+    rs->kmq = kmq_attach(block, size, KMQ_WORKERS - 1);
+
+    if (rs->history == NULL || rs->kmq == NULL) {
+        kmq_restore_free(rs);
+        return NULL;
+    }
+
+    kmq_clock(rs->kmq, mono, wall);
+    kmq_clock_keep(rs->kmq);
+
+    return rs;
+}
+
+
+void
+kmq_restore_free(kmq_restore_t *rs)
+{
+    if (rs) {
+        kmq_detach(rs->kmq);
+        free(rs->history);
+        free(rs);
+    }
+}
+
+
+/* ---------------------------------------------------------------- history */
+
+static void
+history_evict(kmq_restore_t *rs)
+{
+    uint64_t     sequence;
+    kmq_slot_t  *slot;
+
+    sequence = rs->history[rs->history_first++ % KMQ_HISTORY_KEPT];
+    slot = kmq_index_find(rs->kmq->block, sequence);
+
+    if (slot && slot->state == KMQ_CONSUMED) {
+        kmq_message_free(rs->kmq, slot);
+        rs->found.consumed--;
+    }
+}
+
+
+/* A message has been consumed; the oldest such one may have to go. */
+static void
+history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
+{
+    if (rs->history_next - rs->history_first == KMQ_HISTORY_KEPT) {
+        history_evict(rs);
+    }
+
+    rs->history[rs->history_next++ % KMQ_HISTORY_KEPT] = slot->sequence;
+    rs->found.consumed++;
+}
+
+
+/* Gives memory back: 0 when there is nothing to give. */
+static int
+make_room(kmq_restore_t *rs)
+{
+    unsigned  n;
+
+    if (rs->history_first == rs->history_next) {
+        return 0;
+    }
+
+    for (n = 0; n < 1024 && rs->history_first < rs->history_next; n++) {
+        history_evict(rs);
+    }
+
+    return 1;
+}
+
+
+/* --------------------------------------------------------------- messages */
+
+/* A topic that is not forgotten while this goes on. */
+static kmq_topic_t *
+topic_of(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    kmq_topic_t  *topic;
+
+    do {
+        topic = kmq_topic_find(rs->kmq, r->name, r->name_len);
+    } while (topic == NULL && make_room(rs));
+
+    if (topic && topic->held == 0) {
+        topic->held = 1;
+        kmq_topic_idle(rs->kmq->block, topic);
+    }
+
+    return topic;
+}
+
+
+static unsigned
+state_of(const kmq_record_t *r)
+{
+    switch (r->kind) {
+
+    case KMQ_KIND_DELAYED:
+        return KMQ_DELAYED;
+
+    case KMQ_KIND_CONSUMED:
+        return KMQ_CONSUMED;
+
+    case KMQ_KIND_DEAD:
+        return KMQ_DEAD;
+
+    default:
+        return KMQ_READY;
+    }
+}
+
+
+/* A slot of the message's number with room for its body, or NULL. */
+static kmq_slot_t *
+slot_make(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = rs->kmq->block;
+
+    slot = kmq_slot_alloc(rs->kmq);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    memset((unsigned char *) slot + sizeof(kmq_ref_t), 0,
+           sizeof(kmq_slot_t) - sizeof(kmq_ref_t));
+
+    slot->sequence = r->sequence;
+    slot->create_time = r->time;
+
+    if (kmq_index_insert(b, slot) != KMQ_OK) {
+        kmq_slot_free(b, slot);
+        return NULL;
+    }
+
+    slot->body = kmq_body_alloc(rs->kmq, r->body_size);
+
+    if (slot->body == 0) {
+        kmq_index_remove(b, slot);
+        kmq_slot_free(b, slot);
+        return NULL;
+    }
+
+    return slot;
+}
+
+
+static void
+slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
+    const kmq_record_t *r)
+{
+    kmq_t          *kmq = rs->kmq;
+    kmq_message_t   m;
+
+    memset(&m, 0, sizeof(m));
+    m.piece = slot->body;
+    kmq_write(kmq, &m, r->body, r->body_size);
+
+    slot->topic = KMQ_REF(kmq->block, topic);
+    slot->size = r->body_size;
+    slot->delay = r->delay;
+    slot->state_time = r->state_time;
+    slot->attempts = r->attempts < UINT16_MAX ? r->attempts : UINT16_MAX;
+
+    slot->state = state_of(r);
+
+    if (slot->state == KMQ_DELAYED) {
+
+        if (r->due <= kmq->wall) {
+            slot->state = KMQ_READY;
+        } else {
+            slot->timer.due = kmq->mono + (r->due - kmq->wall);
+        }
+    }
+}
+
+
+/* Is this record one of a change that the checkpoint's counters count? */
+static int
+counted(const kmq_restore_t *rs, const kmq_record_t *r)
+{
+    return r->lsn <= rs->start;
+}
+
+
+static void
+published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
+{
+    kmq_block_t  *b = rs->kmq->block;
+
+    if (r->lsn <= rs->first) {
+        return;
+    }
+
+    if (!counted(rs, r)) {
+        b->published++;
+        kmq_period(b->hour, KMQ_HOURS, r->time / 3600)->published++;
+    }
+
+    if (r->lsn > topic->restored) {
+        topic->published++;
+        kmq_period(topic->day, KMQ_DAYS, r->time / 86400)->published++;
+    }
+}
+
+
+static int
+message_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    kmq_slot_t   *slot;
+    kmq_topic_t  *topic;
+
+    if (kmq_index_find(rs->kmq->block, r->sequence)
+        || r->body_size > kmq_body_max(rs->kmq))
+    {
+        return KMQ_ERROR;
+    }
+
+    topic = topic_of(rs, r);
+    if (topic == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    do {
+        slot = slot_make(rs, r);
+    } while (slot == NULL && make_room(rs));
+
+    if (slot == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    slot_fill(rs, slot, topic, r);
+    published_add(rs, topic, r);
+
+    topic->held++;
+    rs->found.messages++;
+
+    if (slot->state == KMQ_CONSUMED) {
+        history_add(rs, slot);
+    }
+
+    return KMQ_OK;
+}
+
+
+/* ---------------------------------------------------------------- changes */
+
+static void
+consumed_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+{
+    if (slot->state != KMQ_CONSUMED) {
+        slot->state = KMQ_CONSUMED;
+        slot->state_time = r->time;
+        history_add(rs, slot);
+    }
+}
+
+
+static void
+dead_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+{
+    kmq_block_t  *b = rs->kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    slot->state = KMQ_DEAD;
+    slot->state_time = r->time;
+
+    b->died += !counted(rs, r);
+    topic->died += r->lsn > topic->restored;
+}
+
+
+static void
+requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+{
+    slot->state = KMQ_READY;
+    slot->state_time = r->time;
+    slot->attempts = 0;
+
+    rs->kmq->block->requeued += !counted(rs, r);
+}
+
+
+static void
+gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+{
+    kmq_block_t  *b = rs->kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    switch (r->kind) {
+
+    case KMQ_KIND_DELETED:
+        b->deleted += !counted(rs, r);
+        break;
+
+    case KMQ_KIND_EXPIRED:
+        b->expired += !counted(rs, r);
+        topic->expired += r->lsn > topic->restored;
+        break;
+
+    case KMQ_KIND_DISCARDED:
+        b->published -= !counted(rs, r);
+        topic->published -= r->lsn > topic->restored;
+        break;
+    }
+
+    if (slot->state == KMQ_CONSUMED) {
+        rs->found.consumed--;
+    }
+
+    kmq_message_free(rs->kmq, slot);
+}
+
+
+static void
+delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
+    uint32_t attempts)
+{
+    kmq_block_t  *b = rs->kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    if (attempts > slot->attempts) {
+        slot->attempts = attempts < UINT16_MAX ? attempts : UINT16_MAX;
+    }
+
+    if (attempts > 1) {
+        b->redelivered += !counted(rs, r);
+        topic->redelivered += r->lsn > topic->restored;
+    }
+}
+
+
+static void
+change_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
+    uint32_t attempts)
+{
+    switch (r->type) {
+
+    case KMQ_RECORD_DELIVERED:
+        delivered_apply(rs, slot, r, attempts);
+        break;
+
+    case KMQ_RECORD_CONSUMED:
+        consumed_apply(rs, slot, r);
+        break;
+
+    case KMQ_RECORD_DEAD:
+        dead_apply(rs, slot, r);
+        break;
+
+    case KMQ_RECORD_REQUEUED:
+        requeued_apply(rs, slot, r);
+        break;
+
+    default: /* KMQ_RECORD_GONE */
+        gone_apply(rs, slot, r);
+        break;
+    }
+}
+
+
+/* What becomes of messages; those that are not there are no concern. */
+static int
+changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    int                   rc;
+    uint32_t              attempts;
+    uint64_t              sequence;
+    kmq_slot_t           *slot;
+    const unsigned char  *p;
+
+    p = r->data;
+    sequence = 0;
+    attempts = 0;
+
+    while ((rc = kmq_record_sequence(r, &p, &sequence, &attempts)) == 1) {
+
+        if (sequence > rs->sequence) {
+            rs->sequence = sequence;
+        }
+
+        slot = kmq_index_find(rs->kmq->block, sequence);
+
+        if (slot) {
+            change_apply(rs, slot, r, attempts);
+        }
+    }
+
+    return rc == 0 ? KMQ_OK : KMQ_ERROR;
+}
+
+
+/* --------------------------------------------------------------- counters */
+
+/* The periods that stand behind count numbers. */
+static void
+periods_restore(const kmq_record_t *r, unsigned count, kmq_period_t *period,
+    unsigned n)
+{
+    uint64_t       number;
+    kmq_period_t  *to;
+
+    for ( /* void */ ; (number = kmq_record_number(r, count)); count += 4) {
+        to = kmq_period(period, n, number);
+        to->published = kmq_record_number(r, count + 1);
+        to->delivered = kmq_record_number(r, count + 2);
+        to->confirmed = kmq_record_number(r, count + 3);
+    }
+}
+
+
+static int
+queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    uint64_t      sequence;
+    kmq_block_t  *b = rs->kmq->block;
+
+    b->published = kmq_record_number(r, 0);
+    b->delivered = kmq_record_number(r, 1);
+    b->redelivered = kmq_record_number(r, 2);
+    b->confirmed = kmq_record_number(r, 3);
+    b->died = kmq_record_number(r, 4);
+    b->expired = kmq_record_number(r, 5);
+    b->dropped = kmq_record_number(r, 6);
+    b->requeued = kmq_record_number(r, 7);
+    b->deleted = kmq_record_number(r, 8);
+
+    sequence = kmq_record_number(r, 9);
+
+    if (sequence > rs->sequence) {
+        rs->sequence = sequence;
+    }
+
+    rs->first = rs->first ? rs->first : r->lsn;
+    rs->start = r->lsn;
+    periods_restore(r, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
+
+    return KMQ_OK;
+}
+
+
+static int
+topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    kmq_topic_t  *topic;
+
+    topic = topic_of(rs, r);
+    if (topic == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    topic->published = kmq_record_number(r, 0);
+    topic->delivered = kmq_record_number(r, 1);
+    topic->redelivered = kmq_record_number(r, 2);
+    topic->confirmed = kmq_record_number(r, 3);
+    topic->died = kmq_record_number(r, 4);
+    topic->expired = kmq_record_number(r, 5);
+    topic->restored = r->lsn;
+
+    periods_restore(r, KMQ_TOPIC_COUNTERS, topic->day, KMQ_DAYS);
+
+    return KMQ_OK;
+}
+
+
+static int
+counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    kmq_block_t   *b = rs->kmq->block;
+    kmq_topic_t   *topic;
+    kmq_period_t  *period;
+
+    topic = topic_of(rs, r);
+    if (topic == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    if (!counted(rs, r)) {
+        b->delivered += r->delivered;
+        b->confirmed += r->confirmed;
+
+        period = kmq_period(b->hour, KMQ_HOURS, r->time / 3600);
+        period->delivered += r->delivered;
+        period->confirmed += r->confirmed;
+    }
+
+    if (r->lsn > topic->restored) {
+        topic->delivered += r->delivered;
+        topic->confirmed += r->confirmed;
+
+        period = kmq_period(topic->day, KMQ_DAYS, r->time / 86400);
+        period->delivered += r->delivered;
+        period->confirmed += r->confirmed;
+    }
+
+    return KMQ_OK;
+}
+
+
+/* -------------------------------------------------------------------- all */
+
+static int
+record_restore(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    switch (r->type) {
+
+    case KMQ_RECORD_MESSAGE:
+
+        if (r->sequence > rs->sequence) {
+            rs->sequence = r->sequence;
+        }
+
+        return message_restore(rs, r);
+
+    case KMQ_RECORD_COUNTS:
+        return counts_restore(rs, r);
+
+    case KMQ_RECORD_TOPIC:
+        return topic_restore(rs, r);
+
+    case KMQ_RECORD_QUEUE:
+        return queue_restore(rs, r);
+
+    case KMQ_RECORD_END:
+        return KMQ_OK;
+
+    default:
+        return changes_restore(rs, r);
+    }
+}
+
+
+int
+kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r)
+{
+    int  rc;
+
+    if (r->lsn > rs->lsn) {
+        rs->lsn = r->lsn;
+    }
+
+    kmq_lock(rs->kmq);
+    rc = record_restore(rs, r);
+    kmq_unlock(rs->kmq);
+
+    return rc;
+}
+
+
+/* What the block knows of files and numbers. */
+static void
+journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
+{
+    kmq_block_t  *b = rs->kmq->block;
+
+    if (rs->lsn) {
+        b->journals.skipped = rs->sequence;
+        b->sequence = rs->sequence + NUMBERS_SKIPPED;
+        b->journals.first = b->sequence;
+        b->journals.lsn = rs->lsn + NUMBERS_SKIPPED;
+    }
+
+    b->journals.generation = files->generation;
+    b->journals.start = b->journals.lsn;
+    b->journals.bytes = files->journals;
+    b->journals.size = files->checkpoint;
+
+    if (files->key) {
+        b->key[0] = files->key[0];
+        b->key[1] = files->key[1];
+    }
+}
+
+
+void
+kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
+    kmq_restored_t *found)
+{
+    uint64_t      repairs;
+    kmq_block_t  *b = rs->kmq->block;
+
+    kmq_lock(rs->kmq);
+
+    journals_restore(rs, files);
+
+    repairs = b->repairs;
+    kmq_repair(rs->kmq);
+    b->repairs = repairs;
+
+    rs->found.ready = b->waiting;
+    rs->found.delayed = b->delayed;
+    rs->found.dead = b->dead;
+    rs->found.consumed = b->history.count;
+
+    kmq_unlock(rs->kmq);
+
+    *found = rs->found;
+    kmq_restore_free(rs);
+
+    b->journals.losses = files->renew != 0;
+}

@@ -1,0 +1,269 @@
+/*
+ * Checkpoints: the keeper has the engine tell what is there, a slice in each
+ * turn of the event loop, and a thread of its own write it, so that the
+ * journal's writes do not wait behind it.
+ */
+
+#include "ngx_kapokmq.h"
+#include "../disk/kmq_file.h"
+#include "../disk/kmq_thread.h"
+
+
+/* Journals smaller than that are not worth a checkpoint. */
+#define NGX_KAPOKMQ_JOURNAL_MIN  (64 * 1024 * 1024)
+
+/* After a failure. */
+#define NGX_KAPOKMQ_RETRY_TIME   2000        /* ms */
+
+
+typedef struct {
+    const char              *directory;
+    int                      fd;
+    kmq_thread_t             thread;
+    kmq_checkpoint_t         cp;
+    kmq_checkpoint_file_t    file;           /* the thread's while it works */
+    kmq_buffer_t             records;
+    int                      rc;
+    int                      more;           /* slices to come */
+    ngx_msec_t               start;
+    ngx_msec_t               retry;          /* the next one not before */
+    unsigned                 running:1;
+    unsigned                 cleaning:1;
+    unsigned                 opened:1;
+    unsigned                 failed:1;       /* and that has been logged */
+} ngx_kapokmq_checkpoint_t;
+
+
+static void ngx_kapokmq_checkpoint_begin(void);
+static void ngx_kapokmq_checkpoint_write(void *arg);
+static void ngx_kapokmq_checkpoint_done(ngx_event_t *ev);
+static void ngx_kapokmq_checkpoint_finished(void);
+static void ngx_kapokmq_checkpoint_failed(int rc);
+
+
+static ngx_kapokmq_checkpoint_t  ngx_kapokmq_checkpoint;
+
+
+void
+ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    ngx_memzero(cp, sizeof(ngx_kapokmq_checkpoint_t));
+
+    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_checkpoint_done, &cp->fd)
+        == NGX_OK)
+    {
+        cp->directory = directory;
+    }
+}
+
+
+/* What is not finished is worth nothing; the journals have it all. */
+void
+ngx_kapokmq_checkpoint_exit(void)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    kmq_thread_stop(&cp->thread);
+
+    if (cp->running && cp->opened) {
+        kmq_checkpoint_file_abort(&cp->file);
+    }
+
+    kmq_buffer_free(&cp->records);
+    cp->directory = NULL;
+    cp->running = 0;
+}
+
+
+void
+ngx_kapokmq_checkpoint_tick(void)
+{
+    ngx_err_t                  err;
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    if (cp->directory == NULL || cp->running || ngx_exiting
+        || (ngx_msec_int_t) (ngx_current_msec - cp->retry) < 0
+        || !kmq_checkpoint_due(ngx_kapokmq_worker.kmq,
+                               NGX_KAPOKMQ_JOURNAL_MIN))
+    {
+        return;
+    }
+
+    if (!cp->thread.started) {
+        err = kmq_thread_start(&cp->thread, cp->fd);
+
+        if (err) {
+            ngx_log_error(NGX_LOG_ALERT, ngx_kapokmq_worker.log, err,
+                          "the checkpoints' thread cannot be started");
+            cp->retry = ngx_current_msec + NGX_KAPOKMQ_RETRY_TIME;
+            return;
+        }
+    }
+
+    ngx_kapokmq_checkpoint_begin();
+}
+
+
+static void
+ngx_kapokmq_checkpoint_begin(void)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    cp->running = 1;
+    cp->opened = 0;
+    cp->more = 1;
+    cp->start = ngx_current_msec;
+    cp->records.len = 0;
+
+    if (kmq_checkpoint_begin(ngx_kapokmq_worker.kmq, &cp->cp, &cp->records)
+        != KMQ_OK)
+    {
+        ngx_kapokmq_checkpoint_failed(-ENOMEM);
+        return;
+    }
+
+    kmq_thread_run(&cp->thread, ngx_kapokmq_checkpoint_write, cp);
+}
+
+
+/* In the thread: what is older than the one that is finished. */
+static void
+ngx_kapokmq_checkpoint_clean(void *arg)
+{
+    ngx_kapokmq_checkpoint_t  *cp = arg;
+
+    cp->rc = kmq_checkpoint_file_clean(&cp->file);
+}
+
+
+/* In the thread: a slice, and all that is to be done once it was the last. */
+static void
+ngx_kapokmq_checkpoint_write(void *arg)
+{
+    ngx_kapokmq_checkpoint_t  *cp = arg;
+
+    cp->rc = 0;
+
+    if (!cp->opened) {
+        cp->opened = 1;
+        cp->rc = kmq_checkpoint_file_open(&cp->file, &kmq_io_system,
+                                          cp->directory, &cp->cp.info);
+    }
+
+    if (cp->rc == 0) {
+        kmq_records_seal(cp->records.data, cp->records.len);
+        cp->rc = kmq_checkpoint_file_write(&cp->file, cp->records.data,
+                                           cp->records.len);
+    }
+
+    if (cp->rc == 0 && !cp->more) {
+        cp->rc = kmq_checkpoint_file_finish(&cp->file);
+    }
+}
+
+
+static void
+ngx_kapokmq_checkpoint_done(ngx_event_t *ev)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    ngx_kapokmq_notified(ev);
+
+    if (ngx_kapokmq_worker.kmq == NULL || !cp->running
+        || kmq_thread_busy(&cp->thread))
+    {
+        return;
+    }
+
+    ngx_kapokmq_clock();
+
+    if (cp->cleaning) {
+        cp->cleaning = 0;
+        cp->running = 0;
+        return;
+    }
+
+    if (cp->rc < 0) {
+        ngx_kapokmq_checkpoint_failed(cp->rc);
+        return;
+    }
+
+    if (!cp->more) {
+        ngx_kapokmq_checkpoint_finished();
+        return;
+    }
+
+    cp->records.len = 0;
+    cp->more = kmq_checkpoint_next(ngx_kapokmq_worker.kmq, &cp->cp,
+                                   &cp->records);
+
+    if (cp->more == KMQ_NOMEM) {
+        ngx_kapokmq_checkpoint_failed(-ENOMEM);
+        return;
+    }
+
+    kmq_thread_run(&cp->thread, ngx_kapokmq_checkpoint_write, cp);
+
+    ngx_kapokmq_wake();
+}
+
+
+static void
+ngx_kapokmq_checkpoint_finished(void)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    cp->failed = 0;
+
+    /* half of the time at most goes into them, whatever their cause */
+
+    cp->retry = 2 * ngx_current_msec - cp->start;
+
+    kmq_checkpoint_end(ngx_kapokmq_worker.kmq, &cp->cp, cp->file.size);
+    kmq_buffer_free(&cp->records);
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_kapokmq_worker.log, 0,
+                  "checkpoint %uL: %uL messages, %uL bytes, %M ms",
+                  cp->cp.info.generation, cp->cp.messages, cp->file.size,
+                  ngx_current_msec - cp->start);
+
+    cp->cleaning = 1;
+    kmq_thread_run(&cp->thread, ngx_kapokmq_checkpoint_clean, cp);
+}
+
+
+static void
+ngx_kapokmq_checkpoint_failed(int rc)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    if (cp->opened) {
+        kmq_checkpoint_file_abort(&cp->file);
+    }
+
+    cp->running = 0;
+    cp->retry = ngx_current_msec + NGX_KAPOKMQ_RETRY_TIME;
+
+    if (!cp->failed) {
+        cp->failed = 1;
+        ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, -rc,
+                      "writing a checkpoint in \"%s\" failed, it is tried "
+                      "again", cp->directory);
+    }
+}

@@ -1,0 +1,975 @@
+/*
+ * kapokmq-dump: files are made with the engine, the tool beside this program
+ * is run on them, and each line that it prints is read as JSON.
+ */
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../src/disk/kmq_file.h"
+#include "../../src/engine/kmq_crc32c.h"
+#include "engine_util.h"
+
+
+#define BLOCK   (8 * EU_MB)
+#define LINES   20000
+#define WALL    UINT64_C(1640975470000)
+
+static char  tool[4096];
+static char  top[64];            /* everything is in here */
+
+
+/* ------------------------------------------------------------ running it */
+
+typedef struct {
+    int      status;
+    size_t   n;
+    size_t   bad;                /* lines that are no JSON objects */
+    json_t  *line[LINES];
+    char     errors[4096];       /* stderr */
+} run_t;
+
+static run_t  run;
+
+
+static void
+run_clear(void)
+{
+    while (run.n) {
+        json_decref(run.line[--run.n]);
+    }
+
+    memset(&run, 0, sizeof(run));
+}
+
+
+static void
+lines_read(FILE *from)
+{
+    char     *text;
+    size_t    size;
+    ssize_t   len;
+    json_t   *line;
+
+    text = NULL;
+    size = 0;
+
+    while ((len = getline(&text, &size, from)) != -1) {
+        line = json_loadb(text, (size_t) len, JSON_REJECT_DUPLICATES, NULL);
+
+        if (!json_is_object(line) || run.n == LINES) {
+            run.bad++;
+            json_decref(line);
+            continue;
+        }
+
+        run.line[run.n++] = line;
+    }
+
+    free(text);
+}
+
+
+/* Runs the tool with an option (or "") on a path. */
+static int
+dump(const char *option, const char *path)
+{
+    int      fd[2], status;
+    char     errors[128];
+    pid_t    pid;
+    FILE    *from;
+    size_t   n;
+
+    run_clear();
+
+    (void) sprintf(errors, "%s/stderr", top);
+
+    if (pipe(fd) != 0 || (pid = fork()) == -1) {
+        perror("fork");
+        exit(2);
+    }
+
+    if (pid == 0) {
+        (void) dup2(fd[1], STDOUT_FILENO);
+        (void) close(fd[0]);
+        (void) close(fd[1]);
+
+        if (freopen(errors, "w", stderr) == NULL) {
+            _exit(99);
+        }
+
+        if (*option) {
+            (void) execl(tool, tool, option, path, (char *) NULL);
+        } else {
+            (void) execl(tool, tool, path, (char *) NULL);
+        }
+
+        _exit(99);
+    }
+
+    (void) close(fd[1]);
+    from = fdopen(fd[0], "r");
+    lines_read(from);
+    (void) fclose(from);
+
+    (void) waitpid(pid, &status, 0);
+    run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+    from = fopen(errors, "r");
+    n = fread(run.errors, 1, sizeof(run.errors) - 1, from);
+    run.errors[n] = '\0';
+    (void) fclose(from);
+
+    return run.status;
+}
+
+
+static const char *
+str(const json_t *line, const char *name)
+{
+    const char  *text;
+
+    text = json_string_value(json_object_get(line, name));
+
+    return text ? text : "(none)";
+}
+
+
+static long long
+num(const json_t *line, const char *name)
+{
+    json_t  *value;
+
+    value = json_object_get(line, name);
+
+    return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+
+/* The i-th line of a type, from 0 on; NULL: there is none. */
+static json_t *
+line_of(const char *type, unsigned i)
+{
+    size_t  at;
+
+    for (at = 0; at < run.n; at++) {
+        if (strcmp(str(run.line[at], "type"), type) == 0 && i-- == 0) {
+            return run.line[at];
+        }
+    }
+
+    return NULL;
+}
+
+
+static unsigned
+lines_of(const char *type)
+{
+    unsigned  n;
+
+    for (n = 0; line_of(type, n); n++) { /* void */ }
+
+    return n;
+}
+
+
+/* The i-th element of a list in a line. */
+static long long
+element(const json_t *line, const char *name, size_t i)
+{
+    json_t  *value;
+
+    value = json_array_get(json_object_get(line, name), i);
+
+    return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+
+/* ---------------------------------------------------------- making files */
+
+/* A queue with one worker, whose files are in dir. */
+typedef struct {
+    void           *block;
+    kmq_t          *kmq;
+    kmq_buffer_t    spare;
+    kmq_segment_t   segment;
+    char            dir[128];
+} queue_t;
+
+
+static void
+queue_open(queue_t *q, const char *name, const kmq_settings_t *s)
+{
+    memset(q, 0, sizeof(queue_t));
+
+    (void) sprintf(q->dir, "%s/%s", top, name);
+
+    if (mkdir(q->dir, 0700) != 0) {
+        perror(q->dir);
+        exit(2);
+    }
+
+    q->block = eu_block(BLOCK);
+    q->kmq = eu_attach(q->block, BLOCK, 3);
+
+    kmq_configure(q->kmq, s);
+    kmq_journal(q->kmq, 1);
+    kmq_segment_init(&q->segment, &kmq_io_system, q->dir);
+}
+
+
+/* Writes what the journal has gathered; 0 when that worked. */
+static int
+queue_flush(queue_t *q)
+{
+    size_t               len;
+    const char          *what;
+    kmq_journal_info_t   info;
+
+    len = kmq_journal_take(q->kmq, &q->spare, &info);
+    kmq_records_seal(q->spare.data, len);
+
+    return kmq_segment_write(&q->segment, &info, q->spare.data, len, 1,
+                             &what);
+}
+
+
+/* The same for a checkpoint; finish: gives it its name. */
+static int
+queue_checkpoint(queue_t *q, int finish)
+{
+    int                     more, rc;
+    kmq_buffer_t            out;
+    kmq_checkpoint_t        cp;
+    kmq_checkpoint_file_t   file;
+
+    memset(&out, 0, sizeof(out));
+
+    more = kmq_checkpoint_begin(q->kmq, &cp, &out) == KMQ_OK;
+    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info);
+
+    while (rc == 0) {
+        kmq_records_seal(out.data, out.len);
+        rc = kmq_checkpoint_file_write(&file, out.data, out.len);
+        out.len = 0;
+
+        if (!more) {
+            break;
+        }
+
+        more = kmq_checkpoint_next(q->kmq, &cp, &out);
+    }
+
+    if (rc == 0 && finish) {
+        rc = kmq_checkpoint_file_finish(&file);
+        kmq_checkpoint_end(q->kmq, &cp, file.size);
+
+        if (rc == 0) {
+            rc = kmq_checkpoint_file_clean(&file);
+        }
+
+    } else if (rc == 0) {
+        rc = kmq_io_system.close(&kmq_io_system, file.fd);
+    }
+
+    kmq_buffer_free(&out);
+
+    return rc;
+}
+
+
+static void
+queue_close(queue_t *q)
+{
+    kmq_segment_close(&q->segment);
+    kmq_buffer_free(&q->spare);
+    kmq_detach(q->kmq);
+    munmap(q->block, BLOCK);
+}
+
+
+/* The path of a queue's file; in static memory. */
+static const char *
+path_of(const queue_t *q, unsigned kind, uint64_t generation)
+{
+    static char  path[KMQ_PATH_SIZE];
+
+    kmq_file_path(path, q->dir, kind, generation, 3, 0);
+
+    return path;
+}
+
+
+static off_t
+size_of(const char *path)
+{
+    struct stat  st;
+
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+
+static void
+bytes_put(const char *path, off_t offset, const void *bytes, size_t n)
+{
+    int  fd;
+
+    fd = open(path, O_WRONLY|O_CREAT, 0600);
+    ok(fd != -1 && pwrite(fd, bytes, n, offset) == (ssize_t) n,
+       "%zu bytes changed", n);
+    (void) close(fd);
+}
+
+
+/* Publishes with all that can be told; the code is written to code. */
+static void
+publish(queue_t *q, const char *topic, const void *body, size_t n,
+    uint64_t delay, char code[KMQ_CODE_LEN + 1])
+{
+    kmq_message_t  m;
+
+    memset(&m, 0, sizeof(m));
+    m.size = (uint32_t) n;
+    m.delay_time = delay;
+
+    if (kmq_reserve_to(q->kmq, topic, strlen(topic), &m) != KMQ_OK) {
+        printf("Bail out! no room\n");
+        exit(2);
+    }
+
+    kmq_write(q->kmq, &m, body, n);
+    kmq_code(q->kmq, &m, code);
+    code[KMQ_CODE_LEN] = '\0';
+    kmq_commit(q->kmq, &m, 1);
+}
+
+
+/* ------------------------------------------------------- all the records */
+
+/* Publishes three, has one consumed, one dead and requeued, one deleted. */
+static void
+lives_make(queue_t *q, char code[4][KMQ_CODE_LEN + 1])
+{
+    kmq_ref_t       client;
+    kmq_message_t   m;
+
+    publish(q, "t", "one", 3, 0, code[0]);
+    publish(q, "t", "two", 3, 0, code[1]);
+    publish(q, "t", "three", 5, 90000, code[2]);
+
+    client = eu_consumer(q->kmq, "t", 10, NULL);
+    ok(eu_take(q->kmq) != NULL, "two are pushed");
+
+    is_int(kmq_confirm_codes(q->kmq, client, code[0], 1), 1, "one confirmed");
+    is_int(kmq_return_codes(q->kmq, client, code[1], 1), 1, "one given up");
+    is_int(kmq_requeue(q->kmq, code[1]), KMQ_OK, "and requeued");
+    is_int(kmq_delete(q->kmq, code[2]), KMQ_OK, "one deleted");
+    kmq_leave(q->kmq, client);
+
+    /* this one is never answered "ok" */
+
+    memset(&m, 0, sizeof(m));
+    m.size = 4;
+    is_int(kmq_reserve_to(q->kmq, "t", 1, &m), KMQ_OK, "room");
+    kmq_write(q->kmq, &m, "four", 4);
+    kmq_code(q->kmq, &m, code[3]);
+    is_int(kmq_accept(q->kmq, &m, 1), KMQ_OK, "accepted");
+    kmq_discard(q->kmq, &m, 1);
+}
+
+
+static void
+message_check(unsigned i, const char *code, const char *state,
+    const char *data)
+{
+    json_t  *line;
+
+    line = line_of("message", i);
+
+    is_bytes(str(line, "code"), strlen(str(line, "code")), code, KMQ_CODE_LEN,
+             "message %u: its code", i);
+    ok(strcmp(str(line, "topic"), "t") == 0, "its topic");
+    ok(strcmp(str(line, "state"), state) == 0, "its state");
+    ok(strcmp(str(line, "data"), data) == 0, "its data");
+    is_int(num(line, "body_size"), (long long) strlen(data), "and size");
+    is_int(num(line, "time"), WALL / 1000, "when it was created");
+}
+
+
+static void
+list_check(const char *type, unsigned i, const char *why, long long sequence)
+{
+    json_t  *line;
+
+    line = line_of(type, i);
+
+    is_int(num(line, "count"), 1, "%s: one message", type);
+    is_int((long long) json_array_size(json_object_get(line, "sequences")), 1,
+           "no more is listed");
+    is_int(element(line, "sequences", 0), sequence, "that one");
+
+    if (why) {
+        ok(strcmp(str(line, "why"), why) == 0, "it is %s", why);
+    }
+}
+
+
+static void
+journal_check(const queue_t *q, char code[4][KMQ_CODE_LEN + 1])
+{
+    int        i;
+    json_t    *line;
+    long long  s[4];
+
+    is_int(dump("-v", path_of(q, KMQ_FILE_JOURNAL, 0)), 0, "a journal");
+    is_int((long long) run.bad, 0, "its lines are JSON");
+    is_int(lines_of("message"), 4, "four messages");
+
+    for (i = 0; i < 4; i++) {
+        s[i] = num(line_of("message", (unsigned) i), "sequence");
+    }
+
+    message_check(0, code[0], "ready", "one");
+    message_check(1, code[1], "ready", "two");
+    message_check(2, code[2], "delayed", "three");
+    message_check(3, code[3], "ready", "four");
+
+    line = line_of("message", 2);
+    is_int(num(line, "due"), WALL + 90000, "when the delayed one is due");
+    is_int(num(line, "delay"), 90, "and its delay");
+
+    line = line_of("delivered", 0);
+    is_int(element(line, "sequences", 0), s[0], "pushed");
+    is_int(element(line, "sequences", 1), s[1], "this one, too");
+    is_int(element(line, "attempts", 1), 1, "once");
+
+    list_check("consumed", 0, NULL, s[0]);
+    list_check("dead", 0, NULL, s[1]);
+    list_check("requeued", 0, NULL, s[1]);
+    list_check("gone", 0, "deleted", s[2]);
+    list_check("gone", 1, "discarded", s[3]);
+
+    line = line_of("counts", 0);
+    ok(strcmp(str(line, "topic"), "t") == 0, "counts of the topic");
+    is_int(num(line, "delivered"), 2, "pushes");
+}
+
+
+static void
+summary_check(const char *kind, const char *path, unsigned messages)
+{
+    json_t  *line;
+
+    line = line_of("summary", 0);
+
+    ok(strcmp(str(line, "kind"), kind) == 0, "summary of a %s", kind);
+    ok(strcmp(str(line, "file"), path) == 0, "of that file");
+    is_int(num(line, "messages"), messages, "its messages");
+    is_int(num(line, "bytes"), (long long) size_of(path), "its bytes");
+    is_int(num(line, "damaged"), 0, "no damage");
+    is_int(num(line, "torn"), 0, "nothing torn");
+}
+
+
+static void
+checkpoint_check(const queue_t *q)
+{
+    json_t      *line;
+    const char  *path;
+
+    path = path_of(q, KMQ_FILE_CHECKPOINT, 1);
+
+    is_int(dump("-v", path), 0, "a checkpoint");
+    is_int((long long) run.bad, 0, "its lines are JSON");
+    is_int(num(line_of("file", 0), "worker"), 3, "who has written it");
+    summary_check("checkpoint", path, 2);
+
+    line = line_of("queue", 0);
+    is_int(num(line, "published"), 3, "published");
+    is_int(num(line, "requeued"), 1, "requeued");
+    is_int(num(json_array_get(json_object_get(line, "hours"), 0), "time"),
+           WALL / 1000 / 3600 * 3600, "the hour");
+
+    line = line_of("topic", 0);
+    is_int(num(line, "died"), 1, "the topic's dead");
+    is_int(num(json_array_get(json_object_get(line, "days"), 0),
+               "confirmed"), 1, "its confirmations of the day");
+
+    ok(strcmp(str(line_of("message", 0), "state"), "consumed") == 0,
+       "a consumed message");
+    is_int(num(line_of("message", 0), "state_time"), WALL / 1000, "since");
+    is_int(num(line_of("end", 0), "messages"), 2, "the end's count");
+
+    is_int(dump("", path), 0, "without -v");
+    ok(json_object_get(line_of("queue", 0), "hours") == NULL, "no hours");
+}
+
+
+static void
+test_records(void)
+{
+    char             code[4][KMQ_CODE_LEN + 1];
+    queue_t          q;
+    const char      *path;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    s.topic.max_deliveries = 1;
+
+    queue_open(&q, "records", &s);
+    lives_make(&q, code);
+    is_int(queue_flush(&q), 0, "a journal is written");
+    journal_check(&q, code);
+
+    is_int(dump("-q", path_of(&q, KMQ_FILE_JOURNAL, 0)), 0, "the same, -q");
+    is_int((long long) run.n, 1, "one line");
+    summary_check("journal", path_of(&q, KMQ_FILE_JOURNAL, 0), 4);
+
+    is_int(queue_checkpoint(&q, 1), 0, "a checkpoint is written");
+    checkpoint_check(&q);
+
+    path = path_of(&q, KMQ_FILE_JOURNAL, 0);
+    ok(size_of(path) == -1, "the journal is gone");
+    is_int(dump("", path), 2, "it cannot be read");
+    ok(strstr(run.errors, "No such file") != NULL, "which is said");
+
+    queue_close(&q);
+}
+
+
+/* ------------------------------------------------------------- any bytes */
+
+static void
+test_bytes(void)
+{
+    static const char  escaped[] = "a\\n\\\"\\u00e9\xc3\xa9\\ud83d\\ude00";
+    static const char  raw[] = "\x01\xff\"\\";
+    static const char  closed[] = "\",\"MessageData\":\"x";
+    static const char  longer[] = "\",\"Other\":\"x";
+
+    char             code[KMQ_CODE_LEN + 1];
+    json_t          *line;
+    queue_t          q;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "bytes", &s);
+
+    publish(&q, "\"\\\n\xc3\xa9", escaped, sizeof(escaped) - 1, 0, code);
+    publish(&q, "\xff\xfe", raw, sizeof(raw) - 1, 0, code);
+    publish(&q, "t", "", 0, 0, code);
+    publish(&q, "t", closed, sizeof(closed) - 1, 0, code);
+    publish(&q, "t", longer, sizeof(longer) - 1, 0, code);
+    publish(&q, "t", "\\", 1, 0, code);
+    publish(&q, "t", "\\ud800", 6, 0, code);
+    is_int(queue_flush(&q), 0, "written");
+
+    is_int(dump("", q.dir), 0, "a directory, with any bytes");
+    is_int((long long) run.bad, 0, "its lines are JSON");
+
+    line = line_of("message", 0);
+    ok(strcmp(str(line, "data"), "a\n\"\xc3\xa9\xc3\xa9\xf0\x9f\x98\x80")
+       == 0, "escaped data");
+    ok(strcmp(str(line, "topic"), "\"\\\n\xc3\xa9") == 0, "and topic");
+
+    line = line_of("message", 1);
+    ok(strcmp(str(line, "data_hex"), "01ff225c") == 0, "bytes that are none");
+    ok(strcmp(str(line, "topic_hex"), "fffe") == 0, "and topic");
+
+    ok(strcmp(str(line_of("message", 2), "data"), "") == 0, "no data");
+    ok(strncmp(str(line_of("message", 3), "data_hex"), "222c", 4) == 0,
+       "data that would end its string");
+    ok(strncmp(str(line_of("message", 4), "data_hex"), "222c", 4) == 0,
+       "and again");
+    ok(strcmp(str(line_of("message", 5), "data_hex"), "5c") == 0,
+       "half an escape");
+    ok(strcmp(str(line_of("message", 6), "data_hex"), "5c7564383030") == 0,
+       "half a pair");
+
+    queue_close(&q);
+}
+
+
+/* ---------------------------------------------------------------- damage */
+
+/* Has dump() find one place of damage, and go on behind it. */
+static void
+damage_check(const char *path, const char *what, unsigned messages)
+{
+    is_int(dump("", path), 1, "%s: the exit status", what);
+    is_int((long long) run.bad, 0, "the lines are JSON");
+    is_int(lines_of("damage"), 1, "it is told");
+    is_int(num(line_of("summary", 0), "damaged"), 1, "and counted");
+    is_int(num(line_of("summary", 0), "messages"), messages, "others stay");
+    ok(strstr(run.errors, path) != NULL, "stderr tells it, too");
+
+    is_int(dump("-q", path), 1, "-q has the same status");
+    is_int((long long) run.n, 1, "and one line");
+}
+
+
+static void
+test_damage_journal(const queue_t *q)
+{
+    char      path[KMQ_PATH_SIZE], kept[KMQ_PATH_SIZE + 16];
+    off_t     at, size;
+
+    (void) strcpy(path, path_of(q, KMQ_FILE_JOURNAL, 1));
+    size = size_of(path);
+
+    is_int(truncate(path, size - 3), 0, "the end is cut off");
+    is_int(dump("", path), 0, "that is no damage");
+    is_int(lines_of("torn"), 1, "but told");
+    is_int(lines_of("message"), 9, "the others are there");
+    ok(num(line_of("summary", 0), "torn") > 0, "torn bytes are counted");
+
+    is_int(dump("", path), 0, "again");
+    at = (off_t) num(line_of("message", 4), "offset");
+    bytes_put(path, at + 60, "?", 1);
+    is_int(truncate(path, (off_t) num(line_of("torn", 0), "offset")), 0,
+           "the torn record goes");
+
+    damage_check(path, "a changed byte", 8);
+    is_int(dump("", path), 1, "once more");
+    is_int(num(line_of("damage", 0), "offset"), at, "where the damage is");
+
+    (void) sprintf(kept, "%s.damaged", path);
+    is_int(link(path, kept), 0, "kept under another name");
+    damage_check(kept, "the kept one", 8);
+
+    (void) sprintf(kept, "%s/file", q->dir);
+    is_int(link(path, kept), 0, "under any name");
+    damage_check(kept, "that one", 8);
+
+    bytes_put(path, 20, "x", 1);
+    is_int(dump("", path), 1, "a damaged head");
+    is_int(lines_of("message"), 8, "messages are shown");
+    ok(json_is_null(json_object_get(line_of("message", 0), "code")),
+       "their codes are not known");
+
+    is_int(dump("", kept), 2, "a name that says nothing, and no head");
+}
+
+
+static void
+test_damage_checkpoint(const queue_t *q)
+{
+    char  path[KMQ_PATH_SIZE], other[KMQ_PATH_SIZE];
+
+    (void) strcpy(path, path_of(q, KMQ_FILE_CHECKPOINT, 1));
+    (void) strcpy(other, path_of(q, KMQ_FILE_CHECKPOINT, 7));
+
+    is_int(rename(path, other), 0, "another name");
+    damage_check(other, "the head does not fit its name", 3);
+    is_int(rename(other, path), 0, "the name is back");
+
+    is_int(truncate(path, size_of(path) - 40), 0, "no end");
+    damage_check(path, "a checkpoint without its end", 3);
+
+    is_int(truncate(path, size_of(path) - 5), 0, "it ends inside a record");
+    is_int(dump("", path), 1, "which is damage");
+
+    is_int(truncate(path, 10), 0, "not even a head");
+    is_int(dump("", path), 1, "is damage");
+
+    is_int(truncate(path, 0), 0, "nothing at all");
+    is_int(dump("", path), 1, "is damage");
+}
+
+
+/* A record whose sum is right and whose list is not. */
+static void
+test_damage_list(const queue_t *q, uint32_t count, unsigned char last)
+{
+    char             path[KMQ_PATH_SIZE];
+    unsigned char    p[KMQ_FILE_HEAD + 32];
+    kmq_file_head_t  head;
+
+    (void) strcpy(path, path_of(q, KMQ_FILE_JOURNAL, 9));
+
+    memset(&head, 0, sizeof(head));
+    memset(p, 0, sizeof(p));
+    head.kind = KMQ_FILE_JOURNAL;
+    head.info.generation = 9;
+    kmq_file_head_write(p, &head);
+
+    kmq_record_head(p + KMQ_FILE_HEAD, 30, 5, KMQ_RECORD_CONSUMED, 0, 0, 1);
+    kmq_put32(p + KMQ_FILE_HEAD + KMQ_RECORD_HEAD, count);
+    p[KMQ_FILE_HEAD + 28] = 2;
+    p[KMQ_FILE_HEAD + 29] = last;
+    kmq_records_seal(p + KMQ_FILE_HEAD, 32);
+
+    bytes_put(path, 0, p, sizeof(p));
+    damage_check(path, "a list that makes no sense", 0);
+}
+
+
+/* The only thing that may be checked in it is its version. */
+static void
+test_version(const queue_t *q)
+{
+    char             path[KMQ_PATH_SIZE];
+    unsigned char    p[KMQ_FILE_HEAD];
+    kmq_file_head_t  head;
+
+    (void) strcpy(path, path_of(q, KMQ_FILE_JOURNAL, 8));
+
+    memset(&head, 0, sizeof(head));
+    head.kind = KMQ_FILE_JOURNAL;
+    head.info.generation = 8;
+    kmq_file_head_write(p, &head);
+    kmq_put32(p + 8, KMQ_FORMAT_VERSION + 1);
+    kmq_put32(p + 60, kmq_crc32c(0, p, 60));
+
+    bytes_put(path, 0, p, sizeof(p));
+    is_int(dump("", path), 2, "another version of the format");
+    ok(strstr(run.errors, "another version") != NULL, "which is said");
+}
+
+
+static void
+test_damage(void)
+{
+    char             code[KMQ_CODE_LEN + 1];
+    queue_t          q;
+    unsigned         i;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "damage", &s);
+
+    for (i = 0; i < 3; i++) {
+        publish(&q, "t", "before the checkpoint", 21, 0, code);
+    }
+
+    is_int(queue_flush(&q), 0, "written");
+    is_int(queue_checkpoint(&q, 1), 0, "a checkpoint, too");
+
+    for (i = 0; i < 10; i++) {
+        publish(&q, "t", "behind it", 9, 0, code);
+    }
+
+    is_int(queue_flush(&q), 0, "more is written");
+    is_int(dump("", q.dir), 0, "all is sound");
+    is_int(lines_of("summary"), 2, "two files");
+    is_int(lines_of("message"), 13, "all messages");
+    ok(strcmp(str(line_of("summary", 0), "kind"), "checkpoint") == 0,
+       "the checkpoint is the first one");
+
+    test_damage_journal(&q);
+    test_damage_checkpoint(&q);
+    is_int(dump("", q.dir), 1, "the directory has damage");
+    test_damage_list(&q, 1, 2);
+    test_damage_list(&q, 2, 0x80);
+    test_version(&q);
+    is_int(dump("", q.dir), 2, "something in the directory is unreadable");
+
+    queue_close(&q);
+}
+
+
+/* A journal begins in the middle of a queue's life, with a checkpoint. */
+static void
+test_first(void)
+{
+    char             code[KMQ_CODE_LEN + 1];
+    queue_t          q;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "first", &s);
+    kmq_journal(q.kmq, 0);
+    publish(&q, "t", "x", 1, 0, code);
+    kmq_journal(q.kmq, 1);
+    is_int(queue_checkpoint(&q, 1), 0, "a checkpoint comes first");
+
+    is_int(dump("", q.dir), 0, "it is sound");
+    is_int(lines_of("message"), 1, "what was there before is in it");
+
+    queue_close(&q);
+}
+
+
+static void
+test_names(void)
+{
+    char             code[KMQ_CODE_LEN + 1];
+    queue_t          q;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "names", &s);
+    is_int(dump("", q.dir), 0, "an empty directory");
+    is_int((long long) run.n, 0, "has nothing");
+
+    publish(&q, "t", "x", 1, 0, code);
+    is_int(queue_checkpoint(&q, 0), 0, "a checkpoint is not finished");
+    publish(&q, "t", "x", 1, 0, code);
+    is_int(queue_flush(&q), 0, "a journal goes on");
+
+    is_int(truncate(path_of(&q, KMQ_FILE_NEW, 1), 100), 0, "half of it");
+    is_int(dump("", q.dir), 0, "that is no damage");
+    is_int(lines_of("summary"), 2, "two files");
+    is_int(lines_of("torn"), 1, "one of them is torn");
+    ok(strcmp(str(line_of("summary", 0), "kind"), "new checkpoint") == 0,
+       "the unfinished checkpoint");
+
+    is_int(symlink("/no/such/file", path_of(&q, KMQ_FILE_JOURNAL, 7)), 0,
+           "a name whose file is gone");
+    is_int(dump("", q.dir), 0, "as when it goes meanwhile");
+    is_int(dump("", path_of(&q, KMQ_FILE_JOURNAL, 7)), 2,
+           "but not when it is asked for");
+
+    is_int(dump("", "/dev/null"), 2, "an empty file of any name");
+    is_int(dump("--help", ""), 0, "--help");
+    is_int(dump("--no-such", ""), 2, "an unknown option");
+    is_int(dump("", "/no/such/path"), 2, "no such path");
+
+    queue_close(&q);
+}
+
+
+/* -------------------------------------------------------- live directory */
+
+static atomic_int  stop;
+static atomic_int  checkpoints;
+
+
+/* Writes journals and checkpoints until it is told to stop. */
+static void *
+writer(void *arg)
+{
+    char       code[KMQ_CODE_LEN + 1];
+    queue_t   *q = arg;
+    unsigned   i;
+
+    while (!atomic_load(&stop)) {
+
+        for (i = 0; i < 50; i++) {
+            publish(q, "t", "a message of some length", 24, 0, code);
+            (void) eu_drain(q->kmq);
+
+            if (queue_flush(q) != 0) {
+                atomic_store(&stop, 1);
+                return q;
+            }
+        }
+
+        if (queue_checkpoint(q, 1) != 0) {
+            atomic_store(&stop, 1);
+            return q;
+        }
+
+        atomic_fetch_add(&checkpoints, 1);
+    }
+
+    return NULL;
+}
+
+
+static void
+test_live(void)
+{
+    int              before;
+    void            *failed;
+    queue_t          q;
+    unsigned         rounds, wrong, overtaken;
+    pthread_t        thread;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "live", &s);
+    (void) eu_consumer(q.kmq, "t", 10, NULL);
+
+    ok(pthread_create(&thread, NULL, writer, &q) == 0, "a writer");
+
+    wrong = 0;
+    overtaken = 0;
+
+    for (rounds = 0;
+         !atomic_load(&stop) && (rounds < 20 || overtaken < 3);
+         rounds++)
+    {
+        before = atomic_load(&checkpoints);
+
+        if (dump("", q.dir) != 0 || run.bad) {
+            diag("status %d: %s", run.status, run.errors);
+            wrong++;
+        }
+
+        overtaken += atomic_load(&checkpoints) != before;
+    }
+
+    atomic_store(&stop, 1);
+    (void) pthread_join(thread, &failed);
+
+    ok(failed == NULL, "the writer could write");
+    is_int(wrong, 0, "a directory in use is sound at any time");
+    is_int(dump("-q", q.dir), 0, "and afterwards");
+
+    queue_close(&q);
+}
+
+
+/* ------------------------------------------------------------------- all */
+
+static void
+tool_find(void)
+{
+    char     self[3000];
+    ssize_t  n;
+
+    n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[n > 0 ? n : 0] = '\0';
+
+    (void) snprintf(tool, sizeof(tool), "%s/kapokmq-dump", dirname(self));
+}
+
+
+static void
+top_make(void)
+{
+    (void) strcpy(top, "/tmp/kmq-dump-XXXXXX");
+
+    if (mkdtemp(top) == NULL) {
+        perror(top);
+        exit(2);
+    }
+}
+
+
+static void
+top_remove(void)
+{
+    char  command[128];
+
+    (void) sprintf(command, "rm -rf %s", top);
+    is_int(system(command), 0, "all is removed");
+}
+
+
+int
+main(void)
+{
+    tool_find();
+    top_make();
+
+    test_records();
+    test_bytes();
+    test_damage();
+    test_first();
+    test_names();
+    test_live();
+
+    run_clear();
+    top_remove();
+
+    return done_testing();
+}
