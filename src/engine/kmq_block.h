@@ -358,7 +358,8 @@ typedef struct {
     uint64_t     covered;        /* losses before it, which it made good */
     uint64_t     size;           /* its bytes */
     uint64_t     skipped;        /* sequence numbers behind this one, up to */
-    uint64_t     first;          /* this one, have not been given out */
+    uint64_t     first;          /* this one, have not been given out... */
+    uint64_t     untold;         /* ...which no journal says */
 } kmq_journals_t;
 
 
@@ -670,6 +671,9 @@ void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
+
+/* kmq_checkpoint.c */
+int  kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn);
 
 /* kmq_journal.c */
 int  kmq_journal_full(const kmq_t *kmq);

@@ -57,8 +57,8 @@ number_take(kmq_block_t *b)
 
 
 /* The first record, and, with the counters of the end, the last but one. */
-static int
-queue_add(kmq_t *kmq, uint64_t lsn, kmq_buffer_t *out)
+int
+kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
 {
     unsigned      n;
     uint64_t      number[KMQ_QUEUE_COUNTERS + 4 * KMQ_HOURS];
@@ -194,7 +194,7 @@ kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     cp->history = history_first(b);
     cp->records = 1;
 
-    rc = queue_add(kmq, cp->info.start, out);
+    rc = kmq_checkpoint_queue(kmq, out, cp->info.start);
 
     kmq_unlock(kmq);
 
@@ -364,7 +364,7 @@ end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
     uint64_t  number[2];
 
-    if (queue_add(kmq, number_take(kmq->block), out) != 0) {
+    if (kmq_checkpoint_queue(kmq, out, number_take(kmq->block)) != 0) {
         return -1;
     }
 

@@ -17,7 +17,9 @@ confirm(kmq_t *kmq, kmq_delivery_t *entry)
     slot = KMQ_AT(b, entry->slot);
     topic = KMQ_AT(b, slot->topic);
 
-    if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED)) == KMQ_SHARED) {
+    if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED | KMQ_DELETED))
+        == KMQ_SHARED)
+    {
         slot->state_time = kmq->wall / 1000;
         kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
     }

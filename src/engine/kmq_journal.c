@@ -24,12 +24,35 @@
 #define ENTRIES_MAX  4096
 
 
+/* The first journal after recovery says which numbers are not given out, so
+ * that they are not given out after the next one either. */
+static void
+numbers_tell(kmq_t *kmq)
+{
+    kmq_journals_t  *journals = &kmq->block->journals;
+
+    if (journals->untold
+        && kmq_checkpoint_queue(kmq, &kmq->journal.buffer, journals->lsn + 1)
+           == 0)
+    {
+        kmq->journal.lsn = ++journals->lsn;
+        journals->untold = 0;
+    }
+}
+
+
 void
 kmq_journal(kmq_t *kmq, int on)
 {
     kmq->journal.on = on;
     kmq->journal.buffer.len = 0;
     kmq->journal.last_size = 0;
+
+    if (on) {
+        kmq_lock(kmq);
+        numbers_tell(kmq);
+        kmq_unlock(kmq);
+    }
 }
 
 

@@ -24,6 +24,8 @@ struct kmq_restore_s {
     uint64_t         first;          /* lsn of the checkpoint, 0: none */
     uint64_t         start;          /* of the queue's counters in it */
 
+    int              strained;       /* memory is so short that spare pages
+                                        are used */
     uint64_t        *history;        /* sequence numbers, oldest first: a */
     uint64_t         history_first;  /* ring; these count all there ever */
     uint64_t         history_next;   /* were */
@@ -84,27 +86,60 @@ history_evict(kmq_restore_t *rs)
 }
 
 
-/* A message has been consumed; the oldest such one may have to go. */
+/*
+ * Is memory short?  Then no history is kept: to free it only when there is no
+ * memory left would be too late, since it lies scattered, and whole pages are
+ * what is wanted.
+ */
+static int
+memory_short(const kmq_restore_t *rs)
+{
+    const kmq_block_t  *b = rs->kmq->block;
+
+    return b->free_pages < b->npages / 8;
+}
+
+
+/* A message has been consumed; the oldest such ones may have to go. */
 static void
 history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
 {
+    unsigned  n;
+
     if (rs->history_next - rs->history_first == KMQ_HISTORY_KEPT) {
         history_evict(rs);
     }
 
     rs->history[rs->history_next++ % KMQ_HISTORY_KEPT] = slot->sequence;
     rs->found.consumed++;
+
+    for (n = 0; n < 2 && memory_short(rs)
+         && rs->history_first < rs->history_next; n++)
+    {
+        history_evict(rs);
+    }
 }
 
 
-/* Gives memory back: 0 when there is nothing to give. */
+/*
+ * Gives memory back: 0 when there is nothing to give.  What was in a block
+ * must fit into it again, however it is cut up now: at last, most of what is
+ * kept for consumers is used.
+ */
 static int
 make_room(kmq_restore_t *rs)
 {
     unsigned  n;
 
     if (rs->history_first == rs->history_next) {
-        return 0;
+
+        if (rs->strained) {
+            return 0;
+        }
+
+        rs->strained = 1;
+        rs->kmq->block->spare_pages /= 4;
+        return 1;
     }
 
     for (n = 0; n < 1024 && rs->history_first < rs->history_next; n++) {
@@ -256,6 +291,10 @@ message_restore(kmq_restore_t *rs, const kmq_record_t *r)
     kmq_slot_t   *slot;
     kmq_topic_t  *topic;
 
+    if (r->kind == KMQ_KIND_CONSUMED && memory_short(rs)) {
+        return KMQ_OK;
+    }
+
     if (kmq_index_find(rs->kmq->block, r->sequence)
         || r->body_size > kmq_body_max(rs->kmq))
     {
@@ -327,27 +366,43 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 }
 
 
+/* One more of the queue is gone. */
 static void
-gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+gone_count(kmq_restore_t *rs, const kmq_record_t *r)
 {
     kmq_block_t  *b = rs->kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    if (counted(rs, r)) {
+        return;
+    }
 
     switch (r->kind) {
 
     case KMQ_KIND_DELETED:
-        b->deleted += !counted(rs, r);
+        b->deleted++;
         break;
 
     case KMQ_KIND_EXPIRED:
-        b->expired += !counted(rs, r);
-        topic->expired += r->lsn > topic->restored;
+        b->expired++;
         break;
 
     case KMQ_KIND_DISCARDED:
-        b->published -= !counted(rs, r);
-        topic->published -= r->lsn > topic->restored;
+        b->published--;
         break;
+    }
+}
+
+
+static void
+gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
+{
+    kmq_topic_t  *topic = KMQ_AT(rs->kmq->block, slot->topic);
+
+    gone_count(rs, r);
+
+    if (r->lsn > topic->restored) {
+        topic->expired += r->kind == KMQ_KIND_EXPIRED;
+        topic->published -= r->kind == KMQ_KIND_DISCARDED;
     }
 
     if (slot->state == KMQ_CONSUMED) {
@@ -405,7 +460,25 @@ change_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
 }
 
 
-/* What becomes of messages; those that are not there are no concern. */
+/* A message that was in the history has been given up; what else became of it
+ * counts all the same. */
+static void
+missing_apply(kmq_restore_t *rs, const kmq_record_t *r, uint32_t attempts)
+{
+    switch (r->type) {
+
+    case KMQ_RECORD_DELIVERED:
+        rs->kmq->block->redelivered += attempts > 1 && !counted(rs, r);
+        break;
+
+    case KMQ_RECORD_GONE:
+        gone_count(rs, r);
+        break;
+    }
+}
+
+
+/* What becomes of messages. */
 static int
 changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
@@ -429,6 +502,9 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
         if (slot) {
             change_apply(rs, slot, r, attempts);
+
+        } else {
+            missing_apply(rs, r, attempts);
         }
     }
 
@@ -603,6 +679,7 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
         b->journals.skipped = rs->sequence;
         b->sequence = rs->sequence + NUMBERS_SKIPPED;
         b->journals.first = b->sequence;
+        b->journals.untold = 1;
         b->journals.lsn = rs->lsn + NUMBERS_SKIPPED;
     }
 
@@ -632,6 +709,12 @@ kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
     repairs = b->repairs;
     kmq_repair(rs->kmq);
     b->repairs = repairs;
+
+    /* consumers need those pages to join */
+
+    while (b->free_pages < b->spare_pages && kmq_history_drop(rs->kmq)) {
+        /* void */
+    }
 
     rs->found.ready = b->waiting;
     rs->found.delayed = b->delayed;

@@ -1,0 +1,1041 @@
+/*
+ * The loss of power at any moment.
+ *
+ * Random operations run on the engine, its journals and its checkpoints over a
+ * file system that remembers (disk_crash_fs.h).  Then, for many moments, what
+ * may be left is written to a directory and recovered, and each message must
+ * be in a state that was promised: that of the last change that had been
+ * flushed by then, or of one that was made after it.
+ *
+ *     KMQ_SEED=N    begin with that seed
+ *     KMQ_RUNS=24   runs, KMQ_CUTS=150 moments of each
+ */
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "disk_crash_fs.h"
+
+
+#define SIZE       (3 * EU_MB)
+#define HANDLES    3
+#define STEPS      500
+#define MESSAGES   6000
+#define EVENTS     60000
+#define CONSUMERS  2               /* of each handle, one for each topic */
+#define FLIGHT     32
+#define BODY       700
+#define WALL       UINT64_C(1640975470000)
+#define NEVER      UINT32_MAX
+
+/* what a message is to whoever looks */
+typedef enum { ABSENT, WAITING, CONSUMED, DEAD } state_t;
+
+/* A change of a message. */
+typedef struct {
+    uint32_t    message;
+    state_t     state;
+    uint32_t    attempts;          /* 0: the state, else only these */
+    uint32_t    issued;            /* in calls of the file system */
+    uint32_t    flushed;           /* NEVER */
+    uint32_t    next;              /* of the message, 0: none */
+    uint8_t     handle;
+    uint8_t     taken;             /* by a write */
+} event_t;
+
+typedef struct {
+    char        code[KMQ_CODE_LEN];
+    uint8_t     topic;
+    uint8_t     requeued;
+    uint32_t    delay;             /* s */
+    uint32_t    attempts;
+    uint32_t    first;             /* events */
+    uint32_t    last;
+} message_t;
+
+typedef struct {
+    kmq_ref_t   ref;
+    unsigned    n;
+    uint32_t    flight[FLIGHT];
+} consumer_t;
+
+typedef struct {
+    kmq_t           *kmq;          /* NULL: not attached */
+    unsigned         first;        /* events before it have been dealt with */
+    int              mode;         /* isPersistent, 1 or 2 */
+    kmq_segment_t    segment;
+    kmq_buffer_t     spare;
+    kmq_message_t    held[64];     /* accepted, mode 2 */
+    uint32_t         held_id[64];
+    unsigned         nheld;
+    consumer_t       consumer[CONSUMERS];
+} handle_t;
+
+static const char *const  topics[] = { "one", "all" };
+
+static uint64_t              r;
+static void                 *block;
+static handle_t              handle[HANDLES];
+static message_t             message[MESSAGES];
+static uint32_t              nmessages;
+static event_t               event[EVENTS];
+static uint32_t              nevents;
+static uint64_t              mono;
+static char                  dir[256];
+
+/* the checkpoint that is made */
+static int                    cp_running;
+static int                    cp_more;
+static unsigned               cp_handle;
+static uint32_t               cp_events;
+static kmq_checkpoint_t       cp;
+static kmq_checkpoint_file_t  cp_file;
+static kmq_buffer_t           cp_buffer;
+
+static unsigned               wrong;
+
+
+static uint32_t
+below(uint32_t n)
+{
+    return eu_below(&r, n);
+}
+
+
+__attribute__((format(printf, 1, 2)))
+static void
+complain(const char *format, ...)
+{
+    char     text[512];
+    va_list  args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    if (wrong++ < 20) {
+        diag("%s", text);
+    }
+}
+
+
+/* ----------------------------------------------------------------- events */
+
+static void
+happened(handle_t *h, uint32_t id, state_t state, uint32_t attempts)
+{
+    event_t    *e;
+    message_t  *m = &message[id];
+
+    if (nevents == EVENTS) {
+        printf("Bail out! too many events for EVENTS\n");
+        exit(2);
+    }
+
+    e = &event[nevents];
+    e->message = id;
+    e->state = state;
+    e->attempts = attempts;
+    e->issued = fs_nops;
+    e->flushed = NEVER;
+    e->next = 0;
+    e->handle = (uint8_t) (h - handle);
+    e->taken = 0;
+
+    if (m->first) {
+        event[m->last].next = nevents;
+    } else {
+        m->first = nevents;
+    }
+
+    m->last = nevents++;
+}
+
+
+/* What a handle has made before is on disk, or, with lost, nowhere. */
+static void
+events_settle(handle_t *h, int flushed, int lost)
+{
+    uint32_t  i;
+
+    for (i = h->first; i < nevents; i++) {
+
+        if (event[i].handle != h - handle || !event[i].taken) {
+            continue;
+        }
+
+        if (flushed && event[i].flushed == NEVER && event[i].taken == 1) {
+            event[i].flushed = fs_nops;
+        }
+
+        if (lost) {
+            event[i].taken = 2;
+        }
+    }
+}
+
+
+static void
+events_take(const handle_t *h)
+{
+    uint32_t  i;
+
+    for (i = h->first; i < nevents; i++) {
+        if (event[i].handle == h - handle && event[i].taken == 0) {
+            event[i].taken = 1;
+        }
+    }
+}
+
+
+/* ---------------------------------------------------------------- publish */
+
+/* A message names itself. */
+static unsigned
+body_make(char *body, uint32_t id)
+{
+    unsigned  n;
+
+    n = (unsigned) sprintf(body, "message %u ", id);
+
+    while (n < 16 + id * 37 % (BODY - 16)) {
+        body[n] = (char) ('a' + (id + n) % 26);
+        n++;
+    }
+
+    return n;
+}
+
+
+static void
+publish(handle_t *h)
+{
+    char            body[BODY + 32];
+    unsigned        i, n, topic;
+    kmq_message_t   m[8];
+
+    topic = below(2);
+    n = 1 + below(8);
+
+    if (nmessages + n > MESSAGES || h->nheld + n > 64) {
+        return;
+    }
+
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < n; i++) {
+        m[i].size = body_make(body, nmessages + i);
+        m[i].delay_time = below(5) ? 0 : below(2) ? 20 : 3600000;
+
+        if (kmq_reserve_to(h->kmq, topics[topic], 3, &m[i]) != KMQ_OK) {
+            break;
+        }
+
+        kmq_write(h->kmq, &m[i], body, m[i].size);
+    }
+
+    n = i;
+
+    for (i = 0; i < n; i++) {
+        memset(&message[nmessages], 0, sizeof(message_t));
+        kmq_code(h->kmq, &m[i], message[nmessages].code);
+        message[nmessages].topic = (uint8_t) topic;
+        message[nmessages].delay = m[i].delay;
+
+        happened(h, nmessages, WAITING, 0);
+
+        if (h->mode == 2) {
+            h->held_id[h->nheld + i] = nmessages;
+        }
+
+        nmessages++;
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    if (h->mode == 1) {
+        kmq_commit(h->kmq, m, n);
+        return;
+    }
+
+    if (kmq_accept(h->kmq, m, n) != KMQ_OK) {
+        printf("Bail out! no memory\n");
+        exit(2);
+    }
+
+    memcpy(h->held + h->nheld, m, n * sizeof(kmq_message_t));
+    h->nheld += n;
+}
+
+
+/* ------------------------------------------------------------------ flush */
+
+/* As src/server/ngx_kapokmq_disk.c does it. */
+static void
+flush(handle_t *h, int sync)
+{
+    int                  rc;
+    size_t               len;
+    unsigned             i;
+    const char          *what;
+    kmq_journal_info_t   info;
+
+    sync = sync || h->mode == 2;
+    events_take(h);
+
+    len = kmq_journal_take(h->kmq, &h->spare, &info);
+    kmq_records_seal(h->spare.data, len);
+
+    rc = kmq_segment_write(&h->segment, &info, h->spare.data, len, sync,
+                           &what);
+
+    if (rc < 0 && kmq_journal_covered(h->kmq, info.generation)) {
+        rc = 0;
+        sync = 0;
+    }
+
+    if (rc == 0) {
+        kmq_journal_written(h->kmq, len);
+        events_settle(h, sync, 0);
+
+        if (h->nheld) {
+            kmq_commit(h->kmq, h->held, h->nheld);
+        }
+
+    } else {
+        kmq_journal_lost(h->kmq);
+        events_settle(h, 0, 1);
+
+        if (h->nheld) {
+            kmq_discard(h->kmq, h->held, h->nheld);
+        }
+
+        for (i = 0; i < h->nheld; i++) {
+            happened(h, h->held_id[i], ABSENT, 0);
+        }
+    }
+
+    h->nheld = 0;
+}
+
+
+/* ---------------------------------------------------------------- consume */
+
+static uint32_t
+id_of(kmq_t *kmq, const kmq_message_t *m)
+{
+    char         body[BODY + 32];
+    unsigned     id, len;
+    uint32_t     left, n;
+    kmq_ref_t    piece;
+    const char  *p;
+
+    len = 0;
+    piece = m->body;
+    left = m->size;
+
+    while ((p = kmq_read(kmq, &piece, &left, &n)) && len + n < sizeof(body)) {
+        memcpy(body + len, p, n);
+        len += n;
+    }
+
+    body[len] = '\0';
+
+    if (sscanf(body, "message %u ", &id) != 1 || id >= nmessages) {
+        complain("a body that nobody has published: %.40s", body);
+        return 0;
+    }
+
+    return id;
+}
+
+
+static void
+take(handle_t *h)
+{
+    unsigned             i, k;
+    uint32_t             id;
+    consumer_t          *c;
+    static kmq_batch_t   batch;
+
+    batch.bytes_max = 65536;
+
+    if (kmq_take(h->kmq, &batch) == 0) {
+        return;
+    }
+
+    for (i = 0; i < batch.nruns; i++) {
+        c = batch.runs[i].user;
+
+        for (k = 0; k < batch.runs[i].count; k++) {
+            id = id_of(h->kmq, &batch.messages[batch.runs[i].first + k]);
+            c->flight[c->n++] = id;
+
+            if (message[id].topic == 0) {
+                message[id].attempts++;
+                happened(h, id, WAITING, message[id].attempts);
+            }
+        }
+    }
+}
+
+
+/* Is it consumed, given up or gone already? */
+static int
+is_over(uint32_t id)
+{
+    uint32_t  i;
+
+    for (i = message[id].first; i; i = event[i].next) {
+        if (event[i].attempts == 0
+            && (event[i].state == CONSUMED || event[i].state == ABSENT))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+confirm(handle_t *h)
+{
+    unsigned     i;
+    uint32_t     id;
+    consumer_t  *c;
+
+    c = &h->consumer[below(CONSUMERS)];
+
+    if (c->ref == 0 || c->n == 0) {
+        return;
+    }
+
+    i = below(c->n);
+    id = c->flight[i];
+    c->flight[i] = c->flight[--c->n];
+
+    if (kmq_confirm_codes(h->kmq, c->ref, message[id].code, 1) == 1
+        && !is_over(id))
+    {
+        happened(h, id, CONSUMED, 0);
+    }
+}
+
+
+/* Point to point, what comes back after two deliveries is dead. */
+static void
+came_back(handle_t *h, uint32_t id)
+{
+    if (message[id].topic == 0 && message[id].attempts >= 2 && !is_over(id)) {
+        happened(h, id, DEAD, 0);
+    }
+}
+
+
+static void
+give_back(handle_t *h)
+{
+    unsigned     i;
+    uint32_t     id;
+    consumer_t  *c = &h->consumer[0];
+
+    if (c->ref == 0 || c->n == 0) {
+        return;
+    }
+
+    i = below(c->n);
+    id = c->flight[i];
+    c->flight[i] = c->flight[--c->n];
+
+    if (kmq_return_codes(h->kmq, c->ref, message[id].code, 1) == 1) {
+        came_back(h, id);
+    }
+}
+
+
+static void
+leave(handle_t *h, consumer_t *c)
+{
+    kmq_ref_t  ref;
+
+    ref = c->ref;
+    c->ref = 0;
+
+    if (ref == 0) {
+        return;
+    }
+
+    kmq_leave(h->kmq, ref);
+
+    while (c->n) {
+        came_back(h, c->flight[--c->n]);
+    }
+}
+
+
+static void
+join(handle_t *h)
+{
+    unsigned  i;
+
+    i = below(CONSUMERS);
+
+    if (h->consumer[i].ref) {
+        if (below(3) == 0) {
+            leave(h, &h->consumer[i]);
+        }
+
+        return;
+    }
+
+    h->consumer[i].ref = eu_join(h->kmq, KMQ_CONSUMER, topics[i], FLIGHT,
+                                 &h->consumer[i]);
+
+    if (h->consumer[i].ref) {
+        kmq_set_ready(h->kmq, h->consumer[i].ref, 1);
+    }
+}
+
+
+static void
+manage(handle_t *h)
+{
+    uint32_t  id;
+
+    if (nmessages == 0) {
+        return;
+    }
+
+    id = below(nmessages);
+
+    if (kmq_requeue(h->kmq, message[id].code) == KMQ_OK) {
+        message[id].attempts = 0;
+        message[id].requeued = 1;
+        happened(h, id, WAITING, 0);
+
+    } else if (below(2) == 0
+               && kmq_delete(h->kmq, message[id].code) == KMQ_OK)
+    {
+        happened(h, id, ABSENT, 0);
+    }
+}
+
+
+/* ------------------------------------------------------------- checkpoint */
+
+static void
+checkpoint_end(int finished)
+{
+    uint32_t  i;
+
+    if (finished) {
+
+        /* what it shows needs no journal any more */
+
+        for (i = 1; i < cp_events; i++) {
+            if (event[i].flushed == NEVER) {
+                event[i].flushed = fs_nops;
+            }
+        }
+
+        kmq_checkpoint_end(handle[cp_handle].kmq, &cp, cp_file.size);
+
+        if (below(4)) {
+            (void) kmq_checkpoint_file_clean(&cp_file);
+        }
+
+    } else {
+        kmq_checkpoint_file_abort(&cp_file);
+    }
+
+    cp_running = 0;
+    kmq_buffer_free(&cp_buffer);
+}
+
+
+static void
+checkpoint(handle_t *h)
+{
+    int  rc;
+
+    if (!cp_running) {
+        cp_running = 1;
+        cp_more = 1;
+        cp_handle = (unsigned) (h - handle);
+        cp_events = nevents;
+
+        (void) kmq_checkpoint_begin(h->kmq, &cp, &cp_buffer);
+        rc = kmq_checkpoint_file_open(&cp_file, &fs_io, dir, &cp.info);
+
+        if (rc < 0) {
+            checkpoint_end(0);
+        }
+
+        return;
+    }
+
+    if (below(60) == 0) {
+        checkpoint_end(0);
+        return;
+    }
+
+    kmq_records_seal(cp_buffer.data, cp_buffer.len);
+    rc = kmq_checkpoint_file_write(&cp_file, cp_buffer.data, cp_buffer.len);
+    cp_buffer.len = 0;
+
+    if (rc == 0 && !cp_more) {
+        checkpoint_end(kmq_checkpoint_file_finish(&cp_file) == 0);
+
+    } else if (rc < 0) {
+        checkpoint_end(0);
+
+    } else {
+        cp_more = kmq_checkpoint_next(handle[cp_handle].kmq, &cp,
+                                      &cp_buffer);
+    }
+}
+
+
+/* -------------------------------------------------------------------- run */
+
+/* "all" is publish/subscribe. */
+static void
+topic_own(void *arg, const char *name, size_t len, kmq_topic_settings_t *s)
+{
+    (void) arg;
+
+    if (len == 3 && memcmp(name, "all", 3) == 0) {
+        s->push_type = KMQ_PUSH_ALL;
+        s->max_deliveries = 0;
+    }
+}
+
+
+static void
+handle_open(handle_t *h)
+{
+    kmq_settings_t  s;
+
+    memset(h, 0, sizeof(handle_t));
+
+    h->mode = 1 + (int) below(2);
+    h->first = nevents;
+    h->kmq = eu_attach(block, SIZE, (unsigned) (h - handle));
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    s.topic.max_deliveries = 2;
+    s.topic_own = topic_own;
+    kmq_configure(h->kmq, &s);
+    kmq_clock(h->kmq, mono, WALL + mono);
+    kmq_journal(h->kmq, 1);
+
+    kmq_segment_init(&h->segment, &fs_io, dir);
+}
+
+
+static void
+handle_close(handle_t *h)
+{
+    unsigned  i;
+
+    if (cp_running && cp_handle == (unsigned) (h - handle)) {
+        checkpoint_end(0);
+    }
+
+    flush(h, 1);
+
+    for (i = 0; i < CONSUMERS; i++) {
+        leave(h, &h->consumer[i]);
+    }
+
+    flush(h, 1);
+    kmq_detach(h->kmq);
+    kmq_segment_close(&h->segment);
+    kmq_buffer_free(&h->spare);
+    h->kmq = NULL;
+}
+
+
+/* Mostly the same handle goes on, so that its records grow. */
+static handle_t *
+handle_choose(void)
+{
+    static unsigned  last;
+
+    if (below(3) == 0) {
+        last = below(HANDLES);
+    }
+
+    return &handle[last];
+}
+
+
+static void
+step(void)
+{
+    unsigned   x;
+    handle_t  *h;
+
+    h = handle_choose();
+
+    if (h->kmq == NULL) {
+        handle_open(h);
+        return;
+    }
+
+    mono++;
+    kmq_clock(h->kmq, mono, WALL + mono);
+    x = below(1000);
+
+    if (x < 250) {
+        publish(h);
+    } else if (x < 400) {
+        take(h);
+    } else if (x < 600) {
+        confirm(h);
+    } else if (x < 630) {
+        give_back(h);
+    } else if (x < 690) {
+        manage(h);
+    } else if (x < 740) {
+        join(h);
+    } else if (x < 850) {
+        flush(h, below(2) == 0);
+    } else if (x < 990) {
+        checkpoint(h);
+    } else if (x < 995) {
+        fs_failures = fs_failures ? 0 : below(2) ? 20 : 0;
+    } else {
+        handle_close(h);
+    }
+}
+
+
+static void
+run(void)
+{
+    unsigned  i;
+
+    nmessages = 0;
+    nevents = 1;
+    mono = 1000;
+    cp_running = 0;
+    memset(handle, 0, sizeof(handle));
+
+    block = eu_block(SIZE);
+
+    for (i = 0; i < STEPS; i++) {
+        step();
+    }
+
+    for (i = 0; i < HANDLES; i++) {
+        if (handle[i].kmq) {
+            handle_close(&handle[i]);
+        }
+    }
+
+    munmap(block, SIZE);
+}
+
+
+/* ------------------------------------------------------------------ check */
+
+static void
+silent(void *arg, int level, const char *text)
+{
+    (void) arg;
+    (void) level;
+    (void) text;
+}
+
+
+static void
+directory_empty(void)
+{
+    DIR            *d;
+    char            path[600];
+    struct dirent  *e;
+
+    d = opendir(dir);
+
+    while (d && (e = readdir(d))) {
+        if (e->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+            unlink(path);
+        }
+    }
+
+    if (d) {
+        closedir(d);
+    }
+}
+
+
+static const char *const  state_names[] = {
+    "absent", "waiting", "consumed", "dead"
+};
+
+
+/* May a message be in that state when all after the first cut calls is
+ * lost? */
+static int
+state_allowed(uint32_t id, state_t state, uint32_t cut)
+{
+    int       allowed, accepted;
+    uint32_t  i;
+
+    allowed = state == ABSENT;
+    accepted = 0;
+
+    for (i = message[id].first; i; i = event[i].next) {
+
+        if (event[i].attempts || event[i].issued > cut) {
+            continue;
+        }
+
+        /* the first one brings it, and nothing is without it */
+
+        if (event[i].flushed <= cut && (accepted || i == message[id].first)) {
+            allowed = 0;
+            accepted = 1;
+        }
+
+        allowed |= event[i].state == state;
+    }
+
+    return allowed;
+}
+
+
+/* The attempts that must be, and may be. */
+static void
+attempts_allowed(uint32_t id, uint32_t cut, uint32_t *least, uint32_t *most)
+{
+    uint32_t  i;
+
+    *least = 0;
+    *most = 0;
+
+    for (i = message[id].first; i; i = event[i].next) {
+
+        if (event[i].attempts && event[i].issued <= cut) {
+            *most = event[i].attempts;
+
+            if (event[i].flushed <= cut) {
+                *least = event[i].attempts;
+            }
+        }
+    }
+}
+
+
+static void
+attempts_check(const kmq_message_info_t *info, uint32_t id, uint32_t cut)
+{
+    uint32_t  least, most;
+
+    if (message[id].topic || message[id].requeued) {
+        return;
+    }
+
+    attempts_allowed(id, cut, &least, &most);
+
+    if (info->attempts < least || info->attempts > most) {
+        complain("cut at %u: message %u has %u attempts, not %u to %u", cut,
+                 id, info->attempts, least, most);
+    }
+}
+
+
+/* Which message this is, with all that belongs to it; MESSAGES: none. */
+static uint32_t
+identify(kmq_t *kmq, const kmq_message_info_t *info)
+{
+    int          n;
+    char         right[BODY + 32], body[KMQ_COPY_MIN];
+    unsigned     id;
+    uint32_t     left;
+    kmq_ref_t    piece;
+
+    piece = info->body;
+    left = info->size;
+    n = kmq_copy(kmq, info, &piece, &left, body, sizeof(body));
+    body[n < 0 ? 0 : n] = '\0';
+
+    if (n < 0 || sscanf(body, "message %u ", &id) != 1 || id >= nmessages
+        || body_make(right, id) != (unsigned) n
+        || memcmp(body, right, n) != 0
+        || memcmp(info->code, message[id].code, KMQ_CODE_LEN) != 0
+        || info->delay != message[id].delay
+        || memcmp(info->topic, topics[message[id].topic], 3) != 0)
+    {
+        return MESSAGES;
+    }
+
+    return id;
+}
+
+
+static state_t
+state_of(const kmq_message_info_t *info)
+{
+    switch (info->status) {
+
+    case KMQ_STATUS_CONSUMED:
+        return CONSUMED;
+
+    case KMQ_STATUS_DEAD:
+        return DEAD;
+
+    default:
+        return WAITING;
+    }
+}
+
+
+static void
+block_check(kmq_t *kmq, uint32_t cut)
+{
+    uint32_t                    id;
+    unsigned                    i, n;
+    uint64_t                    cursor;
+    kmq_query_t                 query;
+    static uint8_t              found[MESSAGES];
+    static kmq_message_info_t   info[64];
+
+    memset(found, ABSENT, sizeof(found));
+    memset(&query, 0, sizeof(query));
+    query.status = KMQ_STATUS_ANY;
+    query.to = UINT32_MAX;
+    cursor = 0;
+
+    do {
+        n = kmq_search(kmq, &query, &cursor, info, 64);
+
+        for (i = 0; i < n; i++) {
+            id = identify(kmq, &info[i]);
+
+            if (id == MESSAGES || found[id] != ABSENT) {
+                complain("cut at %u: a message that is none, or twice", cut);
+                continue;
+            }
+
+            found[id] = (uint8_t) state_of(&info[i]);
+            attempts_check(&info[i], id, cut);
+        }
+    } while (cursor);
+
+    for (id = 0; id < nmessages; id++) {
+        if (!state_allowed(id, found[id], cut)) {
+            complain("cut at %u: message %u is %s", cut, id,
+                     state_names[found[id]]);
+        }
+    }
+}
+
+
+/* It is a queue that goes on. */
+static void
+block_use(kmq_t *kmq)
+{
+    kmq_message_t  m;
+
+    memset(&m, 0, sizeof(m));
+    m.size = 5;
+
+    if (kmq_reserve_to(kmq, "new", 3, &m) == KMQ_OK) {
+        kmq_write(kmq, &m, "hello", 5);
+        kmq_commit(kmq, &m, 1);
+    }
+
+    (void) kmq_tick(kmq);
+
+    if (!eu_verify(kmq, "in use")) {
+        wrong++;
+    }
+}
+
+
+static void
+cut_check(uint32_t cut)
+{
+    void            *fresh;
+    kmq_t           *kmq;
+    kmq_recovery_t   rc;
+
+    directory_empty();
+    fs_cut(dir, cut, &r);
+
+    fresh = eu_block(SIZE);
+    memset(&rc, 0, sizeof(rc));
+    rc.dir = dir;
+    rc.block = fresh;
+    rc.size = SIZE;
+    rc.mono = 500;
+    rc.wall = WALL + mono;
+    rc.log = silent;
+
+    if (kmq_recover(&rc) != 0) {
+        complain("cut at %u: no recovery", cut);
+
+    } else {
+        kmq = eu_attach(fresh, SIZE, 0);
+        kmq_clock(kmq, 500, WALL + mono);
+
+        if (!eu_verify(kmq, "recovered")) {
+            wrong++;
+        }
+
+        block_check(kmq, cut);
+        block_use(kmq);
+        kmq_detach(kmq);
+    }
+
+    munmap(fresh, SIZE);
+}
+
+
+int
+main(void)
+{
+    unsigned    i, k, runs, cuts;
+    uint64_t    seed;
+    const char *tmp;
+
+    seed = eu_env("KMQ_SEED", 1);
+    runs = (unsigned) eu_env("KMQ_RUNS", 24);
+    cuts = (unsigned) eu_env("KMQ_CUTS", 150);
+
+    tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
+    snprintf(dir, sizeof(dir), "%s/kmq-crash-XXXXXX", tmp ? tmp : "/tmp");
+
+    if (mkdtemp(dir) == NULL) {
+        printf("Bail out! no directory %s\n", dir);
+        return 2;
+    }
+
+    for (i = 0; i < runs; i++) {
+        r = seed + i;
+        fs_reset(seed + i);
+        wrong = 0;
+
+        run();
+
+        for (k = 0; k < cuts; k++) {
+            cut_check(below(fs_nops + 1));
+        }
+
+        ok(wrong == 0, "KMQ_SEED=%llu: %u messages, %u calls, %u cuts",
+           (unsigned long long) (seed + i), nmessages, fs_nops, cuts);
+    }
+
+    directory_empty();
+    rmdir(dir);
+    fs_reset(0);
+
+    return done_testing();
+}

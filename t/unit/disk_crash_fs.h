@@ -1,0 +1,482 @@
+/*
+ * A file system that remembers all that was done to it, and what was flushed,
+ * so that it can be told what the loss of power at any moment may leave.
+ *
+ * A file keeps what was flushed; of what was appended after that, any part may
+ * be there, in 512-byte sectors of which some read as zeros.  Names made,
+ * changed and removed since their directory was flushed may be as before,
+ * each for itself; a rename happens or does not.
+ */
+
+#ifndef KMQ_DISK_CRASH_FS_H
+#define KMQ_DISK_CRASH_FS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../src/disk/kmq_file.h"
+#include "engine_util.h"
+
+
+#define FS_FILES   512
+#define FS_OPS     20000
+#define FS_NAME    64
+#define FS_SECTOR  512
+
+typedef enum {
+    FS_CREATE, FS_APPEND, FS_SYNC, FS_RENAME, FS_REMOVE, FS_SYNC_DIR
+} fs_call_t;
+
+typedef struct {
+    fs_call_t       call;
+    unsigned        file;
+    size_t          n;             /* appended */
+    char            name[FS_NAME];
+    char            to[FS_NAME];
+} fs_op_t;
+
+typedef struct {
+    unsigned char  *data;
+    size_t          len;
+    char            name[FS_NAME];     /* now; "": it has none */
+} fs_file_t;
+
+/* What of a file, or under which name, is there after a cut. */
+typedef struct {
+    char            name[FS_NAME];
+    unsigned        file;
+} fs_entry_t;
+
+static fs_file_t   fs_file[FS_FILES];
+static unsigned    fs_nfiles;
+static fs_op_t     fs_op[FS_OPS];
+static unsigned    fs_nops;
+static uint64_t    fs_random;
+static unsigned    fs_failures;        /* of a hundred calls fail */
+
+
+static const char *
+fs_base(const char *path)
+{
+    const char  *slash;
+
+    slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+
+static int
+fs_fails(void)
+{
+    return fs_failures && eu_below(&fs_random, 100) < fs_failures;
+}
+
+
+static fs_op_t *
+fs_record(fs_call_t call, unsigned file, const char *name)
+{
+    fs_op_t  *op;
+
+    if (fs_nops == FS_OPS) {
+        printf("Bail out! too many calls for FS_OPS\n");
+        exit(2);
+    }
+
+    op = &fs_op[fs_nops++];
+    memset(op, 0, sizeof(fs_op_t));
+    op->call = call;
+    op->file = file;
+    snprintf(op->name, FS_NAME, "%s", name);
+
+    return op;
+}
+
+
+static fs_file_t *
+fs_find(const char *name)
+{
+    unsigned  i;
+
+    for (i = 0; i < fs_nfiles; i++) {
+        if (strcmp(fs_file[i].name, name) == 0) {
+            return &fs_file[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* -------------------------------------------------------------- kmq_io_t */
+
+static int
+fs_create(kmq_io_t *io, const char *path)
+{
+    (void) io;
+
+    if (fs_fails()) {
+        return -ENOSPC;
+    }
+
+    if (fs_find(fs_base(path))) {
+        return -EEXIST;
+    }
+
+    if (fs_nfiles == FS_FILES) {
+        printf("Bail out! too many files for FS_FILES\n");
+        exit(2);
+    }
+
+    snprintf(fs_file[fs_nfiles].name, FS_NAME, "%s", fs_base(path));
+    (void) fs_record(FS_CREATE, fs_nfiles, fs_base(path));
+
+    return (int) fs_nfiles++;
+}
+
+
+static int
+fs_append(kmq_io_t *io, int fd, const void *bytes, size_t n)
+{
+    int         fails;
+    fs_file_t  *file = &fs_file[fd];
+
+    (void) io;
+
+    /* a failure may have written a part */
+
+    fails = fs_fails();
+    n = fails ? eu_below(&fs_random, (uint32_t) n + 1) : n;
+
+    file->data = realloc(file->data, file->len + n + 1);
+    if (file->data == NULL) {
+        exit(2);
+    }
+
+    memcpy(file->data + file->len, bytes, n);
+    file->len += n;
+    fs_record(FS_APPEND, fd, "")->n = n;
+
+    return fails ? -EIO : 0;
+}
+
+
+static int
+fs_sync(kmq_io_t *io, int fd)
+{
+    (void) io;
+
+    if (fs_fails()) {
+        return -EIO;
+    }
+
+    (void) fs_record(FS_SYNC, fd, "");
+
+    return 0;
+}
+
+
+static int
+fs_close(kmq_io_t *io, int fd)
+{
+    (void) io;
+    (void) fd;
+
+    return 0;
+}
+
+
+static int
+fs_rename(kmq_io_t *io, const char *from, const char *to)
+{
+    fs_op_t    *op;
+    fs_file_t  *file, *old;
+
+    (void) io;
+
+    if (fs_fails()) {
+        return -EIO;
+    }
+
+    file = fs_find(fs_base(from));
+    if (file == NULL) {
+        return -ENOENT;
+    }
+
+    op = fs_record(FS_RENAME, (unsigned) (file - fs_file), fs_base(from));
+    snprintf(op->to, FS_NAME, "%s", fs_base(to));
+
+    old = fs_find(fs_base(to));
+
+    if (old) {
+        old->name[0] = '\0';
+    }
+
+    snprintf(file->name, FS_NAME, "%s", fs_base(to));
+
+    return 0;
+}
+
+
+static int
+fs_remove(kmq_io_t *io, const char *path)
+{
+    fs_file_t  *file;
+
+    (void) io;
+
+    file = fs_find(fs_base(path));
+
+    if (file == NULL || fs_fails()) {
+        return -ENOENT;
+    }
+
+    (void) fs_record(FS_REMOVE, (unsigned) (file - fs_file), fs_base(path));
+    file->name[0] = '\0';
+
+    return 0;
+}
+
+
+static int
+fs_sync_dir(kmq_io_t *io, const char *dir)
+{
+    (void) io;
+    (void) dir;
+
+    if (fs_fails()) {
+        return -EIO;
+    }
+
+    (void) fs_record(FS_SYNC_DIR, 0, "");
+
+    return 0;
+}
+
+
+static int
+fs_same(kmq_io_t *io, int fd, const char *path)
+{
+    (void) io;
+
+    return strcmp(fs_file[fd].name, fs_base(path)) == 0 ? 0 : -ENOENT;
+}
+
+
+static int
+fs_list(kmq_io_t *io, const char *dir,
+    void (*entry)(void *arg, const char *name), void *arg)
+{
+    char      name[FS_NAME];
+    unsigned  i;
+
+    (void) io;
+    (void) dir;
+
+    for (i = 0; i < fs_nfiles; i++) {
+        if (fs_file[i].name[0]) {
+            memcpy(name, fs_file[i].name, FS_NAME);
+            entry(arg, name);
+        }
+    }
+
+    return 0;
+}
+
+
+static kmq_io_t  fs_io = {
+    fs_create, fs_append, fs_sync, fs_close, fs_rename, fs_remove,
+    fs_sync_dir, fs_same, fs_list
+};
+
+
+static void
+fs_reset(uint64_t seed)
+{
+    unsigned  i;
+
+    for (i = 0; i < fs_nfiles; i++) {
+        free(fs_file[i].data);
+    }
+
+    memset(fs_file, 0, sizeof(fs_file));
+    fs_nfiles = 0;
+    fs_nops = 0;
+    fs_random = seed;
+    fs_failures = 0;
+}
+
+
+/* ------------------------------------------------------ the loss of power */
+
+static unsigned
+fs_entry_find(const fs_entry_t *e, unsigned n, const char *name)
+{
+    unsigned  i;
+
+    for (i = 0; i < n && strcmp(e[i].name, name) != 0; i++) { /* void */ }
+
+    return i;
+}
+
+
+/* One change of names happens, if it can without those that did not. */
+static void
+fs_entry_apply(fs_entry_t *e, unsigned *n, const fs_op_t *op)
+{
+    unsigned  i, to;
+
+    i = fs_entry_find(e, *n, op->name);
+
+    switch (op->call) {
+
+    case FS_CREATE:
+
+        if (i == *n) {
+            memcpy(e[*n].name, op->name, FS_NAME);
+            e[(*n)++].file = op->file;
+        }
+
+        break;
+
+    case FS_RENAME:
+
+        if (i < *n) {
+            to = fs_entry_find(e, *n, op->to);
+            memcpy(e[i].name, op->to, FS_NAME);
+
+            if (to < *n) {
+                e[to] = e[--(*n)];
+            }
+        }
+
+        break;
+
+    case FS_REMOVE:
+
+        if (i < *n) {
+            e[i] = e[--(*n)];
+        }
+
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* The names that are there after the first cut calls. */
+static unsigned
+fs_names(unsigned cut, uint64_t *r, fs_entry_t *e)
+{
+    unsigned  i, n, safe, style;
+
+    n = 0;
+    safe = 0;
+    style = eu_below(r, 4);
+
+    for (i = 0; i < cut; i++) {
+        if (fs_op[i].call == FS_SYNC_DIR) {
+            safe = i;
+        }
+    }
+
+    for (i = 0; i < cut; i++) {
+
+        /* all of them, none, or any */
+
+        if (i < safe || style == 0 || (style > 1 && eu_below(r, 2))) {
+            fs_entry_apply(e, &n, &fs_op[i]);
+        }
+    }
+
+    return n;
+}
+
+
+/* Writes what is there of a file to path. */
+static void
+fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
+{
+    int             fd;
+    size_t          len, safe, sector;
+    unsigned        i, style;
+    unsigned char  *data;
+
+    len = 0;
+    safe = 0;
+
+    for (i = 0; i < cut; i++) {
+
+        if (fs_op[i].file != file) {
+            continue;
+        }
+
+        if (fs_op[i].call == FS_APPEND) {
+            len += fs_op[i].n;
+
+        } else if (fs_op[i].call == FS_SYNC) {
+            safe = len;
+        }
+    }
+
+    style = eu_below(r, 4);
+
+    if (style == 0) {
+        len = safe;
+
+    } else if (style > 1) {
+        len = safe + eu_below(r, (uint32_t) (len - safe) + 1);
+    }
+
+    data = malloc(len + 1);
+    if (data == NULL) {
+        exit(2);
+    }
+
+    memcpy(data, fs_file[file].data, len);
+
+    for (sector = safe / FS_SECTOR + 1; style == 3
+         && sector * FS_SECTOR < len; sector++)
+    {
+        if (eu_below(r, 3) == 0) {
+            memset(data + sector * FS_SECTOR, 0,
+                   len - sector * FS_SECTOR < FS_SECTOR
+                   ? len - sector * FS_SECTOR : FS_SECTOR);
+        }
+    }
+
+    fd = open(path, O_WRONLY|O_CREAT|O_TRUNC, 0600);
+
+    if (fd == -1 || write(fd, data, len) != (ssize_t) len) {
+        printf("Bail out! writing %s: %s\n", path, strerror(errno));
+        exit(2);
+    }
+
+    close(fd);
+    free(data);
+}
+
+
+/* Makes in dir what may be there. */
+static void
+fs_cut(const char *dir, unsigned cut, uint64_t *r)
+{
+    char               path[512];
+    unsigned           i, n;
+    static fs_entry_t  entry[FS_FILES];
+
+    n = fs_names(cut, r, entry);
+
+    for (i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, entry[i].name);
+        fs_write(path, entry[i].file, cut, r);
+    }
+}
+
+#endif /* KMQ_DISK_CRASH_FS_H */
