@@ -25,7 +25,8 @@ for my $mode (split(/,/, $ENV{KMQ_MODES} // "2,1")) {
         yaml => { isPersistent => $mode, persistentTime => TIME,
                   pushRetryTime => 300, prefetch => 50 },
         topics => "    news: { pushType: 2 }\n", zone => '128m');
-    my $surge = KapokMQ::Disk::Surge->new($mq, mode => $mode, time => TIME);
+    my $surge = KapokMQ::Disk::Surge->new($mq, mode => $mode, time => TIME,
+        rate => $mode == 2 ? 20_000 : 4000);
     my $recovered = 0;
 
     for my $round (1 .. $kills) {
@@ -35,7 +36,7 @@ for my $mode (split(/,/, $ENV{KMQ_MODES} // "2,1")) {
         my $start = time;
         ok($surge->run(sub {
             return $surge->accepted >= $goal
-                   && ($mode == 2 || time > $start + 4 * TIME);
+                   && ($mode == 2 || time > $start + 3 * TIME);
         }), "isPersistent $mode, round $round: messages come and go");
         my $before = length $mq->log;
         my $time = time;

@@ -128,24 +128,34 @@ void ngx_kapokmq_disk_wake(void);
  */
 struct ngx_kapokmq_session_s;
 
-ngx_int_t ngx_kapokmq_disk_session(struct ngx_kapokmq_session_s *s,
+ngx_int_t ngx_kapokmq_held_session(struct ngx_kapokmq_session_s *s,
     kmq_message_t *m, ngx_uint_t n);
-ngx_int_t ngx_kapokmq_disk_request(ngx_http_request_t *r, kmq_message_t *m);
+ngx_int_t ngx_kapokmq_held_request(ngx_http_request_t *r, kmq_message_t *m);
 
 /* Answers a session with an error when those before it are answered. */
-ngx_int_t ngx_kapokmq_disk_error(struct ngx_kapokmq_session_s *s,
+ngx_int_t ngx_kapokmq_held_error(struct ngx_kapokmq_session_s *s,
     const char *error);
 
 /* The session is about to go: it gets no answers. */
-void ngx_kapokmq_disk_forget(struct ngx_kapokmq_session_s *s);
+void ngx_kapokmq_held_forget(struct ngx_kapokmq_session_s *s);
+
+/* For the journal's writing: is anybody waiting, apart from those whose
+ * messages are being written?  Now theirs are.  They have been, or, with
+ * NGX_ERROR, have not, for that reason. */
+ngx_uint_t ngx_kapokmq_held_waiting(void);
+void ngx_kapokmq_held_take(void);
+void ngx_kapokmq_held_settle(ngx_int_t rc, const char *reason);
+
+void ngx_kapokmq_held_init(ngx_log_t *log);
+void ngx_kapokmq_held_free(void);
 
 /* The keeper's checkpoints: is it time to begin one?  Part of the tick. */
 void ngx_kapokmq_checkpoint_tick(void);
 void ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory);
 void ngx_kapokmq_checkpoint_exit(void);
 
-/* An event for a descriptor that this worker alone reads; NULL: it cannot be
- * made, which has been logged. */
+/* A descriptor that this worker alone reads; NGX_ERROR has been logged.  The
+ * handler calls ngx_kapokmq_notified() first. */
 ngx_int_t ngx_kapokmq_notify(ngx_cycle_t *cycle, ngx_event_handler_pt handler,
     int *fd);
 void ngx_kapokmq_notified(ngx_event_t *ev);

@@ -9,8 +9,9 @@
  *   | messages, answers    |     +------------------+
  *   +----------------------+
  *
- * With isPersistent 2, messages stay reserved until they are on disk; with 1,
- * they are committed at once, written soon, and flushed every persistentTime.
+ * With isPersistent 2, messages stay reserved until they are on disk (see
+ * ngx_kapokmq_held.c); with 1, they are committed at once, written soon, and
+ * flushed every persistentTime.
  */
 
 #include "ngx_kapokmq_session.h"
@@ -28,50 +29,26 @@
 /* A larger buffer is given back after use. */
 #define NGX_KAPOKMQ_KEEP         (1024 * 1024)
 
-/* Messages committed under one lock. */
-#define NGX_KAPOKMQ_COMMIT       512
-
-/* An exiting worker waits for the disk so long. */
-#define NGX_KAPOKMQ_HOLD_TIME    60000              /* ms */
-
 #define NGX_KAPOKMQ_REASON       256
 
-
-/* Who waits for the disk: a session or a request. */
-typedef struct {
-    ngx_queue_t              queue;
-    ngx_kapokmq_session_t   *session;
-    ngx_http_request_t      *request;
-    ngx_uint_t               n;         /* messages */
-    const char              *error;     /* what else the answer is */
-    char                     code[KMQ_CODE_LEN];
-} ngx_kapokmq_answer_t;
 
 typedef struct {
     kmq_buffer_t             records;   /* being written */
     kmq_journal_info_t       info;
     int                      sync;
-    int                      rc;        /* 0 or a negated errno */
+    int                      rc;        /* 1: not written yet; 0, or a negated
+                                           errno */
     const char              *what;
-
-    kmq_message_t           *messages;  /* reserved */
-    ngx_uint_t               nmessages;
-    ngx_uint_t               allocated;
-    ngx_queue_t              answers;
 } ngx_kapokmq_batch_t;
 
 typedef struct {
     kmq_segment_t            segment;   /* the thread's while it is busy */
     kmq_thread_t             thread;
     int                      fd;
-    ngx_kapokmq_batch_t      batch[2];
-    ngx_kapokmq_batch_t     *gathering;
-    ngx_kapokmq_batch_t     *writing;
-    ngx_event_t              hold;      /* timer: an exiting worker waits
-                                           for answers */
+    ngx_kapokmq_batch_t      batch;     /* the thread's, too */
     ngx_msec_t               flush_time;    /* of what is not flushed yet; */
     unsigned                 unflushed:1;   /* there is such */
-    unsigned                 busy:1;    /* writing is the thread's */
+    unsigned                 busy:1;    /* there is a batch */
     unsigned                 due:1;     /* to be written as soon as possible */
     unsigned                 failed:1;  /* and that has been logged */
 } ngx_kapokmq_disk_t;
@@ -83,13 +60,6 @@ static void ngx_kapokmq_disk_write(void *arg);
 static void ngx_kapokmq_disk_complete(void);
 static ngx_int_t ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch,
     u_char *reason);
-static void ngx_kapokmq_disk_settle(ngx_kapokmq_batch_t *batch, ngx_int_t rc);
-static void ngx_kapokmq_disk_answer(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
-    const u_char *reason);
-static ngx_int_t ngx_kapokmq_disk_accept(kmq_message_t *m, ngx_uint_t n);
-static ngx_kapokmq_answer_t *ngx_kapokmq_disk_add(ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_disk_append(ngx_kapokmq_answer_t *answer);
-static void ngx_kapokmq_disk_held(ngx_event_t *ev);
 
 
 static ngx_kapokmq_disk_t  ngx_kapokmq_disk;
@@ -100,7 +70,6 @@ static ngx_kapokmq_disk_t  ngx_kapokmq_disk;
 void
 ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 {
-    ngx_int_t              i;
     ngx_err_t              err;
     ngx_kapokmq_disk_t    *d;
     ngx_kapokmq_worker_t  *w;
@@ -119,17 +88,7 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
     ngx_memzero(d, sizeof(ngx_kapokmq_disk_t));
 
-    for (i = 0; i < 2; i++) {
-        ngx_queue_init(&d->batch[i].answers);
-    }
-
-    d->gathering = &d->batch[0];
-    d->writing = &d->batch[1];
-
-    d->hold.handler = ngx_kapokmq_disk_held;
-    d->hold.data = d;
-    d->hold.log = cycle->log;
-
+    ngx_kapokmq_held_init(cycle->log);
     kmq_segment_init(&d->segment, &kmq_io_system,
                      (char *) mcf->directory.data);
 
@@ -190,13 +149,8 @@ ngx_kapokmq_disk_exit(void)
 
     kmq_segment_close(&d->segment);
 
-    for (i = 0; i < 2; i++) {
-        kmq_buffer_free(&d->batch[i].records);
-
-        if (d->batch[i].messages) {
-            ngx_free(d->batch[i].messages);
-        }
-    }
+    kmq_buffer_free(&d->batch.records);
+    ngx_kapokmq_held_free();
 }
 
 
@@ -225,7 +179,7 @@ ngx_kapokmq_disk_wake(void)
     }
 
     if (len > NGX_KAPOKMQ_FLUSH_SIZE || d->due
-        || !ngx_queue_empty(&d->gathering->answers))
+        || ngx_kapokmq_held_waiting())
     {
         if (!d->busy) {
             ngx_post_event(&w->flush, &ngx_posted_events);
@@ -291,9 +245,7 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
 
     d = &ngx_kapokmq_disk;
 
-    batch = d->gathering;
-    d->gathering = d->writing;
-    d->writing = batch;
+    batch = &d->batch;
 
     d->busy = 1;
     d->due = 0;
@@ -302,6 +254,7 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
         d->unflushed = 0;
     }
 
+    ngx_kapokmq_held_take();
     (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &batch->records,
                             &batch->info);
 
@@ -319,7 +272,7 @@ ngx_kapokmq_disk_write(void *arg)
 
     ngx_kapokmq_batch_t  *batch;
 
-    batch = d->writing;
+    batch = &d->batch;
 
     kmq_records_seal(batch->records.data, batch->records.len);
 
@@ -357,15 +310,13 @@ ngx_kapokmq_disk_done(ngx_event_t *ev)
 static void
 ngx_kapokmq_disk_complete(void)
 {
-    u_char                 reason[NGX_KAPOKMQ_REASON];
-    ngx_int_t              rc;
-    ngx_queue_t           *q;
-    ngx_kapokmq_disk_t    *d;
-    ngx_kapokmq_batch_t   *batch;
-    ngx_kapokmq_answer_t  *answer;
+    u_char                reason[NGX_KAPOKMQ_REASON];
+    ngx_int_t             rc;
+    ngx_kapokmq_disk_t   *d;
+    ngx_kapokmq_batch_t  *batch;
 
     d = &ngx_kapokmq_disk;
-    batch = d->writing;
+    batch = &d->batch;
 
     if (batch->rc == 1) {
         ngx_kapokmq_disk_write(d);
@@ -373,25 +324,13 @@ ngx_kapokmq_disk_complete(void)
 
     rc = ngx_kapokmq_disk_result(batch, reason);
 
-    ngx_kapokmq_disk_settle(batch, rc);
-
-    while (!ngx_queue_empty(&batch->answers)) {
-        q = ngx_queue_head(&batch->answers);
-        ngx_queue_remove(q);
-
-        answer = ngx_queue_data(q, ngx_kapokmq_answer_t, queue);
-        ngx_kapokmq_disk_answer(answer, rc, reason);
-    }
-
-    d->busy = 0;
-
     if (batch->records.size > NGX_KAPOKMQ_KEEP) {
         kmq_buffer_free(&batch->records);
     }
 
-    if (d->hold.timer_set && ngx_queue_empty(&d->gathering->answers)) {
-        ngx_del_timer(&d->hold);
-    }
+    d->busy = 0;
+
+    ngx_kapokmq_held_settle(rc, (char *) reason);
 }
 
 
@@ -441,297 +380,4 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
     }
 
     return NGX_ERROR;
-}
-
-
-/* Now its messages are in the queue, or nowhere. */
-static void
-ngx_kapokmq_disk_settle(ngx_kapokmq_batch_t *batch, ngx_int_t rc)
-{
-    ngx_uint_t      n;
-    kmq_message_t  *m;
-
-    for (m = batch->messages; batch->nmessages; m += n) {
-        n = ngx_min(batch->nmessages, NGX_KAPOKMQ_COMMIT);
-        batch->nmessages -= n;
-
-        if (rc == NGX_OK) {
-            kmq_commit(ngx_kapokmq_worker.kmq, m, n);
-
-        } else {
-            kmq_discard(ngx_kapokmq_worker.kmq, m, n);
-        }
-    }
-}
-
-
-/* -------------------------------------------------------------- answers */
-
-static ngx_int_t
-ngx_kapokmq_disk_refuse(ngx_kapokmq_session_t *s, ngx_uint_t n,
-    const char *error)
-{
-    u_char  *p, text[NGX_KAPOKMQ_REASON + sizeof("error: ")];
-
-    p = ngx_snprintf(text, sizeof(text), "error: %s", error);
-
-    while (n--) {
-        if (ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_kapokmq_disk_answer_session(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
-    const u_char *reason)
-{
-    ngx_kapokmq_session_t  *s;
-
-    s = answer->session;
-    s->unanswered--;
-
-    if (rc != NGX_OK) {
-        rc = ngx_kapokmq_disk_refuse(s, answer->n, (char *) reason);
-
-    } else if (answer->n) {
-        rc = ngx_kapokmq_output_oks(s, answer->n);
-    }
-
-    if (rc == NGX_OK && answer->error) {
-        rc = ngx_kapokmq_disk_refuse(s, 1, answer->error);
-    }
-
-    if (rc != NGX_OK) {
-        s->failed = 1;
-        ngx_kapokmq_session_wake(s);
-    }
-
-    ngx_free(answer);
-    ngx_kapokmq_session_answered(s);
-}
-
-
-static void
-ngx_kapokmq_disk_answer(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
-    const u_char *reason)
-{
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    if (answer->session) {
-        ngx_kapokmq_disk_answer_session(answer, rc, reason);
-        return;
-    }
-
-    r = answer->request;
-    c = r->connection;
-    answer->request = NULL;
-
-    if (rc == NGX_OK) {
-        ngx_kapokmq_send_answer(r, answer->code);
-
-    } else {
-        ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                               (char *) reason);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* ---------------------------------------------------------------- waiting */
-
-/* The disk takes too long for a worker that is to exit. */
-static void
-ngx_kapokmq_disk_held(ngx_event_t *ev)
-{
-    (void) ev;
-}
-
-
-/* An answer is added: the worker, if it is exiting, has something to wait
- * for. */
-static void
-ngx_kapokmq_disk_append(ngx_kapokmq_answer_t *answer)
-{
-    ngx_kapokmq_disk_t  *d;
-
-    d = &ngx_kapokmq_disk;
-
-    ngx_queue_insert_tail(&d->gathering->answers, &answer->queue);
-
-    if (!d->hold.timer_set) {
-        ngx_add_timer(&d->hold, NGX_KAPOKMQ_HOLD_TIME);
-    }
-}
-
-
-/* The messages' records are gathered, and they themselves. */
-static ngx_int_t
-ngx_kapokmq_disk_accept(kmq_message_t *m, ngx_uint_t n)
-{
-    ngx_uint_t            wanted;
-    kmq_message_t        *messages;
-    ngx_kapokmq_batch_t  *batch;
-
-    batch = ngx_kapokmq_disk.gathering;
-
-    if (batch->nmessages + n > batch->allocated) {
-        wanted = ngx_max(2 * batch->allocated, batch->nmessages + n);
-
-        messages = realloc(batch->messages, wanted * sizeof(kmq_message_t));
-        if (messages == NULL) {
-            return NGX_ERROR;
-        }
-
-        batch->messages = messages;
-        batch->allocated = wanted;
-    }
-
-    if (kmq_accept(ngx_kapokmq_worker.kmq, m, n) != KMQ_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(batch->messages + batch->nmessages, m,
-               n * sizeof(kmq_message_t));
-    batch->nmessages += n;
-
-    return NGX_OK;
-}
-
-
-/* The session's next answer; NULL: no memory. */
-static ngx_kapokmq_answer_t *
-ngx_kapokmq_disk_add(ngx_kapokmq_session_t *s)
-{
-    ngx_queue_t           *answers;
-    ngx_kapokmq_answer_t  *answer;
-
-    answers = &ngx_kapokmq_disk.gathering->answers;
-
-    if (!ngx_queue_empty(answers)) {
-        answer = ngx_queue_data(ngx_queue_last(answers), ngx_kapokmq_answer_t,
-                                queue);
-
-        if (answer->session == s && answer->error == NULL) {
-            return answer;
-        }
-    }
-
-    answer = ngx_calloc(sizeof(ngx_kapokmq_answer_t), ngx_kapokmq_worker.log);
-
-    if (answer) {
-        answer->session = s;
-        s->unanswered++;
-        ngx_kapokmq_disk_append(answer);
-    }
-
-    return answer;
-}
-
-
-ngx_int_t
-ngx_kapokmq_disk_session(ngx_kapokmq_session_t *s, kmq_message_t *m,
-    ngx_uint_t n)
-{
-    ngx_kapokmq_answer_t  *answer;
-
-    answer = ngx_kapokmq_disk_add(s);
-
-    if (answer == NULL || ngx_kapokmq_disk_accept(m, n) != NGX_OK) {
-        kmq_discard(ngx_kapokmq_worker.kmq, m, n);
-        return NGX_ERROR;
-    }
-
-    answer->n += n;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_kapokmq_disk_error(ngx_kapokmq_session_t *s, const char *error)
-{
-    ngx_kapokmq_answer_t  *answer;
-
-    answer = ngx_kapokmq_disk_add(s);
-    if (answer == NULL) {
-        return NGX_ERROR;
-    }
-
-    answer->error = error;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_kapokmq_disk_forget(ngx_kapokmq_session_t *s)
-{
-    ngx_uint_t             i;
-    ngx_queue_t           *q, *next, *answers;
-    ngx_kapokmq_answer_t  *answer;
-
-    for (i = 0; i < 2; i++) {
-        answers = &ngx_kapokmq_disk.batch[i].answers;
-
-        for (q = ngx_queue_head(answers);
-             q != ngx_queue_sentinel(answers);
-             q = next)
-        {
-            next = ngx_queue_next(q);
-            answer = ngx_queue_data(q, ngx_kapokmq_answer_t, queue);
-
-            if (answer->session == s) {
-                ngx_queue_remove(q);
-                ngx_free(answer);
-            }
-        }
-    }
-
-    s->unanswered = 0;
-}
-
-
-/* The request goes before it is answered. */
-static void
-ngx_kapokmq_disk_cleanup(void *data)
-{
-    ngx_kapokmq_answer_t  *answer = data;
-
-    if (answer->request) {
-        ngx_queue_remove(&answer->queue);
-    }
-}
-
-
-ngx_int_t
-ngx_kapokmq_disk_request(ngx_http_request_t *r, kmq_message_t *m)
-{
-    ngx_pool_cleanup_t    *cln;
-    ngx_kapokmq_answer_t  *answer;
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_kapokmq_answer_t));
-
-    if (cln == NULL || ngx_kapokmq_disk_accept(m, 1) != NGX_OK) {
-        kmq_discard(ngx_kapokmq_worker.kmq, m, 1);
-        return NGX_ERROR;
-    }
-
-    answer = cln->data;
-    ngx_memzero(answer, sizeof(ngx_kapokmq_answer_t));
-
-    answer->request = r;
-    kmq_code(ngx_kapokmq_worker.kmq, m, answer->code);
-
-    cln->handler = ngx_kapokmq_disk_cleanup;
-    ngx_kapokmq_disk_append(answer);
-
-    return NGX_OK;
 }

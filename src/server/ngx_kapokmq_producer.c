@@ -224,7 +224,7 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
-        return ngx_kapokmq_disk_session(s, m, n);
+        return ngx_kapokmq_held_session(s, m, n);
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
@@ -258,7 +258,7 @@ ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
     u_char  *p, text[256];
 
     if (s->unanswered) {
-        return ngx_kapokmq_disk_error(s, error);
+        return ngx_kapokmq_held_error(s, error);
     }
 
     p = ngx_snprintf(text, sizeof(text), "error: %s", error);
@@ -452,6 +452,6 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
     }
 
     if (s->unanswered) {
-        ngx_kapokmq_disk_forget(s);
+        ngx_kapokmq_held_forget(s);
     }
 }

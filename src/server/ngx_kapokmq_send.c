@@ -130,7 +130,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
 
-        if (ngx_kapokmq_disk_request(r, &m) != NGX_OK) {
+        if (ngx_kapokmq_held_request(r, &m) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);
         }
 

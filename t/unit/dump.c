@@ -269,10 +269,7 @@ queue_checkpoint(queue_t *q, int finish)
     if (rc == 0 && finish) {
         rc = kmq_checkpoint_file_finish(&file);
         kmq_checkpoint_end(q->kmq, &cp, file.size);
-
-        if (rc == 0) {
-            rc = kmq_checkpoint_file_clean(&file);
-        }
+        rc = rc ? rc : kmq_checkpoint_file_clean(&file);
 
     } else if (rc == 0) {
         rc = kmq_io_system.close(&kmq_io_system, file.fd);
@@ -797,6 +794,39 @@ test_first(void)
 }
 
 
+/* What is done after a checkpoint has begun is in no record from before. */
+static void
+test_begin(void)
+{
+    char               code[2][KMQ_CODE_LEN + 1];
+    queue_t            q;
+    kmq_buffer_t       out;
+    kmq_settings_t     s;
+    kmq_checkpoint_t   cp;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "begin", &s);
+    publish(&q, "t", "x", 1, 0, code[0]);
+    publish(&q, "t", "y", 1, 0, code[1]);
+    is_int(kmq_delete(q.kmq, code[0]), KMQ_OK, "one is deleted");
+
+    memset(&out, 0, sizeof(out));
+    is_int(kmq_checkpoint_begin(q.kmq, &cp, &out), KMQ_OK, "a beginning");
+    is_int(kmq_delete(q.kmq, code[1]), KMQ_OK, "the other is deleted");
+    is_int(queue_flush(&q), 0, "written");
+
+    is_int(dump("", q.dir), 0, "the journal");
+    is_int(lines_of("gone"), 2, "two records tell it");
+    ok(num(line_of("gone", 0), "lsn") < (long long) cp.info.start,
+       "one of them from before");
+    ok(num(line_of("gone", 1), "lsn") > (long long) cp.info.start,
+       "and one from after the beginning");
+
+    kmq_buffer_free(&out);
+    queue_close(&q);
+}
+
+
 static void
 test_names(void)
 {
@@ -965,6 +995,7 @@ main(void)
     test_bytes();
     test_damage();
     test_first();
+    test_begin();
     test_names();
     test_live();
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine_model_manage.h"
+#include "engine_model_restart.h"
 
 
 #define HANGS  600                 /* s in one run */
@@ -151,19 +151,6 @@ work(void)
             }
         }
     } while (again);
-}
-
-
-static void
-clock_all(void)
-{
-    unsigned  h;
-
-    for (h = 0; h < HANDLES; h++) {
-        if (!M.handle[h].dead) {
-            clock_set(h);
-        }
-    }
 }
 
 
@@ -395,7 +382,10 @@ static const op_t  ops[] = {
     { op_requeue_topic, MANAGED, {   10,     5,     10,    10 } },
     { op_search,        MANAGED, {    4,     2,      4,     4 } },
     { op_search_on,     MANAGED, {   20,    20,     20,    20 } },
-    { op_break,         BREAKS,  {    2,     2,      2,     5 } },
+    { op_break,         BREAKS,    {  2,     2,      2,     5 } },
+    { op_flush,         JOURNALED, { 40,    40,     40,    40 } },
+    { op_checkpoint,    JOURNALED, { 30,    30,     30,    30 } },
+    { op_restart,       JOURNALED, {  1,     1,      1,     2 } },
 };
 
 #define OPS  (sizeof(ops) / sizeof(ops[0]))
@@ -449,6 +439,10 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
         list_init(&M.topic[i].dead, PLACE);
         list_init(&M.topic[i].history, PLACE);
         M.topic[i].now = M.settings.topic;
+    }
+
+    if (options & JOURNALED) {
+        disk_open();
     }
 
     for (i = 0; i < HANDLES; i++) {
@@ -594,12 +588,12 @@ static const run_t  runs[] = {
     { "both, large, paced",                PUB, MIXED|LARGE|PACED },
     { "point to point, timed",             ONE, TIMED },
     { "publish/subscribe, timed",          PUB, TIMED },
-    { "point to point, timed, managed",    ONE, TIMED|MANAGED },
-    { "publish/subscribe, timed, managed", PUB, TIMED|MANAGED|KILLS },
+    { "point to point, timed, managed",    ONE, TIMED|MANAGED|JOURNALED },
+    { "publish/subscribe, timed, managed", PUB, TIMED|MANAGED|KILLS|JOURNALED },
     { "both, timed, managed, repaired",    ONE,
-      TIMED|MANAGED|KILLS|MIXED|BREAKS },
+      TIMED|MANAGED|KILLS|MIXED|BREAKS|JOURNALED },
     { "both, all there is",                ONE,
-      TIMED|MANAGED|KILLS|MIXED|PACED },
+      TIMED|MANAGED|KILLS|MIXED|PACED|JOURNALED },
     { "both, all there is, large",         PUB,
       TIMED|MANAGED|KILLS|MIXED|PACED|LARGE|BREAKS },
 };
@@ -609,7 +603,7 @@ static const run_t  runs[] = {
 
 /* What a run says to the parent. */
 typedef struct {
-    char    text[400];
+    char    text[500];
     int     met;                   /* all that it was made for has happened */
     pid_t   pid;
 } result_t;
@@ -621,7 +615,10 @@ report(result_t *r)
     r->met = (!(M.options & LARGE) || M.nomems)
              && (!(M.options & MIXED) || M.switched)
              && (!(M.options & KILLS) || M.kills)
-             && (!(M.options & BREAKS) || M.repairs || !CAN_BREAK)
+             && (!(M.options & BREAKS) || M.repaired || !CAN_BREAK)
+             && (!(M.options & JOURNALED)
+                 || (M.restarts && M.accepted && D.checkpoints
+                     && D.abandoned))
              && (!(M.options & MANAGED) || (M.deleted && M.searches))
              && (!(M.options & TIMED)
                  || (M.due && M.overdue && M.died && M.expired && M.extended
@@ -631,7 +628,8 @@ report(result_t *r)
              "%llu consumed; %llu times out of memory, %llu due, %llu overdue, "
              "%llu pushed again, %llu dead, %llu expired, %llu deleted, "
              "%llu requeued, %llu searches, %llu kills, %llu repairs, "
-             "%llu probes",
+             "%llu probes, %llu restarts, %llu checkpoints, "
+             "%llu consumed missing, %llu there again",
              (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
              (unsigned long long) M.nomems, (unsigned long long) M.due,
@@ -639,8 +637,11 @@ report(result_t *r)
              (unsigned long long) M.died, (unsigned long long) M.expired,
              (unsigned long long) M.deleted, (unsigned long long) M.requeued,
              (unsigned long long) M.searches, (unsigned long long) M.kills,
-             (unsigned long long) M.repairs,
-             (unsigned long long) M.probed);
+             (unsigned long long) M.repaired,
+             (unsigned long long) M.probed, (unsigned long long) M.restarts,
+             (unsigned long long) D.checkpoints,
+             (unsigned long long) M.missing,
+             (unsigned long long) M.remembered);
 }
 
 
@@ -668,6 +669,12 @@ run(unsigned n, uint64_t seed, uint64_t nsteps, result_t *r)
         free(M.topic[i].group);
     }
 
+    if (M.options & JOURNALED) {
+        checkpoint_abandon();
+        disk_close();
+    }
+
+    free(M.forgotten);
     munmap(M.block, SIZE);
 }
 

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "../../src/disk/kmq_file.h"
 #include "engine_util.h"
 
 
@@ -38,10 +39,10 @@ enum { FREE, RESERVED, READY, IN_FLIGHT, DELAYED, CONSUMED, DEAD };
 
 /* what a run does beside the usual: it paces, it changes the push type, it
  * has bodies that fill the block, it has times, it manages messages, workers
- * die, also inside the lock */
+ * die, also inside the lock, all ends and is recovered from disk */
 enum {
     PACED = 1, MIXED = 2, LARGE = 4, TIMED = 8, MANAGED = 16, KILLS = 32,
-    BREAKS = 64
+    BREAKS = 64, JOURNALED = 128
 };
 
 /* which list a message's link is for */
@@ -72,6 +73,7 @@ typedef struct {
     uint32_t    create_time;       /* s, like all of these */
     uint32_t    delay;
     uint32_t    consumed_time;
+    uint32_t    first_time;        /* of the first confirmation */
     uint32_t    since;             /* its age counts from here on */
     kmq_ref_t   slot, body;
     char        code[KMQ_CODE_LEN];
@@ -134,6 +136,7 @@ typedef struct {
 
 typedef struct {
     unsigned       handle, topic, n;
+    int            accepted;       /* written to the journal */
     uint32_t       id[HELD_MAX];
     kmq_message_t  m[HELD_MAX];
 } held_t;
@@ -144,6 +147,10 @@ typedef struct {
     int         woken, dead, retired;
     uint64_t    mono, wall;
     uint64_t    timer;             /* mono; 0: not armed */
+
+    kmq_segment_t       segment;   /* its journal; */
+    kmq_buffer_t        pending;   /* taken, not written */
+    kmq_journal_info_t  info;      /* of these */
 
     /* one that can be killed lives in a thread of its own */
     int         threaded, detaches;
@@ -179,9 +186,15 @@ static struct {
     uint32_t         epoch, stamp, ties;
     uint32_t         tie;              /* for what happens now */
     uint64_t         sequence;
+    uint64_t         stored;           /* the last one of a stored message */
     kmq_settings_t   settings;
     search_t         search;
     int              lost_wakes, mood;
+
+    /* sequence numbers of history that was dropped: no file tells that, but
+     * the next checkpoint, so these may be there after a recovery */
+    uint64_t        *forgotten;
+    size_t           nforgotten, forgettable;
 
     /* pacing: since the last change of settings */
     uint64_t         pace_start, pace_before, pace_back, pace_used;
@@ -197,6 +210,7 @@ static struct {
     /* what a run has met */
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, probed, searches, died_leaving;
+    uint64_t         repaired, restarts, accepted, remembered, missing;
 } M;
 
 
@@ -547,6 +561,20 @@ history_remove(uint32_t id)
     list_remove(&M.history, id);
     M.consumed--;
     message_gone(id);
+}
+
+
+/* The same for memory. */
+static void
+history_drop(uint32_t id)
+{
+    if (M.nforgotten == M.forgettable) {
+        M.forgettable = 2 * M.forgettable + 1;
+        M.forgotten = realloc(M.forgotten, M.forgettable * sizeof(uint64_t));
+    }
+
+    M.forgotten[M.nforgotten++] = M.message[id].sequence;
+    history_remove(id);
 }
 
 
@@ -1093,7 +1121,7 @@ observe_dropped(unsigned h, uint64_t n)
             continue;
         }
 
-        history_remove(id);
+        history_drop(id);
         n--;
     }
 }
@@ -1123,7 +1151,7 @@ observe_gone(unsigned h, const kmq_counts_t *now)
         next = NEXT(&M.history, id);
 
         if (is_gone(h, id)) {
-            history_remove(id);
+            history_drop(id);
             found++;
         }
     }

@@ -7,7 +7,7 @@
 #ifndef KMQ_ENGINE_MODEL_CALLS_H
 #define KMQ_ENGINE_MODEL_CALLS_H
 
-#include "engine_model.h"
+#include "engine_model_disk.h"
 
 
 /* ---------------------------------------------------------------- handles */
@@ -70,6 +70,19 @@ clock_set(unsigned h)
 }
 
 
+static void
+clock_all(void)
+{
+    unsigned  h;
+
+    for (h = 0; h < HANDLES; h++) {
+        if (!M.handle[h].dead) {
+            clock_set(h);
+        }
+    }
+}
+
+
 static void *
 handle_thread(void *arg)
 {
@@ -125,6 +138,8 @@ bury(kmq_t *kmq)
 static void
 handle_close(handle_t *handle, int detaches)
 {
+    journal_close((unsigned) (handle - M.handle), !detaches);
+
     if (!handle->threaded) {
         kmq_detach(handle->kmq);
         handle->kmq = NULL;
@@ -164,6 +179,7 @@ attach(unsigned h, unsigned w)
     handle_open(handle);
     CHECK(handle->kmq, "attach as worker %u", w);
 
+    journal_open(h);
     clock_set(h);
     kmq_configure(handle->kmq, &M.settings);
     M.lost_wakes = 1;
@@ -193,6 +209,7 @@ handle_left(unsigned h, unsigned by)
                 message_gone(M.held[i].id[k]);
             }
 
+            M.published -= M.held[i].accepted ? M.held[i].n : 0;
             M.reserved -= M.held[i].n;
             M.held[i].n = 0;
         }
@@ -384,6 +401,33 @@ write_body(kmq_t *kmq, kmq_message_t *m, uint32_t id)
 }
 
 
+static void
+bodies_write(held_t *held, unsigned i, unsigned n)
+{
+    uint64_t  sequence;
+
+    for ( /* void */ ; n--; i++) {
+        write_body(M.handle[held->handle].kmq, &held->m[i], held->id[i]);
+        sequence = M.message[held->id[i]].sequence;
+        M.stored = sequence > M.stored ? sequence : M.stored;
+    }
+}
+
+
+/* Puts what is held into the journal before it is in the queue. */
+static void
+accept(held_t *held)
+{
+    bodies_write(held, 0, held->n);
+    CHECK(kmq_accept(M.handle[held->handle].kmq, held->m, held->n) == KMQ_OK,
+          "kmq_accept");
+
+    held->accepted = 1;
+    M.published += held->n;
+    M.accepted += held->n;
+}
+
+
 /* Onto the schedule; or it is due already. */
 static void
 message_delayed(unsigned h, uint32_t id)
@@ -412,12 +456,12 @@ commit(held_t *held, unsigned i, unsigned n)
     unsigned  k;
     kmq_t    *kmq = M.handle[held->handle].kmq;
 
-    for (k = i; k < i + n; k++) {
-        write_body(kmq, &held->m[k], held->id[k]);
+    if (!held->accepted) {
+        bodies_write(held, i, n);
+        M.published += n;
     }
 
     kmq_commit(kmq, held->m + i, n);
-    M.published += n;
 
     for (k = i; k < i + n; k++) {
         if (M.message[held->id[k]].due) {
@@ -445,6 +489,8 @@ finish(held_t *held)
             commit(held, i, part);
             continue;
         }
+
+        M.published -= held->accepted ? part : 0;
 
         for (k = i; k < i + part; k++) {
             message_gone(held->id[k]);
@@ -481,7 +527,11 @@ op_publish(void)
 
     if (held != &now && held->n) {
         if (!M.handle[held->handle].dead) {
-            finish(held);
+            if (M.options & JOURNALED && !held->accepted && one_in(2)) {
+                accept(held);
+            } else {
+                finish(held);
+            }
         }
 
         return;
@@ -860,6 +910,10 @@ confirmed(client_t *c, delivery_t *d)
 
     id = d->id;
     delivery_remove(c, d);
+
+    if (!M.message[id].confirmed) {
+        M.message[id].first_time = seconds(c->handle);
+    }
 
     M.message[id].confirmed = 1;
     M.confirmed++;
@@ -1409,6 +1463,7 @@ op_break(void)
 
     if (has_died) {
         M.repairs++;
+        M.repaired++;
         lists_sort();
     }
 
@@ -1556,7 +1611,7 @@ clock_jump(void)
         return;
     }
 
-    if (one_in(20)) {
+    if (!(M.options & JOURNALED) && one_in(20)) {
 
         /* somebody sets the wall clock */
 

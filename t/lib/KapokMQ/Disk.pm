@@ -62,12 +62,15 @@ sub slurp {
     return scalar(<$in>) // '';
 }
 
+# Writes a file as nginx makes them.
 sub spew {
     my ($path, $bytes) = @_;
 
+    my $before = umask 077;
     open my $out, '>:raw', $path or die "$path: $!";
     print {$out} $bytes;
     close $out or die "$path: $!";
+    umask $before;
 }
 
 # The newest checkpoint's generation, 0: there is none.

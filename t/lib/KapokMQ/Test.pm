@@ -355,7 +355,9 @@ sub worker_pids {
 # How many descriptors a process has.
 sub fds {
     my ($self, $pid) = @_;
-    my @fds = glob "/proc/$pid/fd/*";
+    # a journal is opened when there is something to write
+    my @fds = grep { (readlink($_) // '') !~ m{/(?:journal|checkpoint)-} }
+              glob "/proc/$pid/fd/*";
 
     return scalar @fds;
 }

@@ -30,7 +30,7 @@ use warnings;
 use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
-use List::Util qw(max);
+use List::Util qw(max min);
 use Time::HiRes qw(time);
 
 use KapokMQ::Raw;
@@ -61,18 +61,18 @@ use constant {
 
 # Options: mode, of isPersistent; time, persistentTime; topics, name => how
 # they are (all => 1: publish/subscribe); producers and consumers of each topic;
-# window, messages sent ahead; hold, which share of messages a consumer does
-# not confirm.
+# window, messages sent ahead; rate, messages sent in a second, at most; hold,
+# which share of messages a consumer does not confirm.
 sub new {
     my ($class, $mq, %option) = @_;
 
     return bless {
         mq => $mq, mode => 2, time => 0.5, producers => 3, consumers => 2,
-        window => 20, hold => 10, topics => { work => {}, news => { all => 1 } },
+        window => 20, rate => 20_000, hold => 10, topics => { work => {}, news => { all => 1 } },
         %option,
         epoch => 0, count => 0, message => {}, done => {}, conns => [],
         fault => {}, faults => 0, accepted => 0, refused => 0, settled => 0,
-        got => 0, lag => 0, last_ok => {},
+        got => 0, lag => 0, last_ok => {}, budget => 0, earned => time,
     }, $class;
 }
 
@@ -150,6 +150,10 @@ sub _turn {
 
     $self->_probe if $self->{mode} == 1;
     if (!$self->{quiet}) {
+        my $now = time;
+        $self->{budget} = min($self->{rate} / 10, $self->{budget}
+                              + ($now - $self->{earned}) * $self->{rate});
+        $self->{earned} = $now;
         $self->_produce($_) for grep { $_->{role} eq 'Producers' }
                                 @{$self->{conns}};
     }
@@ -229,7 +233,10 @@ sub _frames {
 sub _produce {
     my ($self, $conn) = @_;
 
-    while (!$conn->{eof} && @{$conn->{sent}} < $self->{window}) {
+    while (!$conn->{eof} && @{$conn->{sent}} < $self->{window}
+           && $self->{budget} >= 1)
+    {
+        $self->{budget}--;
         my $n = ++$self->{count};
         my $id = "$conn->{topic}.$n.";
         my $data = $id . 'x' x (($n * 7919 % 97) ** 2 / 20);
@@ -300,11 +307,12 @@ sub _pushed {
 
 # --------------------------------------------------------------- the deaths
 
-# All has been killed, at that time or later: what was sent before is read, and
-# it is judged what has to be there.
+# All has been killed, at that time or later, or, in good order, is about to end:
+# what was sent before is read, and it is judged what has to be there.
 sub killed {
-    my ($self, $time) = @_;
-    my $limit = $time - $self->{time} - LATE - LAGS * $self->{lag};
+    my ($self, $time, $in_order) = @_;
+    my $limit = $in_order ? 9 ** 9 ** 9
+                : $time - $self->{time} - LATE - LAGS * $self->{lag};
     my $deadline = time + PATIENCE;
 
     {
@@ -324,7 +332,11 @@ sub killed {
             delete $self->{message}{$id};
             $self->{done}{$id} = 1;
             $self->{settled}++;
-        } elsif ($self->{mode} == 1 && ($message->[OK] // $time) > $limit) {
+        } elsif ($message->[STATE] == REFUSED
+                 || $self->{mode} == 1 && ($message->[OK] // $time) > $limit)
+        {
+            # it was refused while the disk failed, which may have it anyway;
+            # or it was not to be written yet
             $message->[STATE] = OPEN;
         } elsif ($message->[STATE] == MUST) {
             $self->{kept}++;
@@ -342,6 +354,7 @@ sub _is_settled {
     my ($conn, undef, $known) = @$push;
 
     return 0 if !$known;
+    return 1 if $known < $limit && $limit > time;
     return $self->{mode} == 1 ? $known < $limit
            : $known < ($self->{last_ok}{$conn->{worker}} // 0);
 }
