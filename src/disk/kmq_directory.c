@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,11 @@
 #include <unistd.h>
 
 #include "kmq_file.h"
+
+
+/* How often a lock is tried that is held for a process that has gone. */
+#define LOCK_TRIES  100
+#define LOCK_PAUSE  50000        /* us */
 
 
 __attribute__((format(printf, 3, 4)))
@@ -82,6 +88,41 @@ lock_holder(int fd)
 }
 
 
+/*
+ * Takes the lock; 0, or -1 and errno.  Processes that were killed may not have
+ * gone yet, since one of their threads still waits for the disk.
+ */
+static int
+lock_take(int fd)
+{
+    long      pid;
+    unsigned  n;
+
+    for (n = 0; n < LOCK_TRIES; n++) {
+
+        if (flock(fd, LOCK_EX|LOCK_NB) == 0) {
+            return 0;
+        }
+
+        if (errno != EWOULDBLOCK) {
+            return -1;
+        }
+
+        pid = lock_holder(fd);
+
+        if (pid <= 0 || kill((pid_t) pid, 0) == 0 || errno != ESRCH) {
+            break;
+        }
+
+        (void) usleep(LOCK_PAUSE);
+    }
+
+    errno = EWOULDBLOCK;
+
+    return -1;
+}
+
+
 /* It is the process's that has it, and of those that it forks: so nobody may
  * have it while workers without a master go on. */
 static int
@@ -103,7 +144,7 @@ directory_lock(const char *dir, int uid, int gid, kmq_log_t log, void *arg)
         return -1;
     }
 
-    if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
+    if (lock_take(fd) == -1) {
 
         if (errno == EWOULDBLOCK) {
             log_error(log, arg, "the queue in \"%s\" is in use by process "

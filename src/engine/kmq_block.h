@@ -357,9 +357,8 @@ typedef struct {
     uint64_t     complete;       /* generation of the last checkpoint */
     uint64_t     covered;        /* losses before it, which it made good */
     uint64_t     size;           /* its bytes */
-    uint64_t     skipped;        /* sequence numbers behind this one, up to */
-    uint64_t     first;          /* this one, have not been given out... */
-    uint64_t     untold;         /* ...which no journal says */
+    uint64_t     untold;         /* no journal says which numbers recovery has
+                                    passed over */
 } kmq_journals_t;
 
 

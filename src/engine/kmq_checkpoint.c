@@ -18,6 +18,7 @@
 #define SLICE_BYTES     (128 * 1024)
 #define SLICE_MESSAGES  512
 #define SLICE_TOPICS    64
+#define LEAVES_MAX      4096
 
 /* How far ahead messages are asked for that are in no cache. */
 #define AHEAD  8
@@ -146,26 +147,36 @@ kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
 
 /* ---------------------------------------------------- beginning and end */
 
-/* Consumed messages up to this sequence number are left out. */
+/*
+ * Consumed messages up to this sequence number are left out.  Numbers have
+ * large gaps, one from each start, so messages are counted.
+ */
 static uint64_t
-history_first(const kmq_block_t *b)
+history_first(kmq_block_t *b)
 {
-    uint64_t               n;
-    const kmq_journals_t  *journals = &b->journals;
+    unsigned            i;
+    uint64_t            n, sequence;
+    const kmq_index_t  *leaf;
 
     if (b->history.count <= KMQ_HISTORY_KEPT) {
         return 0;
     }
 
-    n = b->sequence - journals->first;
+    sequence = b->sequence;
+    n = 0;
 
-    if (n >= KMQ_HISTORY_KEPT) {
-        return b->sequence - KMQ_HISTORY_KEPT;
+    for (i = 0; n < KMQ_HISTORY_KEPT && i < LEAVES_MAX; i++) {
+        leaf = kmq_index_older(b, &sequence, 0, UINT32_MAX);
+
+        if (leaf == NULL || sequence < KMQ_INDEX_SIZE) {
+            return 0;
+        }
+
+        n += leaf->count;
+        sequence -= sequence % KMQ_INDEX_SIZE + 1;
     }
 
-    n = KMQ_HISTORY_KEPT - n;
-
-    return journals->skipped > n ? journals->skipped - n : 0;
+    return sequence;
 }
 
 

@@ -212,6 +212,12 @@ kmq_records_seal(unsigned char *data, size_t len)
     uint32_t        size;
     unsigned char  *p, *end;
 
+    /* no records, perhaps no buffer */
+
+    if (len == 0) {
+        return;
+    }
+
     end = data + len;
 
     for (p = data; p < end; p += KMQ_RECORD_SPAN(size)) {

@@ -16,6 +16,9 @@
  * again. */
 #define NUMBERS_SKIPPED  (UINT64_C(1) << 26)
 
+/* ms, 17 years: more than any delay, and what the schedule can have. */
+#define WAIT_MAX         (UINT64_C(1) << 39)
+
 struct kmq_restore_s {
     kmq_t           *kmq;
     kmq_restored_t   found;
@@ -226,11 +229,27 @@ slot_make(kmq_restore_t *rs, const kmq_record_t *r)
 }
 
 
+/* How long a delayed message still waits: no longer than at first, even if the
+ * wall clock was set back or has not been set yet. */
+static uint64_t
+wait_left(const kmq_restore_t *rs, const kmq_record_t *r)
+{
+    uint64_t  wait, first;
+
+    wait = r->due > rs->kmq->wall ? r->due - rs->kmq->wall : 0;
+    first = (uint64_t) r->delay * 1000;
+    wait = wait < first ? wait : first;
+
+    return wait < WAIT_MAX ? wait : WAIT_MAX;
+}
+
+
 static void
 slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
     const kmq_record_t *r)
 {
     kmq_t          *kmq = rs->kmq;
+    uint64_t        wait;
     kmq_message_t   m;
 
     memset(&m, 0, sizeof(m));
@@ -246,11 +265,12 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
     slot->state = state_of(r);
 
     if (slot->state == KMQ_DELAYED) {
+        wait = wait_left(rs, r);
 
-        if (r->due <= kmq->wall) {
-            slot->state = KMQ_READY;
+        if (wait) {
+            slot->timer.due = kmq->mono + wait;
         } else {
-            slot->timer.due = kmq->mono + (r->due - kmq->wall);
+            slot->state = KMQ_READY;
         }
     }
 }
@@ -676,9 +696,7 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
     kmq_block_t  *b = rs->kmq->block;
 
     if (rs->lsn) {
-        b->journals.skipped = rs->sequence;
         b->sequence = rs->sequence + NUMBERS_SKIPPED;
-        b->journals.first = b->sequence;
         b->journals.untold = 1;
         b->journals.lsn = rs->lsn + NUMBERS_SKIPPED;
     }

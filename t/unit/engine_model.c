@@ -584,7 +584,7 @@ static const run_t  runs[] = {
     { "publish/subscribe",                 PUB, 0 },
     { "point to point, paced",             ONE, PACED },
     { "publish/subscribe, paced",          PUB, PACED },
-    { "both, large",                       ONE, MIXED|LARGE },
+    { "both, large",                       ONE, MIXED|LARGE|JOURNALED },
     { "both, large, paced",                PUB, MIXED|LARGE|PACED },
     { "point to point, timed",             ONE, TIMED },
     { "publish/subscribe, timed",          PUB, TIMED },
@@ -595,7 +595,7 @@ static const run_t  runs[] = {
     { "both, all there is",                ONE,
       TIMED|MANAGED|KILLS|MIXED|PACED|JOURNALED },
     { "both, all there is, large",         PUB,
-      TIMED|MANAGED|KILLS|MIXED|PACED|LARGE|BREAKS },
+      TIMED|MANAGED|KILLS|MIXED|PACED|LARGE|BREAKS|JOURNALED },
 };
 
 #define RUNS  (sizeof(runs) / sizeof(runs[0]))

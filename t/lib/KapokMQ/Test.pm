@@ -201,12 +201,15 @@ sub _ended {
     return !is_running($pid);
 }
 
-# A zombie does not run.
+# A zombie does not run, but for a thread of it that still waits for the disk.
 sub is_running {
     my ($pid) = @_;
 
     open my $in, '<', "/proc/$pid/stat" or return 0;
-    return ((<$in> // '') =~ /^\d+ \(.*\) (\S)/s) && $1 ne 'Z';
+    return 0 if (<$in> // '') !~ /^\d+ \(.*\) (\S)/s;
+    return 1 if $1 ne 'Z';
+    my @threads = glob "/proc/$pid/task/*";
+    return @threads > 1;
 }
 
 sub _exec {

@@ -1,0 +1,825 @@
+/*
+ * Recovery by example: a queue works, everything dies, and what starts again
+ * in a fresh block has what was there.
+ */
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "disk_util.h"
+
+
+#define HOUR  UINT64_C(3600000)
+#define CODE  (KMQ_CODE_LEN + 1)
+
+static du_queue_t  q;
+
+
+/* Kills and starts; all that was flushed has to be there again. */
+static void
+restart(unsigned nworkers, const char *what)
+{
+    char  *before, *after;
+
+    before = du_picture(&q);
+    du_kill(&q);
+    du_start(&q, nworkers);
+    after = du_picture(&q);
+
+    (void) du_same(before, after, what);
+    ok(eu_verify(q.worker[0].kmq, what), "the block is sound");
+    is_int((long long) q.rc.damaged, 0, "nothing is damaged");
+}
+
+
+/* ------------------------------------------------------------------ tests */
+
+static void
+test_empty(void)
+{
+    char  code[CODE];
+
+    du_init(&q, "empty");
+    du_start(&q, 1);
+
+    is_int(q.rc.files, 0, "an empty directory has no files");
+    is_int((long long) q.log_len, 0, "and there is nothing to say");
+    is_int(du_names(q.dir, "j", ""), 0, "recovery makes none");
+
+    is_int(du_publish(&q, 0, "t", "first", 0, code), KMQ_OK, "publish");
+    is_int(du_flush(&q, 0), 0, "flush");
+    restart(1, "one message");
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_WAITING, "it waits");
+
+    du_kill(&q);
+    rmdir(q.dir);
+    q.rc.dir = "/nonexistent";
+    strcpy(q.dir, "/nonexistent");
+    is_int(du_recover(&q), -1, "no directory");
+    ok(du_logged(&q, "E reading the directory \"/nonexistent\" failed"),
+       "is told");
+    (void) munmap(q.block, q.size);
+}
+
+
+/* Messages of all kinds, as several workers have them; from 0 to 8. */
+static void
+lives(char code[9][CODE])
+{
+    unsigned    i;
+    kmq_t      *kmq;
+    kmq_ref_t   c;
+    static char name[9][8] = { "m0", "m1", "m2", "m3", "m4", "m5", "m6",
+                               "m7", "m8" };
+
+    for (i = 0; i < 9; i++) {
+        is_int(du_publish(&q, i % 3, i < 6 ? "a" : "b", name[i],
+                          i == 5 ? HOUR : 0, code[i]), KMQ_OK, "publish");
+    }
+
+    du_clock(&q, 5000);
+    kmq = q.worker[1].kmq;
+    c = eu_consumer(kmq, "a", 10, NULL);
+    ok(eu_take(kmq) != NULL, "five are pushed");
+
+    is_int(kmq_confirm_codes(kmq, c, code[0], 1), 1, "m0 is confirmed");
+    is_int(kmq_return_codes(kmq, c, code[1], 1), 1, "m1 is dead");
+    is_int(kmq_return_codes(kmq, c, code[2], 1), 1, "m2 is dead");
+    is_int(kmq_requeue(q.worker[2].kmq, code[2]), KMQ_OK, "and requeued");
+    is_int(kmq_delete(q.worker[2].kmq, code[6]), KMQ_OK, "m6 is deleted");
+    is_int(kmq_delete(q.worker[2].kmq, code[3]), KMQ_OK,
+           "m3 is deleted in flight");
+}
+
+
+static void
+lives_check(char code[9][CODE])
+{
+    kmq_message_info_t  m;
+
+    is_int(du_status(&q, code[0], &m), KMQ_STATUS_CONSUMED, "m0: consumed");
+    is_int(m.consumed_time, (DU_WALL + 5000) / 1000, "at its time");
+    is_int(m.create_time, DU_WALL / 1000, "and created at its");
+    is_int(du_status(&q, code[1], &m), KMQ_STATUS_DEAD, "m1: dead");
+    is_int(m.attempts, 1, "after one attempt");
+    is_int(du_status(&q, code[2], &m), KMQ_STATUS_WAITING, "m2: waits");
+    is_int(m.attempts, 0, "as if it were new");
+    is_int(du_status(&q, code[3], NULL), KMQ_STATUS_ANY, "m3: gone");
+    is_int(du_status(&q, code[4], &m), KMQ_STATUS_WAITING, "m4: waits again");
+    is_int(m.attempts, 1, "with its attempt");
+    is_int(du_status(&q, code[5], &m), KMQ_STATUS_DELAYED, "m5: delayed");
+    is_int(m.delay, 3600, "by an hour");
+    is_int(du_status(&q, code[6], NULL), KMQ_STATUS_ANY, "m6: gone");
+    is_int(du_status(&q, code[7], NULL), KMQ_STATUS_WAITING, "m7: waits");
+}
+
+
+/* The same in journals alone, in a checkpoint, and in both. */
+static void
+test_lives(int before, int after)
+{
+    char            code[9][CODE];
+    char            name[32];
+    kmq_counts_t    c;
+
+    sprintf(name, "lives-%d%d", before, after);
+    du_init(&q, name);
+    q.settings.topic.max_deliveries = 1;
+    du_start(&q, 3);
+
+    if (before) {
+        is_int(du_publish(&q, 0, "b", "old", 0, NULL), KMQ_OK, "an old one");
+        du_flush_all(&q);
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint before");
+    }
+
+    lives(code);
+    du_flush_all(&q);
+
+    if (after) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint after");
+        is_int(du_names(q.dir, "journal-", ""), 0, "journals are gone");
+        is_int(du_names(q.dir, "checkpoint-", ""), 1, "there is one");
+    }
+
+    restart(4, name);
+    lives_check(code);
+
+    c = eu_count(q.worker[0].kmq);
+    is_int((long long) c.published, 9 + before, "published");
+    is_int((long long) c.delivered, 5, "delivered");
+    is_int((long long) c.confirmed, 1, "confirmed");
+    is_int((long long) c.died, 2, "died");
+    is_int((long long) c.requeued, 1, "requeued");
+    is_int((long long) c.deleted, 2, "deleted");
+
+    restart(1, "once more");
+    lives_check(code);
+
+    ok(strcmp(du_drain(&q, 0, "a"), "m2 m4 ") == 0, "what waits, in order");
+    ok(strcmp(du_drain(&q, 0, "b"), before ? "old m7 m8 " : "m7 m8 ") == 0,
+       "of the other topic, too");
+
+    du_flush_all(&q);
+    restart(2, "and what was done since");
+    is_int((long long) eu_count(q.worker[0].kmq).ready, 0, "nothing waits");
+    du_kill(&q);
+}
+
+
+/* Statistics of hours and days, which lie in the past. */
+static void
+test_periods(void)
+{
+    char     *picture, line[128];
+    unsigned  i;
+
+    du_init(&q, "periods");
+    du_start(&q, 2);
+
+    for (i = 0; i < 60; i++) {
+        (void) du_publish(&q, i % 2, "t", "x", 0, NULL);
+
+        if (i % 3 == 0) {
+            (void) du_drain(&q, 1, "t");
+        }
+
+        du_flush_all(&q);
+
+        if (i == 30) {
+            is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+        }
+
+        du_clock(&q, 7 * HOUR);
+    }
+
+    restart(2, "periods");
+
+    /* the fourth message: there the hour has that one alone */
+
+    picture = du_picture(&q);
+    sprintf(line, "\n  in %llu: 1 0 0\n",
+            (unsigned long long) (DU_WALL / HOUR + 58 * 7));
+    ok(strstr(picture, line) != NULL, "an hour of one message");
+    free(picture);
+
+    du_kill(&q);
+}
+
+
+/* What is accepted but not committed counts as there: it may be "ok". */
+static void
+test_accepted(void)
+{
+    char           code[2][CODE];
+    unsigned       i;
+    kmq_t         *kmq;
+    kmq_message_t  m[2];
+
+    du_init(&q, "accepted");
+    du_start(&q, 1);
+    kmq = q.worker[0].kmq;
+
+    memset(m, 0, sizeof(m));
+    m[0].size = m[1].size = 3;
+    is_int(kmq_reserve_to(kmq, "t", 1, &m[0]), KMQ_OK, "reserve");
+    is_int(kmq_reserve_to(kmq, "t", 1, &m[1]), KMQ_OK, "reserve");
+
+    for (i = 0; i < 2; i++) {
+        kmq_write(kmq, &m[i], i ? "two" : "one", 3);
+        kmq_code(kmq, &m[i], code[i]);
+    }
+
+    is_int(kmq_accept(kmq, m, 2), KMQ_OK, "accept");
+    is_int(du_flush(&q, 0), 0, "flush");
+    kmq_discard(kmq, &m[1], 1);
+    is_int(du_flush(&q, 0), 0, "flush that it was discarded");
+
+    du_kill(&q);
+    du_start(&q, 1);
+    is_int(du_status(&q, code[0], NULL), KMQ_STATUS_WAITING, "accepted");
+    is_int(du_status(&q, code[1], NULL), KMQ_STATUS_ANY, "discarded");
+    is_int((long long) eu_count(q.worker[0].kmq).published, 1, "counted");
+    du_kill(&q);
+}
+
+
+static void
+delayed_check(const char *code, int early)
+{
+    kmq_ref_t      c;
+    kmq_batch_t   *b;
+
+    c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+    b = eu_take(q.worker[0].kmq);
+
+    if (early) {
+        ok(b == NULL, "it is not due yet");
+        is_int(du_status(&q, code, NULL), KMQ_STATUS_DELAYED, "delayed");
+
+    } else {
+        ok(b && b->nmessages == 1, "it is pushed");
+        is_int(eu_confirm(q.worker[0].kmq, b), 1, "and confirmed");
+    }
+
+    kmq_leave(q.worker[0].kmq, c);
+}
+
+
+/* The machine is off while the time of a message comes. */
+static void
+test_delayed(int checkpoint)
+{
+    char  code[2][CODE];
+
+    du_init(&q, checkpoint ? "delayed-checkpoint" : "delayed");
+    q.mono = 500 * HOUR;
+    du_start(&q, 1);
+
+    is_int(du_publish(&q, 0, "t", "one", HOUR, code[0]), KMQ_OK, "an hour");
+    is_int(du_publish(&q, 0, "t", "two", 2 * HOUR, code[1]), KMQ_OK, "two");
+    is_int(du_flush(&q, 0), 0, "flush");
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    du_kill(&q);
+
+    /* for half an hour; the monotonic clock begins anew */
+
+    q.wall += HOUR / 2;
+    q.mono = 7;
+    du_start(&q, 1);
+    delayed_check(code[0], 1);
+    du_clock(&q, HOUR / 2 - 1);
+    (void) kmq_tick(q.worker[0].kmq);
+    delayed_check(code[0], 1);
+    du_kill(&q);
+
+    q.wall += 1;
+    q.mono = 3;
+    du_start(&q, 1);
+    delayed_check(code[0], 0);
+    is_int(du_status(&q, code[1], NULL), KMQ_STATUS_DELAYED, "the other one");
+    du_flush_all(&q);
+    du_kill(&q);
+
+    q.wall += HOUR - 1;
+    du_start(&q, 1);
+    is_int(du_status(&q, code[0], NULL), KMQ_STATUS_CONSUMED, "once only");
+    delayed_check(code[1], 1);
+    du_clock(&q, 1);
+    (void) kmq_tick(q.worker[0].kmq);
+    delayed_check(code[1], 0);
+    du_kill(&q);
+}
+
+
+/* Publish/subscribe: somebody has confirmed, others have not. */
+static void
+test_shared(int checkpoint)
+{
+    char        code[2][CODE];
+    kmq_t      *kmq;
+    kmq_ref_t   c[2];
+
+    du_init(&q, checkpoint ? "shared-checkpoint" : "shared");
+    q.settings.topic.push_type = KMQ_PUSH_ALL;
+    du_start(&q, 1);
+    kmq = q.worker[0].kmq;
+
+    c[0] = eu_consumer(kmq, "t", 10, NULL);
+    c[1] = eu_consumer(kmq, "t", 10, NULL);
+    is_int(du_publish(&q, 0, "t", "one", 0, code[0]), KMQ_OK, "publish");
+    is_int(du_publish(&q, 0, "t", "two", 0, code[1]), KMQ_OK, "publish");
+    while (eu_take(kmq)) { /* void */ }
+
+    is_int(kmq_confirm_codes(kmq, c[0], code[0], 1), 1, "one confirms");
+    is_int(kmq_in_flight(kmq, c[1]), 2, "the other one has both");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    restart(2, "publish/subscribe");
+    is_int(du_status(&q, code[0], NULL), KMQ_STATUS_CONSUMED, "consumed");
+    is_int(du_status(&q, code[1], NULL), KMQ_STATUS_WAITING, "waits");
+    ok(strcmp(du_drain(&q, 1, "t"), "two ") == 0, "and is pushed");
+    du_kill(&q);
+}
+
+
+/* Attempts are counted over restarts, and the last one is one. */
+static void
+test_attempts(void)
+{
+    char                 code[CODE];
+    unsigned             i;
+    kmq_ref_t            c;
+    kmq_message_info_t   m;
+
+    du_init(&q, "attempts");
+    q.settings.topic.max_deliveries = 3;
+    du_start(&q, 1);
+    is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
+
+    for (i = 1; i <= 3; i++) {
+        c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+        ok(eu_take(q.worker[0].kmq) != NULL, "push %u", i);
+        du_flush_all(&q);
+
+        if (i == 2) {
+            is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+        }
+
+        if (i == 3) {
+            is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1), 1, "back");
+            du_flush_all(&q);
+        }
+
+        restart(1, "attempts");
+        (void) du_status(&q, code, &m);
+        is_int(m.attempts, i, "so many attempts");
+    }
+
+    is_int(m.status, KMQ_STATUS_DEAD, "then it is dead");
+    is_int((long long) eu_count(q.worker[0].kmq).redelivered, 2, "redelivered");
+    is_int(kmq_requeue(q.worker[0].kmq, code), KMQ_OK, "requeue");
+    du_flush_all(&q);
+    restart(1, "requeued");
+    (void) du_status(&q, code, &m);
+    is_int(m.status, KMQ_STATUS_WAITING, "it waits");
+    is_int(m.attempts, 0, "as if new");
+    du_kill(&q);
+}
+
+
+/* Topics without messages keep their counters. */
+static void
+test_topics(void)
+{
+    char      name[KMQ_NAME_MAX + 1];
+    unsigned  i;
+
+    du_init(&q, "topics");
+    q.settings.keep_consumed = 0;
+    du_start(&q, 2);
+
+    for (i = 0; i < 200; i++) {
+        memset(name, 'a' + (int) (i % 26), KMQ_NAME_MAX);
+        name[1 + i] = '\0';
+        (void) du_publish(&q, i % 2, name, "x", 0, NULL);
+
+        if (i % 4) {
+            (void) du_drain(&q, 0, name);
+        }
+    }
+
+    du_flush_all(&q);
+    restart(2, "topics from journals");
+    is_int((long long) eu_count(q.worker[0].kmq).topics, 200, "all are there");
+
+    is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    restart(2, "topics from a checkpoint");
+    is_int((long long) eu_count(q.worker[0].kmq).topics, 200, "all are there");
+    is_int((long long) eu_count(q.worker[0].kmq).ready, 50, "and messages");
+    du_kill(&q);
+}
+
+
+/* A checkpoint in slices, with changes between them. */
+static void
+test_slices(void)
+{
+    int                     more;
+    char                    body[32];
+    unsigned                i;
+    kmq_buffer_t            out;
+    kmq_checkpoint_t        cp;
+    kmq_checkpoint_file_t   file;
+
+    du_init(&q, "slices");
+    q.size = 32 * EU_MB;
+    du_start(&q, 2);
+    memset(&out, 0, sizeof(out));
+
+    for (i = 0; i < 5000; i++) {
+        sprintf(body, "message %u", i);
+        (void) du_publish(&q, i % 2, i % 3 ? "a" : "b", body, 0, NULL);
+    }
+
+    du_flush_all(&q);
+
+    more = kmq_checkpoint_begin(q.worker[0].kmq, &cp, &out) == KMQ_OK;
+    is_int(kmq_checkpoint_file_open(&file, &kmq_io_system, q.dir, &cp.info),
+           0, "a checkpoint begins");
+
+    for (i = 0; more == 1; i++) {
+        more = kmq_checkpoint_next(q.worker[0].kmq, &cp, &out);
+        kmq_records_seal(out.data, out.len);
+        (void) kmq_checkpoint_file_write(&file, out.data, out.len);
+        out.len = 0;
+
+        /* worker 1 goes on meanwhile; du_drain() takes all of a topic */
+
+        (void) du_publish(&q, 1, "a", "late", 0, NULL);
+        (void) du_publish(&q, 1, "c", "late", 0, NULL);
+
+        if (i == 2) {
+            (void) du_drain(&q, 1, "b");
+        }
+    }
+
+    ok(i > 5, "it had %u slices", i);
+    is_int(kmq_checkpoint_file_finish(&file), 0, "it is finished");
+    kmq_checkpoint_end(q.worker[0].kmq, &cp, file.size);
+    is_int(kmq_checkpoint_file_clean(&file), 0, "older files go");
+    du_flush_all(&q);
+    kmq_buffer_free(&out);
+
+    restart(2, "what happened between slices");
+    du_kill(&q);
+}
+
+
+/* Publishes and confirms n messages. */
+static void
+consume(unsigned n)
+{
+    kmq_t       *kmq;
+    kmq_ref_t    c, p;
+    unsigned     i;
+
+    kmq = q.worker[0].kmq;
+    p = eu_producer(kmq, "t");
+    c = eu_consumer(kmq, "t", 1000, NULL);
+
+    for (i = 0; i < n; i += 1000) {
+        (void) eu_publish_numbers(kmq, p, i, n - i < 1000 ? n - i : 1000);
+        (void) eu_drain(kmq);
+        du_flush_all(&q);
+    }
+
+    kmq_leave(kmq, c);
+    kmq_leave(kmq, p);
+}
+
+
+/* The newest of the history are kept, up to a bound. */
+static void
+test_history(void)
+{
+    char  first[CODE], second[CODE], last[CODE];
+
+    du_init(&q, "history");
+    q.size = 64 * EU_MB;
+    du_start(&q, 1);
+
+    is_int(du_publish(&q, 0, "t", "0", 0, first), KMQ_OK, "the first");
+    is_int(du_publish(&q, 0, "t", "1", 0, second), KMQ_OK, "the second");
+    (void) du_drain(&q, 0, "t");
+    consume(KMQ_HISTORY_KEPT - 2);
+    restart(1, "as many as are kept");
+    is_int((long long) q.rc.restored.consumed, KMQ_HISTORY_KEPT, "all of them");
+
+    is_int(du_publish(&q, 0, "t", "n", 0, last), KMQ_OK, "one more");
+    (void) du_drain(&q, 0, "t");
+    du_flush_all(&q);
+    du_kill(&q);
+    du_start(&q, 1);
+
+    is_int((long long) q.rc.restored.consumed, KMQ_HISTORY_KEPT, "no more");
+    is_int(du_status(&q, first, NULL), KMQ_STATUS_ANY, "the first is gone");
+    is_int(du_status(&q, second, NULL), KMQ_STATUS_CONSUMED,
+           "the second is there");
+    is_int(du_status(&q, last, NULL), KMQ_STATUS_CONSUMED, "and the last");
+
+    consume(1000);
+    is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    du_kill(&q);
+    du_start(&q, 1);
+    ok(q.rc.restored.consumed <= KMQ_HISTORY_KEPT
+       && q.rc.restored.consumed >= KMQ_HISTORY_KEPT - 10,
+       "a checkpoint has %llu", (unsigned long long) q.rc.restored.consumed);
+    is_int(du_status(&q, second, NULL), KMQ_STATUS_ANY, "others are gone");
+    is_int(du_status(&q, last, NULL), KMQ_STATUS_CONSUMED, "the last is not");
+    du_kill(&q);
+}
+
+
+/* Work, death, start, many times over, with and without checkpoints. */
+static void
+test_again_and_again(void)
+{
+    char      body[32];
+    unsigned  i, k, n;
+
+    du_init(&q, "again");
+    du_start(&q, 2);
+
+    for (i = 0, n = 0; i < 12; i++) {
+
+        for (k = 0; k < 20; k++) {
+            sprintf(body, "%u", n++);
+            (void) du_publish(&q, k % q.nworkers, "t", body, 0, NULL);
+        }
+
+        if (i % 3 == 2) {
+            (void) du_drain(&q, 1, "t");
+        }
+
+        du_flush_all(&q);
+
+        if (i % 4 == 3) {
+            is_int(du_checkpoint(&q, (int) (i % 8 == 3)), 0, "checkpoint");
+        }
+
+        du_clock(&q, 1000);
+        restart(2, "again");
+    }
+
+    is_int((long long) eu_count(q.worker[0].kmq).published, n, "published");
+
+    /* what nobody flushed is lost, its number is not given out again */
+
+    is_int(du_publish(&q, 0, "t", "lost", 0, NULL), KMQ_OK, "publish");
+    du_kill(&q);
+    du_start(&q, 1);
+    is_int((long long) eu_count(q.worker[0].kmq).published, n, "one is lost");
+    du_kill(&q);
+}
+
+
+/* The files of a directory: "name size\n" each; the caller frees it. */
+static char *
+files(const char *dir)
+{
+    DIR            *d;
+    char           *text, path[KMQ_PATH_SIZE];
+    FILE           *to;
+    size_t          size;
+    struct stat     st;
+    struct dirent  *e;
+
+    to = open_memstream(&text, &size);
+    d = opendir(dir);
+
+    while (d && (e = readdir(d)) != NULL) {
+        (void) snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            fprintf(to, "%s %lld\n", e->d_name, (long long) st.st_size);
+        }
+    }
+
+    if (d) {
+        (void) closedir(d);
+    }
+
+    fclose(to);
+
+    return text;
+}
+
+
+static void
+test_too_small(void)
+{
+    char      *before, body[1001];
+    unsigned   i;
+
+    du_init(&q, "small");
+    du_start(&q, 1);
+    memset(body, 'x', 1000);
+    body[1000] = '\0';
+
+    for (i = 0; i < 2500; i++) {
+        (void) du_publish(&q, 0, i % 2 ? "a" : "b", body, 0, NULL);
+    }
+
+    du_flush_all(&q);
+    is_int(du_checkpoint(&q, 0), 0, "a checkpoint");
+    is_int(du_publish(&q, 0, "a", "one", 0, NULL), KMQ_OK, "and a journal");
+    du_flush_all(&q);
+    du_kill(&q);
+
+    before = files(q.dir);
+    q.size = 2 * EU_MB;
+    is_int(du_recover(&q), -1, "a smaller zone has no room");
+    ok(du_logged(&q, "E \"") && du_logged(&q, "make it larger"), "is told");
+    (void) munmap(q.block, q.size);
+    (void) du_same(before, files(q.dir), "no file has changed");
+
+    q.size = 4 * EU_MB;
+    du_start(&q, 1);
+    is_int((long long) q.rc.restored.ready, 2501, "a large one has");
+    du_kill(&q);
+}
+
+
+/* -------------------------------------------------------------- directory */
+
+static unsigned
+mode_of(const char *dir, const char *name)
+{
+    char         path[KMQ_PATH_SIZE];
+    struct stat  st;
+
+    (void) snprintf(path, sizeof(path), "%s/%s", dir, name);
+
+    return stat(path, &st) == 0 ? st.st_mode & 07777 : 0;
+}
+
+
+static void
+test_lock(void)
+{
+    int    lock, go[2], ready[2];
+    char   text[64], c;
+    pid_t  pid;
+
+    du_init(&q, "lock");
+    rmdir(q.dir);
+
+    if (pipe(go) != 0 || pipe(ready) != 0 || (pid = fork()) == -1) {
+        perror("fork");
+        exit(2);
+    }
+
+    if (pid == 0) {
+        (void) close(go[1]);
+        lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
+        (void) !write(ready[1], lock != -1 ? "y" : "n", 1);
+        (void) !read(go[0], &c, 1);
+        _exit(0);
+    }
+
+    (void) close(go[0]);
+    ok(read(ready[0], &c, 1) == 1 && c == 'y', "another process has it");
+    is_int(mode_of(q.dir, ""), 0700, "the directory's mode");
+    is_int(mode_of(q.dir, "lock"), 0600, "the lock's");
+
+    q.log_len = 0;
+    is_int(kmq_directory_open(q.dir, -1, -1, du_log, &q), -1, "it is locked");
+    sprintf(text, "is in use by process %ld,", (long) pid);
+    ok(du_logged(&q, text), "by that process: %s", q.log);
+
+    (void) close(go[1]);
+    (void) waitpid(pid, NULL, 0);
+    lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
+    ok(lock != -1, "it has died: now it is free");
+
+    kmq_directory_holder(lock, 4711);
+    is_int(kmq_directory_open(q.dir, -1, -1, du_log, &q), -1, "locked");
+    ok(du_logged(&q, "is in use by process 4711,"), "by whom it names");
+    (void) close(lock);
+
+    (void) close(ready[0]);
+    (void) close(ready[1]);
+}
+
+
+static void
+test_directory(void)
+{
+    int   lock;
+    char  path[KMQ_PATH_SIZE];
+
+    du_init(&q, "directory");
+    (void) chmod(q.dir, 0755);
+    lock = kmq_directory_open(q.dir, (int) getuid(), (int) getgid(), du_log,
+                              &q);
+    ok(lock != -1, "a directory that is there already");
+    is_int(mode_of(q.dir, ""), 0700, "gets its mode");
+    (void) close(lock);
+
+    (void) snprintf(path, sizeof(path), "%s/file", q.dir);
+    du_write(path, "", 0);
+    is_int(kmq_directory_open(path, -1, -1, du_log, &q), -1, "a file");
+    ok(du_logged(&q, "is not a directory"), "is none");
+
+    (void) snprintf(path, sizeof(path), "%s/no/no", q.dir);
+    is_int(kmq_directory_open(path, -1, -1, du_log, &q), -1, "no parent");
+    ok(du_logged(&q, "E making the directory"), "is told");
+}
+
+
+static void
+test_aside(void)
+{
+    int    lock;
+    char   name[64];
+    char  *p;
+
+    du_init(&q, "aside");
+    lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
+    is_int(kmq_directory_set_aside(q.dir, -1, -1, du_log, &q), 0, "no files");
+    is_int((long long) q.log_len, 0, "nothing to say");
+    is_int(du_names(q.dir, "aside-", ""), 0, "no directory for them");
+
+    du_start(&q, 2);
+    (void) du_publish(&q, 0, "t", "one", 0, NULL);
+    (void) du_publish(&q, 1, "t", "two", 0, NULL);
+    du_flush_all(&q);
+    is_int(du_checkpoint(&q, 0), 0, "a checkpoint");
+    is_int(mode_of(q.dir, "journal-0000000000000000-000-0"), 0600,
+           "a journal's mode");
+    is_int(mode_of(q.dir, "checkpoint-0000000000000001"), 0600,
+           "a checkpoint's");
+    du_kill(&q);
+
+    is_int(kmq_directory_set_aside(q.dir, -1, -1, du_log, &q), 0, "aside");
+    ok(du_logged(&q, "W 3 file(s) of an older queue were set aside in \""),
+       "three files: %s", q.log);
+    is_int(du_names(q.dir, "aside-", ""), 1, "into a directory");
+    is_int(du_names(q.dir, "lock", ""), 1, "but not the lock");
+    is_int(du_names(q.dir, "journal-", ""), 0, "no journal is left");
+
+    p = strstr(q.log, "/aside-");
+    (void) snprintf(name, sizeof(name), "%.*s", (int) strcspn(p, "\""), p);
+    is_int(mode_of(q.dir, name), 0700, "its mode");
+    (void) snprintf(q.dir + strlen(q.dir), 64, "%s", name);
+    is_int(du_names(q.dir, "", "-0"), 2, "they are in it");
+
+    du_start(&q, 1);
+    is_int((long long) q.rc.restored.ready, 2, "and whole");
+    du_kill(&q);
+
+    *strstr(q.dir, "/aside-") = '\0';
+    du_start(&q, 1);
+    is_int(q.rc.files, 0, "recovery does not see them");
+    du_kill(&q);
+    (void) close(lock);
+}
+
+
+int
+main(void)
+{
+    du_begin();
+
+    test_empty();
+    test_lives(0, 0);
+    test_lives(1, 0);
+    test_lives(0, 1);
+    test_lives(1, 1);
+    test_periods();
+    test_accepted();
+    test_delayed(0);
+    test_delayed(1);
+    test_shared(0);
+    test_shared(1);
+    test_attempts();
+    test_topics();
+    test_slices();
+    test_history();
+    test_again_and_again();
+    test_too_small();
+    test_lock();
+    test_directory();
+    test_aside();
+
+    return done_testing();
+}
