@@ -14,7 +14,8 @@ fi
 
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
-    libtest-base-perl libtest-longstring-perl python3-websockets chromium
+    libtest-base-perl libtest-longstring-perl python3-websockets chromium \
+    faketime
 command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin

@@ -120,6 +120,11 @@ check_more "and leaves a gap" "--fault stall" \
     "--rate 10000 --warmup 0" 199000 '"gap_us".*"max": ([0-9]+)'
 check_more "and is late with delayed messages" "--fault stall" \
     "--delay 0 --window 10" 200000 '"lateness_us".*"max": ([0-9]+).*"read_lag'
+check_more "and with its answers" "--fault stall" \
+    "--answers --window 10 --warmup 0" 200000 \
+    '"answer_us".*"max": ([0-9]+).*"failed"'
+check_more "the time of answers is known" "" \
+    "--answers --window 1000 --warmup 0" 15000 '"answer_us": ."count": ([0-9]+)'
 check "a wrong answer to a question is found" "--fault damage" \
     "--rate 500 --search count" 1 'search \"count\": no success'
 
@@ -140,17 +145,46 @@ check "a wrong key is an error" "--key other" "" 2 ""
 
 # what does not talk to a server
 
-result=$("$OUT/kmq-repair" --messages 20000 --delayed 2000 --consumed 3000)
-status=$?
-tests=$((tests + 1))
+# check_alone NAME STATUS PART-OF-THE-RESULT COMMAND...
+check_alone() {
+    result=$("${@:4}" 2> /dev/null)
+    status=$?
+    tests=$((tests + 1))
 
-if [ $status = 0 ] && [[ $result = *'"failed": false'* ]]; then
-    echo "ok $tests - a repair leaves all messages where they were"
-else
+    if [ $status = "$2" ] && [[ $result = *"$3"* ]]; then
+        echo "ok $tests - $1"
+        return
+    fi
+
     failed=1
-    echo "not ok $tests - a repair leaves all messages where they were"
-    echo "# status $status: $result"
-fi
+    echo "not ok $tests - $1"
+    echo "# status $status, not $2; no «$3» in: $result"
+}
+
+
+check_alone "a repair leaves all messages where they were" 0 \
+    '"failed": false' "$OUT/kmq-repair" --messages 20000 --delayed 2000 \
+    --consumed 3000
+
+files=$(mktemp -d) || exit
+trap 'rm -rf "$files"' EXIT
+mkdir "$files/journal" "$files/checkpoint" "$files/disk"
+
+check_alone "all is recovered from a journal" 0 \
+    '"recovered": 20000, "records": 20000,' \
+    "$OUT/kmq-recover" --messages 20000 --dir "$files/journal"
+check_alone "all is recovered from a checkpoint" 0 '"recovered": 20000,' \
+    "$OUT/kmq-recover" --messages 20000 --checkpoint --dir "$files/checkpoint"
+check_alone "and nothing else is there" 0 checkpoint-0000000000000001 \
+    ls "$files/checkpoint"
+check_alone "what is not right is found" 1 '"failed": true' \
+    "$OUT/kmq-recover" --messages 10000 --dir "$files/checkpoint"
+check_alone "no directory is an error" 2 "" \
+    "$OUT/kmq-recover" --messages 100 --dir "$files/none"
+check_alone "a disk is measured" 0 '{"bytes": 4000, ' \
+    "$OUT/kmq-disk" --dir "$files/disk" --bytes 4000 --seconds 0.1
+check_alone "its file is gone" 0 "" rmdir "$files/disk"
+check_alone "no disk is an error" 2 "" "$OUT/kmq-disk" --dir "$files/none"
 
 echo "1..$tests"
 exit $failed

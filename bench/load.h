@@ -67,6 +67,7 @@ typedef struct {
     unsigned     fanout:1;
     unsigned     ingest:1;
     unsigned     remote:1;
+    unsigned     answers:1;    /* --answers */
 } load_options_t;
 
 
@@ -111,6 +112,8 @@ typedef struct {
     uint32_t         sent;
     uint32_t         answered;
     uint32_t         errors;   /* of these, not "ok" */
+    uint64_t        *asked;    /* --answers: when each that has no answer was
+                                  sent; a ring of o.window */
 
     /* a consumer's */
     uint64_t         last;     /* when it got its last message */
@@ -144,6 +147,7 @@ typedef struct {
     uint64_t  delivered;
     uint64_t  cpu;             /* ns, of this process */
     uint64_t  server_cpu;      /* ns, of those that are watched */
+    uint64_t  threads_cpu;     /* ns, of that beside their main threads */
     uint64_t  all_cpu;         /* ns, of the machine */
     uint64_t  recvs;
     uint64_t  sends;
@@ -183,6 +187,7 @@ typedef struct {
 
     load_check_t    check;
     histogram_t     latency;
+    histogram_t     answer;    /* --answers: from sending to the answer */
     histogram_t     lag;       /* --rate: how late this program itself was */
     histogram_t     unread;    /* while it spins: how long a message may have
                                   been in the socket before it was read */

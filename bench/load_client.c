@@ -139,6 +139,14 @@ load_clients_init(load_t *l)
                 return -1;
             }
 
+            if (l->o.answers) {
+                c->asked = calloc(l->o.window, sizeof(uint64_t));
+
+                if (c->asked == NULL) {
+                    return -1;
+                }
+            }
+
         } else if (l->o.idle == 0) {
             c->topic = c->number / l->o.consumers;
         }
@@ -394,6 +402,31 @@ load_times(load_read_t *r, uint64_t due)
 }
 
 
+/* A producer's messages were answered, in the order in which they were sent. */
+static void
+load_answered(load_read_t *r, uint32_t n)
+{
+    load_t    *l;
+    client_t  *c;
+    uint64_t   sent;
+
+    l = r->load;
+    c = r->client;
+
+    for ( /* void */ ; c->asked != NULL && n != 0; n--) {
+        sent = c->asked[c->answered++ % l->o.window];
+        l->answered++;
+
+        if (sent >= l->measure) {
+            histogram_add(&l->answer, r->now - sent);
+        }
+    }
+
+    c->answered += n;
+    l->answered += n;
+}
+
+
 /* A pushed message; what is fixed in it is compared as it comes. */
 static int
 load_message(load_read_t *r, const unsigned char *p, size_t size)
@@ -483,8 +516,7 @@ load_text(load_read_t *r, const unsigned char *data, size_t size)
         return load_message(r, data, size);
     }
 
-    c->answered++;
-    l->answered++;
+    load_answered(r, 1);
 
     if (size != 2 || memcmp(data, "ok", 2) != 0) {
         c->errors++;
@@ -563,16 +595,13 @@ load_frame(load_read_t *r, const wire_frame_t *f)
 static size_t
 load_oks(load_read_t *r, const unsigned char *data, size_t size)
 {
-    size_t    n;
-    uint32_t  count;
+    size_t  n;
 
     for (n = 0; n + 4 <= size && memcmp(data + n, load_ok, 4) == 0; n += 4) {
         /* void */
     }
 
-    count = (uint32_t) (n / 4);
-    r->client->answered += count;
-    r->load->answered += count;
+    load_answered(r, (uint32_t) (n / 4));
 
     return n;
 }
@@ -680,6 +709,10 @@ load_append(load_t *l, client_t *c, uint64_t now, load_time_t time)
     wire_store(p + 8, wire_letters(c->sent) ^ mask);
     wire_store(p + 16, time.high ^ mask);
     wire_store(p + 24, time.low ^ mask);
+
+    if (c->asked != NULL) {
+        c->asked[c->sent % l->o.window] = now;
+    }
 
     c->out.to += l->frame_size;
     c->sent++;

@@ -22,7 +22,7 @@ enum {
     OPT_TIMEOUT,
 
     OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH,
-    OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_REMOTE, OPT_HELP
+    OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_HELP
 };
 
 static const load_number_t  load_numbers[] = {
@@ -74,6 +74,7 @@ static const struct option  load_names[] = {
     { "json", 0, NULL, OPT_JSON },
     { "fanout", 0, NULL, OPT_FANOUT },
     { "ingest-only", 0, NULL, OPT_INGEST },
+    { "answers", 0, NULL, OPT_ANSWERS },
     { "remote", 0, NULL, OPT_REMOTE },
     { "help", 0, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 }
@@ -88,6 +89,7 @@ static const char  load_help[] =
     "  --json           producers send JSON objects\n"
     "  --fanout         publish/subscribe: each consumer gets each message\n"
     "  --ingest-only    no consumers\n"
+    "  --answers        report the time from sending to the answer\n"
     "  --watch PID,...  report the CPU time of these processes, too\n"
     "  --search KIND,...  ask the console meanwhile, with a connection each:\n"
     "                   page, topic, time, status, get, delete or count\n";
@@ -217,6 +219,10 @@ load_option(load_options_t *o, int opt, const char *value)
         o->ingest = 1;
         return 0;
 
+    case OPT_ANSWERS:
+        o->answers = 1;
+        return 0;
+
     case OPT_REMOTE:
         o->remote = 1;
         return 0;
@@ -248,6 +254,11 @@ load_options_check(const load_options_t *o)
     if (o->ingest && o->fanout) {
         fprintf(stderr, "kmq-load: --ingest-only and --fanout exclude each "
                 "other\n");
+        return -1;
+    }
+
+    if (o->answers && o->rate != 0) {
+        fprintf(stderr, "kmq-load: --answers needs a window, not --rate\n");
         return -1;
     }
 

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,16 +21,16 @@ load_cpu_self(void)
 }
 
 
-/* CPU time of a process's main thread, in nanoseconds; 0 when unknown. */
+/* CPU time of a thread, in nanoseconds; 0 when unknown. */
 static uint64_t
-load_cpu_of(int pid)
+load_cpu_of(int pid, int thread)
 {
     char                 path[64];
     FILE                *file;
     unsigned long long   ns;
 
     ns = 0;
-    snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, thread);
     file = fopen(path, "r");
 
     if (file != NULL) {
@@ -38,6 +39,36 @@ load_cpu_of(int pid)
         }
 
         fclose(file);
+    }
+
+    return ns;
+}
+
+
+/* The same of all other threads of a process. */
+static uint64_t
+load_cpu_threads(int pid)
+{
+    int             thread;
+    DIR            *dir;
+    char            path[64];
+    uint64_t        ns;
+    struct dirent  *entry;
+
+    ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    dir = opendir(path);
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        thread = atoi(entry->d_name);
+
+        if (thread != 0 && thread != pid) {
+            ns += load_cpu_of(pid, thread);
+        }
+    }
+
+    if (dir != NULL) {
+        closedir(dir);
     }
 
     return ns;
@@ -76,13 +107,17 @@ load_mark(load_t *l, load_mark_t *mark)
     mark->delivered = l->delivered;
     mark->cpu = load_cpu_self();
     mark->server_cpu = 0;
+    mark->threads_cpu = 0;
     mark->all_cpu = load_cpu_all();
     mark->recvs = l->in.recvs;
     mark->sends = l->in.sends;
 
     for (i = 0; i < l->o.nwatch; i++) {
-        mark->server_cpu += load_cpu_of(l->o.watch[i]);
+        mark->server_cpu += load_cpu_of(l->o.watch[i], l->o.watch[i]);
+        mark->threads_cpu += load_cpu_threads(l->o.watch[i]);
     }
+
+    mark->server_cpu += mark->threads_cpu;
 }
 
 
@@ -182,9 +217,10 @@ load_report_span(const load_t *l, const char *name, const load_mark_t *from,
 
     if (l->o.nwatch != 0) {
         printf(", \"server_cpu\": %.3f, \"server_ns_per_message\": %.1f, "
-               "\"others_cpu\": %.3f",
+               "\"threads_ns_per_message\": %.1f, \"others_cpu\": %.3f",
                (double) (to->server_cpu - from->server_cpu) / 1e9 / seconds,
                (double) (to->server_cpu - from->server_cpu) / messages,
+               (double) (to->threads_cpu - from->threads_cpu) / messages,
                load_others(from, to) / seconds);
     }
 
@@ -269,6 +305,10 @@ load_report(load_t *l)
     if (!l->o.ingest) {
         load_report_times(l->o.delayed ? "lateness_us" : "latency_us",
                           &l->latency);
+    }
+
+    if (l->o.answers) {
+        load_report_times("answer_us", &l->answer);
     }
 
     if (l->unread.count != 0) {

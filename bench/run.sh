@@ -16,6 +16,9 @@
 #   DEEP=10000000   messages that wait in the rows "deep" and "search"
 #   SEARCH_SECONDS=5             of each part of the row "search"
 #   REPAIR="100000 1000000 10000000"   messages of the row "repair"
+#   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
+#                   "checkpoint", seconds of each part of it
+#   RECOVER=5000000 messages of the row "recover"
 #   PORT=8040       of the queue; the floor has the next one
 #   NGINX=nginx  MODULE=build/ngx_kapokmq_module.so
 
@@ -50,6 +53,12 @@ SEARCH_SECONDS=${SEARCH_SECONDS:-${QUICK:+2}}
 SEARCH_SECONDS=${SEARCH_SECONDS:-5}
 REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
 REPAIR=${REPAIR:-100000 1000000 10000000}
+CHECKPOINT=${CHECKPOINT:-${QUICK:+1000000}}
+CHECKPOINT=${CHECKPOINT:-5000000}
+CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}
+CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-10}
+RECOVER=${RECOVER:-${QUICK:+1000000}}
+RECOVER=${RECOVER:-5000000}
 PORT=${PORT:-8040}
 NGINX=${NGINX:-nginx}
 MODULE=${MODULE:-$PWD/build/ngx_kapokmq_module.so}
@@ -62,6 +71,8 @@ watch=              # pids whose CPU time counts
 workers=1
 zone=128m           # small: its pages are all touched before it counts
 buffer=10000000     # messages that may wait
+persistent=0        # isPersistent
+fresh=              # 1: the zone is as the kernel gives it
 failures=0
 
 
@@ -116,7 +127,7 @@ load_module $MODULE;
 daemon off;
 worker_processes $workers;
 pid $PREFIX/nginx.pid;
-error_log $PREFIX/error.log warn;
+error_log $PREFIX/error.log notice;
 worker_rlimit_nofile $(ulimit -Hn);
 events {
     worker_connections $((IDLE * 2 + 1000));
@@ -147,8 +158,10 @@ start_queue() {
     {
         echo "mq:"
         printf '  %s\n' "secretKey: $KEY" "pushMessagesSpeed: 0" \
-            "isPersistent: 0" "messageChanBuffer: $buffer" "$@"
+            "isPersistent: $persistent" "messageChanBuffer: $buffer" "$@"
     } > "$PREFIX/application.yaml"
+
+    rm -rf "$PREFIX/MQDATA"
 
     write_nginx_conf
     : > "$PREFIX/error.log"
@@ -226,6 +239,7 @@ measure() {
 warm_queue() {
     local mebibytes=${zone%[mg]}
 
+    [ -z "$fresh" ] || return
     [[ $zone = *m ]] || mebibytes=$((mebibytes * 1024))
 
     load "$PORT" --producers 4 --consumers 1 --window 50 --size 16000 \
@@ -269,11 +283,11 @@ row() {
 }
 
 
-# pair NAME METRIC TITLE YAML LOAD-ARGUMENTS OTHER-LOAD-ARGUMENTS: the queue
-# under two loads in turns, each time the other one first; the first load is
-# the base of the ratio
+# pair NAME METRIC TITLE YAML LOAD-ARGUMENTS OTHER-LOAD-ARGUMENTS [MODE]: the
+# queue under two loads in turns, each time the other one first; the first load
+# is the base of the ratio; MODE: isPersistent under the second one
 pair() {
-    local run side sides keys
+    local run side sides keys arguments
 
     wanted "$1" "$3" || return 0
     IFS=, read -ra keys <<< "$4"
@@ -284,18 +298,19 @@ pair() {
         [ $((run % 2)) = 1 ] || sides="queue base"
 
         for side in $sides; do
-            start_queue "${keys[@]}"
-            warm_queue
+            arguments=$5
 
-            if [ "$side" = base ]; then
-                # shellcheck disable=SC2086
-                measure "$1" "$2" "$3" base "$run" "$PORT" $5
-            else
-                # shellcheck disable=SC2086
-                measure "$1" "$2" "$3" queue "$run" "$PORT" $6
+            if [ "$side" = queue ]; then
+                arguments=$6
+                persistent=${7:-0}
             fi
 
+            start_queue "${keys[@]}"
+            warm_queue
+            # shellcheck disable=SC2086
+            measure "$1" "$2" "$3" "$side" "$run" "$PORT" $arguments
             stop_server
+            persistent=0
         done
     done
 }
@@ -470,6 +485,230 @@ row_repair() {
 }
 
 
+# ------------------------------------------------------------------- disk
+
+# What the journal's thread, the first that a worker starts, has written:
+# bytes, and batches; after each it writes to an eventfd, too.
+journal_written() {
+    local thread
+
+    thread=$(printf '%s\n' "/proc/$watch/task"/* | sort -V | sed -n 2p)
+
+    awk '$1 == "wchar:" { bytes = $2 }
+         $1 == "syscw:" { batches = int($2 / 2) }
+         END { print bytes - 8 * batches, batches + 0 }' "$thread/io"
+}
+
+
+# mode2_side NAME TITLE RUN SIDE LOAD-ARGUMENT...: what the disk allows is measured
+# after the queue, with batches of the same size
+mode2_side() {
+    local bytes batches result
+
+    [ "$4" = base ] || persistent=2
+    start_queue
+    measure "$1" mode2 "$2" "$4" "$3" "$PORT" "${@:5}"
+    read -r bytes batches < <(journal_written)
+    stop_server
+
+    if [ "$persistent" = 2 ]; then
+        persistent=0
+        result=$(taskset -c "$SERVER_CPU" "$OUT/kmq-disk" --dir "$PREFIX" \
+            --seconds 1 --bytes $((batches ? bytes / batches : 0)) \
+            2> "$OUT/load.log") || {
+            failures=$((failures + 1))
+            sed 's/^/bench:   /' "$OUT/load.log" >&2
+        }
+        result=${result:+${result%\}}, \"queue_bytes\": $bytes, }
+        result=${result:+$result\"queue_batches\": $batches\}}
+        record "$1" mode2 "$2" disk "$3" "$result"
+    fi
+}
+
+
+# A message is on disk before it is answered; beside it memory alone, and what
+# the disk allows.
+row_mode2() {
+    local run n window length side sides name title
+
+    wanted mode2 "isPersistent: 2 and 0, and what the disk allows" || return 0
+    zone=2g
+    room_for 2048 mode2 || return 0
+    echo "bench: mode2" >&2
+
+    for window in 1000 1; do
+        length=--messages=$INGEST
+        [ "$window" != 1 ] || length=--seconds=$DURATION
+
+        for n in 1 8 64; do
+            name=mode2-$n
+            title="$n producers, window 1,000"
+            [ "$window" != 1 ] || name=mode2-one-$n title="$n, one at a time"
+
+            for ((run = 1; run <= RUNS; run++)); do
+                sides="base queue"
+                [ $((run % 2)) = 1 ] || sides="queue base"
+
+                for side in $sides; do
+                    mode2_side "$name" "$title" "$run" "$side" --ingest-only \
+                        --answers --producers "$n" --window "$window" "$length"
+                done
+            done
+        done
+    done
+
+    zone=128m
+}
+
+
+checkpoint_line='.*checkpoint [0-9]+: ([0-9]+) messages, ([0-9]+) bytes, '
+checkpoint_line+='([0-9]+) ms.*'
+
+
+# How many checkpoints the log tells of.
+checkpoints() {
+    grep -cE "$checkpoint_line" "$PREFIX/error.log"
+}
+
+
+# Has the queue make a checkpoint, as soon as it may, by taking the journals
+# away: it finds that out and writes down all it has.  Ends with the load.
+provoke_checkpoints() {
+    local before
+
+    while kill -0 "$1" 2> /dev/null; do
+        before=$(checkpoints)
+        rm -f "$PREFIX"/MQDATA/journal-*
+
+        while kill -0 "$1" 2> /dev/null && [ "$(checkpoints)" = "$before" ]; do
+            sleep 0.1
+        done
+    done
+}
+
+
+# Returns when the checkpoints of what was filled in are over: the journal of
+# the last one is shorter than it, so that none is due.
+quiet_checkpoints() {
+    local before=-1 idle=0
+
+    while [ "$idle" -lt 20 ]; do
+        sleep 0.1
+        idle=$((idle + 1))
+
+        if [ "$(checkpoints)" != "$before" ] \
+            || compgen -G "$PREFIX/MQDATA/*.new" > /dev/null
+        then
+            before=$(checkpoints)
+            idle=0
+        fi
+    done
+}
+
+
+# checkpoint_part TITLE PART RUN: the load's result and the checkpoints that
+# were made meanwhile
+checkpoint_part() {
+    local result complaint before made pid
+
+    before=$(checkpoints)
+    load "$PORT" --topic "probe-$2" --producers 8 --consumers 8 \
+        --rate 10000 --seconds "$CHECKPOINT_SECONDS" --warmup 0.5 \
+        > "$OUT/part.json" 2> "$OUT/load.log" &
+    pid=$!
+    [ "$2" = none ] || provoke_checkpoints "$pid"
+
+    wait "$pid" || {
+        failures=$((failures + 1))
+        echo "bench: checkpoint, $2, run $3: failed" >&2
+        sed 's/^/bench:   /' "$OUT/load.log" >&2
+    }
+
+    made=$(sed -nE "s/$checkpoint_line/{\"messages\": \1, \"bytes\": \2, \
+\"ms\": \3},/p" "$PREFIX/error.log" | tail -n +$((before + 1)) | tr -d '\n')
+    result=$(cat "$OUT/part.json")
+    result=${result:+${result%\}}, \"checkpoints\": [${made%,}]\}}
+
+    # that a journal is not there is meant
+
+    if complaint=$(grep -E '\[(error|crit|alert|emerg)\]' \
+        "$PREFIX/error.log" | grep -m1 -v 'looking for a journal failed')
+    then
+        failures=$((failures + 1))
+        echo "bench: checkpoint, $2, run $3: $complaint" >&2
+        result=
+    fi
+
+    record checkpoint checkpoint "$1" "$2" "$3" "$result"
+}
+
+
+# Others' latency while many messages are written into checkpoints.
+row_checkpoint() {
+    local run part title room=$((CHECKPOINT / 4000 + 400))
+
+    title="10,000 messages a second, checkpoints of $CHECKPOINT messages"
+    wanted checkpoint "$title" || return 0
+    room_for "$room" checkpoint || return 0
+    echo "bench: checkpoint" >&2
+    zone=${room}m
+    buffer=$((CHECKPOINT * 2))
+    persistent=1
+
+    for ((run = 1; run <= RUNS; run++)); do
+        start_queue
+        load "$PORT" --ingest-only --topics 8 --topic waits \
+            --messages "$CHECKPOINT" --window 1000 \
+            > /dev/null 2> "$OUT/load.log" ||
+            die "the queue cannot be filled: $(cat "$OUT/load.log")"
+
+        quiet_checkpoints
+
+        for part in none made; do
+            checkpoint_part "$title" "$part" "$run"
+        done
+
+        stop_server
+    done
+
+    persistent=0
+    zone=128m
+    buffer=10000000
+}
+
+
+# From its files to a queue.
+row_recover() {
+    local run side options result title="recovery of $RECOVER messages"
+
+    wanted recover "$title" || return 0
+    room_for $((RECOVER / 2000 + 64)) recover || return 0
+    echo "bench: recover" >&2
+
+    for ((run = 1; run <= RUNS; run++)); do
+        for side in journal checkpoint; do
+            options=
+            [ $side = journal ] || options=--checkpoint
+            rm -rf "$OUT/recover"
+            mkdir "$OUT/recover"
+
+            # shellcheck disable=SC2086
+            result=$(taskset -c "$SERVER_CPU" "$OUT/kmq-recover" $options \
+                --dir "$OUT/recover" --messages "$RECOVER" \
+                2> "$OUT/load.log") || {
+                failures=$((failures + 1))
+                echo "bench: recover, $side: failed" >&2
+                sed 's/^/bench:   /' "$OUT/load.log" >&2
+            }
+
+            record recover recover "$title" "$side" "$run" "$result"
+        done
+    done
+
+    rm -rf "$OUT/recover"
+}
+
+
 # ------------------------------------------------------------------- rows
 
 all_rows() {
@@ -560,6 +799,22 @@ all_rows() {
 
     row_search
     row_repair
+
+    # what is kept on disk
+
+    pair mode1 delivered_per_s "isPersistent: 1, 8 producers, 8 consumers" \
+        "" "$p2p --window 100" "$p2p --window 100" 1
+    zone=2g
+    fresh=1
+    pair mode1-ingest accepted_per_s "isPersistent: 1, nobody consumes" "" \
+        "--producers 8 --ingest-only --window 100 --messages $INGEST" \
+        "--producers 8 --ingest-only --window 100 --messages $INGEST" 1
+    zone=128m
+    fresh=
+
+    row_mode2
+    row_checkpoint
+    row_recover
 }
 
 

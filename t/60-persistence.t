@@ -6,7 +6,7 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
-use List::Util qw(max sum);
+use List::Util qw(max sum0);
 use Mojo::IOLoop;
 use Test::More;
 use Time::HiRes qw(time);
@@ -184,12 +184,16 @@ for my $mode (2, 1) {
             or diag(explain([$after->{counts}, $view->{counts}]));
         works_on($mq, $code);
 
-        # and once more, from files of two generations of workers
+        # and once more, from a checkpoint, which a worker's death leads to
+        my $generation = generation($mq);
+        kill_worker($mq);
+        is_checkpointed($mq, $generation, 'a checkpoint');
         written($mq);
         $view = snapshot($mq);
         $mq->kill_all;
         $mq->launch;
-        is_deeply(snapshot($mq), $view, "isPersistent $mode: again");
+        is_deeply(snapshot($mq), $view,
+                  "isPersistent $mode: from a checkpoint");
         $mq->finish;
     }
 }
@@ -266,10 +270,27 @@ for my $mode (2, 1) {
     wait_for { !@{$mq->clients->{producers}} } 'hasty clients are gone';
     written($mq);
     my $view = snapshot($mq);
-    is(scalar(grep { !$view->{messages}{$_} } @codes), 0, 'those codes are known');
+    is(scalar(grep { !$view->{messages}{$_} } @codes), 0,
+       'those codes are known');
     $mq->kill_all;
     $mq->launch;
     is_deeply(snapshot($mq), $view, 'what is there of that is on disk');
+    $mq->finish;
+}
+
+
+# A confirmation is written although nobody waits for that.
+{
+    my $mq = server(2);
+    my $consumer = $mq->consumer('topic', 'c1', ack => 1);
+
+    ok($mq->publish_many('topic', 1 .. 5), 'five messages');
+    written_records($mq, 'consumed', 5, 'their confirmations are written');
+    my $view = snapshot($mq);
+    $mq->kill_all;
+    $mq->launch;
+    is_deeply(snapshot($mq), $view, 'and hold');
+    is($view->{counts}{consumed}, 5, 'all five');
     $mq->finish;
 }
 
@@ -406,7 +427,7 @@ for my $mode (2, 1) {
         last if generation($mq);
         ok($mq->publish_many('topic', map { "$n." . 'x' x 99_000 } 1 .. 10),
            'a megabyte');
-        push @size, sum(map { -s } files($mq));
+        push @size, sum0(map { -s || 0 } files($mq));
     }
     is_checkpointed($mq, 0, 'a checkpoint for the size of the journal');
     cmp_ok(max(@size), '>', 60_000_000, 'not before');

@@ -457,6 +457,38 @@ journals_merge(recovery_t *re, stream_t *stream, size_t n)
 }
 
 
+/* A journal of an older generation is in the checkpoint, whichever name it
+ * has. */
+static int
+journal_wanted(recovery_t *re, const found_t *file)
+{
+    int           newer;
+    char          path[KMQ_PATH_SIZE];
+    kmq_reader_t  reader;
+
+    if (file->kind != KMQ_FILE_JOURNAL
+        || file->generation >= re->generation)
+    {
+        return file->kind == KMQ_FILE_JOURNAL;
+    }
+
+    path_of(re, file, path);
+
+    if (kmq_reader_open(&reader, path, file->kind, file->generation, NULL,
+                        NULL)
+        < 0)
+    {
+        return 0;
+    }
+
+    newer = reader.head.info.generation >= re->generation;
+
+    kmq_reader_close(&reader);
+
+    return newer;
+}
+
+
 /* Opens those that matter, each at its first record. */
 static int
 journals_open(recovery_t *re, stream_t *stream, size_t *n)
@@ -467,9 +499,7 @@ journals_open(recovery_t *re, stream_t *stream, size_t *n)
     for (i = 0; i < re->nfiles; i++) {
         file = &re->file[i];
 
-        if (file->kind != KMQ_FILE_JOURNAL
-            || file->generation < re->generation)
-        {
+        if (!journal_wanted(re, file)) {
             continue;
         }
 

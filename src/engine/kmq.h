@@ -170,7 +170,8 @@ void kmq_configure(kmq_t *kmq, const kmq_settings_t *settings);
 
 /*
  * This worker is about to end: that its consumers go is not their doing, and
- * no message is given up for it (max_deliveries).
+ * no message is given up for it (max_deliveries).  It is not keeper any longer
+ * than it has to be.
  */
 void kmq_retire(kmq_t *kmq);
 

@@ -367,6 +367,7 @@ typedef struct {
 typedef struct {
     pthread_mutex_t  alive;      /* held by the worker while it lives */
     uint32_t         attached;   /* its handle has not been closed */
+    uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
     kmq_ref_t        dirty;      /* routes with work, in turns */
     kmq_ref_t        dirty_tail;
@@ -542,13 +543,16 @@ uint64_t kmq_random(kmq_t *kmq);
 void kmq_clock_keep(kmq_t *kmq);
 
 /* kmq_worker.c */
+int  kmq_worker_lives(kmq_t *kmq, unsigned worker);
 void kmq_worker_reap(kmq_t *kmq, unsigned worker);
 void kmq_mark_too_slow(kmq_t *kmq);
 
 /* kmq_keeper.c */
 void kmq_worker_tell(kmq_t *kmq, unsigned worker);
 void kmq_keeper_tell(kmq_t *kmq);
+int  kmq_keeper_wanted(const kmq_t *kmq);
 void kmq_keeper_set(kmq_t *kmq, unsigned worker);
+void kmq_keeper_retire(kmq_t *kmq);
 void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
 
 /* kmq_memory.c */

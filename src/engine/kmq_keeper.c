@@ -34,6 +34,18 @@ kmq_keeper_tell(kmq_t *kmq)
 }
 
 
+/* Is there none, or one that is about to end while this worker is not? */
+int
+kmq_keeper_wanted(const kmq_t *kmq)
+{
+    const kmq_block_t  *b = kmq->block;
+
+    return b->keeper == 0
+           || (b->worker[b->keeper - 1].retired
+               && !b->worker[kmq->worker].retired);
+}
+
+
 /* Makes n the keeper.  It starts with a look at the schedule. */
 void
 kmq_keeper_set(kmq_t *kmq, unsigned n)
@@ -47,12 +59,57 @@ kmq_keeper_set(kmq_t *kmq, unsigned n)
 }
 
 
+/* A worker other than n that lives, the best one that does not end soon; or
+ * KMQ_WORKERS. */
+static unsigned
+successor(kmq_t *kmq, unsigned n)
+{
+    unsigned  i, other;
+
+    other = KMQ_WORKERS;
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+
+        if (i == n || !kmq_worker_lives(kmq, i)) {
+            continue;
+        }
+
+        if (!kmq->block->worker[i].retired) {
+            return i;
+        }
+
+        other = i;
+    }
+
+    return other;
+}
+
+
+/* This worker is about to end; while it does, another one may be keeper. */
+void
+kmq_keeper_retire(kmq_t *kmq)
+{
+    unsigned      n;
+    kmq_block_t  *b = kmq->block;
+
+    b->worker[kmq->worker].retired = 1;
+
+    n = successor(kmq, kmq->worker);
+
+    if (b->keeper == kmq->worker + 1 && n != KMQ_WORKERS
+        && !b->worker[n].retired)
+    {
+        kmq_keeper_set(kmq, n);
+    }
+}
+
+
 /* Worker n is no keeper any more: this one is, or, where that is n itself,
  * another one that lives, if any. */
 void
 kmq_keeper_replace(kmq_t *kmq, unsigned n)
 {
-    unsigned      i;
+    unsigned      other;
     kmq_block_t  *b = kmq->block;
 
     if (b->keeper != n + 1) {
@@ -61,15 +118,9 @@ kmq_keeper_replace(kmq_t *kmq, unsigned n)
 
     KMQ_SET(b->keeper, 0);
 
-    if (n != kmq->worker) {
-        kmq_keeper_set(kmq, kmq->worker);
-        return;
-    }
+    other = n != kmq->worker ? kmq->worker : successor(kmq, n);
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
-        if (i != n && b->worker[i].attached) {
-            kmq_keeper_set(kmq, i);
-            return;
-        }
+    if (other != KMQ_WORKERS) {
+        kmq_keeper_set(kmq, other);
     }
 }

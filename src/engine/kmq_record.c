@@ -12,45 +12,6 @@
 
 /* ---------------------------------------------------------------- numbers */
 
-void
-kmq_put16(unsigned char *p, uint16_t value)
-{
-    p[0] = (unsigned char) value;
-    p[1] = (unsigned char) (value >> 8);
-}
-
-
-void
-kmq_put32(unsigned char *p, uint32_t value)
-{
-    kmq_put16(p, (uint16_t) value);
-    kmq_put16(p + 2, (uint16_t) (value >> 16));
-}
-
-
-void
-kmq_put64(unsigned char *p, uint64_t value)
-{
-    kmq_put32(p, (uint32_t) value);
-    kmq_put32(p + 4, (uint32_t) (value >> 32));
-}
-
-
-uint32_t
-kmq_get32(const unsigned char *p)
-{
-    return p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
-           | (uint32_t) p[3] << 24;
-}
-
-
-uint64_t
-kmq_get64(const unsigned char *p)
-{
-    return kmq_get32(p) | (uint64_t) kmq_get32(p + 4) << 32;
-}
-
-
 unsigned char *
 kmq_varint(unsigned char *p, uint64_t value)
 {
@@ -249,6 +210,11 @@ parts_read(const unsigned char *p, kmq_record_t *r)
         }
 
         r->sequence = kmq_get64(p);
+
+        if (r->sequence == 0 || r->sequence > KMQ_NUMBER_MAX) {
+            return -1;
+        }
+
         r->due = kmq_get64(p + 8);
         r->delay = kmq_get32(p + 16);
         r->state_time = kmq_get32(p + 20);
@@ -325,7 +291,7 @@ kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
     r->name_len = p[18];
     r->time = kmq_get32(p + 20);
 
-    if (r->size < KMQ_RECORD_HEAD || p[19] != 0
+    if (r->size < KMQ_RECORD_HEAD || p[19] != 0 || r->lsn > KMQ_NUMBER_MAX
         || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_END)
     {
         return -1;
@@ -363,6 +329,10 @@ kmq_record_sequence(const kmq_record_t *r, const unsigned char **p,
     }
 
     *sequence = zigzag_undo(number, *sequence);
+
+    if (*sequence > KMQ_NUMBER_MAX) {
+        return -1;
+    }
 
     if (r->type == KMQ_RECORD_DELIVERED) {
         *p = varint_read(*p, r->end, &number);

@@ -27,6 +27,10 @@
 #define KMQ_RECORD_ALIGN     8
 #define KMQ_RECORD_HEAD     24
 
+/* No record's number, and no message's, is higher: whatever is added to it
+ * still fits. */
+#define KMQ_NUMBER_MAX  (UINT64_C(1) << 60)
+
 #define KMQ_RECORD_MESSAGE   1   /* accepted, or, in a checkpoint, there */
 #define KMQ_RECORD_DELIVERED 2   /* pushed: sequences with their attempts */
 #define KMQ_RECORD_CONSUMED  3   /* sequences */
@@ -112,11 +116,41 @@ typedef struct {
 unsigned char *kmq_buffer_room(kmq_buffer_t *buffer, size_t n);
 void kmq_buffer_free(kmq_buffer_t *buffer);
 
-void kmq_put16(unsigned char *p, uint16_t value);
-void kmq_put32(unsigned char *p, uint32_t value);
-void kmq_put64(unsigned char *p, uint64_t value);
-uint32_t kmq_get32(const unsigned char *p);
-uint64_t kmq_get64(const unsigned char *p);
+/* Inline: a record has a dozen of them, and a call between files of a shared
+ * object costs more than they do. */
+
+static inline void
+kmq_put32(unsigned char *p, uint32_t value)
+{
+    p[0] = (unsigned char) value;
+    p[1] = (unsigned char) (value >> 8);
+    p[2] = (unsigned char) (value >> 16);
+    p[3] = (unsigned char) (value >> 24);
+}
+
+
+static inline void
+kmq_put64(unsigned char *p, uint64_t value)
+{
+    kmq_put32(p, (uint32_t) value);
+    kmq_put32(p + 4, (uint32_t) (value >> 32));
+}
+
+
+static inline uint32_t
+kmq_get32(const unsigned char *p)
+{
+    return p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
+           | (uint32_t) p[3] << 24;
+}
+
+
+static inline uint64_t
+kmq_get64(const unsigned char *p)
+{
+    return kmq_get32(p) | (uint64_t) kmq_get32(p + 4) << 32;
+}
+
 
 /* Bytes that a record of size takes, with what comes behind it. */
 #define KMQ_RECORD_SPAN(size)                                                \

@@ -569,7 +569,7 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
     sequence = kmq_record_number(r, 9);
 
-    if (sequence > rs->sequence) {
+    if (sequence > rs->sequence && sequence <= KMQ_NUMBER_MAX) {
         rs->sequence = sequence;
     }
 

@@ -28,6 +28,27 @@ worker_take(kmq_worker_t *worker, int *dead)
 }
 
 
+/* Has another handle's worker one that lives? */
+int
+kmq_worker_lives(kmq_t *kmq, unsigned n)
+{
+    int            dead;
+    kmq_worker_t  *worker = &kmq->block->worker[n];
+
+    if (!worker->attached) {
+        return 0;
+    }
+
+    if (worker_take(worker, &dead) != KMQ_OK) {
+        return 1;
+    }
+
+    (void) pthread_mutex_unlock(&worker->alive);
+
+    return 0;
+}
+
+
 kmq_t *
 kmq_attach(void *block, size_t size, unsigned worker)
 {
@@ -72,6 +93,7 @@ kmq_attach(void *block, size_t size, unsigned worker)
     }
 
     b->worker[worker].signalled = 0;
+    b->worker[worker].retired = 0;
     KMQ_SET(b->worker[worker].attached, 1);
 
     if (b->keeper == 0) {
@@ -88,6 +110,12 @@ void
 kmq_retire(kmq_t *kmq)
 {
     kmq->blameless = 1;
+
+    kmq_lock(kmq);
+
+    kmq_keeper_retire(kmq);
+
+    kmq_unlock(kmq);
 }
 
 
@@ -181,7 +209,7 @@ kmq_tick(kmq_t *kmq)
 
     /* who was to signal this worker, or to start a batch, may have died */
 
-    if (b->keeper == 0) {
+    if (kmq_keeper_wanted(kmq)) {
         kmq_keeper_set(kmq, kmq->worker);
     }
 

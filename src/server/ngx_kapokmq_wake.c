@@ -210,6 +210,10 @@ ngx_kapokmq_tick(ngx_event_t *ev)
 
     ngx_kapokmq_clock();
 
+    if (ngx_exiting) {
+        kmq_retire(ngx_kapokmq_worker.kmq);
+    }
+
     dead = kmq_tick(ngx_kapokmq_worker.kmq);
 
     if (dead) {

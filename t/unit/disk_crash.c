@@ -7,6 +7,9 @@
  * be in a state that was promised: that of the last change that had been
  * flushed by then, or of one that was made after it.
  *
+ * Some of what was recovered goes on, with a journal and a checkpoint, and is
+ * recovered once more: it must be the same.
+ *
  *     KMQ_SEED=N    begin with that seed
  *     KMQ_RUNS=24   runs, KMQ_CUTS=150 moments of each
  */
@@ -25,6 +28,7 @@
 #define CONSUMERS  2               /* of each handle, one for each topic */
 #define FLIGHT     32
 #define BODY       700
+#define CLEAN      2               /* s, messages of "old" get so old */
 #define WALL       UINT64_C(1640975470000)
 #define NEVER      UINT32_MAX
 
@@ -47,6 +51,7 @@ typedef struct {
     char        code[KMQ_CODE_LEN];
     uint8_t     topic;
     uint8_t     requeued;
+    uint8_t     there;             /* committed; 0 again: deleted for its age */
     uint32_t    delay;             /* s */
     uint32_t    attempts;
     uint32_t    first;             /* events */
@@ -71,7 +76,7 @@ typedef struct {
     consumer_t       consumer[CONSUMERS];
 } handle_t;
 
-static const char *const  topics[] = { "one", "all" };
+static const char *const  topics[] = { "one", "all", "old" };
 
 static uint64_t              r;
 static void                 *block;
@@ -92,6 +97,11 @@ static kmq_checkpoint_t       cp;
 static kmq_checkpoint_file_t  cp_file;
 static kmq_buffer_t           cp_buffer;
 
+/* what the last recovery has found */
+static uint8_t                found[MESSAGES];
+static unsigned               found_new;
+
+static unsigned               nexpired;
 static unsigned               wrong;
 
 
@@ -207,6 +217,30 @@ body_make(char *body, uint32_t id)
 }
 
 
+/* They are reserved, and may be there from now on. */
+static void
+published(handle_t *h, const kmq_message_t *m, unsigned n, unsigned topic)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        memset(&message[nmessages], 0, sizeof(message_t));
+        kmq_code(h->kmq, &m[i], message[nmessages].code);
+        message[nmessages].topic = (uint8_t) topic;
+        message[nmessages].delay = m[i].delay;
+        message[nmessages].there = h->mode == 1;
+
+        happened(h, nmessages, WAITING, 0);
+
+        if (h->mode == 2) {
+            h->held_id[h->nheld + i] = nmessages;
+        }
+
+        nmessages++;
+    }
+}
+
+
 static void
 publish(handle_t *h)
 {
@@ -214,7 +248,7 @@ publish(handle_t *h)
     unsigned        i, n, topic;
     kmq_message_t   m[8];
 
-    topic = below(2);
+    topic = below(7) ? below(2) : 2;
     n = 1 + below(8);
 
     if (nmessages + n > MESSAGES || h->nheld + n > 64) {
@@ -236,20 +270,7 @@ publish(handle_t *h)
 
     n = i;
 
-    for (i = 0; i < n; i++) {
-        memset(&message[nmessages], 0, sizeof(message_t));
-        kmq_code(h->kmq, &m[i], message[nmessages].code);
-        message[nmessages].topic = (uint8_t) topic;
-        message[nmessages].delay = m[i].delay;
-
-        happened(h, nmessages, WAITING, 0);
-
-        if (h->mode == 2) {
-            h->held_id[h->nheld + i] = nmessages;
-        }
-
-        nmessages++;
-    }
+    published(h, m, n, topic);
 
     if (n == 0) {
         return;
@@ -304,6 +325,10 @@ flush(handle_t *h, int sync)
             kmq_commit(h->kmq, h->held, h->nheld);
         }
 
+        for (i = 0; i < h->nheld; i++) {
+            message[h->held_id[i]].there = 1;
+        }
+
     } else {
         kmq_journal_lost(h->kmq);
         events_settle(h, 0, 1);
@@ -352,6 +377,26 @@ id_of(kmq_t *kmq, const kmq_message_t *m)
 }
 
 
+/* The keeper has looked: what was too old is gone. */
+static void
+expired(handle_t *h)
+{
+    uint32_t             id;
+    kmq_message_info_t   info;
+
+    for (id = 0; id < nmessages; id++) {
+
+        if (message[id].topic == 2 && message[id].there
+            && kmq_find(h->kmq, message[id].code, &info) == KMQ_GONE)
+        {
+            message[id].there = 0;
+            nexpired++;
+            happened(h, id, ABSENT, 0);
+        }
+    }
+}
+
+
 static void
 take(handle_t *h)
 {
@@ -362,9 +407,8 @@ take(handle_t *h)
 
     batch.bytes_max = 65536;
 
-    if (kmq_take(h->kmq, &batch) == 0) {
-        return;
-    }
+    (void) kmq_take(h->kmq, &batch);
+    expired(h);
 
     for (i = 0; i < batch.nruns; i++) {
         c = batch.runs[i].user;
@@ -519,6 +563,7 @@ manage(handle_t *h)
     } else if (below(2) == 0
                && kmq_delete(h->kmq, message[id].code) == KMQ_OK)
     {
+        message[id].there = 0;
         happened(h, id, ABSENT, 0);
     }
 }
@@ -601,7 +646,7 @@ checkpoint(handle_t *h)
 
 /* -------------------------------------------------------------------- run */
 
-/* "all" is publish/subscribe. */
+/* "all" is publish/subscribe, and what is in "old" gets too old. */
 static void
 topic_own(void *arg, const char *name, size_t len, kmq_topic_settings_t *s)
 {
@@ -610,6 +655,10 @@ topic_own(void *arg, const char *name, size_t len, kmq_topic_settings_t *s)
     if (len == 3 && memcmp(name, "all", 3) == 0) {
         s->push_type = KMQ_PUSH_ALL;
         s->max_deliveries = 0;
+    }
+
+    if (len == 3 && memcmp(name, "old", 3) == 0) {
+        s->clean_time = CLEAN;
     }
 }
 
@@ -687,7 +736,7 @@ step(void)
         return;
     }
 
-    mono++;
+    mono += below(40) ? 1 : 400;
     kmq_clock(h->kmq, mono, WALL + mono);
     x = below(1000);
 
@@ -851,6 +900,41 @@ attempts_check(const kmq_message_info_t *info, uint32_t id, uint32_t cut)
 }
 
 
+static state_t
+state_of(const kmq_message_info_t *info)
+{
+    switch (info->status) {
+
+    case KMQ_STATUS_CONSUMED:
+        return CONSUMED;
+
+    case KMQ_STATUS_DEAD:
+        return DEAD;
+
+    default:
+        return WAITING;
+    }
+}
+
+
+/* What was delayed by an hour still is. */
+static void
+delay_check(const kmq_message_info_t *info, uint32_t id, uint32_t cut)
+{
+    if (state_of(info) != WAITING) {
+        return;
+    }
+
+    if (info->delay >= 3600 ? info->status != KMQ_STATUS_DELAYED
+                            : info->delay == 0
+                              && info->status == KMQ_STATUS_DELAYED)
+    {
+        complain("cut at %u: message %u, delay %u, has status %d", cut, id,
+                 info->delay, info->status);
+    }
+}
+
+
 /* Which message this is, with all that belongs to it; MESSAGES: none. */
 static uint32_t
 identify(kmq_t *kmq, const kmq_message_info_t *info)
@@ -880,23 +964,6 @@ identify(kmq_t *kmq, const kmq_message_info_t *info)
 }
 
 
-static state_t
-state_of(const kmq_message_info_t *info)
-{
-    switch (info->status) {
-
-    case KMQ_STATUS_CONSUMED:
-        return CONSUMED;
-
-    case KMQ_STATUS_DEAD:
-        return DEAD;
-
-    default:
-        return WAITING;
-    }
-}
-
-
 static void
 block_check(kmq_t *kmq, uint32_t cut)
 {
@@ -904,10 +971,10 @@ block_check(kmq_t *kmq, uint32_t cut)
     unsigned                    i, n;
     uint64_t                    cursor;
     kmq_query_t                 query;
-    static uint8_t              found[MESSAGES];
     static kmq_message_info_t   info[64];
 
     memset(found, ABSENT, sizeof(found));
+    found_new = 0;
     memset(&query, 0, sizeof(query));
     query.status = KMQ_STATUS_ANY;
     query.to = UINT32_MAX;
@@ -917,6 +984,12 @@ block_check(kmq_t *kmq, uint32_t cut)
         n = kmq_search(kmq, &query, &cursor, info, 64);
 
         for (i = 0; i < n; i++) {
+
+            if (memcmp(info[i].topic, "new", 3) == 0) {
+                found_new += state_of(&info[i]) == CONSUMED;
+                continue;
+            }
+
             id = identify(kmq, &info[i]);
 
             if (id == MESSAGES || found[id] != ABSENT) {
@@ -926,6 +999,7 @@ block_check(kmq_t *kmq, uint32_t cut)
 
             found[id] = (uint8_t) state_of(&info[i]);
             attempts_check(&info[i], id, cut);
+            delay_check(&info[i], id, cut);
         }
     } while (cursor);
 
@@ -938,21 +1012,125 @@ block_check(kmq_t *kmq, uint32_t cut)
 }
 
 
-/* It is a queue that goes on. */
+/* What there is to be written is on disk. */
 static void
-block_use(kmq_t *kmq)
+life_flush(kmq_t *kmq, kmq_segment_t *segment)
 {
+    int                  rc;
+    size_t               len;
+    const char          *what;
+    kmq_buffer_t         spare;
+    kmq_journal_info_t   info;
+
+    memset(&spare, 0, sizeof(spare));
+
+    len = kmq_journal_take(kmq, &spare, &info);
+    kmq_records_seal(spare.data, len);
+
+    rc = kmq_segment_write(segment, &info, spare.data, len, 1, &what);
+    if (rc != 0) {
+        complain("afterwards, %s: %s", what, strerror(-rc));
+    }
+
+    kmq_journal_written(kmq, len);
+    kmq_buffer_free(&spare);
+}
+
+
+static void
+life_checkpoint(kmq_t *kmq)
+{
+    int                     rc, more;
+    kmq_buffer_t            out;
+    kmq_checkpoint_t        c;
+    kmq_checkpoint_file_t   file;
+
+    memset(&out, 0, sizeof(out));
+
+    more = kmq_checkpoint_begin(kmq, &c, &out) == KMQ_OK;
+    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, dir, &c.info);
+
+    while (rc == 0 && out.len) {
+        kmq_records_seal(out.data, out.len);
+        rc = kmq_checkpoint_file_write(&file, out.data, out.len);
+        out.len = 0;
+
+        if (more) {
+            more = kmq_checkpoint_next(kmq, &c, &out);
+        }
+    }
+
+    if (rc == 0) {
+        rc = kmq_checkpoint_file_finish(&file);
+    }
+
+    if (rc != 0) {
+        complain("afterwards, a checkpoint: %s", strerror(-rc));
+        kmq_checkpoint_file_abort(&file);
+
+    } else {
+        kmq_checkpoint_end(kmq, &c, file.size);
+        (void) kmq_checkpoint_file_clean(&file);
+    }
+
+    kmq_buffer_free(&out);
+}
+
+
+/* A message is published and consumed. */
+static void
+life_message(kmq_t *kmq, kmq_segment_t *segment)
+{
+    kmq_ref_t      consumer;
     kmq_message_t  m;
 
     memset(&m, 0, sizeof(m));
     m.size = 5;
 
-    if (kmq_reserve_to(kmq, "new", 3, &m) == KMQ_OK) {
-        kmq_write(kmq, &m, "hello", 5);
-        kmq_commit(kmq, &m, 1);
+    if (kmq_reserve_to(kmq, "new", 3, &m) != KMQ_OK) {
+        complain("afterwards: no room");
+        return;
     }
 
+    kmq_write(kmq, &m, "hello", 5);
+    (void) kmq_accept(kmq, &m, 1);
+    life_flush(kmq, segment);
+    kmq_commit(kmq, &m, 1);
+
+    consumer = eu_consumer(kmq, "new", FLIGHT, NULL);
+
+    if (eu_confirm(kmq, eu_take(kmq)) != 1) {
+        complain("afterwards: a message does not come");
+    }
+
+    kmq_leave(kmq, consumer);
+    life_flush(kmq, segment);
+}
+
+
+/* It is a queue that goes on. */
+static void
+life(kmq_t *kmq)
+{
+    kmq_settings_t  s;
+    kmq_segment_t   segment;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+    kmq_journal(kmq, 1);
+    kmq_segment_init(&segment, &kmq_io_system, dir);
+
     (void) kmq_tick(kmq);
+    life_message(kmq, &segment);
+
+    if (below(2)) {
+        life_checkpoint(kmq);
+        life_message(kmq, &segment);
+    }
+
+    life_message(kmq, &segment);
+    kmq_segment_close(&segment);
 
     if (!eu_verify(kmq, "in use")) {
         wrong++;
@@ -960,15 +1138,14 @@ block_use(kmq_t *kmq)
 }
 
 
-static void
-cut_check(uint32_t cut)
+/* What is in dir is recovered and checked; it goes on where that is wanted.
+ * 0, or -1. */
+static int
+recover_check(uint32_t cut, int lives)
 {
     void            *fresh;
     kmq_t           *kmq;
     kmq_recovery_t   rc;
-
-    directory_empty();
-    fs_cut(dir, cut, &r);
 
     fresh = eu_block(SIZE);
     memset(&rc, 0, sizeof(rc));
@@ -981,21 +1158,58 @@ cut_check(uint32_t cut)
 
     if (kmq_recover(&rc) != 0) {
         complain("cut at %u: no recovery", cut);
-
-    } else {
-        kmq = eu_attach(fresh, SIZE, 0);
-        kmq_clock(kmq, 500, WALL + mono);
-
-        if (!eu_verify(kmq, "recovered")) {
-            wrong++;
-        }
-
-        block_check(kmq, cut);
-        block_use(kmq);
-        kmq_detach(kmq);
+        munmap(fresh, SIZE);
+        return -1;
     }
 
+    kmq = eu_attach(fresh, SIZE, 0);
+    kmq_clock(kmq, 500, WALL + mono);
+
+    if (!eu_verify(kmq, "recovered")) {
+        wrong++;
+    }
+
+    block_check(kmq, cut);
+
+    if (lives) {
+        life(kmq);
+    }
+
+    kmq_detach(kmq);
     munmap(fresh, SIZE);
+
+    return 0;
+}
+
+
+static void
+cut_check(uint32_t cut)
+{
+    int             lives;
+    static uint8_t  before[MESSAGES];
+
+    directory_empty();
+    fs_cut(dir, cut, &r);
+
+    lives = below(3) == 0;
+
+    if (recover_check(cut, lives) != 0 || !lives) {
+        return;
+    }
+
+    memcpy(before, found, sizeof(found));
+
+    if (recover_check(cut, 0) != 0) {
+        return;
+    }
+
+    if (memcmp(before, found, sizeof(found)) != 0) {
+        complain("cut at %u: it is not the same after a second start", cut);
+    }
+
+    if (found_new < 2) {
+        complain("cut at %u: %u new messages are consumed", cut, found_new);
+    }
 }
 
 
@@ -1022,6 +1236,7 @@ main(void)
         r = seed + i;
         fs_reset(seed + i);
         wrong = 0;
+        nexpired = 0;
 
         run();
 
@@ -1029,8 +1244,9 @@ main(void)
             cut_check(below(fs_nops + 1));
         }
 
-        ok(wrong == 0, "KMQ_SEED=%llu: %u messages, %u calls, %u cuts",
-           (unsigned long long) (seed + i), nmessages, fs_nops, cuts);
+        ok(wrong == 0, "KMQ_SEED=%llu: %u messages, %u expired, %u calls, "
+           "%u cuts", (unsigned long long) (seed + i), nmessages, nexpired,
+           fs_nops, cuts);
     }
 
     directory_empty();

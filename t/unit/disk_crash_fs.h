@@ -3,7 +3,8 @@
  * so that it can be told what the loss of power at any moment may leave.
  *
  * A file keeps what was flushed; of what was appended after that, any part may
- * be there, in 512-byte sectors of which some read as zeros.  Names made,
+ * be there, in 512-byte sectors of which some read as zeros.  What a flush
+ * that failed was to keep may be lost whatever is flushed later.  Names made,
  * changed and removed since their directory was flushed may be as before,
  * each for itself; a rename happens or does not.
  */
@@ -28,7 +29,8 @@
 #define FS_SECTOR  512
 
 typedef enum {
-    FS_CREATE, FS_APPEND, FS_SYNC, FS_RENAME, FS_REMOVE, FS_SYNC_DIR
+    FS_CREATE, FS_APPEND, FS_SYNC, FS_SYNC_FAILED, FS_RENAME, FS_REMOVE,
+    FS_SYNC_DIR
 } fs_call_t;
 
 typedef struct {
@@ -44,6 +46,14 @@ typedef struct {
     size_t          len;
     char            name[FS_NAME];     /* now; "": it has none */
 } fs_file_t;
+
+/* Bytes of a file: what was flushed, and what a failed flush gave up. */
+typedef struct {
+    size_t          len;
+    size_t          safe;
+    size_t          bad;
+    size_t          bad_end;
+} fs_extent_t;
 
 /* What of a file, or under which name, is there after a cut. */
 typedef struct {
@@ -171,6 +181,7 @@ fs_sync(kmq_io_t *io, int fd)
     (void) io;
 
     if (fs_fails()) {
+        (void) fs_record(FS_SYNC_FAILED, fd, "");
         return -EIO;
     }
 
@@ -399,17 +410,13 @@ fs_names(unsigned cut, uint64_t *r, fs_entry_t *e)
 }
 
 
-/* Writes what is there of a file to path. */
+/* How far a file is, and is safe, after the first cut calls. */
 static void
-fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
+fs_extent(unsigned file, unsigned cut, fs_extent_t *e)
 {
-    int             fd;
-    size_t          len, safe, sector;
-    unsigned        i, style;
-    unsigned char  *data;
+    unsigned  i;
 
-    len = 0;
-    safe = 0;
+    memset(e, 0, sizeof(fs_extent_t));
 
     for (i = 0; i < cut; i++) {
 
@@ -418,38 +425,41 @@ fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
         }
 
         if (fs_op[i].call == FS_APPEND) {
-            len += fs_op[i].n;
+            e->len += fs_op[i].n;
 
         } else if (fs_op[i].call == FS_SYNC) {
-            safe = len;
+            e->safe = e->len;
+
+        } else if (fs_op[i].call == FS_SYNC_FAILED && e->safe < e->len) {
+            e->bad = e->bad_end ? e->bad : e->safe;
+            e->bad_end = e->len;
         }
     }
+}
 
-    style = eu_below(r, 4);
 
-    if (style == 0) {
-        len = safe;
+/* Of the bytes from from to to, some sectors, or parts of them, read as
+ * zeros. */
+static void
+fs_tear(unsigned char *data, size_t from, size_t to, uint64_t *r)
+{
+    size_t  end;
 
-    } else if (style > 1) {
-        len = safe + eu_below(r, (uint32_t) (len - safe) + 1);
-    }
+    for ( /* void */ ; from < to; from = end) {
+        end = (from / FS_SECTOR + 1) * FS_SECTOR;
+        end = end < to ? end : to;
 
-    data = malloc(len + 1);
-    if (data == NULL) {
-        exit(2);
-    }
-
-    memcpy(data, fs_file[file].data, len);
-
-    for (sector = safe / FS_SECTOR + 1; style == 3
-         && sector * FS_SECTOR < len; sector++)
-    {
         if (eu_below(r, 3) == 0) {
-            memset(data + sector * FS_SECTOR, 0,
-                   len - sector * FS_SECTOR < FS_SECTOR
-                   ? len - sector * FS_SECTOR : FS_SECTOR);
+            memset(data + from, 0, end - from);
         }
     }
+}
+
+
+static void
+fs_file_make(const char *path, const unsigned char *data, size_t len)
+{
+    int  fd;
 
     fd = open(path, O_WRONLY|O_CREAT|O_TRUNC, 0600);
 
@@ -459,6 +469,46 @@ fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
     }
 
     close(fd);
+}
+
+
+/* Writes what is there of a file to path. */
+static void
+fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
+{
+    size_t          len;
+    unsigned        style;
+    fs_extent_t     e;
+    unsigned char  *data;
+
+    fs_extent(file, cut, &e);
+
+    style = eu_below(r, 5);
+    len = e.len;
+
+    if (style == 0) {
+        len = e.safe;
+
+    } else if (style == 1 || style == 2) {
+        len = e.safe + eu_below(r, (uint32_t) (e.len - e.safe) + 1);
+    }
+
+    data = malloc(len + 1);
+    if (data == NULL) {
+        exit(2);
+    }
+
+    memcpy(data, fs_file[file].data, len);
+
+    if (style == 2 || style == 3) {
+        fs_tear(data, e.safe, len, r);
+    }
+
+    if (e.bad_end && style) {
+        fs_tear(data, e.bad, e.bad_end < len ? e.bad_end : len, r);
+    }
+
+    fs_file_make(path, data, len);
     free(data);
 }
 

@@ -31,6 +31,7 @@ typedef struct {
 
 static du_queue_t  q;
 static file_t      file[FILES];
+static file_t      older;        /* a journal that the checkpoint shows */
 static unsigned    nfiles;
 static char        code[MESSAGES][CODE];
 
@@ -43,13 +44,11 @@ static const int   status[MESSAGES] = {
 /* ------------------------------------------------------- the queue's files */
 
 static void
-file_load(unsigned kind, uint64_t generation, unsigned worker)
+file_load(file_t *f, unsigned kind, uint64_t generation, unsigned worker)
 {
     long     rc;
     size_t   at;
-    file_t  *f;
 
-    f = &file[nfiles++];
     kmq_file_path(f->path, q.dir, kind, generation, worker, 0);
     f->kind = kind;
     f->data = du_read(f->path, &f->n);
@@ -109,6 +108,7 @@ queue_make(const char *name)
     publish(2, 0, 3600000);
     publish(3, 1, 0);
     du_flush_all(&q);
+    file_load(&older, KMQ_FILE_JOURNAL, 0, 0);
     ok(du_checkpoint(&q, 1) == 0, "%s: a checkpoint", name);
 
     publish(4, 0, 0);
@@ -117,10 +117,10 @@ queue_make(const char *name)
     du_flush_all(&q);
     du_kill(&q);
 
-    nfiles = 0;
-    file_load(KMQ_FILE_CHECKPOINT, 1, 0);
-    file_load(KMQ_FILE_JOURNAL, 1, 0);
-    file_load(KMQ_FILE_JOURNAL, 1, 1);
+    nfiles = 3;
+    file_load(&file[0], KMQ_FILE_CHECKPOINT, 1, 0);
+    file_load(&file[1], KMQ_FILE_JOURNAL, 1, 0);
+    file_load(&file[2], KMQ_FILE_JOURNAL, 1, 1);
 }
 
 
@@ -130,6 +130,8 @@ queue_free(void)
     while (nfiles) {
         free(file[--nfiles].data);
     }
+
+    free(older.data);
 }
 
 
@@ -608,11 +610,17 @@ test_twice(void)
         du_write(path, file[i].data, file[i].n);
     }
 
+    /* and one that a later generation's name makes look new */
+
+    kmq_file_path(path, q.dir, KMQ_FILE_JOURNAL, 4, 0, 0);
+    du_write(path, older.data, older.n);
+
     du_start(&q, 1);
     after = du_picture(&q);
     ok(wrong(NULL, 0, 0) == NULL, "journals are there twice");
     (void) du_same(before, after, "nothing counts twice");
     du_kill(&q);
+    (void) unlink(path);
 
     for (i = 1; i < 3; i++) {
         kmq_file_path(path, q.dir, KMQ_FILE_JOURNAL, 1 + i, 7, i);

@@ -316,6 +316,31 @@ test_delayed(int checkpoint)
 }
 
 
+/* The machine starts with a clock that has not been set yet: nobody waits
+ * longer than at first. */
+static void
+test_clock_back(void)
+{
+    char  code[CODE];
+
+    du_init(&q, "clock-back");
+    du_start(&q, 1);
+    is_int(du_publish(&q, 0, "t", "one", HOUR, code), KMQ_OK, "an hour");
+    is_int(du_flush(&q, 0), 0, "flush");
+    du_kill(&q);
+
+    q.wall = 5000;
+    du_start(&q, 1);
+    du_clock(&q, HOUR - 1);
+    (void) kmq_tick(q.worker[0].kmq);
+    delayed_check(code, 1);
+    du_clock(&q, 1);
+    (void) kmq_tick(q.worker[0].kmq);
+    delayed_check(code, 0);
+    du_kill(&q);
+}
+
+
 /* Publish/subscribe: somebody has confirmed, others have not. */
 static void
 test_shared(int checkpoint)
@@ -553,7 +578,7 @@ test_history(void)
 static void
 test_again_and_again(void)
 {
-    char      body[32];
+    char      body[32], lost[CODE], next[CODE];
     unsigned  i, k, n;
 
     du_init(&q, "again");
@@ -582,12 +607,17 @@ test_again_and_again(void)
 
     is_int((long long) eu_count(q.worker[0].kmq).published, n, "published");
 
-    /* what nobody flushed is lost, its number is not given out again */
+    /* what nobody flushed is lost, and its number is not given again, once a
+     * flush has told which ones are */
 
-    is_int(du_publish(&q, 0, "t", "lost", 0, NULL), KMQ_OK, "publish");
+    du_flush_all(&q);
+    is_int(du_publish(&q, 0, "t", "lost", 0, lost), KMQ_OK, "publish");
     du_kill(&q);
     du_start(&q, 1);
     is_int((long long) eu_count(q.worker[0].kmq).published, n, "one is lost");
+    is_int(du_status(&q, lost, NULL), KMQ_STATUS_ANY, "that one");
+    is_int(du_publish(&q, 0, "t", "next", 0, next), KMQ_OK, "the next one");
+    ok(strncmp(next, lost, 16) > 0, "has a number of its own");
     du_kill(&q);
 }
 
@@ -809,6 +839,7 @@ main(void)
     test_accepted();
     test_delayed(0);
     test_delayed(1);
+    test_clock_back();
     test_shared(0);
     test_shared(1);
     test_attempts();

@@ -1,7 +1,9 @@
 /*
  * Many threads on one block, each with a handle of its own, woken by eventfd
  * as nginx workers are.  Point to point each message comes once, in
- * publish/subscribe once to each consumer; nobody waits for ever.
+ * publish/subscribe once to each consumer; nobody waits for ever.  All keep a
+ * journal, which has each message once as published and once as consumed,
+ * while checkpoints are begun.
  */
 
 #include <poll.h>
@@ -24,6 +26,8 @@ typedef struct {
     pthread_t    thread;
     kmq_t       *kmq;
     uint64_t     random;
+    uint64_t     lsn;              /* of the last record */
+    kmq_buffer_t buffer;
 } thread_t;
 
 typedef struct {
@@ -38,6 +42,8 @@ static struct {
     unsigned        messages;      /* of each producer */
     int             fd[WORKERS + PRODUCERS];
     atomic_uint     pushes, expected, duplicates, disorder, lost, ready;
+    atomic_uint     published, consumed, unordered;     /* in journals */
+    atomic_uint     checkpoints;
     atomic_uchar   *seen;          /* by consumer and message */
 } T;
 
@@ -81,6 +87,89 @@ wake_all(void)
 }
 
 
+/* What a handle has recorded: its numbers grow, also over buffers. */
+static void
+journal_read(thread_t *t)
+{
+    long           n;
+    size_t         at;
+    kmq_buffer_t  *buffer = &t->buffer;
+    kmq_record_t   r;
+
+    for (at = 0; at < buffer->len; at += (size_t) n) {
+        n = kmq_record_read(buffer->data + at, buffer->len - at, &r, NULL);
+
+        if (n <= 0 || r.lsn <= t->lsn) {
+            atomic_fetch_add(&T.unordered, 1);
+            return;
+        }
+
+        t->lsn = r.lsn;
+        atomic_fetch_add(&T.published, r.type == KMQ_RECORD_MESSAGE);
+        atomic_fetch_add(&T.consumed, r.type == KMQ_RECORD_CONSUMED ? r.count
+                                                                    : 0);
+    }
+}
+
+
+static void
+journal_take(thread_t *t)
+{
+    size_t               len;
+    kmq_journal_info_t   info;
+
+    len = kmq_journal_take(t->kmq, &t->buffer, &info);
+
+    if (len) {
+        kmq_records_seal(t->buffer.data, len);
+        journal_read(t);
+        kmq_journal_written(t->kmq, len);
+    }
+}
+
+
+/* Now and then a whole one, while the others go on. */
+static void
+checkpoint(thread_t *t)
+{
+    int                more;
+    kmq_buffer_t       out;
+    kmq_checkpoint_t   cp;
+
+    memset(&out, 0, sizeof(out));
+    more = kmq_checkpoint_begin(t->kmq, &cp, &out) == KMQ_OK;
+
+    while (more == 1) {
+        out.len = 0;
+        more = kmq_checkpoint_next(t->kmq, &cp, &out);
+        sched_yield();
+    }
+
+    if (more == 0) {
+        kmq_checkpoint_end(t->kmq, &cp, 1);
+        atomic_fetch_add(&T.checkpoints, 1);
+    }
+
+    kmq_buffer_free(&out);
+}
+
+
+/* Half of the messages are recorded before they are there. */
+static void
+commit(thread_t *t, kmq_message_t *m, unsigned n)
+{
+    if (n && eu_below(&t->random, 2)) {
+        if (kmq_accept(t->kmq, m, n) != KMQ_OK) {
+            atomic_fetch_add(&T.lost, 1);
+        }
+
+        journal_take(t);
+    }
+
+    kmq_commit(t->kmq, m, n);
+}
+
+
 static void *
 producer_main(void *data)
 {
@@ -115,7 +204,7 @@ producer_main(void *data)
             kmq_write(t->kmq, &m[k], text, (size_t) len);
         }
 
-        kmq_commit(t->kmq, m, got);
+        commit(t, m, got);
         signal_wakes(t->kmq);
 
         if (got == 0) {
@@ -129,6 +218,7 @@ producer_main(void *data)
 
     kmq_leave(t->kmq, p);
     signal_wakes(t->kmq);
+    journal_take(t);
 
     return NULL;
 }
@@ -225,7 +315,7 @@ static void *
 consumer_main(void *data)
 {
     thread_t       *t = data;
-    unsigned        i;
+    unsigned        i, wakes;
     uint64_t        drop;
     consumer_t      c[EACH];
     kmq_batch_t    *b;
@@ -233,6 +323,7 @@ consumer_main(void *data)
 
     b = malloc(sizeof(*b));
     memset(c, 0, sizeof(c));
+    wakes = 0;
 
     for (i = 0; i < EACH; i++) {
         c[i].number = t->worker * EACH + i;
@@ -259,6 +350,11 @@ consumer_main(void *data)
         }
 
         consume(t, b);
+        journal_take(t);
+
+        if (t->worker == 0 && wakes++ % 20 == 0) {
+            checkpoint(t);
+        }
     }
 
     for (i = 0; i < EACH; i++) {
@@ -266,9 +362,25 @@ consumer_main(void *data)
         signal_wakes(t->kmq);
     }
 
+    journal_take(t);
+
+    if (t->worker == 0) {
+        checkpoint(t);
+    }
+
     free(b);
 
     return NULL;
+}
+
+
+static void
+test_journals(unsigned messages)
+{
+    is_int(T.unordered, 0, "journals: the numbers of each grow");
+    is_int(T.published, messages * PRODUCERS, "each message is recorded once");
+    is_int(T.consumed, messages * PRODUCERS, "as consumed, too");
+    ok(T.checkpoints, "%u checkpoints were made", T.checkpoints);
 }
 
 
@@ -296,7 +408,10 @@ test(uint32_t push_type, unsigned messages, uint64_t seed)
     for (i = 0; i < WORKERS + PRODUCERS; i++) {
         t[i].worker = i;
         t[i].random = seed + i;
+        t[i].lsn = 0;
         t[i].kmq = eu_attach(T.block, SIZE, i);
+        memset(&t[i].buffer, 0, sizeof(kmq_buffer_t));
+        kmq_journal(t[i].kmq, 1);
 
         if (i == 0) {
             s = eu_settings(push_type);
@@ -327,12 +442,15 @@ test(uint32_t push_type, unsigned messages, uint64_t seed)
     is_int((long long) (eu_count(t[0].kmq).ready
                         + eu_count(t[0].kmq).in_flight), 0, "all consumed");
     is_int((long long) eu_count(t[0].kmq).repairs, 0, "no repair");
+    test_journals(messages);
 
     for (i = 1; i < WORKERS + PRODUCERS; i++) {
         kmq_detach(t[i].kmq);
+        kmq_buffer_free(&t[i].buffer);
     }
 
     eu_close(t[0].kmq, T.block, SIZE, "threads");
+    kmq_buffer_free(&t[0].buffer);
 
     for (i = 0; i < WORKERS + PRODUCERS; i++) {
         close(T.fd[i]);

@@ -205,11 +205,16 @@ sub _ended {
 sub is_running {
     my ($pid) = @_;
 
-    open my $in, '<', "/proc/$pid/stat" or return 0;
-    return 0 if (<$in> // '') !~ /^\d+ \(.*\) (\S)/s;
-    return 1 if $1 ne 'Z';
     my @threads = glob "/proc/$pid/task/*";
-    return @threads > 1;
+    return _state($pid) !~ /^Z?$/ || @threads > 1;
+}
+
+# A process's state, '' when it is gone.
+sub _state {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/stat" or return '';
+    return (<$in> // '') =~ /^\d+ \(.*\) (\S)/s ? $1 : '';
 }
 
 sub _exec {
@@ -335,24 +340,34 @@ sub log {
     return scalar(<$in>) // '';
 }
 
-# Children of the master that are workers.
-sub worker_pids {
-    my ($self, $master) = @_;
+# Children of a process, those that run.
+sub _children {
+    my ($parent) = @_;
     my @pids;
-
-    $master //= $self->{pid};
 
     for my $stat (glob '/proc/[0-9]*/stat') {
         open my $in, '<', $stat or next;
-        my $line = <$in> // next;
-        my ($pid, $state, $parent) = $line =~ /^(\d+) \(.*\) (\S) (\d+) /s
+        my ($pid, $state, $by) = (<$in> // '') =~ /^(\d+) \(.*\) (\S) (\d+) /s
             or next;
-        next unless $parent == $master && $state ne 'Z';
-        open my $cmd, '<', "/proc/$pid/cmdline" or next;
-        push @pids, $pid if (<$cmd> // '') =~ /worker process/;
+        push @pids, $pid if $by == $parent && $state ne 'Z';
     }
 
     return @pids;
+}
+
+sub _title {
+    my ($pid) = @_;
+
+    open my $in, '<', "/proc/$pid/cmdline" or return '';
+    return <$in> // '';
+}
+
+# Children of the master that are workers.
+sub worker_pids {
+    my ($self, $master) = @_;
+
+    return grep { _title($_) =~ /worker process/ }
+           _children($master // $self->{pid});
 }
 
 # How many descriptors a process has.
@@ -414,12 +429,13 @@ sub stop {
 }
 
 # Kills the master and all workers, at once: stopped, the master does not start
-# new ones meanwhile.
+# new ones meanwhile. One that it has just started has no name yet.
 sub kill_all {
     my ($self) = @_;
 
     $self->signal('STOP');
-    my @workers = $self->worker_pids;
+    wait_for { _state($self->{pid}) eq 'T' } 'the master stands still';
+    my @workers = _children($self->{pid});
     kill 'KILL', $self->{pid}, @workers;
     my $ended;
     wait_for {

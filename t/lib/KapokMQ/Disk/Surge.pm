@@ -68,7 +68,8 @@ sub new {
 
     return bless {
         mq => $mq, mode => 2, time => 0.5, producers => 3, consumers => 2,
-        window => 20, rate => 20_000, hold => 10, topics => { work => {}, news => { all => 1 } },
+        window => 20, rate => 20_000, hold => 10,
+        topics => { work => {}, news => { all => 1 } },
         %option,
         epoch => 0, count => 0, message => {}, done => {}, conns => [],
         fault => {}, faults => 0, accepted => 0, refused => 0, settled => 0,
@@ -307,8 +308,8 @@ sub _pushed {
 
 # --------------------------------------------------------------- the deaths
 
-# All has been killed, at that time or later, or, in good order, is about to end:
-# what was sent before is read, and it is judged what has to be there.
+# All has been killed, at that time or later, or, in good order, is about to
+# end: what was sent before is read, and it is judged what has to be there.
 sub killed {
     my ($self, $time, $in_order) = @_;
     my $limit = $in_order ? 9 ** 9 ** 9
