@@ -348,6 +348,39 @@ for my $mode (2, 1) {
 }
 
 
+# ------------------------------------------------------ an old worker that stays
+
+# It is still busy with an upload after a reload that begins to write files, and
+# was keeper: the first checkpoint does not wait for it, and what it accepts
+# then is in the next one.
+{
+    my $mq = KapokMQ::Test->start(workers => 1, yaml => { isPersistent => 0 });
+    my $form = 'topic=topic&messageData=late';
+    my @old = $mq->worker_pids;
+
+    my $first = $mq->publish('topic', 'early');
+    my $raw = $mq->raw('', upgrade => 0);
+    $raw->write("POST /Producer/Send HTTP/1.1\r\nHost: localhost\r\n"
+                . "secretKey: sesame\r\nConnection: close\r\n"
+                . "Content-Type: application/x-www-form-urlencoded\r\n"
+                . 'Content-Length: ' . length($form) . "\r\n\r\ntopic=");
+    $mq->counts for 1 .. 3;
+    $mq->reload(yaml => { isPersistent => 2 });
+    is_checkpointed($mq, 0, 'a checkpoint beside an old worker');
+    ok(is_running($old[0]), 'which is still there');
+    my $generation = generation($mq);
+    $raw->write(substr $form, 6);
+    wait_for { !is_running($old[0]) } 'until its request is done';
+    is_checkpointed($mq, $generation, 'its end makes another one');
+    $mq->kill_all;
+    $mq->launch;
+    ok($mq->find($first), 'what was there before is kept');
+    is($mq->counts->{unconsumed}, 2, 'and what came so late');
+    $mq->{allow} = qr/exited on signal 9/;
+    $mq->finish;
+}
+
+
 # ---------------------------------------------------------- recoveryStrategy
 
 {
