@@ -210,6 +210,8 @@ static struct {
     /* what a run has met */
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, probed, searches, died_leaving;
+    /* most bytes since the last checkpoint began; since the next one did */
+    uint64_t         peak, peak_next;
     uint64_t         repaired, restarts, accepted, remembered, missing;
 } M;
 

@@ -335,6 +335,8 @@ message_reserved(held_t *held, unsigned i)
     M.of_slot[m->slot] = id;
     M.reserved++;
     M.bytes += m->size + 200;
+    M.peak = M.bytes > M.peak ? M.bytes : M.peak;
+    M.peak_next = M.bytes > M.peak_next ? M.bytes : M.peak_next;
     list_append(&M.all, id);
 }
 

@@ -108,6 +108,7 @@ checkpoint_abandon(void)
     }
 
     D.active = 0;
+    M.peak = M.peak_next;
     D.abandoned++;
 }
 
@@ -219,6 +220,7 @@ checkpoint_begin(unsigned h)
     D.lost_before = D.lost;
     D.dropped_before = M.nforgotten;
     D.slice.len = 0;
+    M.peak_next = M.bytes;
 
     CHECK(kmq_checkpoint_begin(M.handle[h].kmq, &D.cp, &D.slice) == KMQ_OK,
           "checkpoint_begin");

@@ -315,9 +315,10 @@ message_find(uint32_t id)
 
     if (rc != KMQ_OK && m->state == CONSUMED) {
 
-        /* memory was short on the way */
+        /* memory was short on the way, on which recovery meets again all that
+         * there was since the last checkpoint */
 
-        CHECK(M.bytes > SIZE / 4 || M.nforgotten, "%u is not in the history",
+        CHECK(M.peak > SIZE / 4 || M.nforgotten, "%u is not in the history",
               id);
         history_remove(id);
         M.missing++;
