@@ -320,7 +320,7 @@ message_find(uint32_t id)
 
         CHECK(M.peak > SIZE / 4 || M.nforgotten, "%u is not in the history",
               id);
-        history_remove(id);
+        history_drop(id);
         M.missing++;
         return;
     }
