@@ -508,7 +508,7 @@ mode2_side() {
     [ "$4" = base ] || persistent=2
     start_queue
     measure "$1" mode2 "$2" "$4" "$3" "$PORT" "${@:5}"
-    read -r bytes batches < <(journal_written)
+    [ "$persistent" = 0 ] || read -r bytes batches < <(journal_written)
     stop_server
 
     if [ "$persistent" = 2 ]; then

@@ -216,22 +216,31 @@ changes_print(const kmq_record_t *r)
 }
 
 
-/* The periods that stand behind count numbers; unit: seconds of one. */
+/* The periods that stand behind *count numbers, at most max; unit: seconds of
+ * one. */
 static void
-periods_print(const kmq_record_t *r, const char *name, unsigned count,
-    unsigned unit)
+periods_print(const kmq_record_t *r, const char *name, unsigned *count,
+    uint64_t max, unsigned unit)
 {
-    uint64_t  number;
+    uint64_t  number, backlog;
 
     kmq_line_list(name);
 
-    for ( /* void */ ; (number = kmq_record_number(r, count)); count += 4) {
+    while (max-- && (number = kmq_record_number(r, *count))) {
         kmq_line_object();
         kmq_line_number("time", number * unit);
-        kmq_line_number("published", kmq_record_number(r, count + 1));
-        kmq_line_number("delivered", kmq_record_number(r, count + 2));
-        kmq_line_number("confirmed", kmq_record_number(r, count + 3));
+        kmq_line_number("published", kmq_record_number(r, *count + 1));
+        kmq_line_number("delivered", kmq_record_number(r, *count + 2));
+        kmq_line_number("confirmed", kmq_record_number(r, *count + 3));
+
+        backlog = kmq_record_number(r, *count + 4);
+
+        if (backlog != KMQ_UNKNOWN) {
+            kmq_line_number("backlog", backlog);
+        }
+
         kmq_line_object_end();
+        *count += KMQ_PERIOD_NUMBERS;
     }
 
     kmq_line_list_end();
@@ -243,11 +252,12 @@ counters_print(const dump_t *d, const kmq_record_t *r)
 {
     static const char  *name[KMQ_QUEUE_COUNTERS] = {
         "published", "delivered", "redelivered", "confirmed", "died",
-        "expired", "dropped", "requeued", "deleted", "sequence"
+        "expired", "refused", "dropped", "requeued", "deleted", "sequence"
     };
 
     int       topic;
     unsigned  i, n;
+    uint64_t  periods;
 
     topic = r->type == KMQ_RECORD_TOPIC;
     n = topic ? KMQ_TOPIC_COUNTERS : KMQ_QUEUE_COUNTERS;
@@ -256,12 +266,17 @@ counters_print(const dump_t *d, const kmq_record_t *r)
         kmq_line_text("topic", r->name, r->name_len);
     }
 
-    for (i = 0; i < n; i++) {
+    /* the last of them tells how many of the longer periods follow */
+
+    for (i = 0; i < n - 1; i++) {
         kmq_line_number(name[i], kmq_record_number(r, i));
     }
 
     if (d->verbose) {
-        periods_print(r, topic ? "days" : "hours", n, topic ? 86400 : 3600);
+        periods = kmq_record_number(r, i);
+        periods_print(r, topic ? "days" : "hours", &n, periods,
+                      topic ? 86400 : 3600);
+        periods_print(r, "minutes", &n, UINT64_MAX, 60);
     }
 }
 

@@ -232,8 +232,16 @@ typedef struct {
     uint32_t    prefetch;          /* consumers: 1 to KMQ_PREFETCH_MAX */
     uint64_t    join_time;         /* ms, wall clock; set by kmq_join() */
     uint64_t    number;            /* unique for the block; set by kmq_join() */
-    uint32_t    worker;            /* set by kmq_join() */
-    uint32_t    in_flight;         /* unconfirmed messages; kmq_clients() */
+    uint32_t    mode;              /* the caller's own */
+
+    /* set by kmq_clients() */
+    kmq_ref_t   ref;
+    uint32_t    worker;
+    uint32_t    in_flight;         /* unconfirmed messages */
+    uint32_t    last_seen;         /* s, wall clock: it said something */
+    uint64_t    messages;          /* a producer's that were accepted, or how
+                                      many a consumer was pushed */
+    uint64_t    confirmed;         /* by a consumer */
     uint16_t    id_len;
     uint16_t    topic_len;
     uint16_t    addr_len;
@@ -262,6 +270,28 @@ void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
  * afterwards.
  */
 void kmq_leave(kmq_t *kmq, kmq_ref_t client);
+
+/* The client has said something; accepted: so many messages of it, which is a
+ * producer then, were accepted.  Takes no lock. */
+void kmq_seen(kmq_t *kmq, kmq_ref_t client, unsigned accepted);
+
+/*
+ * A client of any worker, by what kmq_clients() told of it, shall be gone: its
+ * worker finds it with kmq_to_close().  KMQ_OK, or KMQ_GONE.
+ */
+int kmq_disconnect(kmq_t *kmq, kmq_ref_t client, uint64_t number);
+
+#define KMQ_TOO_SLOW      1    /* publish/subscribe: it lags behind the others
+                                  so far that its backlog would stop
+                                  producers */
+#define KMQ_DISCONNECTED  2    /* kmq_disconnect() */
+
+/*
+ * The user of a client of this worker that has to go, which the caller closes,
+ * and why; or NULL.  To be called after kmq_tick() and kmq_take() until it
+ * returns NULL.
+ */
+void *kmq_to_close(kmq_t *kmq, int *why);
 
 /*
  * Walks the registry in slices: fills at most n of role's clients into info,
@@ -409,14 +439,6 @@ unsigned kmq_extend_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
 unsigned kmq_return_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
 
-/*
- * Publish/subscribe: a consumer that lags behind the others so far that its
- * backlog would stop producers must go.  Returns the user of one such
- * consumer of this worker, which the caller closes, or NULL.  To be called
- * after kmq_tick() and kmq_take() until it returns NULL.
- */
-void *kmq_too_slow(kmq_t *kmq);
-
 /* How many messages are in flight with client. */
 unsigned kmq_in_flight(kmq_t *kmq, kmq_ref_t client);
 
@@ -437,7 +459,11 @@ typedef struct {
                                       most of them to one consumer */
     uint32_t    create_time;       /* s */
     uint32_t    consumed_time;     /* s; 0: it was not consumed */
+    uint32_t    dead_time;         /* s; 0: it is not dead */
     uint32_t    delay;             /* s, rounded up */
+    uint32_t    in_flight;         /* 1: it is */
+    uint64_t    due;               /* s, wall clock: when it will be ready; 0:
+                                      it is not delayed */
     uint64_t    sequence;
     kmq_ref_t   slot;
     kmq_ref_t   body;
@@ -449,6 +475,11 @@ typedef struct {
 /* Looks a message up by its code.  KMQ_OK or KMQ_GONE. */
 int kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN],
     kmq_message_info_t *info);
+
+/* The id of the consumer with which a found message is in flight.  Returns its
+ * bytes; 0: with none, or, in publish/subscribe, with whoever it may be. */
+size_t kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
+    char id[KMQ_NAME_MAX]);
 
 /*
  * Copies the next part of a found message's body to buf, which has n bytes,
@@ -479,6 +510,13 @@ typedef struct {
  */
 unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     kmq_message_info_t *info, unsigned n);
+
+/*
+ * Deletes what kmq_search() would find, in such slices, and adds to *deleted;
+ * to be called until *cursor is 0 again.  See kmq_delete().
+ */
+void kmq_purge(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
+    uint64_t *deleted);
 
 /*
  * Deletes a message, whatever its state: it is not pushed after that.  One in
@@ -541,6 +579,9 @@ size_t kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare,
 
 /* So many of them have been written to a file. */
 void kmq_journal_written(kmq_t *kmq, uint64_t bytes);
+
+/* They are as safe as the disk makes them; or that failed, with this errno. */
+void kmq_journal_flushed(kmq_t *kmq, int error);
 
 /* Or they have not: only the next checkpoint is complete again. */
 void kmq_journal_lost(kmq_t *kmq);
@@ -647,6 +688,8 @@ typedef struct {
     uint64_t    expired;           /* deleted for their age */
     uint64_t    deleted;           /* by kmq_delete() */
 
+    uint64_t    refused;           /* kmq_count_refused() */
+
     uint64_t    topics;
     uint64_t    producers;
     uint64_t    consumers;
@@ -654,9 +697,90 @@ typedef struct {
 
     uint64_t    bytes_total;       /* of the block, for messages */
     uint64_t    bytes_free;        /* in whole pages */
+    uint64_t    bytes_history;     /* about what consumed messages hold, which
+                                      is given back when it is needed */
+
+    /* times are seconds of the wall clock, 0: never */
+    uint64_t    start_time;        /* of the block */
+    uint64_t    flush_time;        /* some worker's journal last */
+    uint64_t    checkpoint_time;   /* the last one */
+    uint64_t    journal_bytes;     /* written since it began */
+    uint64_t    checkpoint_bytes;
+    int         disk_error;        /* errno of a worker whose last flush
+                                      failed; 0: none */
+
+    unsigned    keeper;            /* a worker; KMQ_WORKERS: none */
+    uint64_t    workers[KMQ_WORKERS / 64];     /* bits as in kmq_wakes() */
+    uint64_t    retiring[KMQ_WORKERS / 64];    /* of these, about to end */
 } kmq_counts_t;
 
 void kmq_count(kmq_t *kmq, kmq_counts_t *counts);
+
+/* n messages for a topic were refused for good. */
+void kmq_count_refused(kmq_t *kmq, const char *topic, size_t len, unsigned n);
+
+#define KMQ_UNIT_MINUTE  1         /* KMQ_MINUTES of them are kept */
+#define KMQ_UNIT_HOUR    2         /* KMQ_HOURS */
+
+/* What was counted in the last n of these, oldest first, the current one
+ * last; in each the number is set. */
+void kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n);
+
+/* A topic as it was when it was asked for. */
+typedef struct {
+    uint32_t    push_type;
+    uint32_t    producers;
+    uint32_t    consumers;
+    uint16_t    name_len;
+    char        name[KMQ_NAME_MAX];
+
+    uint64_t    ready;             /* messages, as in kmq_counts_t */
+    uint64_t    in_flight;
+    uint64_t    delayed;
+    uint64_t    consumed;
+    uint64_t    dead;
+    uint64_t    oldest;            /* s, wall clock: since when the first of
+                                      the ready ones could have been delivered;
+                                      0: none is ready */
+    uint64_t    published;
+    uint64_t    delivered;
+    uint64_t    redelivered;
+    uint64_t    confirmed;
+    uint64_t    died;
+    uint64_t    expired;
+    uint64_t    refused;
+} kmq_topic_info_t;
+
+/* Walks all topics, as kmq_clients() does clients. */
+unsigned kmq_topics(kmq_t *kmq, uint64_t *cursor, kmq_topic_info_t *info,
+    unsigned n);
+
+/* The same of one, and more; periods in any order, those without a number are
+ * none. */
+typedef struct {
+    kmq_topic_info_t       info;
+    kmq_topic_settings_t   settings;
+    kmq_period_t           minute[KMQ_TOPIC_MINUTES];
+    kmq_period_t           day[KMQ_DAYS];      /* UTC */
+} kmq_topic_detail_t;
+
+/* KMQ_OK or KMQ_GONE. */
+int kmq_topic(kmq_t *kmq, const char *name, size_t len,
+    kmq_topic_detail_t *detail);
+
+/* How long messages waited for their first push, since the block was made:
+ * how many no longer than each bound (and longer than the one before; the last:
+ * than all), and all their ms. */
+#define KMQ_LATENCY_BOUNDS  16
+
+extern const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS];      /* ms */
+
+typedef struct {
+    uint64_t    count[KMQ_LATENCY_BOUNDS + 1];
+    uint64_t    sum;
+} kmq_latency_t;
+
+void kmq_latency(kmq_t *kmq, kmq_latency_t *latency);
 
 /*
  * Checks everything that must hold in a block (lists against states, counts

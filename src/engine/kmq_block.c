@@ -1,4 +1,4 @@
-/* The block: its making, its lock, its settings and counters. */
+/* The block: its making, its lock, its settings. */
 
 #include <errno.h>
 #include <time.h>
@@ -370,8 +370,14 @@ kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall)
 void
 kmq_clock_keep(kmq_t *kmq)
 {
-    kmq->block->mono = kmq->mono;
-    kmq->block->wall = kmq->wall;
+    kmq_block_t  *b = kmq->block;
+
+    b->mono = kmq->mono;
+    b->wall = kmq->wall;
+
+    if (b->start_time == 0) {
+        b->start_time = kmq->wall / 1000;
+    }
 }
 
 
@@ -437,40 +443,4 @@ kmq_next_due(kmq_t *kmq)
     }
 
     return next > kmq->mono ? next - kmq->mono : 1;
-}
-
-
-/* --------------------------------------------------------------- counters */
-
-void
-kmq_count(kmq_t *kmq, kmq_counts_t *counts)
-{
-    kmq_block_t  *b = kmq->block;
-
-    memset(counts, 0, sizeof(kmq_counts_t));
-
-    kmq_lock(kmq);
-
-    counts->ready = b->waiting - b->reserved;
-    counts->in_flight = b->in_flight - b->doomed;
-    counts->delayed = b->delayed;
-    counts->consumed = b->history.count;
-    counts->dead = b->dead;
-    counts->published = b->published;
-    counts->delivered = b->delivered;
-    counts->redelivered = b->redelivered;
-    counts->confirmed = b->confirmed;
-    counts->dropped = b->dropped;
-    counts->died = b->died;
-    counts->requeued = b->requeued;
-    counts->expired = b->expired;
-    counts->deleted = b->deleted;
-    counts->topics = b->topics;
-    counts->producers = b->producers;
-    counts->consumers = b->consumers;
-    counts->repairs = b->repairs;
-    counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
-    counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE;
-
-    kmq_unlock(kmq);
 }

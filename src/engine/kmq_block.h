@@ -28,7 +28,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   3
+#define KMQ_VERSION   4
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -149,9 +149,11 @@ typedef struct {
     kmq_ref_t    topic;
     kmq_ref_t    body;           /* first piece */
     uint32_t     size;
-    uint32_t     owner;          /* reserved: worker; point to point in
-                                    flight: client; consumed: the slot that
-                                    was consumed KMQ_AHEAD later, a hint */
+    uint32_t     owner;          /* reserved: worker; ready: ms, mono, when
+                                    it became so, where it was never pushed;
+                                    point to point in flight: client;
+                                    consumed: the slot that was consumed
+                                    KMQ_AHEAD later, a hint */
     union {
         struct {                 /* in flight */
             uint32_t     position;   /* of the last delivery */
@@ -216,6 +218,7 @@ typedef struct {
     kmq_list_t   dead;           /* oldest first */
     uint64_t     granted;        /* of ready: sum of the routes' grants */
     uint64_t     delayed;        /* in the schedule */
+    uint64_t     in_flight;      /* without KMQ_DELETED ones */
     uint64_t     held;           /* slots that name this topic */
     uint32_t     allotted;       /* publish/subscribe, paced: may go now */
     uint32_t     consumers;
@@ -238,7 +241,9 @@ typedef struct {
     uint64_t     confirmed;
     uint64_t     died;
     uint64_t     expired;
+    uint64_t     refused;
     uint64_t     restored;       /* these count all up to this record */
+    kmq_period_t minute[KMQ_TOPIC_MINUTES];
     kmq_period_t day[KMQ_DAYS];  /* UTC */
 
     char         name[KMQ_NAME_MAX + 1];
@@ -280,6 +285,8 @@ typedef struct {
 
 #define KMQ_LEAVING  3           /* a consumer that gives back its backlog */
 
+#define KMQ_TOLD     3           /* closing */
+
 /* where a consumer's timer is */
 #define KMQ_IDLE       0
 #define KMQ_SCHEDULED  1         /* on the wheel */
@@ -300,7 +307,8 @@ typedef struct {
                                     KMQ_LEAVING.  Truth */
     uint8_t      open;           /* its connection takes bytes */
     uint8_t      ready;          /* counted in its route's ready */
-    uint8_t      too_slow;
+    uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
+                                    KMQ_TOLD: its worker knows */
     uint32_t     worker;
     uint32_t     local;          /* index in the worker's handle */
     kmq_ref_t    topic;
@@ -320,6 +328,12 @@ typedef struct {
     kmq_ref_t    cursor;         /* slot of next_position, where known;
                                     leaving: of last_position */
 
+    uint64_t     messages;       /* pushed to a consumer; a producer's are
+                                    written by its worker alone, without the
+                                    lock, as is */
+    uint32_t     last_seen;      /* s */
+    uint32_t     mode;
+    uint64_t     confirmed;
     uint64_t     join_time;
     uint64_t     number;
     uint16_t     id_len;
@@ -357,6 +371,7 @@ typedef struct {
     uint64_t     complete;       /* generation of the last checkpoint */
     uint64_t     covered;        /* losses before it, which it made good */
     uint64_t     size;           /* its bytes */
+    uint64_t     time;           /* s: when it was complete */
     uint64_t     untold;         /* no journal says which numbers recovery has
                                     passed over */
 } kmq_journals_t;
@@ -369,6 +384,9 @@ typedef struct {
     uint32_t         attached;   /* its handle has not been closed */
     uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
+    uint32_t         closing;    /* some of its clients may have to go */
+    int              disk_error; /* errno of its last flush */
+    uint64_t         flush_time; /* s: of the last one that did not fail */
     kmq_ref_t        dirty;      /* routes with work, in turns */
     kmq_ref_t        dirty_tail;
     kmq_ref_t        clients;
@@ -399,6 +417,7 @@ typedef struct {
     uint64_t         repairs;
     uint64_t         mono;       /* ms, as somebody told it lately */
     uint64_t         wall;
+    uint64_t         start_time; /* s: the first that somebody told */
     uint64_t         changes;    /* repairs, and else when somebody changed
                                     the readiness of others' consumers */
 
@@ -447,10 +466,13 @@ typedef struct {
     uint64_t         requeued;
     uint64_t         expired;
     uint64_t         deleted;
+    uint64_t         refused;
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;
+    kmq_period_t     minute[KMQ_MINUTES];
     kmq_period_t     hour[KMQ_HOURS];
+    kmq_latency_t    latency;
 
     kmq_journals_t   journals;
 
@@ -525,7 +547,7 @@ struct kmq_s {
     uint32_t             run_stamp;
     kmq_journal_t        journal;
     int                  leaving;     /* own clients in KMQ_LEAVING */
-    uint32_t             too_slow;    /* own clients marked so */
+    int                  closing;     /* own clients may have to go */
 };
 
 
@@ -545,7 +567,6 @@ void kmq_clock_keep(kmq_t *kmq);
 /* kmq_worker.c */
 int  kmq_worker_lives(kmq_t *kmq, unsigned worker);
 void kmq_worker_reap(kmq_t *kmq, unsigned worker);
-void kmq_mark_too_slow(kmq_t *kmq);
 
 /* kmq_keeper.c */
 void kmq_worker_tell(kmq_t *kmq, unsigned worker);
@@ -560,6 +581,7 @@ void      kmq_memory_init(kmq_block_t *b);
 void      kmq_memory_spare(kmq_block_t *b, int spare);
 void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
+void     *kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref);
 kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
 kmq_index_t *kmq_index_alloc(kmq_block_t *b);
 void      kmq_object_free(kmq_block_t *b, kmq_ref_t object);
@@ -609,6 +631,10 @@ uint64_t kmq_topic_backlog(const kmq_topic_t *topic);
 void kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client);
 void kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic);
 int  kmq_type_matches(kmq_block_t *b, const kmq_client_t *client);
+
+/* kmq_close.c */
+void kmq_mark_too_slow(kmq_t *kmq);
+void kmq_closing(kmq_t *kmq);
 
 /* kmq_route.c */
 kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic);
@@ -673,6 +699,8 @@ void kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
+void kmq_count_backlog(kmq_t *kmq);
+void kmq_count_latency(kmq_t *kmq, uint32_t since);
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
 
 /* kmq_checkpoint.c */
@@ -701,6 +729,7 @@ void kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch);
 
 /* kmq_expire.c */
 int  kmq_expire_run(kmq_t *kmq);
+uint32_t kmq_age_start(const kmq_slot_t *slot);
 
 /* kmq_ring.c */
 int  kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
@@ -708,6 +737,9 @@ int  kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
 void kmq_ring_trim(kmq_block_t *b, kmq_client_t *client);
 kmq_delivery_t *kmq_ring_find(kmq_block_t *b, kmq_client_t *client,
     const kmq_slot_t *slot);
+
+/* kmq_delete.c */
+void kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot);
 
 /* kmq_code.c */
 void kmq_code_of(const kmq_block_t *b, uint64_t sequence,

@@ -17,7 +17,7 @@
 /* These bound the time under the lock. */
 #define SLICE_BYTES     (128 * 1024)
 #define SLICE_MESSAGES  512
-#define SLICE_TOPICS    64
+#define SLICE_TOPICS    32
 #define LEAVES_MAX      4096
 
 /* How far ahead messages are asked for that are in no cache. */
@@ -26,7 +26,8 @@
 
 /* ------------------------------------------------------------------ parts */
 
-/* Appends the used ones of n periods behind count numbers. */
+/* Appends the used ones of n periods behind count numbers; returns how many
+ * they are then. */
 static unsigned
 periods_add(uint64_t *number, unsigned count, const kmq_period_t *period,
     unsigned n)
@@ -39,6 +40,7 @@ periods_add(uint64_t *number, unsigned count, const kmq_period_t *period,
             number[count++] = period[i].published;
             number[count++] = period[i].delivered;
             number[count++] = period[i].confirmed;
+            number[count++] = period[i].backlog;
         }
     }
 
@@ -62,7 +64,8 @@ int
 kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
 {
     unsigned      n;
-    uint64_t      number[KMQ_QUEUE_COUNTERS + 4 * KMQ_HOURS];
+    uint64_t      number[KMQ_QUEUE_COUNTERS
+                         + KMQ_PERIOD_NUMBERS * (KMQ_HOURS + KMQ_MINUTES)];
     kmq_block_t  *b = kmq->block;
 
     number[0] = b->published;
@@ -71,12 +74,15 @@ kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
     number[3] = b->confirmed;
     number[4] = b->died;
     number[5] = b->expired;
-    number[6] = b->dropped;
-    number[7] = b->requeued;
-    number[8] = b->deleted;
-    number[9] = b->sequence;
+    number[6] = b->refused;
+    number[7] = b->dropped;
+    number[8] = b->requeued;
+    number[9] = b->deleted;
+    number[10] = b->sequence;
 
     n = periods_add(number, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
+    number[11] = (n - KMQ_QUEUE_COUNTERS) / KMQ_PERIOD_NUMBERS;
+    n = periods_add(number, n, b->minute, KMQ_MINUTES);
 
     return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE,
                               kmq->wall / 1000, NULL, 0, number, n);
@@ -87,7 +93,8 @@ static int
 topic_add(kmq_t *kmq, const kmq_topic_t *topic, kmq_buffer_t *out)
 {
     unsigned  n;
-    uint64_t  number[KMQ_TOPIC_COUNTERS + 4 * KMQ_DAYS];
+    uint64_t  number[KMQ_TOPIC_COUNTERS
+                     + KMQ_PERIOD_NUMBERS * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
 
     number[0] = topic->published;
     number[1] = topic->delivered;
@@ -95,8 +102,11 @@ topic_add(kmq_t *kmq, const kmq_topic_t *topic, kmq_buffer_t *out)
     number[3] = topic->confirmed;
     number[4] = topic->died;
     number[5] = topic->expired;
+    number[6] = topic->refused;
 
     n = periods_add(number, KMQ_TOPIC_COUNTERS, topic->day, KMQ_DAYS);
+    number[7] = (n - KMQ_TOPIC_COUNTERS) / KMQ_PERIOD_NUMBERS;
+    n = periods_add(number, n, topic->minute, KMQ_TOPIC_MINUTES);
 
     return kmq_record_numbers(out, number_take(kmq->block),
                               KMQ_RECORD_TOPIC, kmq->wall / 1000,
@@ -224,6 +234,7 @@ kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
         journals->complete = cp->info.generation;
         journals->covered = cp->losses;
         journals->size = size;
+        journals->time = kmq->wall / 1000;
     }
 
     kmq_unlock(kmq);

@@ -181,6 +181,8 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
 
     client->worker = kmq->worker;
     client->topic = KMQ_REF(b, topic);
+    client->mode = info->mode;
+    client->last_seen = kmq->wall / 1000;
     client->prefetch = info->prefetch;
     client->limit = info->prefetch;
     client->join_time = kmq->wall;
@@ -482,12 +484,34 @@ kmq_leaving(kmq_t *kmq)
 
 /* --------------------------------------------------------------- registry */
 
+void
+kmq_seen(kmq_t *kmq, kmq_ref_t ref, unsigned accepted)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    /* nobody else writes them, but others read */
+
+    __atomic_store_n(&client->last_seen, (uint32_t) (kmq->wall / 1000),
+                     __ATOMIC_RELAXED);
+
+    if (accepted) {
+        __atomic_store_n(&client->messages, client->messages + accepted,
+                         __ATOMIC_RELAXED);
+    }
+}
+
+
 static void
 info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
 {
     kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
     info->role = client->role;
+    info->mode = client->mode;
+    info->ref = KMQ_REF(b, client);
+    info->last_seen = __atomic_load_n(&client->last_seen, __ATOMIC_RELAXED);
+    info->messages = __atomic_load_n(&client->messages, __ATOMIC_RELAXED);
+    info->confirmed = client->confirmed;
     info->prefetch = client->prefetch;
     info->join_time = client->join_time;
     info->number = client->number;

@@ -41,6 +41,15 @@ confirm(kmq_t *kmq, kmq_delivery_t *entry)
 }
 
 
+/* The client has confirmed n messages. */
+static void
+count(kmq_t *kmq, kmq_client_t *client, unsigned n)
+{
+    client->confirmed += n;
+    kmq_count_confirmed(kmq, KMQ_AT(kmq->block, client->topic), n);
+}
+
+
 /* n deliveries of client have ended: there may be room for more. */
 static void
 ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
@@ -87,7 +96,7 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
 
 done:
 
-    kmq_count_confirmed(kmq, KMQ_AT(b, client->topic), n);
+    count(kmq, client, n);
     ended(kmq, client, n);
 
     kmq_unlock(kmq);
@@ -137,7 +146,7 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
         }
     }
 
-    kmq_count_confirmed(kmq, KMQ_AT(b, client->topic), found);
+    count(kmq, client, found);
     ended(kmq, client, found);
 
     kmq_unlock(kmq);

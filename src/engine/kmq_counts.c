@@ -1,11 +1,26 @@
-/* What is counted of messages that come, are pushed and are confirmed: in
- * all, and by hour and day. */
+/*
+ * What is counted of messages that come, are pushed and are confirmed: in all,
+ * by minute and hour for the queue, by minute and day for each topic; and how
+ * long messages waited for their first push.
+ */
 
 #include "kmq_block.h"
 
 
-#define HOUR  3600
-#define DAY   (24 * HOUR)
+#define MINUTE  60
+#define HOUR    (60 * MINUTE)
+#define DAY     (24 * HOUR)
+
+
+const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS] = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000,
+    60000, 300000
+};
+
+/* The current periods, of the queue and of a topic. */
+typedef struct {
+    kmq_period_t  *of[4];
+} now_t;
 
 
 /* The period of that number, in a table of the last n ones. */
@@ -17,9 +32,18 @@ kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
     if (period->number != number) {
         memset(period, 0, sizeof(kmq_period_t));
         period->number = number;
+        period->backlog = KMQ_UNKNOWN;
     }
 
     return period;
+}
+
+
+static kmq_period_t *
+minute_now(kmq_t *kmq)
+{
+    return kmq_period(kmq->block->minute, KMQ_MINUTES,
+                      kmq->wall / 1000 / MINUTE);
 }
 
 
@@ -30,21 +54,36 @@ hour_now(kmq_t *kmq)
 }
 
 
-static kmq_period_t *
-day_now(kmq_t *kmq, kmq_topic_t *topic)
+static now_t
+now(kmq_t *kmq, kmq_topic_t *topic)
 {
-    return kmq_period(topic->day, KMQ_DAYS, kmq->wall / 1000 / DAY);
+    now_t     n;
+    uint64_t  time;
+
+    time = kmq->wall / 1000;
+
+    n.of[0] = minute_now(kmq);
+    n.of[1] = hour_now(kmq);
+    n.of[2] = kmq_period(topic->minute, KMQ_TOPIC_MINUTES, time / MINUTE);
+    n.of[3] = kmq_period(topic->day, KMQ_DAYS, time / DAY);
+
+    return n;
 }
 
 
 void
 kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
+    now_t     periods;
+    unsigned  i;
+
     topic->published += n;
     kmq->block->published += n;
+    periods = now(kmq, topic);
 
-    day_now(kmq, topic)->published += n;
-    hour_now(kmq)->published += n;
+    for (i = 0; i < 4; i++) {
+        periods.of[i]->published += n;
+    }
 }
 
 
@@ -52,31 +91,36 @@ kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 void
 kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic)
 {
-    kmq_period_t  *period;
+    now_t     periods;
+    unsigned  i;
 
     topic->published--;
     kmq->block->published--;
+    periods = now(kmq, topic);
 
-    period = day_now(kmq, topic);
-    period->published -= period->published != 0;
-
-    period = hour_now(kmq);
-    period->published -= period->published != 0;
+    for (i = 0; i < 4; i++) {
+        periods.of[i]->published -= periods.of[i]->published != 0;
+    }
 }
 
 
 void
 kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
+    now_t     periods;
+    unsigned  i;
+
     if (n == 0) {
         return;
     }
 
     topic->delivered += n;
     kmq->block->delivered += n;
+    periods = now(kmq, topic);
 
-    day_now(kmq, topic)->delivered += n;
-    hour_now(kmq)->delivered += n;
+    for (i = 0; i < 4; i++) {
+        periods.of[i]->delivered += n;
+    }
 
     kmq_journal_counts(kmq, topic, n, 0);
 }
@@ -94,15 +138,62 @@ kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic)
 void
 kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
+    now_t     periods;
+    unsigned  i;
+
     if (n == 0) {
         return;
     }
 
     topic->confirmed += n;
     kmq->block->confirmed += n;
+    periods = now(kmq, topic);
 
-    day_now(kmq, topic)->confirmed += n;
-    hour_now(kmq)->confirmed += n;
+    for (i = 0; i < 4; i++) {
+        periods.of[i]->confirmed += n;
+    }
 
     kmq_journal_counts(kmq, topic, 0, n);
+}
+
+
+/* How much there is to do, now and then. */
+void
+kmq_count_backlog(kmq_t *kmq)
+{
+    uint64_t      backlog;
+    kmq_block_t  *b = kmq->block;
+
+    backlog = b->waiting - b->reserved + b->in_flight - b->doomed
+              + b->delayed;
+
+    minute_now(kmq)->backlog = backlog;
+    hour_now(kmq)->backlog = backlog;
+}
+
+
+/* A message is pushed for the first time that has been ready since then. */
+void
+kmq_count_latency(kmq_t *kmq, uint32_t since)
+{
+    unsigned        i;
+    uint32_t        waited;
+    kmq_latency_t  *latency = &kmq->block->latency;
+
+    waited = (uint32_t) kmq->mono - since;
+
+    /* the other worker's clock may be ahead of this one's */
+
+    if ((int32_t) waited < 0) {
+        waited = 0;
+    }
+
+    for (i = 0; i < KMQ_LATENCY_BOUNDS; i++) {
+        if (waited <= kmq_latency_bound[i]) {
+            break;
+        }
+    }
+
+    latency->count[i]++;
+    latency->sum += waited;
 }

@@ -19,42 +19,48 @@ message_find(kmq_block_t *b, const char *code)
 }
 
 
+/* A message that is neither reserved nor deleted. */
+void
+kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    b->deleted++;
+    kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DELETED,
+                         slot->sequence, 0);
+
+    if (slot->state != KMQ_IN_FLIGHT) {
+        kmq_message_unlist(kmq, slot);
+        kmq_message_free(kmq, slot);
+        return;
+    }
+
+    /* its body may be read at this moment */
+
+    KMQ_SET(slot->flags, slot->flags | KMQ_DELETED);
+    KMQ_POINT("delete-in-flight");
+
+    b->doomed++;
+    ((kmq_topic_t *) KMQ_AT(b, slot->topic))->in_flight--;
+}
+
+
 int
 kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 {
-    int           rc;
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-
-    rc = KMQ_GONE;
+    kmq_slot_t  *slot;
 
     kmq_lock(kmq);
 
-    slot = message_find(b, code);
+    slot = message_find(kmq->block, code);
 
     if (slot) {
-        rc = KMQ_OK;
-        b->deleted++;
-        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DELETED,
-                             slot->sequence, 0);
-
-        if (slot->state == KMQ_IN_FLIGHT) {
-
-            /* its body may be read at this moment */
-
-            KMQ_SET(slot->flags, slot->flags | KMQ_DELETED);
-            KMQ_POINT("delete-in-flight");
-            b->doomed++;
-
-        } else {
-            kmq_message_unlist(kmq, slot);
-            kmq_message_free(kmq, slot);
-        }
+        kmq_message_delete(kmq, slot);
     }
 
     kmq_unlock(kmq);
 
-    return rc;
+    return slot ? KMQ_OK : KMQ_GONE;
 }
 
 
@@ -70,6 +76,8 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
     slot->attempts = 0;
     slot->flags = 0;
     slot->state_time = kmq->wall / 1000;
+
+    slot->owner = (uint32_t) kmq->mono;
 
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("requeue");

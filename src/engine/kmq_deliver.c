@@ -44,6 +44,9 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
 
     if (slot->attempts) {
         kmq_count_redelivered(kmq, topic);
+
+    } else {
+        kmq_count_latency(kmq, slot->owner);
     }
 
     if (slot->attempts < UINT16_MAX) {
@@ -55,6 +58,7 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
 
     b->waiting--;
     b->in_flight++;
+    topic->in_flight++;
 
     return slot;
 }
@@ -115,7 +119,6 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     KMQ_POINT("deliver-position");
 
     slot->position = topic->position;
-    slot->owner = KMQ_REF(b, client);
     slot->pending = 1;
     slot->flags = 0;
 
@@ -130,6 +133,7 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
     (void) ready_shift(kmq, topic);
 
+    slot->owner = KMQ_REF(b, client);
     route->grant--;
     topic->granted--;
 
@@ -628,6 +632,7 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
     kmq_lock(kmq);
 
     b->worker[kmq->worker].signalled = 0;
+    kmq_closing(kmq);
 
     if (kmq->leaving) {
         kmq_leaving(kmq);

@@ -18,8 +18,8 @@
 
 
 /* When a message's age began, in seconds. */
-static uint32_t
-age_start(const kmq_slot_t *slot)
+uint32_t
+kmq_age_start(const kmq_slot_t *slot)
 {
     uint32_t  start;
 
@@ -38,7 +38,7 @@ age_start(const kmq_slot_t *slot)
 static int
 too_old(const kmq_t *kmq, const kmq_topic_t *topic, const kmq_slot_t *slot)
 {
-    return (uint64_t) age_start(slot) + topic->settings.clean_time
+    return (uint64_t) kmq_age_start(slot) + topic->settings.clean_time
            <= kmq->wall / 1000;
 }
 

@@ -124,6 +124,23 @@ kmq_journal_written(kmq_t *kmq, uint64_t bytes)
 }
 
 
+void
+kmq_journal_flushed(kmq_t *kmq, int error)
+{
+    kmq_worker_t  *worker = &kmq->block->worker[kmq->worker];
+
+    kmq_lock(kmq);
+
+    worker->disk_error = error;
+
+    if (error == 0) {
+        worker->flush_time = kmq->wall / 1000;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
 int
 kmq_journal_covered(kmq_t *kmq, uint64_t generation)
 {

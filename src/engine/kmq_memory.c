@@ -106,13 +106,15 @@ object_at(kmq_block_t *b, uint32_t page, unsigned i)
 unsigned
 kmq_class_of(const kmq_block_t *b, kmq_ref_t ref)
 {
-    uint64_t  offset = (uint64_t) ref * 8;
+    uint32_t  n;
 
-    if (offset < b->page_zero + KMQ_PAGE_SIZE || offset >= b->size) {
+    if ((uint64_t) ref * 8 < b->page_zero + KMQ_PAGE_SIZE) {
         return 0;
     }
 
-    return b->page[page_of(b, ref)].class;
+    n = page_of(b, ref);
+
+    return n <= b->npages ? b->page[n].class : 0;
 }
 
 
@@ -376,15 +378,23 @@ kmq_slot_free(kmq_block_t *b, kmq_slot_t *slot)
 kmq_slot_t *
 kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 {
+    return kmq_record_at(b, KMQ_CLASS_SLOT, ref);
+}
+
+
+/* The same for other classes that are no data. */
+void *
+kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref)
+{
     uint64_t  offset;
 
-    if (kmq_class_of(b, ref) != KMQ_CLASS_SLOT) {
+    if (kmq_class_of(b, ref) != class) {
         return NULL;
     }
 
     offset = ((uint64_t) ref * 8 - b->page_zero) % KMQ_PAGE_SIZE;
 
-    return offset % sizeof(kmq_slot_t) ? NULL : KMQ_AT(b, ref);
+    return offset % kmq_class_size(class) ? NULL : KMQ_AT(b, ref);
 }
 
 

@@ -151,6 +151,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
     }
 
     b->in_flight--;
+    ((kmq_topic_t *) KMQ_AT(b, slot->topic))->in_flight--;
 
     if (!b->settings.keep_consumed) {
         kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_CLEANED,
@@ -189,6 +190,7 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     kmq_list_append(b, &topic->dead, &slot->link);
 
     b->in_flight--;
+    topic->in_flight--;
     b->dead++;
     b->died++;
     topic->died++;
@@ -243,6 +245,7 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     kmq_topic_active(b, topic);
 
     b->in_flight--;
+    topic->in_flight--;
     b->waiting++;
 
     return slot;

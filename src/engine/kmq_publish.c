@@ -217,6 +217,8 @@ commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("commit");
 
+    slot->owner = (uint32_t) kmq->mono;
+
     kmq_list_append(b, &topic->ready, &slot->link);
 
     return 1;

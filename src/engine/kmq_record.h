@@ -56,19 +56,31 @@
 
 /* Counters of a topic, or of the queue; kept in periods of time, too. */
 typedef struct {
-    uint64_t    number;          /* of the period: its time over its length */
+    uint64_t    number;          /* of the period: its time over its length;
+                                    0: none */
     uint64_t    published;
     uint64_t    delivered;
     uint64_t    confirmed;
+    uint64_t    backlog;         /* of the queue, at its end: messages that
+                                    wait, are in flight or delayed */
 } kmq_period_t;
 
-#define KMQ_DAYS   14            /* kept of a topic */
-#define KMQ_HOURS (14 * 24)      /* kept of the queue */
+#define KMQ_UNKNOWN        UINT64_MAX    /* a backlog that nobody has seen */
 
-#define KMQ_TOPIC_COUNTERS   6   /* published, delivered, redelivered,
-                                    confirmed, died, expired */
-#define KMQ_QUEUE_COUNTERS  10   /* the same, dropped, requeued, deleted, the
-                                    last sequence number */
+#define KMQ_MINUTES        1440  /* kept of the queue, and of */
+#define KMQ_TOPIC_MINUTES    60  /* a topic */
+#define KMQ_HOURS     (14 * 24)  /* of the queue */
+#define KMQ_DAYS             14  /* of a topic */
+
+#define KMQ_PERIOD_NUMBERS    5  /* of a period in a record */
+
+#define KMQ_TOPIC_COUNTERS   8   /* published, delivered, redelivered,
+                                    confirmed, died, expired, refused; how
+                                    many days follow, and then minutes */
+#define KMQ_QUEUE_COUNTERS  12   /* the same without the last, dropped,
+                                    requeued, deleted, the last sequence
+                                    number; how many hours follow, and then
+                                    minutes */
 
 /* A buffer of records that grows; zeroed at the start. */
 typedef struct {

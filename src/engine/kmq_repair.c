@@ -59,6 +59,7 @@ topics_reset(kmq_block_t *b)
         topic->consumers = 0;
         topic->matching = 0;
         topic->producers = 0;
+        topic->in_flight = 0;
         topic->ready_consumers = 0;
         topic->routes = 0;
         topic->active = 0;
@@ -196,6 +197,7 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
 
     case KMQ_READY:
         slot->flags = 0;
+        slot->owner = (uint32_t) kmq->mono;
         kmq_list_append(b, &topic->ready, &slot->link);
         b->waiting++;
         break;
@@ -204,6 +206,7 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
         slot->pending = 0;
         b->in_flight++;
         b->doomed += (slot->flags & KMQ_DELETED) != 0;
+        topic->in_flight += !(slot->flags & KMQ_DELETED);
 
         if ((int32_t) (slot->position - topic->position) > 0) {
             topic->position = slot->position;

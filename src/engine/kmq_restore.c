@@ -295,11 +295,14 @@ published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
 
     if (!counted(rs, r)) {
         b->published++;
+        kmq_period(b->minute, KMQ_MINUTES, r->time / 60)->published++;
         kmq_period(b->hour, KMQ_HOURS, r->time / 3600)->published++;
     }
 
     if (r->lsn > topic->restored) {
         topic->published++;
+        kmq_period(topic->minute, KMQ_TOPIC_MINUTES, r->time / 60)
+            ->published++;
         kmq_period(topic->day, KMQ_DAYS, r->time / 86400)->published++;
     }
 }
@@ -534,26 +537,39 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
 /* --------------------------------------------------------------- counters */
 
-/* The periods that stand behind count numbers. */
+/* The periods that stand behind *count numbers, at most max; n are kept. */
 static void
-periods_restore(const kmq_record_t *r, unsigned count, kmq_period_t *period,
-    unsigned n)
+periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
+    kmq_period_t *period, unsigned n)
 {
     uint64_t       number;
     kmq_period_t  *to;
 
-    for ( /* void */ ; (number = kmq_record_number(r, count)); count += 4) {
+    while (max-- && (number = kmq_record_number(r, *count))) {
         to = kmq_period(period, n, number);
-        to->published = kmq_record_number(r, count + 1);
-        to->delivered = kmq_record_number(r, count + 2);
-        to->confirmed = kmq_record_number(r, count + 3);
+        to->published = kmq_record_number(r, *count + 1);
+        to->delivered = kmq_record_number(r, *count + 2);
+        to->confirmed = kmq_record_number(r, *count + 3);
+        to->backlog = kmq_record_number(r, *count + 4);
+
+        *count += KMQ_PERIOD_NUMBERS;
     }
+}
+
+
+/* What has been delivered and confirmed in a period. */
+static void
+period_add(kmq_period_t *period, const kmq_record_t *r)
+{
+    period->delivered += r->delivered;
+    period->confirmed += r->confirmed;
 }
 
 
 static int
 queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
+    unsigned      count;
     uint64_t      sequence;
     kmq_block_t  *b = rs->kmq->block;
 
@@ -563,11 +579,12 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
     b->confirmed = kmq_record_number(r, 3);
     b->died = kmq_record_number(r, 4);
     b->expired = kmq_record_number(r, 5);
-    b->dropped = kmq_record_number(r, 6);
-    b->requeued = kmq_record_number(r, 7);
-    b->deleted = kmq_record_number(r, 8);
+    b->refused = kmq_record_number(r, 6);
+    b->dropped = kmq_record_number(r, 7);
+    b->requeued = kmq_record_number(r, 8);
+    b->deleted = kmq_record_number(r, 9);
 
-    sequence = kmq_record_number(r, 9);
+    sequence = kmq_record_number(r, 10);
 
     if (sequence > rs->sequence && sequence <= KMQ_NUMBER_MAX) {
         rs->sequence = sequence;
@@ -575,7 +592,10 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
     rs->first = rs->first ? rs->first : r->lsn;
     rs->start = r->lsn;
-    periods_restore(r, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
+
+    count = KMQ_QUEUE_COUNTERS;
+    periods_restore(r, &count, kmq_record_number(r, 11), b->hour, KMQ_HOURS);
+    periods_restore(r, &count, UINT64_MAX, b->minute, KMQ_MINUTES);
 
     return KMQ_OK;
 }
@@ -584,6 +604,7 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 static int
 topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
+    unsigned      count;
     kmq_topic_t  *topic;
 
     topic = topic_of(rs, r);
@@ -597,9 +618,12 @@ topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
     topic->confirmed = kmq_record_number(r, 3);
     topic->died = kmq_record_number(r, 4);
     topic->expired = kmq_record_number(r, 5);
+    topic->refused = kmq_record_number(r, 6);
     topic->restored = r->lsn;
 
-    periods_restore(r, KMQ_TOPIC_COUNTERS, topic->day, KMQ_DAYS);
+    count = KMQ_TOPIC_COUNTERS;
+    periods_restore(r, &count, kmq_record_number(r, 7), topic->day, KMQ_DAYS);
+    periods_restore(r, &count, UINT64_MAX, topic->minute, KMQ_TOPIC_MINUTES);
 
     return KMQ_OK;
 }
@@ -610,7 +634,6 @@ counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
     kmq_block_t   *b = rs->kmq->block;
     kmq_topic_t   *topic;
-    kmq_period_t  *period;
 
     topic = topic_of(rs, r);
     if (topic == NULL) {
@@ -621,18 +644,17 @@ counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
         b->delivered += r->delivered;
         b->confirmed += r->confirmed;
 
-        period = kmq_period(b->hour, KMQ_HOURS, r->time / 3600);
-        period->delivered += r->delivered;
-        period->confirmed += r->confirmed;
+        period_add(kmq_period(b->minute, KMQ_MINUTES, r->time / 60), r);
+        period_add(kmq_period(b->hour, KMQ_HOURS, r->time / 3600), r);
     }
 
     if (r->lsn > topic->restored) {
         topic->delivered += r->delivered;
         topic->confirmed += r->confirmed;
 
-        period = kmq_period(topic->day, KMQ_DAYS, r->time / 86400);
-        period->delivered += r->delivered;
-        period->confirmed += r->confirmed;
+        period_add(kmq_period(topic->minute, KMQ_TOPIC_MINUTES, r->time / 60),
+                   r);
+        period_add(kmq_period(topic->day, KMQ_DAYS, r->time / 86400), r);
     }
 
     return KMQ_OK;

@@ -44,6 +44,7 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     KMQ_POINT("ring-append");
 
     client->in_flight++;
+    client->messages++;
 
     return KMQ_OK;
 }

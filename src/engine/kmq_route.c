@@ -83,6 +83,7 @@ kmq_route_release(kmq_t *kmq, kmq_route_t *route)
     KMQ_POINT("route-release");
 
     kmq_record_free(b, KMQ_CLASS_ROUTE, route);
+    kmq_topic_idle(b, topic);
 }
 
 

@@ -118,6 +118,8 @@ message_due(kmq_t *kmq, kmq_slot_t *slot)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
+    slot->owner = (uint32_t) slot->timer.due;
+
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("schedule-due");
 

@@ -1,4 +1,4 @@
-/* Whoever manages the queue looks for messages and reads them. */
+/* Whoever manages the queue looks for messages, reads them, and purges. */
 
 #include "kmq_block.h"
 
@@ -38,9 +38,21 @@ visible(const kmq_slot_t *slot)
 }
 
 
-static void
-info_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_info_t *info)
+static uint64_t
+due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 {
+    uint64_t  wait;
+
+    wait = slot->timer.due > kmq->mono ? slot->timer.due - kmq->mono : 0;
+
+    return (kmq->wall + wait) / 1000;
+}
+
+
+static void
+info_fill(kmq_t *kmq, const kmq_slot_t *slot, kmq_message_info_t *info)
+{
+    kmq_block_t        *b = kmq->block;
     const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
     info->status = status_of(slot);
@@ -48,7 +60,10 @@ info_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_info_t *info)
     info->attempts = slot->attempts;
     info->create_time = slot->create_time;
     info->consumed_time = slot->state == KMQ_CONSUMED ? slot->state_time : 0;
+    info->dead_time = slot->state == KMQ_DEAD ? slot->state_time : 0;
     info->delay = slot->delay;
+    info->in_flight = slot->state == KMQ_IN_FLIGHT;
+    info->due = slot->state == KMQ_DELAYED ? due_wall(kmq, slot) : 0;
     info->sequence = slot->sequence;
     info->slot = KMQ_REF(b, slot);
     info->body = slot->body;
@@ -73,7 +88,7 @@ kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN], kmq_message_info_t *info)
     slot = kmq_code_find(b, code);
 
     if (slot && visible(slot)) {
-        info_fill(b, slot, info);
+        info_fill(kmq, slot, info);
         rc = KMQ_OK;
     }
 
@@ -133,14 +148,21 @@ matches(const kmq_slot_t *slot, const kmq_query_t *query, kmq_ref_t topic)
 }
 
 
+/* What a slice has found, the newest first, and how many it may. */
+typedef struct {
+    unsigned      n;
+    unsigned      max;
+    kmq_slot_t   *slot[SEARCH_SLICE];
+} found_t;
+
+
 /*
  * Looks at the messages of one leaf, from *sequence on to the older ones; 1
  * when that was all of it, and *sequence is that of the last one.
  */
 static int
 leaf_search(kmq_block_t *b, const kmq_index_t *leaf, const kmq_query_t *query,
-    kmq_ref_t topic, uint64_t *sequence, kmq_message_info_t *info, unsigned n,
-    unsigned *found)
+    kmq_ref_t topic, uint64_t *sequence, found_t *found)
 {
     int          i;
     kmq_ref_t    ref;
@@ -159,9 +181,9 @@ leaf_search(kmq_block_t *b, const kmq_index_t *leaf, const kmq_query_t *query,
         slot = KMQ_AT(b, ref);
 
         if (ref && matches(slot, query, topic)) {
-            info_fill(b, slot, &info[(*found)++]);
+            found->slot[found->n++] = slot;
 
-            if (*found == n) {
+            if (found->n == found->max) {
                 *sequence += i;
                 return 0;
             }
@@ -197,14 +219,14 @@ query_topic(kmq_block_t *b, const kmq_query_t *query, kmq_ref_t *ref)
 }
 
 
-/* One slice: *sequence is where to begin, and where the next one does. */
+/* One slice: *sequence is where to begin, and where the next one does, if
+ * there is one. */
 static int
-search(kmq_t *kmq, const kmq_query_t *query, uint64_t *sequence,
-    kmq_message_info_t *info, unsigned n, unsigned *found)
+slice_search(kmq_block_t *b, const kmq_query_t *query, uint64_t *sequence,
+    found_t *found)
 {
     unsigned            slice;
     kmq_ref_t           topic;
-    kmq_block_t        *b = kmq->block;
     const kmq_index_t  *leaf;
 
     if (query_topic(b, query, &topic) != 0) {
@@ -218,7 +240,7 @@ search(kmq_t *kmq, const kmq_query_t *query, uint64_t *sequence,
             return 0;
         }
 
-        if (!leaf_search(b, leaf, query, topic, sequence, info, n, found)) {
+        if (!leaf_search(b, leaf, query, topic, sequence, found)) {
             return *sequence != 0;
         }
 
@@ -237,24 +259,90 @@ search(kmq_t *kmq, const kmq_query_t *query, uint64_t *sequence,
 }
 
 
+/* The same from a cursor, which moves on. */
+static void
+search(kmq_block_t *b, const kmq_query_t *query, uint64_t *cursor,
+    found_t *found)
+{
+    uint64_t  sequence;
+
+    found->n = 0;
+    sequence = *cursor ? *cursor - 1 : b->sequence;
+
+    *cursor = slice_search(b, query, &sequence, found) ? sequence : 0;
+}
+
+
 unsigned
 kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     kmq_message_info_t *info, unsigned n)
 {
-    int       more;
-    unsigned  found;
-    uint64_t  sequence;
+    found_t   found;
+    unsigned  i;
 
-    found = 0;
+    found.max = n < SEARCH_SLICE ? n : SEARCH_SLICE;
 
     kmq_lock(kmq);
 
-    sequence = *cursor ? *cursor - 1 : kmq->block->sequence;
-    more = search(kmq, query, &sequence, info, n, &found);
+    search(kmq->block, query, cursor, &found);
+
+    for (i = 0; i < found.n; i++) {
+        info_fill(kmq, found.slot[i], &info[i]);
+    }
 
     kmq_unlock(kmq);
 
-    *cursor = more ? sequence : 0;
+    return found.n;
+}
 
-    return found;
+
+void
+kmq_purge(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
+    uint64_t *deleted)
+{
+    found_t   found;
+    unsigned  i;
+
+    found.max = SEARCH_SLICE;
+
+    kmq_lock(kmq);
+
+    search(kmq->block, query, cursor, &found);
+
+    for (i = 0; i < found.n; i++) {
+        kmq_message_delete(kmq, found.slot[i]);
+    }
+
+    kmq_unlock(kmq);
+
+    *deleted += found.n;
+}
+
+
+size_t
+kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
+    char id[KMQ_NAME_MAX])
+{
+    size_t         len;
+    kmq_slot_t    *slot;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    len = 0;
+
+    kmq_lock(kmq);
+
+    slot = kmq_slot_at(b, m->slot);
+
+    if (slot && slot->sequence == m->sequence && visible(slot)
+        && slot->state == KMQ_IN_FLIGHT && !(slot->flags & KMQ_SHARED))
+    {
+        client = KMQ_AT(b, slot->owner);
+        len = client->id_len;
+        memcpy(id, client->id, len);
+    }
+
+    kmq_unlock(kmq);
+
+    return len;
 }

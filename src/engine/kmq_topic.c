@@ -2,14 +2,16 @@
  * Topics by name.
  *
  * A topic is there as long as something names it: a message in any state, a
- * client.  Then it is idle: kept for its counters, forgotten oldest first
- * when there are too many of them or memory is short.
+ * client, a route.  Then it is idle: kept for its counters, forgotten oldest
+ * first when there are too many of them or memory is short.
  */
 
 #include "kmq_block.h"
 
 
-#define IDLE_MAX  1024
+/* Idle topics: at most so many, and one for so many pages of the block. */
+#define IDLE_MAX    1024
+#define IDLE_PAGES    16
 
 
 /* FNV-1a: the names come from holders of the key, and a long chain is slow,
@@ -48,7 +50,8 @@ kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 {
     int  idle;
 
-    idle = topic->held == 0 && topic->consumers == 0 && topic->producers == 0;
+    idle = topic->held == 0 && topic->consumers == 0 && topic->producers == 0
+           && topic->routes == 0;
 
     if (idle == topic->idle) {
         return;
@@ -136,7 +139,9 @@ topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
-    if (b->idle.count >= IDLE_MAX) {
+    if (b->idle.count >= IDLE_MAX
+        || b->idle.count > b->npages / IDLE_PAGES)
+    {
         topic_forget(b, KMQ_AT(b, b->idle.head));
     }
 

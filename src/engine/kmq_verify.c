@@ -22,6 +22,8 @@ typedef struct {
     uint64_t      log;
     uint64_t      dead;
     uint64_t      history;
+    uint64_t      in_flight;
+    uint64_t      delayed;
     uint64_t      timers;
     uint64_t      overdue;
     uint64_t      granted;
@@ -191,7 +193,9 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
         wrong(v, "a topic has granted more than is ready");
     }
 
-    if (topic->idle && (topic->held || consumers || topic->producers)) {
+    if (topic->idle && (topic->held || consumers || topic->producers
+                        || topic->routes))
+    {
         wrong(v, "a topic in use counts as idle");
     }
 
@@ -203,6 +207,8 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
     v->log += topic->log.count;
     v->dead += topic->dead.count;
     v->history += topic->history.count;
+    v->in_flight += topic->in_flight;
+    v->delayed += topic->delayed;
 
     verify_history(v, topic);
 }
@@ -383,6 +389,10 @@ verify_counts(verify_t *v)
     same(v, "the number dead", b->dead, v->state[KMQ_DEAD]);
     same(v, "the topics' dead messages", v->dead, v->state[KMQ_DEAD]);
     same(v, "the topics' histories", v->history, v->state[KMQ_CONSUMED]);
+    same(v, "the topics' messages in flight", v->in_flight,
+         v->state[KMQ_IN_FLIGHT] - v->doomed);
+    same(v, "the topics' delayed messages", v->delayed,
+         v->state[KMQ_DELAYED]);
     same(v, "what is deleted in flight", b->doomed, v->doomed);
     same(v, "the overdue consumers", overdue, v->overdue);
     same(v, "what consumers owe", v->owed, v->pending);

@@ -94,6 +94,8 @@ kmq_attach(void *block, size_t size, unsigned worker)
 
     b->worker[worker].signalled = 0;
     b->worker[worker].retired = 0;
+    b->worker[worker].closing = 0;
+    b->worker[worker].disk_error = 0;
     KMQ_SET(b->worker[worker].attached, 1);
 
     if (b->keeper == 0) {
@@ -206,6 +208,8 @@ kmq_tick(kmq_t *kmq)
 
     n = reap_dead(kmq);
     kmq_mark_too_slow(kmq);
+    kmq_closing(kmq);
+    kmq_count_backlog(kmq);
 
     /* who was to signal this worker, or to start a batch, may have died */
 
@@ -311,108 +315,4 @@ kmq_repaired(kmq_t *kmq)
     kmq->repaired = 0;
 
     return repaired;
-}
-
-
-/* -------------------------------------------------------- slow consumers */
-
-/*
- * Is a consumer in the way of the others?  It is when as many messages as may
- * wait lie behind for it, or when memory is short, most of it is messages
- * that somebody has consumed, and it holds the oldest of these.
- */
-static int
-too_slow(kmq_t *kmq, kmq_client_t *client)
-{
-    uint32_t      lag, oldest;
-    kmq_ring_t   *ring;
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
-
-    if (client->role != KMQ_CONSUMER || topic->push_type != KMQ_PUSH_ALL
-        || topic->log.count == 0 || !kmq_type_matches(b, client))
-    {
-        return 0;
-    }
-
-    lag = topic->position - client->next_position + 1;
-
-    if (lag >= b->settings.waiting_max) {
-        return 1;
-    }
-
-    if (b->nomem_time == 0 || kmq->mono > b->nomem_time + 2000
-        || b->free_pages > 2 * b->spare_pages
-        || topic->log.count <= b->waiting)
-    {
-        return 0;
-    }
-
-    slot = KMQ_AT(b, topic->log.head);
-    ring = KMQ_AT(b, client->ring);
-
-    oldest = ring->first < ring->count ? ring->entry[ring->first].position
-                                       : client->next_position;
-
-    return (slot->flags & KMQ_CONFIRMED)
-           && (int32_t) (oldest - slot->position) <= 0;
-}
-
-
-/* Marks those of this worker's consumers that have to go. */
-void
-kmq_mark_too_slow(kmq_t *kmq)
-{
-    uint32_t       i;
-    kmq_client_t  *client;
-
-    for (i = 0; i < kmq->nclients; i++) {
-        if (kmq->client[i].client == 0) {
-            continue;
-        }
-
-        client = KMQ_AT(kmq->block, kmq->client[i].client);
-
-        if (!client->too_slow && too_slow(kmq, client)) {
-            client->too_slow = 1;
-            kmq->too_slow++;
-        }
-    }
-}
-
-
-void *
-kmq_too_slow(kmq_t *kmq)
-{
-    void          *user;
-    uint32_t       i;
-    kmq_client_t  *client;
-
-    user = NULL;
-
-    if (kmq->too_slow == 0) {
-        return NULL;
-    }
-
-    kmq_lock(kmq);
-
-    for (i = 0; i < kmq->nclients && user == NULL; i++) {
-        if (kmq->client[i].client == 0) {
-            continue;
-        }
-
-        client = KMQ_AT(kmq->block, kmq->client[i].client);
-
-        if (client->too_slow == 1) {
-            client->too_slow = 2;
-            user = kmq->client[i].user;
-        }
-    }
-
-    kmq->too_slow = user ? kmq->too_slow - 1 : 0;
-
-    kmq_unlock(kmq);
-
-    return user;
 }

@@ -362,10 +362,15 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
                           "the journal is written again");
         }
 
+        if (batch->sync && !d->failed) {
+            kmq_journal_flushed(kmq, 0);
+        }
+
         return NGX_OK;
     }
 
     kmq_journal_lost(kmq);
+    kmq_journal_flushed(kmq, -batch->rc);
 
     *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, "not stored: %s failed: %s",
                   batch->what, strerror(-batch->rc)) = '\0';

@@ -39,7 +39,7 @@ static void ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk,
     const kmq_run_t *run);
 static void ngx_kapokmq_push_topic(void);
 static void ngx_kapokmq_push_pings(void);
-static void ngx_kapokmq_push_too_slow(void);
+static void ngx_kapokmq_push_close(void);
 static void ngx_kapokmq_push_failed(ngx_kapokmq_session_t *s);
 
 
@@ -77,7 +77,7 @@ ngx_kapokmq_push(ngx_event_t *ev)
         ngx_kapokmq_push_deliver(ngx_kapokmq_push_compose());
     }
 
-    ngx_kapokmq_push_too_slow();
+    ngx_kapokmq_push_close();
     ngx_kapokmq_push_pings();
 
     /* others have their turn before the next batches */
@@ -378,27 +378,39 @@ ngx_kapokmq_push_pings(void)
 }
 
 
+/* Clients that have to go get a close frame that says why. */
 static void
-ngx_kapokmq_push_too_slow(void)
+ngx_kapokmq_push_close(void)
 {
+    int                     why;
+    ngx_int_t               rc;
     ngx_kapokmq_session_t  *s;
 
     for ( ;; ) {
-        s = kmq_too_slow(ngx_kapokmq_worker.kmq);
+        s = kmq_to_close(ngx_kapokmq_worker.kmq, &why);
 
         if (s == NULL) {
             return;
         }
 
-        ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
-                      "consumer is too slow and is disconnected");
-
         ngx_kapokmq_session_leave(s);
 
-        if (ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
-                                      "too slow for the other consumers")
-            != NGX_OK)
-        {
+        if (why == KMQ_TOO_SLOW) {
+            ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+                          "consumer is too slow and is disconnected");
+
+            rc = ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
+                                           "too slow for the other consumers");
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, s->request->connection->log, 0,
+                          "client is disconnected by an operator");
+
+            rc = ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
+                                           "disconnected by an operator");
+        }
+
+        if (rc != NGX_OK) {
             s->failed = 1;
         }
 

@@ -484,31 +484,36 @@ du_compare(const void *one, const void *two)
 }
 
 
+#define DU_PERIODS  (KMQ_HOURS + KMQ_MINUTES)
+
 /* Numbers of a record: counters, then periods, in the order of their time. */
 EU_UNUSED static void
 du_numbers(FILE *to, const kmq_record_t *r, unsigned count)
 {
-    char      *line[KMQ_HOURS];
-    unsigned   i, n;
-    uint64_t   v[4];
+    char      *line[DU_PERIODS];
+    unsigned   i, j, n;
+    uint64_t   v[KMQ_PERIOD_NUMBERS];
 
     for (i = 0; i < count; i++) {
-        fprintf(to, " %llu", (unsigned long long) kmq_record_number(r, i));
+
+        /* some sequence numbers are skipped */
+
+        if (r->type == KMQ_RECORD_TOPIC || i != KMQ_QUEUE_COUNTERS - 2) {
+            fprintf(to, " %llu",
+                    (unsigned long long) kmq_record_number(r, i));
+        }
     }
 
-    /* the last sequence number: some are skipped */
+    for (n = 0; n < DU_PERIODS && kmq_record_number(r, i) != 0; n++) {
 
-    i += r->type == KMQ_RECORD_QUEUE;
+        for (j = 0; j < KMQ_PERIOD_NUMBERS; j++) {
+            v[j] = kmq_record_number(r, i++);
+        }
 
-    for (n = 0; n < KMQ_HOURS && (v[0] = kmq_record_number(r, i)) != 0; n++) {
-        v[1] = kmq_record_number(r, i + 1);
-        v[2] = kmq_record_number(r, i + 2);
-        v[3] = kmq_record_number(r, i + 3);
-        i += 4;
-
-        if (asprintf(&line[n], "\n  in %llu: %llu %llu %llu",
+        if (asprintf(&line[n], "\n  in %llu: %llu %llu %llu, %lld",
                      (unsigned long long) v[0], (unsigned long long) v[1],
-                     (unsigned long long) v[2], (unsigned long long) v[3])
+                     (unsigned long long) v[2], (unsigned long long) v[3],
+                     (long long) v[4])
             == -1)
         {
             exit(2);
@@ -550,7 +555,7 @@ du_line(const kmq_record_t *r, const kmq_journal_info_t *info)
 
     if (r->type == KMQ_RECORD_QUEUE) {
         fprintf(to, "queue");
-        du_numbers(to, r, KMQ_QUEUE_COUNTERS - 1);
+        du_numbers(to, r, KMQ_QUEUE_COUNTERS);
     }
 
     fclose(to);

@@ -492,11 +492,17 @@ checkpoint_check(const queue_t *q)
     is_int(num(line, "requeued"), 1, "requeued");
     is_int(num(json_array_get(json_object_get(line, "hours"), 0), "time"),
            WALL / 1000 / 3600 * 3600, "the hour");
+    is_int(num(json_array_get(json_object_get(line, "minutes"), 0), "time"),
+           WALL / 1000 / 60 * 60, "the minute");
+    is_int(num(json_array_get(json_object_get(line, "minutes"), 0),
+               "published"), 3, "published in it");
 
     line = line_of("topic", 0);
     is_int(num(line, "died"), 1, "the topic's dead");
     is_int(num(json_array_get(json_object_get(line, "days"), 0),
                "confirmed"), 1, "its confirmations of the day");
+    is_int(num(json_array_get(json_object_get(line, "minutes"), 0),
+               "confirmed"), 1, "and of the minute");
 
     ok(strcmp(str(line_of("message", 0), "state"), "consumed") == 0,
        "a consumed message");

@@ -1648,15 +1648,17 @@ op_clock(void)
 static void
 op_tick(void)
 {
+    int        why;
     unsigned   h;
     client_t  *c;
 
     h = some_handle();
     tick(h);
 
-    while ((c = kmq_too_slow(M.handle[h].kmq)) != NULL) {
+    while ((c = kmq_to_close(M.handle[h].kmq, &why)) != NULL) {
         CHECK(c >= M.client && c < M.client + CLIENTS && c->ref
-              && c->handle == h && c->role == KMQ_CONSUMER
+              && c->handle == h && why == KMQ_TOO_SLOW
+              && c->role == KMQ_CONSUMER
               && M.topic[c->topic].push_type == KMQ_PUSH_ALL,
               "too slow: not a consumer of this worker");
         leave(c);

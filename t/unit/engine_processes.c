@@ -717,6 +717,7 @@ do_journal(void)
 static void
 do_something(void)
 {
+    int       why;
     unsigned  x;
 
     x = below(1000);
@@ -747,7 +748,7 @@ do_something(void)
 
     } else if (x < 995) {
         (void) kmq_tick(kmq);
-        (void) kmq_too_slow(kmq);
+        (void) kmq_to_close(kmq, &why);
         do_journal();
 
     } else if (x < 997) {

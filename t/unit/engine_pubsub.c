@@ -314,12 +314,12 @@ test_laggard(void)
 
 /*
  * A consumer that never reads must not stop the producers of those who do:
- * kmq_too_slow() names it in time, for both bounds.
+ * kmq_to_close() names it in time, for both bounds.
  */
 static void
 too_slow(uint32_t waiting_max, size_t size, unsigned n)
 {
-    int              user;
+    int              user, why;
     char            *data;
     void            *block, *found;
     kmq_t           *kmq;
@@ -350,7 +350,7 @@ too_slow(uint32_t waiting_max, size_t size, unsigned n)
             (void) kmq_tick(kmq);
         }
 
-        while ((found = kmq_too_slow(kmq)) != NULL) {
+        while ((found = kmq_to_close(kmq, &why)) != NULL) {
             expelled++;
 
             if (found != &user) {
@@ -401,7 +401,7 @@ test_all_slow(void)
 
     is_int(why, KMQ_FULL, "nobody reads: full after %u", n - 1);
     is_int(n - 1, 1000, "at the bound");
-    ok(kmq_too_slow(kmq) == NULL, "nobody lags behind the others");
+    ok(kmq_to_close(kmq, &why) == NULL, "nobody lags behind the others");
 
     eu_close(kmq, block, SIZE, "all slow");
 }
