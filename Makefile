@@ -1,5 +1,6 @@
 # make             the module, build/ngx_kapokmq_module.so, and the tool
 #                  build/kapokmq-dump
+# make page        the console page, view/dist; with npm
 # make test        everything that ./test.sh runs
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
@@ -34,6 +35,7 @@ PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
 CONFDIR     ?= /etc/nginx
 SBIN        ?= /usr/sbin
+DATADIR     ?= /usr/share/kapokmq
 
 # Paths are relative: neither make nor nginx's configure can do with a blank
 # in the path of the checkout.
@@ -61,7 +63,7 @@ FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
-.PHONY: build unit unit-build fuzz fuzz-build lint lint-text cppcheck \
+.PHONY: build page unit unit-build fuzz fuzz-build lint lint-text cppcheck \
     bench test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -106,6 +108,23 @@ $(OUT)/$(SO): $(OBJS)/Makefile $(SERVER_SRC) $(CORE_SRC) $(HEADERS)
 	$(MAKE) -C $(TREE) -f ../nginx/Makefile ../nginx/$(SO)
 	# renamed into place: a running nginx keeps the file that it has mapped
 	cp $(OBJS)/$(SO) $@.new && mv -f $@.new $@
+
+
+# --------------------------------------------------------- the console page
+
+PAGE     := view/dist/index.html
+PAGE_SRC := $(shell find view -type f \
+    -not -path '*/node_modules/*' -not -path '*/dist/*')
+
+page: $(PAGE)
+
+view/node_modules/.from: view/package-lock.json
+	npm ci --prefix view --cache $(OUT)/npm --ignore-scripts --no-audit \
+	    --no-fund --loglevel=error
+	cp $< $@
+
+$(PAGE): view/node_modules/.from $(PAGE_SRC)
+	node view/build.mjs
 
 
 # --------------------------- the tool, unit tests, fuzzers, warning builds
@@ -215,15 +234,18 @@ bench: build
 test:
 	./test.sh
 
-install: build
+install: build page
 	install -d $(DESTDIR)$(MODULES) $(DESTDIR)$(PREFIX)/view \
-	    $(DESTDIR)$(CONFDIR) $(DESTDIR)$(SBIN)
+	    $(DESTDIR)$(CONFDIR) $(DESTDIR)$(SBIN) $(DESTDIR)$(DATADIR)
 	install -m 644 $(OUT)/$(SO) $(DESTDIR)$(MODULES)/
 	install -m 755 $(OUT)/kapokmq-dump $(DESTDIR)$(SBIN)/
-	cp -r view/. $(DESTDIR)$(PREFIX)/view/
+	rm -rf $(DESTDIR)$(PREFIX)/view/*
+	cp -r view/dist/. $(DESTDIR)$(PREFIX)/view/
 	test -e $(DESTDIR)$(CONFDIR)/application.yaml || \
 	    install -m 640 conf/application.yaml $(DESTDIR)$(CONFDIR)/
 	install -m 644 conf/nginx.conf $(DESTDIR)$(CONFDIR)/kapokmq.conf
+	install -m 644 conf/alerts.yml conf/grafana-dashboard.json \
+	    $(DESTDIR)$(DATADIR)/
 
 clean:
 	rm -rf $(OUT)

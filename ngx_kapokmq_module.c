@@ -20,6 +20,7 @@ static ngx_http_handler_pt  ngx_kapokmq_consumer =
     ngx_kapokmq_consumer_handler;
 static ngx_http_handler_pt  ngx_kapokmq_send = ngx_kapokmq_send_handler;
 static ngx_http_handler_pt  ngx_kapokmq_console = ngx_kapokmq_console_handler;
+static ngx_http_handler_pt  ngx_kapokmq_metrics = ngx_kapokmq_metrics_handler;
 
 
 static ngx_command_t  ngx_kapokmq_commands[] = {
@@ -66,6 +67,13 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       0,
       &ngx_kapokmq_console },
 
+    { ngx_string("kapokmq_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_metrics },
+
     { ngx_string("kapokmq_cors_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_kapokmq_conf_cors,
@@ -78,7 +86,7 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
 
 
 static ngx_http_module_t  ngx_kapokmq_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_kapokmq_variables,                 /* preconfiguration */
     ngx_kapokmq_conf_check,                /* postconfiguration */
 
     ngx_kapokmq_conf_create_main,          /* create main configuration */

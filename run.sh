@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 . ./packages.sh
 
 need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev
+command -v npm > /dev/null || need_packages nodejs npm
 
 # nginx's prefix: links to what it reads, and room for what it writes.  The
 # lock is nginx's too, and held until the last of its processes has gone.
@@ -16,10 +17,10 @@ flock -n $lock || {
     exit 1
 }
 
-make -s --no-print-directory -j"$(nproc)"
+make -s --no-print-directory -j"$(nproc)" build page
 
 ln -sfn ../build run/modules
-ln -sfn ../view run/view
+ln -sfn ../view/dist run/view
 ln -sfn ../conf/nginx.conf run/nginx.conf
 ln -sfn ../conf/application.yaml run/application.yaml
 [ ! -e /etc/nginx/mime.types ] || ln -sfn /etc/nginx/mime.types run/mime.types

@@ -15,7 +15,7 @@ fi
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
     libtest-base-perl libtest-longstring-perl python3-websockets chromium \
-    faketime
+    faketime prometheus
 command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -28,7 +28,7 @@ step() {
     "$@" || failed+=("$name")
 }
 
-# npm's packages, when the lock file is not the one they came from.
+# npm's packages for tests, when the lock file is not the one they came from.
 node_modules() {
     cmp -s t/package-lock.json t/node_modules/.from && return
     npm ci --prefix t --cache "$PWD/build/npm" --ignore-scripts --no-audit \
@@ -44,6 +44,8 @@ step lint make --no-print-directory -j2 lint
 step 'unit tests' make --no-print-directory -j2 unit
 step fuzzers make --no-print-directory -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-10}"
 step "npm's packages" node_modules
+step 'the console page' make --no-print-directory page
+step "the page's unit tests" node --test view/test/*.test.mjs
 
 step "the bench's own check" prove bench/check.t
 

@@ -31,6 +31,12 @@ typedef enum {
     SEARCH_GET,
     SEARCH_DELETE,
     SEARCH_COUNT,
+    SEARCH_OVERVIEW,           /* what the console page refreshes */
+    SEARCH_TOPICS,
+    SEARCH_TOPIC_DETAIL,
+    SEARCH_GROWTH,
+    SEARCH_CLIENTS,
+    SEARCH_NEWEST,
     SEARCH_KINDS
 } search_kind_t;
 
@@ -48,7 +54,13 @@ static const search_about_t  search_about[SEARCH_KINDS] = {
     { "status", "GetMessageList", "status=2" },
     { "get", "GetMessage", "" },
     { "delete", "DelMessage", "" },
-    { "count", "CountMessage", "" }
+    { "count", "CountMessage", "" },
+    { "overview", "GetOverview", "" },
+    { "topics", "GetTopics", "limit=10000" },
+    { "detail", "GetTopic", "topic=" },
+    { "growth", "GetGrowth", "unit=minute&count=60" },
+    { "clients", "GetClientList", "limit=10000" },
+    { "newest", "GetMessageList", "status=3&limit=100" }
 };
 
 /* Which part of an answer comes next. */
@@ -212,9 +224,10 @@ search_ask(load_t *l, searcher_t *s)
         len = snprintf(form, sizeof(form), "messageCode=%.*s", WIRE_CODE_LEN,
                        code);
 
-    } else if (s->kind == SEARCH_COUNT) {
-        len = 0;
-        form[0] = '\0';
+    } else if (s->kind > SEARCH_STATUS) {
+        len = snprintf(form, sizeof(form), "%s%s",
+                       search_about[s->kind].form,
+                       s->kind == SEARCH_TOPIC_DETAIL ? l->o.topic : "");
 
     } else {
         len = snprintf(form, sizeof(form), "%s%s&limit=%d%s%s",

@@ -13,8 +13,8 @@
 #   WAITING=500000  messages of the row "waiting"
 #   DELAYED=1000000  DELAY=60    messages, and seconds, of the row "delay"
 #   CHURN=1000  CHURN_SECONDS=10 consumers that join a second, how long
-#   DEEP=10000000   messages that wait in the rows "deep" and "search"
-#   SEARCH_SECONDS=5             of each part of the row "search"
+#   DEEP=10000000   messages that wait in the rows "deep", "search", "console"
+#   SEARCH_SECONDS=5             of each part of the rows "search", "console"
 #   REPAIR="100000 1000000 10000000"   messages of the row "repair"
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
@@ -417,38 +417,40 @@ row_waiting() {
 
 # ----------------------------------------------------------------- search
 
-# One queue with many messages, and the latency of others while they are
-# searched: without any search, for each kind of question, with all together.
-row_search() {
-    local kind run kinds="none count get delete status topic time page all"
-    local all="count,get,delete,status,topic,time,page"
-    local title="10,000 messages a second while $DEEP are searched"
+# row_questions NAME TITLE TOPICS KIND...: point to point while DEEP messages wait
+# in so many topics, and the console is asked: nothing, each kind of question, all
+# of them together.
+row_questions() {
+    local run kind all name=$1 title=$2 topics=$3
 
-    wanted search "$title" || return 0
-    room_for "$deep_room" search || return 0
-    echo "bench: search" >&2
+    shift 3
+    wanted "$name" "$title" || return 0
+    room_for "$deep_room" "$name" || return 0
+    echo "bench: $name" >&2
     zone=${deep_room}m
     buffer=$((DEEP * 2))
+    all=$(IFS=,; echo "$*")
 
     for ((run = 1; run <= RUNS; run++)); do
         start_queue
-        load "$PORT" --ingest-only --producers 1 --topics 8 --topic waits \
-            --messages "$DEEP" --window 1000 > /dev/null 2> "$OUT/load.log" ||
+        load "$PORT" --ingest-only --producers 1 --topics "$topics" \
+            --topic waits --messages "$DEEP" --window 1000 > /dev/null \
+            2> "$OUT/load.log" ||
             die "the queue cannot be filled: $(cat "$OUT/load.log")"
 
-        for kind in $kinds; do
-            set -- --topic "probe-$kind" \
-                --producers 8 --consumers 8 --rate 10000 \
-                --seconds "$SEARCH_SECONDS" --warmup 0.2 \
-                --timeout $((SEARCH_SECONDS * 4 + 60))
+        for kind in none "$@" all; do
+            local search=()
 
             case $kind in
                 none) ;;
-                all) set -- "$@" --search "$all" ;;
-                *) set -- "$@" --search "$kind" ;;
+                all) search=(--search "$all") ;;
+                *) search=(--search "$kind") ;;
             esac
 
-            measure search search "$title" "$kind" "$run" "$PORT" "$@"
+            measure "$name" search "$title" "$kind" "$run" "$PORT" \
+                --topic "probe-$kind" --producers 8 --consumers 8 \
+                --rate 10000 --seconds "$SEARCH_SECONDS" --warmup 0.2 \
+                --timeout $((SEARCH_SECONDS * 4 + 60)) "${search[@]}"
         done
 
         stop_server
@@ -456,6 +458,20 @@ row_search() {
 
     zone=128m
     buffer=10000000
+}
+
+
+row_search() {
+    row_questions search \
+        "10,000 messages a second while $DEEP are searched" \
+        8 count get delete status topic time page
+}
+
+
+row_console() {
+    row_questions console \
+        "10,000 messages a second, $DEEP wait in 1,000 topics" \
+        1000 overview topics detail growth clients newest
 }
 
 
@@ -798,6 +814,7 @@ all_rows() {
     fi
 
     row_search
+    row_console
     row_repair
 
     # what is kept on disk

@@ -98,7 +98,9 @@ is(body('GetMessageList', { topic => 'wait' }),
 is(body('GetMessage', { messageCode => $waiting }),
    qq({"code":0,"data":{"MessageCode":"$waiting","MessageData":"waits",)
    . qq("Topic":"wait","CreateTime":$time,"ConsumedTime":0,"DelayTime":0,)
-   . qq("Status":-1,"Size":5,"Attempts":0}}), 'and alone, with its data');
+   . qq("Status":-1,"Size":5,"Attempts":0,"InFlight":false,)
+   . qq("Consumer":null,"DueTime":null,"DeadTime":null}}),
+   'and alone, with its data');
 
 my %message = map { $_->{MessageCode} => $_ } @{($mq->page)[0]};
 is($message{$in_flight}{Attempts}, 1, 'in flight: one attempt');
@@ -110,7 +112,7 @@ cmp_ok($message{$consumed}{ConsumedTime}, '<=', time, 'and not later');
 is($message{$dead}{Attempts}, 1, 'dead: after one attempt');
 for my $code (@all) {
     my $found = $mq->find($code);
-    delete $found->{MessageData};
+    delete @$found{qw(MessageData InFlight Consumer DueTime DeadTime)};
     is_deeply($found, $message{$code}, 'found by its code the same');
 }
 

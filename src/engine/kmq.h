@@ -239,8 +239,9 @@ typedef struct {
     uint32_t    worker;
     uint32_t    in_flight;         /* unconfirmed messages */
     uint32_t    last_seen;         /* s, wall clock: it said something */
-    uint64_t    messages;          /* a producer's that were accepted, or how
-                                      many a consumer was pushed */
+    uint64_t    messages;          /* a producer's that were accepted; or how
+                                      many a consumer was pushed, without those
+                                      that it had already */
     uint64_t    confirmed;         /* by a consumer */
     uint16_t    id_len;
     uint16_t    topic_len;
@@ -669,6 +670,9 @@ void kmq_restore_free(kmq_restore_t *rs);
 
 /* -------------------------------------------------------------- counters */
 
+#define KMQ_TOTALS        10
+#define KMQ_TOPIC_TOTALS   7
+
 typedef struct {
     /* messages that are there now */
     uint64_t    ready;             /* wait for a consumer */
@@ -689,6 +693,10 @@ typedef struct {
     uint64_t    deleted;           /* by kmq_delete() */
 
     uint64_t    refused;           /* kmq_count_refused() */
+
+    /* these ten, as they were restored from files; what was counted later may
+     * have been lost then */
+    uint64_t    before[KMQ_TOTALS];
 
     uint64_t    topics;
     uint64_t    producers;
@@ -749,6 +757,7 @@ typedef struct {
     uint64_t    died;
     uint64_t    expired;
     uint64_t    refused;
+    uint64_t    before[KMQ_TOPIC_TOTALS];      /* these seven, as restored */
 } kmq_topic_info_t;
 
 /* Walks all topics, as kmq_clients() does clients. */

@@ -267,7 +267,7 @@ topics_configure(kmq_t *kmq)
     changed = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             before = topic->settings.retry_time;
@@ -290,7 +290,7 @@ deadlines_configure(kmq_t *kmq)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_record_next(kmq->block, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_next(kmq->block, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role == KMQ_CONSUMER
             && (client->in_flight || client->timed != KMQ_IDLE))

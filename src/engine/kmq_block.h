@@ -76,7 +76,8 @@ typedef struct {
     uint16_t     used;           /* objects that are allocated */
     uint16_t     fresh;          /* objects from this one on were never used */
     kmq_ref_t    free;           /* freed objects, linked by their 1st word */
-    uint32_t     next;           /* pages of the class with room; free pages */
+    uint32_t     next;           /* pages of the class with room; a table's;
+                                    free pages */
     uint32_t     prev;
 } kmq_page_t;
 
@@ -242,6 +243,7 @@ typedef struct {
     uint64_t     died;
     uint64_t     expired;
     uint64_t     refused;
+    uint64_t     before[KMQ_TOPIC_TOTALS];     /* these, as restored */
     uint64_t     restored;       /* these count all up to this record */
     kmq_period_t minute[KMQ_TOPIC_MINUTES];
     kmq_period_t day[KMQ_DAYS];  /* UTC */
@@ -400,6 +402,8 @@ typedef struct {
  * back. */
 typedef struct {
     kmq_ref_t    free;
+    uint32_t     first;          /* pages, linked by their next */
+    uint32_t     last;
 } kmq_table_t;
 
 typedef struct {
@@ -467,6 +471,7 @@ typedef struct {
     uint64_t         expired;
     uint64_t         deleted;
     uint64_t         refused;
+    uint64_t         before[KMQ_TOTALS];       /* these, as restored */
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;
@@ -599,6 +604,8 @@ void      kmq_memory_rebuild(kmq_block_t *b);
 kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
 void      kmq_memory_clear_marks(kmq_block_t *b);
 void     *kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
+void     *kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
+uint32_t  kmq_table_first(kmq_block_t *b, unsigned class);
 
 /* kmq_list.c */
 void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);

@@ -274,7 +274,7 @@ topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     walk.index = cp->index;
 
     for (n = 0; n < SLICE_TOPICS; n++) {
-        topic = kmq_record_next(kmq->block, KMQ_CLASS_TOPIC, &walk);
+        topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk);
 
         if (topic == NULL) {
             return 1;

@@ -541,7 +541,7 @@ walk_slice(kmq_block_t *b, uint32_t role, uint64_t *cursor,
     client = NULL;
 
     for (i = 0; i < WALK_SLICE && *filled < n; i++) {
-        client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk);
+        client = kmq_table_next(b, KMQ_CLASS_CLIENT, &walk);
         if (client == NULL) {
             break;
         }

@@ -112,15 +112,20 @@ kmq_expire_run(kmq_t *kmq)
             return 0;
         }
 
-        b->check_walk.page = 1;
+        b->check_walk.page = kmq_table_first(b, KMQ_CLASS_TOPIC);
         b->check_walk.index = 0;
+    }
+
+    if (b->check_walk.page == 0) {
+        b->check_time = kmq->mono + b->settings.check_interval;
+        return 0;
     }
 
     messages = MESSAGES_SLICE;
 
     for (topics = 0; topics < TOPICS_SLICE; topics++) {
         here = b->check_walk;
-        topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &b->check_walk);
+        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &b->check_walk);
 
         if (topic == NULL) {
             b->check_walk.page = 0;

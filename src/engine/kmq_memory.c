@@ -518,6 +518,21 @@ table_of(kmq_block_t *b, unsigned class)
 }
 
 
+static void
+table_link(kmq_block_t *b, kmq_table_t *table, uint32_t n)
+{
+    b->page[n].next = 0;
+
+    if (table->last) {
+        b->page[table->last].next = n;
+    } else {
+        table->first = n;
+    }
+
+    table->last = n;
+}
+
+
 /* A record of zeros, NULL when there is no memory. */
 void *
 kmq_record_alloc(kmq_block_t *b, unsigned class)
@@ -532,6 +547,8 @@ kmq_record_alloc(kmq_block_t *b, unsigned class)
         if (n == 0) {
             return NULL;
         }
+
+        table_link(b, table, n);
 
         for (i = class_capacity(class); i-- > 0; ) {
             kmq_record_free(b, class, object_at(b, n, i));
@@ -573,6 +590,45 @@ kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
         {
             return object_at(b, walk->page, walk->index++);
         }
+    }
+
+    return NULL;
+}
+
+
+/* The first page of a table, 0: it has none. */
+uint32_t
+kmq_table_first(kmq_block_t *b, unsigned class)
+{
+    return table_of(b, class)->first;
+}
+
+
+/*
+ * The same for a table, from page 0 or from wherever somebody says that the
+ * walk is; it does not pass other classes' pages, of which there are many.  Not
+ * for a repair.
+ */
+void *
+kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
+{
+    if (walk->page == 0) {
+        walk->page = kmq_table_first(b, class);
+        walk->index = 0;
+    }
+
+    while (walk->page < b->fresh_page && b->page[walk->page].class == class) {
+
+        if (walk->index < b->page[walk->page].capacity) {
+            return object_at(b, walk->page, walk->index++);
+        }
+
+        if (b->page[walk->page].next == 0) {
+            break;
+        }
+
+        walk->page = b->page[walk->page].next;
+        walk->index = 0;
     }
 
     return NULL;
@@ -740,6 +796,9 @@ kmq_memory_rebuild(kmq_block_t *b)
 
         } else if (class == KMQ_CLASS_SLOT || class >= KMQ_CLASS_DATA) {
             page_rebuild(b, n);
+
+        } else {
+            table_link(b, table_of(b, class), n);
         }
     }
 

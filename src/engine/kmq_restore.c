@@ -735,6 +735,37 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 }
 
 
+/* Totals stand one behind the other, in the same order everywhere. */
+#define TOTALS(type)  ((offsetof(type, refused) - offsetof(type, published))  \
+                       / sizeof(uint64_t) + 1)
+
+_Static_assert(TOTALS(kmq_block_t) == KMQ_TOTALS
+               && TOTALS(kmq_counts_t) == KMQ_TOTALS
+               && TOTALS(kmq_topic_t) == KMQ_TOPIC_TOTALS
+               && TOTALS(kmq_topic_info_t) == KMQ_TOPIC_TOTALS,
+               "as many as kmq.h says");
+
+
+/* What is counted from now on can be told from what was restored. */
+static void
+totals_restore(kmq_block_t *b)
+{
+    kmq_walk_t    walk;
+    kmq_topic_t  *topic;
+
+    memcpy(b->before, (char *) b + offsetof(kmq_block_t, published),
+           sizeof(b->before));
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
+        memcpy(topic->before,
+               (char *) topic + offsetof(kmq_topic_t, published),
+               sizeof(topic->before));
+    }
+}
+
+
 void
 kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
     kmq_restored_t *found)
@@ -755,6 +786,8 @@ kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
     while (b->free_pages < b->spare_pages && kmq_history_drop(rs->kmq)) {
         /* void */
     }
+
+    totals_restore(b);
 
     rs->found.ready = b->waiting;
     rs->found.delayed = b->delayed;

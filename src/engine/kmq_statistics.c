@@ -88,6 +88,7 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
     counts->expired = b->expired;
     counts->deleted = b->deleted;
     counts->refused = b->refused;
+    memcpy(counts->before, b->before, sizeof(counts->before));
     counts->topics = b->topics;
     counts->producers = b->producers;
     counts->consumers = b->consumers;
@@ -182,6 +183,7 @@ info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->died = topic->died;
     info->expired = topic->expired;
     info->refused = topic->refused;
+    memcpy(info->before, topic->before, sizeof(info->before));
     info->name_len = topic->name_len;
 
     memcpy(info->name, topic->name, topic->name_len);
@@ -202,7 +204,7 @@ topics_slice(kmq_block_t *b, uint64_t *cursor, kmq_topic_info_t *info,
     topic = NULL;
 
     for (i = 0; i < TOPICS_SLICE && *filled < n; i++) {
-        topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk);
+        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &walk);
         if (topic == NULL) {
             break;
         }

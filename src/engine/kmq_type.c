@@ -46,7 +46,7 @@ consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
     kmq_client_t  *client;
 
     do {
-        client = kmq_record_next(b, KMQ_CLASS_CLIENT, walk);
+        client = kmq_table_next(b, KMQ_CLASS_CLIENT, walk);
     } while (client && (client->role != KMQ_CONSUMER
                         || client->topic != KMQ_REF(b, topic)));
 

@@ -47,6 +47,7 @@ int kmq_ws_has_token(const char *value, size_t len, const char *token);
 #define KMQ_WS_NORMAL           1000
 #define KMQ_WS_GOING_AWAY       1001
 #define KMQ_WS_PROTOCOL_ERROR   1002
+#define KMQ_WS_ABNORMAL         1006    /* never sent: no Close came */
 #define KMQ_WS_INVALID_DATA     1007
 #define KMQ_WS_POLICY           1008
 #define KMQ_WS_TOO_BIG          1009

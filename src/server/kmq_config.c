@@ -118,6 +118,10 @@ static const kmq_key_t  kmq_mq_keys[] = {
 _Static_assert(sizeof(kmq_mq_keys) / sizeof(kmq_mq_keys[0])
                <= KMQ_CONFIG_KEYS, "more keys than a mapping has lines for");
 
+_Static_assert(KMQ_TOPIC_AT(line)
+               == KMQ_TOPIC_AT(push_type) + KMQ_CONFIG_OWN * sizeof(uint32_t),
+               "a topic's lines are those of the numbers before them");
+
 static const char *const  kmq_confirm_names[] = {
     NULL, "socket", "pong", "ack"
 };
@@ -235,6 +239,35 @@ kmq_other_name(const kmq_map_t *map, const kmq_key_t *key)
 }
 
 
+/* Which of a topic's own numbers a key sets. */
+static size_t
+kmq_own_index(const kmq_key_t *key)
+{
+    return (key->offset - KMQ_TOPIC_AT(push_type)) / sizeof(uint32_t);
+}
+
+
+/* Keeps where the file sets a key, for those who ask later. */
+static void
+kmq_keep_line(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key, size_t line)
+{
+    if (map->keys != kmq_mq_keys) {
+        return;
+    }
+
+    if (map->single) {
+        map->topic->line[kmq_own_index(key)] = (uint32_t) line;
+        return;
+    }
+
+    while (key->flags & KMQ_CONFIG_ALIAS) {
+        key--;
+    }
+
+    y->config->line[key - kmq_mq_keys] = (uint32_t) line;
+}
+
+
 /* Reads the value of a key; one that was given by another name before must
  * be the same. */
 static void
@@ -251,6 +284,7 @@ kmq_read_value(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key,
     errors = y->errors;
 
     map->line[key - map->keys] = mark->line + 1;
+    kmq_keep_line(y, map, key, mark->line + 1);
     key->read(y, map, key);
 
     if (number && errors == y->errors && *number != before) {
@@ -433,6 +467,7 @@ kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
     topic->clean_time = KMQ_UNSET;
     topic->confirm = KMQ_UNSET;
     topic->prefetch = KMQ_UNSET;
+    memset(topic->line, 0, sizeof(topic->line));
 
     return topic;
 }
@@ -604,6 +639,8 @@ kmq_config_parse(kmq_config_t *config, const char *file,
 
     memset(&y, 0, sizeof(kmq_yaml_t));
 
+    config->file = file;
+
     y.config = config;
     y.file = file;
     y.text = text;
@@ -741,47 +778,121 @@ kmq_config_topic(const kmq_config_t *config, const char *name, size_t len,
 }
 
 
+/* The setting of a number as the file writes it. */
 static void
-kmq_emit_number(const kmq_key_t *key, uint32_t number, kmq_config_emit_t emit,
-    void *arg)
+kmq_setting_number(kmq_setting_t *setting, const kmq_key_t *key,
+    uint32_t number)
 {
     if (key->read == kmq_value_confirm) {
-        emit(arg, key->name, 0, kmq_confirm_name(number));
+        setting->text = kmq_confirm_name(number);
 
     } else if (key->read == kmq_value_seconds) {
-        emit(arg, key->name, number / 1000.0, NULL);
+        setting->number = number / 1000.0;
 
     } else {
-        emit(arg, key->name, number, NULL);
+        setting->number = number;
     }
+}
+
+
+/* The setting of a key that is not a single topic's. */
+static void
+kmq_setting_value(kmq_setting_t *setting, const kmq_config_t *config,
+    const kmq_key_t *key)
+{
+    uint32_t     number;
+    const char  *at;
+
+    at = (const char *) config + key->offset;
+
+    if (key->read == kmq_value_secret) {
+        setting->secret = 1;
+        setting->text = strcmp(at, KMQ_CONFIG_PUBLISHED) ? "set" : "default";
+
+    } else if (key->read == kmq_value_path) {
+        setting->text = at;
+
+    } else if (key->flags & KMQ_CONFIG_TOPIC) {
+        number = kmq_topic_number(&config->topic, key);
+        kmq_setting_number(setting, key, number);
+
+    } else {
+        memcpy(&number, at, sizeof(uint32_t));
+        kmq_setting_number(setting, key, number);
+    }
+}
+
+
+int
+kmq_config_setting(const kmq_config_t *config, unsigned *n,
+    kmq_setting_t *setting)
+{
+    const kmq_key_t  *key;
+
+    for (key = &kmq_mq_keys[*n]; key->name; key++) {
+        if (!(key->flags & KMQ_CONFIG_HIDDEN) || key->read == kmq_value_secret)
+        {
+            break;
+        }
+    }
+
+    if (key->name == NULL) {
+        return 0;
+    }
+
+    memset(setting, 0, sizeof(kmq_setting_t));
+
+    setting->key = key->name;
+    setting->line = config->line[key - kmq_mq_keys];
+    setting->alias = (key->flags & KMQ_CONFIG_ALIAS) != 0;
+    kmq_setting_value(setting, config, key);
+
+    *n = (unsigned) (key - kmq_mq_keys) + 1;
+
+    return 1;
+}
+
+
+int
+kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
+    kmq_setting_t *setting)
+{
+    const kmq_key_t  *key;
+
+    for (key = &kmq_mq_keys[*n]; key->name; key++) {
+        if ((key->flags & KMQ_CONFIG_TOPIC)
+            && !(key->flags & KMQ_CONFIG_HIDDEN)
+            && kmq_topic_number(topic, key) != KMQ_UNSET)
+        {
+            break;
+        }
+    }
+
+    if (key->name == NULL) {
+        return 0;
+    }
+
+    memset(setting, 0, sizeof(kmq_setting_t));
+
+    setting->key = key->name;
+    setting->line = topic->line[kmq_own_index(key)];
+    kmq_setting_number(setting, key, kmq_topic_number(topic, key));
+
+    *n = (unsigned) (key - kmq_mq_keys) + 1;
+
+    return 1;
 }
 
 
 void
 kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit, void *arg)
 {
-    uint32_t          number;
-    const char       *at;
-    const kmq_key_t  *key;
+    unsigned       n;
+    kmq_setting_t  setting;
 
-    for (key = kmq_mq_keys; key->name; key++) {
-
-        if (key->flags & KMQ_CONFIG_HIDDEN) {
-            continue;
-        }
-
-        at = (const char *) config + key->offset;
-
-        if (key->read == kmq_value_path) {
-            emit(arg, key->name, 0, at);
-
-        } else if (key->flags & KMQ_CONFIG_TOPIC) {
-            kmq_emit_number(key, kmq_topic_number(&config->topic, key), emit,
-                            arg);
-
-        } else {
-            memcpy(&number, at, sizeof(uint32_t));
-            kmq_emit_number(key, number, emit, arg);
+    for (n = 0; kmq_config_setting(config, &n, &setting); /* void */ ) {
+        if (!setting.secret) {
+            emit(arg, setting.key, setting.number, setting.text);
         }
     }
 }
@@ -791,22 +902,11 @@ void
 kmq_config_each_own(const kmq_topic_config_t *topic, kmq_config_emit_t emit,
     void *arg)
 {
-    uint32_t          number;
-    const kmq_key_t  *key;
+    unsigned       n;
+    kmq_setting_t  setting;
 
-    for (key = kmq_mq_keys; key->name; key++) {
-
-        if (!(key->flags & KMQ_CONFIG_TOPIC)
-            || (key->flags & KMQ_CONFIG_HIDDEN))
-        {
-            continue;
-        }
-
-        number = kmq_topic_number(topic, key);
-
-        if (number != KMQ_UNSET) {
-            kmq_emit_number(key, number, emit, arg);
-        }
+    for (n = 0; kmq_config_own(topic, &n, &setting); /* void */ ) {
+        emit(arg, setting.key, setting.number, setting.text);
     }
 }
 

@@ -17,6 +17,9 @@
 #define KMQ_SECRET_MAX      255    /* bytes of secretKey */
 #define KMQ_PATH_MAX       1023    /* bytes of persistentFile */
 
+#define KMQ_CONFIG_KEYS      40    /* in one mapping, at most */
+#define KMQ_CONFIG_OWN        6    /* that a topic may have of its own */
+
 
 /* Settings that a topic may have of its own; UNSET ones are the queue's. */
 #define KMQ_UNSET  UINT32_MAX
@@ -30,6 +33,9 @@ typedef struct {
     uint32_t    clean_time;        /* seconds */
     uint32_t    confirm;           /* KMQ_CONFIRM_... */
     uint32_t    prefetch;
+
+    /* where the file sets these for a single topic, in this order */
+    uint32_t    line[KMQ_CONFIG_OWN];
 } kmq_topic_config_t;
 
 typedef struct {
@@ -54,6 +60,9 @@ typedef struct {
     kmq_topic_config_t   topic;        /* what holds for every topic */
     kmq_topic_config_t  *topics;       /* those that differ */
     size_t               ntopics;
+
+    const char          *file;         /* that was read, NULL: none */
+    uint32_t             line[KMQ_CONFIG_KEYS];    /* where it sets what */
 } kmq_config_t;
 
 /* One problem, or remark, found in a file.  line and column count from 1; 0:
@@ -66,10 +75,10 @@ void kmq_config_defaults(kmq_config_t *config);
 
 /*
  * Reads size bytes of YAML into config, which holds the defaults.  file is
- * for messages alone.  log is called with fatal 1 for each error and with 0
- * for remarks (a key without a meaning here, the published secret key).
- * env gives the value of an environment variable for ${NAME}, or NULL.
- * 0, or -1 when there was an error.
+ * kept for messages, and must stay as long as config.  log is called with
+ * fatal 1 for each error and with 0 for remarks (a key without a meaning here,
+ * the published secret key).  env gives the value of an environment variable
+ * for ${NAME}, or NULL.  0, or -1 when there was an error.
  */
 int kmq_config_parse(kmq_config_t *config, const char *file,
     const unsigned char *text, size_t size,
@@ -82,19 +91,39 @@ void kmq_config_free(kmq_config_t *config);
 void kmq_config_topic(const kmq_config_t *config, const char *name,
     size_t len, kmq_topic_config_t *topic);
 
+/* A key, in the file's spelling, and what it is set to. */
+typedef struct {
+    const char  *key;
+    const char  *text;             /* NULL: it is a number, */
+    double       number;           /* at most three decimals of which count */
+    uint32_t     line;             /* where the file sets it, 0: it does not */
+    unsigned     alias:1;          /* another name of the key before it */
+    unsigned     secret:1;         /* secretKey: text only tells whether it is
+                                      the "default" one or was "set" */
+} kmq_setting_t;
+
+/*
+ * All mq keys with their current values, in the specification's order, one a
+ * call; *n is 0 at first.  pushCount follows sendCount; topics is left out.
+ * 0: that was all.
+ */
+int kmq_config_setting(const kmq_config_t *config, unsigned *n,
+    kmq_setting_t *setting);
+
+/* The same for those that an element of config->topics has of its own. */
+int kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
+    kmq_setting_t *setting);
+
 /* Takes a key, in the file's spelling, and its value: a number (text NULL), at
  * most three decimals of which count, or a text. */
 typedef void (*kmq_config_emit_t)(void *arg, const char *key, double number,
     const char *text);
 
-/*
- * All mq keys but secretKey with their current values, in the specification's
- * order; pushCount follows sendCount.  topics is left out.
- */
+/* All of kmq_config_setting() but secretKey. */
 void kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit,
     void *arg);
 
-/* Those keys that an element of config->topics has of its own. */
+/* All of kmq_config_own(). */
 void kmq_config_each_own(const kmq_topic_config_t *topic,
     kmq_config_emit_t emit, void *arg);
 

@@ -24,7 +24,9 @@ kmq_value_number(kmq_config_t *config, kmq_topic_config_t *topic,
 
 static void
 kmq_value_wrong(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
-                const char *wanted) { char  what[KMQ_YAML_WHAT];
+    const char *wanted)
+{
+    char  what[KMQ_YAML_WHAT];
 
     kmq_yaml_report_here(y, 1, "\"%s%s\" must be %s, not %s", map->where, name,
                          wanted, kmq_yaml_what(y, what));

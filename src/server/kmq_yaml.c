@@ -16,8 +16,9 @@
 /* --------------------------------------------------------------- messages */
 
 const char *
-kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes,
-              size_t len) { size_t  i, n;
+kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes, size_t len)
+{
+    size_t  i, n;
 
     n = len;
 
@@ -42,7 +43,9 @@ kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes,
 
 void
 kmq_yaml_report(kmq_yaml_t *y, int fatal, size_t line, size_t column,
-                const char *fmt, ...) { char     text[KMQ_YAML_TEXT];
+    const char *fmt, ...)
+{
+    char     text[KMQ_YAML_TEXT];
     va_list  args;
 
     va_start(args, fmt);
@@ -130,8 +133,8 @@ kmq_yaml_syntax(kmq_yaml_t *y)
     kmq_yaml_report(y, 1, line, column, "%s%s%s%s",
                     parser->problem ? parser->problem : "not valid YAML",
                     parser->context ? " (" : "",
-                    parser->context ? parser->context : "", parser->context ?
-                    ")" : "");
+                    parser->context ? parser->context : "",
+                    parser->context ? ")" : "");
 }
 
 
@@ -234,7 +237,9 @@ kmq_yaml_skip(kmq_yaml_t *y)
 
     outside = y->depth - 1;
 
-    while (y->depth > outside && kmq_yaml_next(y)) { /* void */ }
+    while (y->depth > outside && kmq_yaml_next(y)) {
+        /* void */
+    }
 }
 
 

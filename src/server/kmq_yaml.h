@@ -18,7 +18,6 @@
 #define KMQ_YAML_SHOWN   64         /* room for a piece of the file */
 #define KMQ_YAML_WHAT    (KMQ_YAML_SHOWN + 24)
 #define KMQ_CONFIG_WHERE (KMQ_YAML_SHOWN + 16)
-#define KMQ_CONFIG_KEYS  40         /* in one table, at most */
 
 
 /* ----------------------------------------------------------------- events */
@@ -80,7 +79,7 @@ const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
 #define KMQ_CONFIG_TOPIC   0x01     /* a topic may have its own; the offset
                                        is one in kmq_topic_config_t */
 #define KMQ_CONFIG_ALIAS   0x02     /* another name of the key before it */
-#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_each() leaves it out */
+#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_setting() leaves it out */
 
 typedef struct kmq_map_s  kmq_map_t;
 typedef struct kmq_key_s  kmq_key_t;

@@ -18,6 +18,9 @@
 #include "kmq_config.h"
 
 
+#define NGX_KAPOKMQ_VERSION  "0.5.0"
+
+
 /* ---------------------------------------------------------- configuration */
 
 typedef struct {
@@ -37,6 +40,8 @@ typedef struct {
     ngx_http_handler_pt  handler;   /* of this location, NULL: none */
     ngx_array_t         *cors_origins;  /* kapokmq_cors_origin, ngx_str_t;
                                            NULL: any origin */
+    ngx_uint_t           metrics_topics;    /* with series of their own */
+    ngx_uint_t           metrics_key;       /* is asked for */
 } ngx_kapokmq_loc_conf_t;
 
 extern ngx_module_t  ngx_kapokmq_module;
@@ -91,6 +96,10 @@ void ngx_kapokmq_settings(void);
 void ngx_kapokmq_send_answer(ngx_http_request_t *r,
     const char code[KMQ_CODE_LEN]);
 
+/* Refuses a message sent by HTTP, and counts that where its topic is one. */
+void ngx_kapokmq_send_refuse(ngx_http_request_t *r, const kmq_field_t *topic,
+    ngx_uint_t status, const char *text);
+
 /* Writes the body of a message that has been reserved for data. */
 void ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data);
 
@@ -130,7 +139,8 @@ struct ngx_kapokmq_session_s;
 
 ngx_int_t ngx_kapokmq_held_session(struct ngx_kapokmq_session_s *s,
     kmq_message_t *m, ngx_uint_t n);
-ngx_int_t ngx_kapokmq_held_request(ngx_http_request_t *r, kmq_message_t *m);
+ngx_int_t ngx_kapokmq_held_request(ngx_http_request_t *r,
+    const kmq_field_t *topic, kmq_message_t *m);
 
 /* Answers a session with an error when those before it are answered. */
 ngx_int_t ngx_kapokmq_held_error(struct ngx_kapokmq_session_s *s,
@@ -194,7 +204,8 @@ ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
 void ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json);
 
-/* The head of a JSON answer whose body follows; size -1: not known. */
+/* The head of a JSON answer whose body follows; size -1: not known.  It is of
+ * another type where the request has got one. */
 ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t size);
 
@@ -208,6 +219,12 @@ ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
 
 /* Appends text as a JSON string; p has room for 6 * len + 8 bytes. */
 u_char *ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len);
+
+/* Appends a number, with three decimals at most and none that says nothing. */
+u_char *ngx_kapokmq_http_decimal(u_char *p, double number);
+
+/* Appends a number, and null for 0. */
+u_char *ngx_kapokmq_http_or_null(u_char *p, uint64_t n);
 
 /*
  * An answer that is made piece by piece: a JSON body.  fill appends at p what
@@ -239,6 +256,70 @@ struct ngx_kapokmq_stream_s {
 void ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
     void *data, size_t room);
 
+/*
+ * Parameters.  An absent or empty one leaves its value as it is.  NGX_ERROR:
+ * it is wrong, the request has been answered with 400 and finalized.
+ */
+ngx_int_t ngx_kapokmq_field_number(ngx_http_request_t *r,
+    const kmq_field_t *field, ngx_int_t min, ngx_int_t max, ngx_int_t *value);
+ngx_int_t ngx_kapokmq_field_cursor(ngx_http_request_t *r,
+    const kmq_field_t *field, uint64_t *cursor);
+
+/* Which of names, up to a NULL, it is; wanted says that in a message. */
+ngx_int_t ngx_kapokmq_field_choice(ngx_http_request_t *r,
+    const kmq_field_t *field, const char *const *names, const char *wanted,
+    ngx_uint_t *choice);
+
+/* It is short enough for a name; it is there at all. */
+ngx_int_t ngx_kapokmq_field_name(ngx_http_request_t *r,
+    const kmq_field_t *field);
+ngx_int_t ngx_kapokmq_field_required(ngx_http_request_t *r,
+    const kmq_field_t *field);
+
+/* Answers that the field must be what is wanted, not what it is. */
+void ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
+    const char *wanted);
+
+/* Is part, which may be empty, somewhere in text, in any case of letters? */
+ngx_uint_t ngx_kapokmq_field_found(const ngx_str_t *part, const char *text,
+    size_t len);
+
+/*
+ * A list that is answered page by page.  Its owner begins with one of these,
+ * zeroed, and has room for a slice of elements.
+ */
+#define NGX_KAPOKMQ_PAGES_SLICE    64
+#define NGX_KAPOKMQ_PAGES_DEFAULT  1000
+#define NGX_KAPOKMQ_PAGES_MAX      10000
+
+typedef struct ngx_kapokmq_pages_s  ngx_kapokmq_pages_t;
+
+struct ngx_kapokmq_pages_s {
+    /* Gets at most n elements from cursor on, and moves that; 0: the end. */
+    unsigned   (*fetch)(ngx_kapokmq_pages_t *pages, unsigned n);
+    /* Is element i of the slice asked for? */
+    ngx_uint_t (*fits)(ngx_kapokmq_pages_t *pages, unsigned i);
+    /* Appends it. */
+    u_char    *(*write)(ngx_kapokmq_pages_t *pages, unsigned i, u_char *p);
+
+    uint64_t     cursor;
+    uint64_t     next;          /* where the next page begins, if there is */
+    ngx_uint_t   left;          /* of limit */
+    unsigned     i;             /* the next one of the slice */
+    unsigned     n;
+    unsigned     opened:1;
+    unsigned     listed:1;
+};
+
+/* Reads limit and cursor: as the functions above. */
+ngx_int_t ngx_kapokmq_pages_bounds(ngx_http_request_t *r,
+    ngx_kapokmq_pages_t *pages, const kmq_field_t *limit,
+    const kmq_field_t *cursor);
+
+/* Answers with the page: elements need room bytes at most.  Finalizes. */
+void ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
+    size_t room);
+
 /* The console's lists of clients: finalize the request when they are sent. */
 void ngx_kapokmq_clients_producers(ngx_http_request_t *r);
 void ngx_kapokmq_clients_consumers(ngx_http_request_t *r);
@@ -249,6 +330,21 @@ void ngx_kapokmq_messages_list(ngx_http_request_t *r);
 void ngx_kapokmq_messages_get(ngx_http_request_t *r);
 void ngx_kapokmq_messages_delete(ngx_http_request_t *r);
 void ngx_kapokmq_messages_requeue(ngx_http_request_t *r);
+
+/* And all the rest; the same. */
+void ngx_kapokmq_overview_get(ngx_http_request_t *r);
+void ngx_kapokmq_growth_get(ngx_http_request_t *r);
+void ngx_kapokmq_topics_list(ngx_http_request_t *r);
+void ngx_kapokmq_topics_get(ngx_http_request_t *r);
+void ngx_kapokmq_topics_purge(ngx_http_request_t *r);
+void ngx_kapokmq_connections_list(ngx_http_request_t *r);
+void ngx_kapokmq_connections_close(ngx_http_request_t *r);
+void ngx_kapokmq_values_config(ngx_http_request_t *r);
+void ngx_kapokmq_values_settings(ngx_http_request_t *r);
+
+/* Appends a topic's last minutes and days, after other members. */
+u_char *ngx_kapokmq_growth_topic(u_char *p,
+    const kmq_topic_detail_t *detail);
 
 #ifdef KMQ_FAULTS
 /* Builds for tests: see ngx_kapokmq_fault.c. */
@@ -263,11 +359,32 @@ ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);
 ngx_str_t *ngx_kapokmq_key_header(ngx_http_request_t *r);
 
 
+/* -------------------------------------------------------------- variables */
+
+/* What a request's access log line tells of it, beside its URI. */
+typedef struct {
+    ngx_str_t            topic;     /* of a message sent by HTTP */
+    ngx_uint_t           messages;  /* accepted from, or pushed to, it */
+    ngx_uint_t           confirmed;
+    ngx_uint_t           confirm;   /* KMQ_CONFIRM_...; 0: no consumer */
+    ngx_uint_t           status;    /* of the session's end; 0: no session */
+    char                 code[KMQ_CODE_LEN];    /* sent by HTTP */
+} ngx_kapokmq_facts_t;
+
+/* The request's facts, which are made when there are none yet; NULL: no
+ * memory.  They stay until it has been logged. */
+ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
+
+/* $kapokmq_...; a preconfiguration. */
+ngx_int_t ngx_kapokmq_variables(ngx_conf_t *cf);
+
+
 /* --------------------------------------------------------------- handlers */
 
 ngx_int_t ngx_kapokmq_producer_handler(ngx_http_request_t *r);
 ngx_int_t ngx_kapokmq_consumer_handler(ngx_http_request_t *r);
 ngx_int_t ngx_kapokmq_send_handler(ngx_http_request_t *r);
 ngx_int_t ngx_kapokmq_console_handler(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_metrics_handler(ngx_http_request_t *r);
 
 #endif /* NGX_KAPOKMQ_H */

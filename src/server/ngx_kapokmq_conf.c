@@ -10,6 +10,10 @@
 
 #define NGX_KAPOKMQ_FILE_MAX        (1024 * 1024)
 
+/* Topics that have metrics of their own. */
+#define NGX_KAPOKMQ_TOPICS_DEFAULT  1000
+#define NGX_KAPOKMQ_TOPICS_MAX      10000
+
 
 static ngx_int_t ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size);
 static char *ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size);
@@ -446,6 +450,54 @@ ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (mcf->user == NULL) {
         mcf->user = &cmd->name;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* kapokmq_metrics [key] [topics=N]; */
+char *
+ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    char        *error;
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    error = ngx_kapokmq_conf_handler(cf, cmd, conf);
+    if (error != NGX_CONF_OK) {
+        return error;
+    }
+
+    lcf->metrics_topics = NGX_KAPOKMQ_TOPICS_DEFAULT;
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "key") == 0) {
+            lcf->metrics_key = 1;
+            continue;
+        }
+
+        n = NGX_ERROR;
+
+        if (ngx_strncmp(value[i].data, "topics=", 7) == 0) {
+            n = ngx_atoi(value[i].data + 7, value[i].len - 7);
+        }
+
+        if (n == NGX_ERROR || n > NGX_KAPOKMQ_TOPICS_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"%V\", "
+                               "\"key\" or \"topics=N\" with N up to %d "
+                               "is expected", &value[i], &cmd->name,
+                               NGX_KAPOKMQ_TOPICS_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        lcf->metrics_topics = n;
     }
 
     return NGX_CONF_OK;

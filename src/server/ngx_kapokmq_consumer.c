@@ -96,12 +96,19 @@ ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s)
 {
+    ngx_uint_t  n;
+
     if (ngx_kapokmq_ncodes) {
 
-        if (ngx_kapokmq_say(ngx_kapokmq_worker.kmq, s->client,
-                            ngx_kapokmq_codes, ngx_kapokmq_ncodes))
-        {
+        n = ngx_kapokmq_say(ngx_kapokmq_worker.kmq, s->client,
+                            ngx_kapokmq_codes, ngx_kapokmq_ncodes);
+
+        if (n) {
             ngx_kapokmq_room();
+        }
+
+        if (ngx_kapokmq_say == kmq_confirm_codes) {
+            s->facts->confirmed += n;
         }
 
         ngx_kapokmq_ncodes = 0;
@@ -114,7 +121,12 @@ ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s)
 static void
 ngx_kapokmq_consumer_confirm(ngx_kapokmq_session_t *s, uint32_t position)
 {
-    if (kmq_confirm_upto(ngx_kapokmq_worker.kmq, s->client, position)) {
+    ngx_uint_t  n;
+
+    n = kmq_confirm_upto(ngx_kapokmq_worker.kmq, s->client, position);
+
+    if (n) {
+        s->facts->confirmed += n;
         ngx_kapokmq_room();
     }
 }

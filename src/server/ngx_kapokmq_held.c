@@ -26,6 +26,7 @@ typedef struct {
     ngx_http_request_t      *request;
     ngx_uint_t               n;         /* messages */
     const char              *error;     /* what else the answer is */
+    kmq_field_t              topic;     /* of the request */
     char                     code[KMQ_CODE_LEN];
 } ngx_kapokmq_answer_t;
 
@@ -183,9 +184,12 @@ ngx_kapokmq_held_answer_session(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
     s->unanswered--;
 
     if (rc != NGX_OK) {
+        ngx_kapokmq_producer_refused(s, answer->n);
         rc = ngx_kapokmq_held_refuse(s, answer->n, reason);
 
     } else if (answer->n) {
+        kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) answer->n);
+        s->facts->messages += answer->n;
         rc = ngx_kapokmq_output_oks(s, answer->n);
     }
 
@@ -223,7 +227,8 @@ ngx_kapokmq_held_answer(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
         ngx_kapokmq_send_answer(r, answer->code);
 
     } else {
-        ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, reason);
+        ngx_kapokmq_send_refuse(r, &answer->topic,
+                                NGX_HTTP_SERVICE_UNAVAILABLE, reason);
     }
 
     ngx_http_run_posted_requests(c);
@@ -392,7 +397,8 @@ ngx_kapokmq_held_cleanup(void *data)
 
 
 ngx_int_t
-ngx_kapokmq_held_request(ngx_http_request_t *r, kmq_message_t *m)
+ngx_kapokmq_held_request(ngx_http_request_t *r, const kmq_field_t *topic,
+    kmq_message_t *m)
 {
     ngx_pool_cleanup_t    *cln;
     ngx_kapokmq_answer_t  *answer;
@@ -408,6 +414,7 @@ ngx_kapokmq_held_request(ngx_http_request_t *r, kmq_message_t *m)
     ngx_memzero(answer, sizeof(ngx_kapokmq_answer_t));
 
     answer->request = r;
+    answer->topic = *topic;
     kmq_code(ngx_kapokmq_worker.kmq, m, answer->code);
 
     cln->handler = ngx_kapokmq_held_cleanup;

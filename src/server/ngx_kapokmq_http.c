@@ -411,9 +411,12 @@ ngx_kapokmq_http_json_header(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.status = status;
     r->headers_out.content_length_n = size;
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
+    if (r->headers_out.content_type.len == 0) {
+        ngx_str_set(&r->headers_out.content_type, "application/json");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
     ngx_str_set(&r->headers_out.charset, "utf-8");
 
     return ngx_http_send_header(r);
@@ -464,6 +467,34 @@ ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len)
     *p++ = '"';
 
     return p;
+}
+
+
+u_char *
+ngx_kapokmq_http_decimal(u_char *p, double number)
+{
+    uint64_t  n;
+
+    n = (uint64_t) (number * 1000 + 0.5);
+
+    if (n % 1000 == 0) {
+        return ngx_sprintf(p, "%uL", n / 1000);
+    }
+
+    p = ngx_sprintf(p, "%uL.%03uL", n / 1000, n % 1000);
+
+    while (p[-1] == '0') {
+        p--;
+    }
+
+    return p;
+}
+
+
+u_char *
+ngx_kapokmq_http_or_null(u_char *p, uint64_t n)
+{
+    return n ? ngx_sprintf(p, "%uL", n) : ngx_sprintf(p, "null");
 }
 
 

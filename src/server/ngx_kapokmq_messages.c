@@ -13,8 +13,8 @@
 #define NGX_KAPOKMQ_LIST_TURN    4
 #define NGX_KAPOKMQ_REQUEUE      1024
 
-/* A listed message at its longest: the topic escaped, and the rest. */
-#define NGX_KAPOKMQ_MESSAGE_MAX  (6 * KMQ_NAME_MAX + 320)
+/* A message at its longest: topic and consumer escaped, and the rest. */
+#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 480)
 
 #define NGX_KAPOKMQ_NO_MESSAGE   "There is no such message"
 
@@ -48,11 +48,11 @@ typedef struct {
 } ngx_kapokmq_requeue_t;
 
 
-static const char *ngx_kapokmq_messages_query(ngx_kapokmq_search_t *search,
-    const kmq_field_t *fields);
-static ngx_int_t ngx_kapokmq_messages_number(const kmq_field_t *field,
-    ngx_int_t min, ngx_int_t max, ngx_int_t *value);
-static ngx_int_t ngx_kapokmq_messages_time(const kmq_field_t *field,
+static ngx_int_t ngx_kapokmq_messages_query(ngx_http_request_t *r,
+    ngx_kapokmq_search_t *search, const kmq_field_t *fields);
+static ngx_int_t ngx_kapokmq_messages_time(ngx_http_request_t *r,
+    const kmq_field_t *field, uint32_t *value);
+static ngx_int_t ngx_kapokmq_messages_local_time(const kmq_field_t *field,
     uint32_t *value);
 static u_char *ngx_kapokmq_messages_fill(ngx_kapokmq_stream_t *st, u_char *p,
     u_char *end);
@@ -64,6 +64,8 @@ static u_char *ngx_kapokmq_messages_tail(u_char *p,
     const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_messages_read(ngx_kapokmq_stream_t *st, u_char *p,
     u_char *end);
+static u_char *ngx_kapokmq_messages_whereabouts(u_char *p,
+    const kmq_message_info_t *m);
 static ngx_int_t ngx_kapokmq_messages_code(ngx_http_request_t *r,
     const kmq_field_t *field);
 static void ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
@@ -77,7 +79,6 @@ static u_char *ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_stream_t *st,
 void
 ngx_kapokmq_messages_list(ngx_http_request_t *r)
 {
-    const char            *err;
     ngx_kapokmq_search_t  *search;
 
     kmq_field_t  fields[] = {
@@ -99,9 +100,7 @@ ngx_kapokmq_messages_list(ngx_http_request_t *r)
         return;
     }
 
-    err = ngx_kapokmq_messages_query(search, fields);
-    if (err) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
+    if (ngx_kapokmq_messages_query(r, search, fields) != NGX_OK) {
         return;
     }
 
@@ -110,111 +109,79 @@ ngx_kapokmq_messages_list(ngx_http_request_t *r)
 }
 
 
-/* Returns what is wrong, or NULL. */
-static const char *
-ngx_kapokmq_messages_query(ngx_kapokmq_search_t *search,
-    const kmq_field_t *fields)
+static ngx_int_t
+ngx_kapokmq_messages_query(ngx_http_request_t *r,
+    ngx_kapokmq_search_t *search, const kmq_field_t *fields)
 {
-    ngx_int_t  n;
+    ngx_int_t  status, limit;
 
-    n = KMQ_STATUS_ANY;
+    status = KMQ_STATUS_ANY;
+    limit = NGX_KAPOKMQ_LIST_LIMIT;
 
-    if (ngx_kapokmq_messages_number(&fields[0], KMQ_STATUS_WAITING,
-                                    KMQ_STATUS_ANY, &n) != NGX_OK)
-    {
-        return "status is not -1, 0, 1, 2 or 3";
-    }
-
-    search->query.status = (int) n;
-
-    if (fields[1].len > KMQ_NAME_MAX) {
-        return "topic is longer than 255 bytes";
-    }
-
-    search->query.topic = (char *) fields[1].value;
-    search->query.topic_len = fields[1].len;
-
-    search->query.from = 0;
     search->query.to = UINT32_MAX;
 
-    if (ngx_kapokmq_messages_time(&fields[2], &search->query.from) != NGX_OK) {
-        return "startTime is neither \"2006-01-02 15:04:05\" nor Unix seconds";
-    }
-
-    if (ngx_kapokmq_messages_time(&fields[3], &search->query.to) != NGX_OK) {
-        return "endTime is neither \"2006-01-02 15:04:05\" nor Unix seconds";
-    }
-
-    n = NGX_KAPOKMQ_LIST_LIMIT;
-
-    if (ngx_kapokmq_messages_number(&fields[4], 1, NGX_KAPOKMQ_LIST_LIMIT, &n)
-        != NGX_OK)
+    if (ngx_kapokmq_field_number(r, &fields[0], KMQ_STATUS_WAITING,
+                                 KMQ_STATUS_ANY, &status)
+           != NGX_OK
+        || ngx_kapokmq_field_name(r, &fields[1]) != NGX_OK
+        || ngx_kapokmq_messages_time(r, &fields[2], &search->query.from)
+           != NGX_OK
+        || ngx_kapokmq_messages_time(r, &fields[3], &search->query.to)
+           != NGX_OK
+        || ngx_kapokmq_field_number(r, &fields[4], 1, NGX_KAPOKMQ_LIST_LIMIT,
+                                    &limit)
+           != NGX_OK
+        || ngx_kapokmq_field_cursor(r, &fields[5], &search->cursor) != NGX_OK)
     {
-        return "limit is not a number from 1 to 10000";
-    }
-
-    search->left = n;
-    n = 0;
-
-    if (ngx_kapokmq_messages_number(&fields[5], 1, NGX_MAX_INT_T_VALUE, &n)
-        != NGX_OK)
-    {
-        return "cursor is not one of an earlier answer";
-    }
-
-    search->cursor = n;
-
-    return NULL;
-}
-
-
-/* An absent or empty field leaves *value as it is. */
-static ngx_int_t
-ngx_kapokmq_messages_number(const kmq_field_t *field, ngx_int_t min,
-    ngx_int_t max, ngx_int_t *value)
-{
-    ngx_int_t   n;
-    ngx_uint_t  negative;
-
-    if (field->len == 0) {
-        return NGX_OK;
-    }
-
-    negative = (field->value[0] == '-');
-    n = ngx_atoi(field->value + negative, field->len - negative);
-
-    if (n == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    n = negative ? -n : n;
-
-    if (n < min || n > max) {
-        return NGX_ERROR;
-    }
-
-    *value = n;
+    search->query.status = (int) status;
+    search->query.topic = (char *) fields[1].value;
+    search->query.topic_len = fields[1].len;
+    search->left = limit;
 
     return NGX_OK;
 }
 
 
-/* The server's local time, or Unix seconds. */
+/* An absent or empty field leaves *value as it is. */
 static ngx_int_t
-ngx_kapokmq_messages_time(const kmq_field_t *field, uint32_t *value)
+ngx_kapokmq_messages_time(ngx_http_request_t *r, const kmq_field_t *field,
+    uint32_t *value)
+{
+    ngx_int_t  n;
+
+    if (field->len == 0) {
+        return NGX_OK;
+    }
+
+    n = ngx_atoi(field->value, field->len);
+
+    if (n >= 0 && n <= (ngx_int_t) UINT32_MAX) {
+        *value = (uint32_t) n;
+        return NGX_OK;
+    }
+
+    if (ngx_kapokmq_messages_local_time(field, value) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_field_error(r, field, "a time like 2006-01-02 15:04:05, or "
+                            "Unix seconds");
+
+    return NGX_ERROR;
+}
+
+
+/* The server's local time. */
+static ngx_int_t
+ngx_kapokmq_messages_local_time(const kmq_field_t *field, uint32_t *value)
 {
     int         day;
     char        text[32], *end;
     time_t      sec;
-    ngx_int_t   n;
     struct tm   tm;
-
-    n = *value;
-
-    if (ngx_kapokmq_messages_number(field, 0, UINT32_MAX, &n) == NGX_OK) {
-        *value = (uint32_t) n;
-        return NGX_OK;
-    }
 
     if (field->len >= sizeof(text)) {
         return NGX_ERROR;
@@ -295,6 +262,7 @@ ngx_kapokmq_messages_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
 
         p = ngx_kapokmq_messages_head(p, m);
         p = ngx_kapokmq_messages_tail(p, m);
+        *p++ = '}';
     }
 
     return p;
@@ -327,6 +295,7 @@ ngx_kapokmq_messages_head(u_char *p, const kmq_message_info_t *m)
 }
 
 
+/* Without the brace at the end. */
 static u_char *
 ngx_kapokmq_messages_tail(u_char *p, const kmq_message_info_t *m)
 {
@@ -335,7 +304,7 @@ ngx_kapokmq_messages_tail(u_char *p, const kmq_message_info_t *m)
 
     return ngx_sprintf(p, ",\"CreateTime\":%uD,\"ConsumedTime\":%uD,"
                        "\"DelayTime\":%uD,\"Status\":%d,\"Size\":%uD,"
-                       "\"Attempts\":%uD}",
+                       "\"Attempts\":%uD",
                        m->create_time, m->consumed_time, m->delay, m->status,
                        m->size, m->attempts);
 }
@@ -403,7 +372,8 @@ ngx_kapokmq_messages_read(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
         if (n == 0) {
             p = ngx_sprintf(p, "\",");
             p = ngx_kapokmq_messages_tail(p, &read->info);
-            *p++ = '}';
+            p = ngx_kapokmq_messages_whereabouts(p, &read->info);
+            p = ngx_sprintf(p, "}}");
             st->done = 1;
             return p;
         }
@@ -415,6 +385,28 @@ ngx_kapokmq_messages_read(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
 }
 
 
+/* What only the one message tells: who has it, and its times. */
+static u_char *
+ngx_kapokmq_messages_whereabouts(u_char *p, const kmq_message_info_t *m)
+{
+    char    id[KMQ_NAME_MAX];
+    size_t  len;
+
+    len = kmq_consumer_of(ngx_kapokmq_worker.kmq, m, id);
+
+    p = ngx_sprintf(p, ",\"InFlight\":%s,\"Consumer\":",
+                    m->in_flight ? "true" : "false");
+
+    p = len ? ngx_kapokmq_http_quote(p, id, len) : ngx_sprintf(p, "null");
+
+    p = ngx_sprintf(p, ",\"DueTime\":");
+    p = ngx_kapokmq_http_or_null(p, m->due);
+    p = ngx_sprintf(p, ",\"DeadTime\":");
+
+    return ngx_kapokmq_http_or_null(p, m->dead_time);
+}
+
+
 /* Reads a field that must hold a MessageCode; NGX_ERROR: it has been
  * answered that it does not. */
 static ngx_int_t
@@ -422,9 +414,7 @@ ngx_kapokmq_messages_code(ngx_http_request_t *r, const kmq_field_t *field)
 {
     size_t  i;
 
-    if (field->len == 0) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST,
-                               "messageCode is required");
+    if (ngx_kapokmq_field_required(r, field) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -437,8 +427,7 @@ ngx_kapokmq_messages_code(ngx_http_request_t *r, const kmq_field_t *field)
     }
 
     if (i < field->len || i != KMQ_CODE_LEN) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST,
-                               "messageCode is not 40 lowercase hex digits");
+        ngx_kapokmq_field_error(r, field, "40 lowercase hex digits");
         return NGX_ERROR;
     }
 

@@ -456,6 +456,8 @@ ngx_kapokmq_output_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
     size_t          len;
     unsigned char   frame[KMQ_WS_CONTROL_MAX + 2];
 
+    s->facts->status = code;
+
     len = kmq_ws_close(frame, code, reason);
 
     p = ngx_kapokmq_output_room(s, len);

@@ -228,6 +228,8 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
+    kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
+    s->facts->messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
 }
@@ -257,6 +259,8 @@ ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
 {
     u_char  *p, text[256];
 
+    ngx_kapokmq_producer_refused(s, 1);
+
     if (s->unanswered) {
         return ngx_kapokmq_held_error(s, error);
     }
@@ -264,6 +268,26 @@ ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
     p = ngx_snprintf(text, sizeof(text), "error: %s", error);
 
     return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text);
+}
+
+
+/* The session has forgotten its topic's name; the request has it. */
+void
+ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
+{
+    u_char      topic[KMQ_NAME_MAX], id[KMQ_NAME_MAX];
+    size_t      topic_len, id_len;
+    ngx_str_t  *uri;
+
+    uri = &s->request->unparsed_uri;
+
+    if (n && kmq_path_names(uri->data, uri->len, topic, &topic_len, id,
+                            &id_len)
+             == NULL)
+    {
+        kmq_count_refused(ngx_kapokmq_worker.kmq, (char *) topic, topic_len,
+                          (unsigned) n);
+    }
 }
 
 

@@ -312,8 +312,12 @@ ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
 
     if (rc == NGX_ERROR) {
         ngx_kapokmq_push_failed(s);
+        return;
+    }
 
-    } else if (rc == NGX_AGAIN) {
+    s->facts->messages += run->count;
+
+    if (rc == NGX_AGAIN) {
         s->role->settle(s);
     }
 }

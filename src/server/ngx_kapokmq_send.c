@@ -5,6 +5,8 @@
 
 
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);
+static void ngx_kapokmq_send_fact(ngx_http_request_t *r,
+    const kmq_field_t *topic);
 static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
     const kmq_field_t *text, const kmq_field_t *delay, kmq_data_t *data);
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
@@ -33,25 +35,44 @@ ngx_kapokmq_send_body(ngx_http_request_t *r)
         return;
     }
 
+    ngx_kapokmq_send_fact(r, &fields[0]);
+
     err = ngx_kapokmq_send_check(&fields[0], &fields[1], &fields[2], &data);
     if (err) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
+        ngx_kapokmq_send_refuse(r, &fields[0], NGX_HTTP_BAD_REQUEST, err);
         return;
     }
 
     if (data.size > ngx_kapokmq_worker.config->max_message_size) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                               "messageData is larger than maxMessageSize");
+        ngx_kapokmq_send_refuse(r, &fields[0],
+                                NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                "messageData is larger than maxMessageSize");
         return;
     }
 
     if (data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq)) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                               "messageData is too large for the zone");
+        ngx_kapokmq_send_refuse(r, &fields[0],
+                                NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                "messageData is too large for the zone");
         return;
     }
 
     ngx_kapokmq_send_store(r, &fields[0], &data);
+}
+
+
+/* Keeps the topic for the access log. */
+static void
+ngx_kapokmq_send_fact(ngx_http_request_t *r, const kmq_field_t *topic)
+{
+    ngx_kapokmq_facts_t  *facts;
+
+    facts = ngx_kapokmq_facts(r);
+
+    if (facts) {
+        facts->topic.data = topic->value;
+        facts->topic.len = topic->len;
+    }
 }
 
 
@@ -119,10 +140,10 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
     rc = kmq_reserve_to(kmq, (char *) topic->value, topic->len, &m);
 
     if (rc != KMQ_OK) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                               rc == KMQ_FULL
-                               ? "The queue is full"
-                               : "The queue has no memory left");
+        ngx_kapokmq_send_refuse(r, topic, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                rc == KMQ_FULL
+                                ? "The queue is full"
+                                : "The queue has no memory left");
         return;
     }
 
@@ -130,7 +151,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
 
-        if (ngx_kapokmq_held_request(r, &m) != NGX_OK) {
+        if (ngx_kapokmq_held_request(r, topic, &m) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);
         }
 
@@ -148,10 +169,31 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
 
 void
+ngx_kapokmq_send_refuse(ngx_http_request_t *r, const kmq_field_t *topic,
+    ngx_uint_t status, const char *text)
+{
+    if (topic->len && topic->len <= KMQ_NAME_MAX) {
+        kmq_count_refused(ngx_kapokmq_worker.kmq, (char *) topic->value,
+                          topic->len, 1);
+    }
+
+    ngx_kapokmq_http_error(r, status, text);
+}
+
+
+void
 ngx_kapokmq_send_answer(ngx_http_request_t *r, const char code[KMQ_CODE_LEN])
 {
-    u_char     *p;
-    ngx_str_t   json;
+    u_char               *p;
+    ngx_str_t             json;
+    ngx_kapokmq_facts_t  *facts;
+
+    facts = ngx_kapokmq_facts(r);
+
+    if (facts) {
+        facts->messages = 1;
+        ngx_memcpy(facts->code, code, KMQ_CODE_LEN);
+    }
 
     json.data = ngx_pnalloc(r->pool, sizeof("{\"code\":0,\"msg\":\"\"}") - 1
                                      + KMQ_CODE_LEN);

@@ -253,6 +253,10 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
         if (rc != NGX_OK) {
             break;
         }
+
+        if (s->client) {
+            kmq_seen(ngx_kapokmq_worker.kmq, s->client, 0);
+        }
     }
 
     if (ngx_kapokmq_input_close(s) != NGX_OK) {
@@ -435,6 +439,7 @@ ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
 {
     ngx_kapokmq_session_timer(s, 0);
 
+    s->info->mode = s->confirm;
     s->client = kmq_join(ngx_kapokmq_worker.kmq, s->info, s);
 
     if (s->client == 0) {

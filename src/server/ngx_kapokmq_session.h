@@ -106,6 +106,7 @@ struct ngx_kapokmq_session_s {
     ngx_http_request_t       *request;
     const ngx_kapokmq_role_t *role;
     ngx_pool_cleanup_t       *cleanup;
+    ngx_kapokmq_facts_t      *facts;
     ngx_event_handler_pt      http_handler;    /* nginx's, given back */
 
     kmq_ref_t                 client;      /* 0 before login and at the end */
@@ -169,6 +170,9 @@ void ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s);
 /* Sends Close and waits a little for the client's one. */
 ngx_int_t ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
     const char *reason);
+
+/* So many of a producer's messages are refused for good: counts them. */
+void ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n);
 
 /* Have its read handler called soon, for what could not be done here. */
 void ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s);
@@ -262,6 +266,7 @@ ngx_int_t ngx_kapokmq_wake_listen(ngx_cycle_t *cycle);
 char *ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void *ngx_kapokmq_conf_create_main(ngx_conf_t *cf);
 char *ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf);

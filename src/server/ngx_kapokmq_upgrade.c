@@ -49,6 +49,10 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST, error);
     }
 
+    if (role->number == KMQ_CONSUMER) {
+        s->facts->confirm = s->confirm;
+    }
+
     secret = ngx_kapokmq_key_header(r);
 
     if (secret) {
@@ -213,6 +217,11 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
     s->role = role;
     s->cleanup = cleanup;
 
+    s->facts = ngx_kapokmq_facts(r);
+    if (s->facts == NULL) {
+        return NULL;
+    }
+
     s->info = ngx_calloc(sizeof(kmq_client_info_t), log);
     if (s->info == NULL) {
         return NULL;
@@ -327,6 +336,8 @@ ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     c = r->connection;
 
     ngx_http_set_ctx(r, s, ngx_kapokmq_module);
+
+    s->facts->status = KMQ_WS_ABNORMAL;
 
     r->main->count++;
     r->read_event_handler = ngx_http_block_reading;

@@ -857,6 +857,90 @@ test_each(void)
 }
 
 
+/* "key@line " of a setting, with what is special about it. */
+static void
+list_setting(const kmq_setting_t *setting)
+{
+    size_t  len;
+
+    len = strlen(listed);
+
+    snprintf(listed + len, sizeof(listed) - len, "%s%s%s%s@%u ",
+             setting->key, setting->alias ? "(alias)" : "",
+             setting->secret ? "=" : "",
+             setting->secret ? setting->text : "", setting->line);
+}
+
+
+/* Where the parsed file sets what, from the first of both lists on. */
+static void
+list_places(void)
+{
+    size_t         i;
+    unsigned       n;
+    kmq_setting_t  setting;
+
+    listed[0] = '\0';
+
+    for (n = 0; kmq_config_setting(&config, &n, &setting); /* void */ ) {
+        if (setting.line || setting.secret || setting.alias) {
+            list_setting(&setting);
+        }
+    }
+
+    for (i = 0; i < config.ntopics; i++) {
+        for (n = 0; kmq_config_own(&config.topics[i], &n, &setting); ) {
+            list_setting(&setting);
+        }
+    }
+}
+
+
+static void
+test_places(void)
+{
+    kmq_config_free(&config);
+    kmq_config_defaults(&config);
+    ok(config.file == NULL, "defaults come from no file");
+
+    list_places();
+    is_text(listed, "secretKey=default@0 pushCount(alias)@0 ",
+            "nor from any line");
+
+    ok(parse("server: {port: 8011}\n"
+             "# a comment\n"
+             "mq:\n"
+             "\n"
+             "  prefetch: 5\n"
+             "  topics:\n"
+             "    b:\n"
+             "      # another\n"
+             "      prefetch: 6\n"
+             "      clearTime: 7\n"
+             "    a: {pushType: 2, pushRetryTime: 1,\n"
+             "        maxDeliveries: 3, confirm: ack}\n"
+             "  secretKey:\n"
+             "    own\n"
+             "  rePushSpeed: 2\n"
+             "  pushCount: 7\n"
+             "  persistentFile: data\n") == 0, "a file with places");
+
+    is_text(config.file, "a.yaml", "its name is kept");
+
+    list_places();
+    is_text(listed, "secretKey=set@13 sendCount@16 pushCount(alias)@0 "
+            "persistentFile@17 checkSpeed@15 prefetch@5 "
+            "pushType@11 pushRetryTime@11 maxDeliveries@12 confirm@12 "
+            "cleanTime@10 prefetch@9 ", "the line of each key that it sets");
+
+    ok(parse("mq: {secretKey: test}\n") == 0, "another file");
+
+    list_places();
+    is_text(listed, "secretKey=default@1 pushCount(alias)@0 ",
+            "nothing is left of the one before");
+}
+
+
 /* The file of the original, with its comments and sections. */
 static void
 test_original(void)
@@ -956,6 +1040,7 @@ main(void)
     test_many_errors();
     test_bounds();
     test_each();
+    test_places();
     test_original();
     test_shipped("conf/application.yaml");
 

@@ -75,6 +75,7 @@ op_walk(void)
                   && topic_by_name(info[i].topic, info[i].topic_len)
                      == &M.topic[c->topic],
                   "client is not as it is");
+            check_client(c, &info[i]);
         }
     }
 
@@ -136,6 +137,14 @@ work(void)
 
     calls = 0;
 
+    /* of a tick before */
+
+    for (h = 0; h < HANDLES; h++) {
+        if (!M.handle[h].dead) {
+            clients_close(h);
+        }
+    }
+
     do {
         again = 0;
 
@@ -147,6 +156,7 @@ work(void)
                 again = 1;
 
                 while (take(h)) { /* void */ }
+                clients_close(h);
                 CHECK(++calls < 100000, "work without end");
             }
         }
@@ -182,24 +192,6 @@ check_due(void)
                   (unsigned long long) (M.mono - d->time));
         }
     }
-}
-
-
-/* The message that is first in a topic, where that is certain. */
-static uint32_t
-ready_first(const topic_t *t)
-{
-    unsigned  n = t->ngroups;
-
-    if (n == 0) {
-        return t->fresh.head;
-    }
-
-    if (n > 1 && t->group[n - 2].epoch == t->group[n - 1].epoch) {
-        return NONE;
-    }
-
-    return t->group[n - 1].list.head;
 }
 
 
@@ -338,6 +330,7 @@ op_quiesce(void)
 
     M.lost_wakes = 0;
     work();
+    check_closed();
     check_due();
     work_paced();
     check_due();
@@ -373,6 +366,12 @@ static const op_t  ops[] = {
     { op_reattach,      0,       {    2,     2,      2,    30 } },
     { verify,           0,       {    3,     3,      3,     3 } },
     { op_quiesce,       0,       {   30,     5,     30,    30 } },
+    { op_growth,        0,       {   10,    10,     10,    10 } },
+    { op_latency,       0,       {   10,    10,     10,    10 } },
+    { op_topics,        0,       {   10,    10,     10,    10 } },
+    { op_refused,       0,       {   10,    10,     10,    10 } },
+    { op_seen,          0,       {   30,    30,     30,    30 } },
+    { op_disconnect,    0,       {    5,     5,      5,    50 } },
     { op_extend,        TIMED,   {  300,   100,    300,   300 } },
     { op_return,        TIMED,   {  200,    50,    200,   200 } },
     { op_find,          MANAGED, {  200,   200,    200,   200 } },
@@ -381,6 +380,7 @@ static const op_t  ops[] = {
     { op_requeue,       MANAGED, {  100,    50,    100,   100 } },
     { op_requeue_topic, MANAGED, {   10,     5,     10,    10 } },
     { op_search,        MANAGED, {    4,     2,      4,     4 } },
+    { op_purge,         MANAGED, {    1,     1,      1,     2 } },
     { op_search_on,     MANAGED, {   20,    20,     20,    20 } },
     { op_break,         BREAKS,    {  2,     2,      2,     5 } },
     { op_flush,         JOURNALED, { 40,    40,     40,    40 } },
@@ -619,7 +619,9 @@ report(result_t *r)
              && (!(M.options & JOURNALED)
                  || (M.restarts && M.accepted && D.checkpoints
                      && D.abandoned))
-             && (!(M.options & MANAGED) || (M.deleted && M.searches))
+             && M.disconnected && M.watched
+             && (!(M.options & MANAGED)
+                 || (M.deleted && M.purged && M.searches))
              && (!(M.options & TIMED)
                  || (M.due && M.overdue && M.died && M.expired && M.extended
                      && M.returned && M.died_leaving));
@@ -629,7 +631,8 @@ report(result_t *r)
              "%llu pushed again, %llu dead, %llu expired, %llu deleted, "
              "%llu requeued, %llu searches, %llu kills, %llu repairs, "
              "%llu probes, %llu restarts, %llu checkpoints, "
-             "%llu consumed missing, %llu there again",
+             "%llu consumed missing, %llu there again, "
+             "%llu purged, %llu disconnected",
              (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
              (unsigned long long) M.nomems, (unsigned long long) M.due,
@@ -641,7 +644,9 @@ report(result_t *r)
              (unsigned long long) M.probed, (unsigned long long) M.restarts,
              (unsigned long long) D.checkpoints,
              (unsigned long long) M.missing,
-             (unsigned long long) M.remembered);
+             (unsigned long long) M.remembered,
+             (unsigned long long) M.purged,
+             (unsigned long long) M.disconnected);
 }
 
 

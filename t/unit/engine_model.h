@@ -73,8 +73,10 @@ typedef struct {
     uint32_t    create_time;       /* s, like all of these */
     uint32_t    delay;
     uint32_t    consumed_time;
+    uint32_t    dead_time;
     uint32_t    first_time;        /* of the first confirmation */
     uint32_t    since;             /* its age counts from here on */
+    uint32_t    waits;             /* mono: for its first push, since then */
     kmq_ref_t   slot, body;
     char        code[KMQ_CODE_LEN];
 } message_t;
@@ -113,8 +115,19 @@ typedef struct {
     int          any;
     unsigned     n, pushed;
     uint64_t     oldest;           /* no delivery is older */
+    uint64_t     messages, confirmed;
+    uint32_t     mode, last_seen;
+    int          closing;          /* it was disconnected, */
+    int          told;             /* and its worker knows */
     delivery_t  *flight;
 } client_t;
+
+/* What is counted of a topic. */
+typedef struct {
+    uint64_t      published, delivered, redelivered, confirmed;
+    uint64_t      died, expired, refused;
+    kmq_period_t  minute[KMQ_TOPIC_MINUTES], day[KMQ_DAYS];
+} counted_t;
 
 typedef struct {
     char                  name[32];
@@ -132,6 +145,7 @@ typedef struct {
     unsigned              ngroups, allocated;
     unsigned              nready;
     uint64_t              came_back;   /* messages, so far */
+    counted_t             count;
 } topic_t;
 
 typedef struct {
@@ -169,6 +183,7 @@ static struct {
     void            *block;
     uint64_t         seed, random, step;
     uint64_t         mono, offset;     /* wall clock: WALL + mono + offset */
+    uint64_t         wall;             /* that the block keeps */
     unsigned         run, options;
     handle_t         handle[HANDLES];
     topic_t          topic[TOPICS];
@@ -205,11 +220,15 @@ static struct {
     uint64_t         ready, in_flight, reserved, bytes, dead, consumed;
     uint64_t         published, delivered, redelivered, confirmed;
     uint64_t         dropped, died, requeued, expired, deleted, repairs;
-    uint64_t         consumers, producers;
+    uint64_t         consumers, producers, refused;
+    kmq_period_t     minute[KMQ_MINUTES], hour[KMQ_HOURS];
+    uint64_t         pushed, waited;   /* for the first time; ms until then */
+    int              vague;            /* whose the expired ones were */
 
     /* what a run has met */
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, probed, searches, died_leaving;
+    uint64_t         purged, disconnected, watched;
     /* most bytes since the last checkpoint began; since the next one did */
     uint64_t         peak, peak_next;
     uint64_t         repaired, restarts, accepted, remembered, missing;
@@ -442,6 +461,73 @@ seconds(unsigned h)
 }
 
 
+/* The period of a time, in a table of the last n ones of so many seconds. */
+static kmq_period_t *
+period_of(kmq_period_t *period, unsigned n, unsigned h, unsigned length)
+{
+    uint64_t  number, wall;
+
+    /* one that comes after a dead one has no clock yet, but the block's */
+
+    wall = M.handle[h].wall == UNKNOWN * 1000 ? M.wall : M.handle[h].wall;
+    number = wall / 1000 / length;
+    period += number % n;
+
+    if (period->number != number) {
+        memset(period, 0, sizeof(kmq_period_t));
+        period->number = number;
+        period->backlog = KMQ_UNKNOWN;
+    }
+
+    return period;
+}
+
+
+/* So many are published, or, not to be, delivered, confirmed. */
+static void
+count(topic_t *t, unsigned h, int published, unsigned delivered,
+    unsigned confirmed)
+{
+    unsigned       i;
+    kmq_period_t  *p[4];
+
+    M.published += published;
+    M.delivered += delivered;
+    M.confirmed += confirmed;
+    t->count.published += published;
+    t->count.delivered += delivered;
+    t->count.confirmed += confirmed;
+
+    p[0] = period_of(M.minute, KMQ_MINUTES, h, 60);
+    p[1] = period_of(M.hour, KMQ_HOURS, h, 3600);
+    p[2] = period_of(t->count.minute, KMQ_TOPIC_MINUTES, h, 60);
+    p[3] = period_of(t->count.day, KMQ_DAYS, h, 86400);
+
+    for (i = 0; i < 4; i++) {
+        if (published < 0 && p[i]->published < (uint64_t) -published) {
+            p[i]->published = 0;
+        } else {
+            p[i]->published += published;
+        }
+
+        p[i]->delivered += delivered;
+        p[i]->confirmed += confirmed;
+    }
+}
+
+
+/* How much there is to do, as h sees when it ticks. */
+static void
+count_backlog(unsigned h)
+{
+    uint64_t  backlog;
+
+    backlog = M.ready + M.in_flight + M.delayed.count;
+    period_of(M.minute, KMQ_MINUTES, h, 60)->backlog = backlog;
+    period_of(M.hour, KMQ_HOURS, h, 3600)->backlog = backlog;
+}
+
+
 static uint32_t
 later(uint32_t one, uint32_t two)
 {
@@ -588,10 +674,12 @@ message_dies(uint32_t id, unsigned h)
     M.in_flight--;
     M.dead++;
     M.died++;
+    M.topic[m->topic].count.died++;
 
     m->state = DEAD;
     m->entered = M.mono;
     m->tie = M.tie;
+    m->dead_time = seconds(h) == UNKNOWN ? 0 : seconds(h);
     m->since = later(m->create_time + m->delay, seconds(h));
     list_append(&M.topic[m->topic].dead, id);
 }
@@ -607,6 +695,7 @@ message_requeued(uint32_t id, unsigned h)
     M.requeued++;
 
     m->attempts = 0;
+    m->waits = (uint32_t) M.handle[h].mono;
     m->since = later(m->create_time + m->delay, seconds(h));
     ready_append(id);
 }
@@ -842,6 +931,38 @@ lists_sort(void)
 }
 
 
+/* For messages that are ready the wait for the first push begins anew. */
+static void
+waits_anew(uint64_t mono)
+{
+    uint32_t  id;
+
+    for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
+        if (M.message[id].state == READY) {
+            M.message[id].waits = (uint32_t) mono;
+        }
+    }
+}
+
+
+/* The message that is first in a topic, where that is certain. */
+static uint32_t
+ready_first(const topic_t *t)
+{
+    unsigned  n = t->ngroups;
+
+    if (n == 0) {
+        return t->fresh.head;
+    }
+
+    if (n > 1 && t->group[n - 2].epoch == t->group[n - 1].epoch) {
+        return NONE;
+    }
+
+    return t->group[n - 1].list.head;
+}
+
+
 /* ---------------------------------------------------------------- observe */
 
 static int
@@ -867,6 +988,7 @@ observe_due(const kmq_counts_t *now)
         CHECK(M.message[id].due <= M.mono, "%u is ready %llu ms too early", id,
               (unsigned long long) (M.message[id].due - M.mono));
         list_remove(&M.delayed, id);
+        M.message[id].waits = (uint32_t) M.message[id].due;
         ready_append(id);
         M.due++;
     }
@@ -1023,6 +1145,7 @@ message_expired(uint32_t id, unsigned h)
 
     CHECK(is_old(id, seconds(h)), "%u is gone in state %d, and not old", id,
           m->state);
+    M.topic[m->topic].count.expired++;
 
     if (m->state == CONSUMED) {
         history_remove(id);
@@ -1148,6 +1271,7 @@ observe_gone(unsigned h, const kmq_counts_t *now)
     }
 
     found = 0;
+    M.vague |= dropped != 0;
 
     for (id = dropped ? M.history.head : NONE; id != NONE; id = next) {
         next = NEXT(&M.history, id);
@@ -1207,6 +1331,7 @@ compare(const kmq_counts_t *now)
     SAME(now->deleted, M.deleted);
     SAME(now->repairs, M.repairs);
     SAME(now->redelivered, M.redelivered);
+    SAME(now->refused, M.refused);
 }
 
 #endif /* KMQ_ENGINE_MODEL_H */

@@ -182,6 +182,7 @@ attach(unsigned h, unsigned w)
     journal_open(h);
     clock_set(h);
     kmq_configure(handle->kmq, &M.settings);
+    M.wall = handle->wall;
     M.lost_wakes = 1;
     wakes(h);
 }
@@ -209,7 +210,10 @@ handle_left(unsigned h, unsigned by)
                 message_gone(M.held[i].id[k]);
             }
 
-            M.published -= M.held[i].accepted ? M.held[i].n : 0;
+            if (M.held[i].accepted) {
+                count(&M.topic[M.held[i].topic], by, -(int) M.held[i].n, 0, 0);
+            }
+
             M.reserved -= M.held[i].n;
             M.held[i].n = 0;
         }
@@ -240,6 +244,7 @@ tick(unsigned h)
     M.reserved -= M.broken_reserved;
     M.broken_reserved = 0;
     M.epoch++;
+    M.wall = M.handle[h].wall;
 
     CHECK(kmq_tick(M.handle[h].kmq) == want, "%u are dead", want);
     wakes(h);
@@ -251,6 +256,8 @@ tick(unsigned h)
             attach(i, below(BROKEN));
         }
     }
+
+    count_backlog(h);
 }
 
 
@@ -425,7 +432,7 @@ accept(held_t *held)
           "kmq_accept");
 
     held->accepted = 1;
-    M.published += held->n;
+    count(&M.topic[held->topic], held->handle, (int) held->n, 0, 0);
     M.accepted += held->n;
 }
 
@@ -441,6 +448,7 @@ message_delayed(unsigned h, uint32_t id)
 
     if (info.status == KMQ_STATUS_WAITING) {
         CHECK(m->due <= M.mono, "%u is ready too early", id);
+        m->waits = (uint32_t) m->due;
         ready_append(id);
         M.due++;
         return;
@@ -460,7 +468,7 @@ commit(held_t *held, unsigned i, unsigned n)
 
     if (!held->accepted) {
         bodies_write(held, i, n);
-        M.published += n;
+        count(&M.topic[held->topic], held->handle, (int) n, 0, 0);
     }
 
     kmq_commit(kmq, held->m + i, n);
@@ -469,6 +477,8 @@ commit(held_t *held, unsigned i, unsigned n)
         if (M.message[held->id[k]].due) {
             message_delayed(held->handle, held->id[k]);
         } else {
+            M.message[held->id[k]].waits
+                               = (uint32_t) M.handle[held->handle].mono;
             ready_append(held->id[k]);
         }
     }
@@ -492,7 +502,9 @@ finish(held_t *held)
             continue;
         }
 
-        M.published -= held->accepted ? part : 0;
+        if (held->accepted) {
+            count(&M.topic[held->topic], held->handle, -(int) part, 0, 0);
+        }
 
         for (k = i; k < i + part; k++) {
             message_gone(held->id[k]);
@@ -556,9 +568,21 @@ op_publish(void)
 
 /* ------------------------------------------------------------------- take */
 
+/* A message is pushed for the first time: how long did it wait? */
+static void
+count_latency(unsigned h, const message_t *m)
+{
+    int32_t  waited;
+
+    waited = (int32_t) ((uint32_t) M.handle[h].mono - m->waits);
+    M.pushed++;
+    M.waited += waited > 0 ? (uint64_t) waited : 0;
+}
+
+
 /* A ready message is taken: was it its turn? */
 static void
-take_ready(topic_t *t, uint32_t id)
+take_ready(unsigned h, topic_t *t, uint32_t id)
 {
     group_t    *g;
     message_t  *m = &M.message[id];
@@ -585,7 +609,14 @@ take_ready(topic_t *t, uint32_t id)
 
     ready_remove(id);
     m->state = IN_FLIGHT;
-    M.redelivered += m->attempts++ > 0;
+
+    if (m->attempts++) {
+        M.redelivered++;
+        t->count.redelivered++;
+    } else {
+        count_latency(h, m);
+    }
+
     M.in_flight++;
     M.pace_used++;
 }
@@ -596,7 +627,7 @@ take_ready(topic_t *t, uint32_t id)
  * that have left it before need not be in a run again.
  */
 static void
-take_messages(topic_t *t, kmq_batch_t *b, const uint32_t *id,
+take_messages(unsigned h, topic_t *t, kmq_batch_t *b, const uint32_t *id,
     unsigned char *covered)
 {
     unsigned     i, k, first, order[KMQ_BATCH_MESSAGES];
@@ -626,7 +657,7 @@ take_messages(topic_t *t, kmq_batch_t *b, const uint32_t *id,
             continue;
         }
 
-        take_ready(t, id[first]);
+        take_ready(h, t, id[first]);
         m->position = b->messages[first].position;
         CHECK(!t->any || (int32_t) (m->position - t->position) > 0,
               "position %u after %u", m->position, t->position);
@@ -660,7 +691,8 @@ take_delivery(topic_t *t, client_t *c, uint32_t id)
     CHECK(!c->any || (int32_t) (m->position - c->last) > 0,
           "consumer's order");
 
-    M.delivered++;
+    count(t, c->handle, 0, 1, 0);
+    c->messages++;
     m->flight |= bit_of(c);
 
     d = &c->flight[c->n++];
@@ -695,7 +727,8 @@ take_again(topic_t *t, client_t *c, uint32_t id)
     m->attempts = later(m->attempts, d->attempts);
 
     M.redelivered++;
-    M.delivered++;
+    t->count.redelivered++;
+    count(t, c->handle, 0, 1, 0);
     M.repushed++;
 }
 
@@ -856,7 +889,7 @@ take(unsigned h)
 
     if (n) {
         memset(covered, 0, sizeof(covered));
-        take_messages(t, &b, id, covered);
+        take_messages(h, t, &b, id, covered);
 
         for (i = 0; i < n; i++) {
             take_run(h, t, &b, &b.runs[i], id, covered);
@@ -883,6 +916,39 @@ is_told(unsigned h)
 }
 
 
+static void  leave(client_t *c);
+
+
+/* Closes whom a worker is told to close, each of them once. */
+static void
+clients_close(unsigned h)
+{
+    int        why;
+    unsigned   n;
+    client_t  *c, *gone[CLIENTS];
+
+    n = 0;
+
+    while ((c = kmq_to_close(M.handle[h].kmq, &why)) != NULL) {
+        CHECK(c >= M.client && c < M.client + CLIENTS && c->ref
+              && c->handle == h, "to close: not a client of this worker");
+        CHECK(!c->told, "to close: told twice");
+        CHECK(why == KMQ_DISCONNECTED
+              ? c->closing
+              : why == KMQ_TOO_SLOW && c->role == KMQ_CONSUMER
+                && M.topic[c->topic].push_type == KMQ_PUSH_ALL,
+              "to close: %d, without a reason", why);
+        M.disconnected += why == KMQ_DISCONNECTED;
+        c->told = 1;
+        gone[n++] = c;
+    }
+
+    while (n--) {
+        leave(gone[n]);
+    }
+}
+
+
 /* Mostly as a worker would: only when it has been told, or knows. */
 static void
 op_take(void)
@@ -898,6 +964,8 @@ op_take(void)
         if (take(h)) {
             M.handle[h].woken = 1;
         }
+
+        clients_close(h);
     }
 }
 
@@ -918,7 +986,8 @@ confirmed(client_t *c, delivery_t *d)
     }
 
     M.message[id].confirmed = 1;
-    M.confirmed++;
+    c->confirmed++;
+    count(&M.topic[c->topic], c->handle, 0, 0, 1);
     let_go(id, bit_of(c), c->handle, 0, NULL);
 }
 
@@ -1217,11 +1286,18 @@ join(client_t *c, unsigned role, unsigned topic)
     c->ready = 0;
     c->any = 0;
     c->n = 0;
+    c->messages = 0;
+    c->confirmed = 0;
+    c->closing = 0;
+    c->told = 0;
+    c->mode = below(3);
+    c->last_seen = seconds(c->handle);
     c->flight = realloc(c->flight, c->prefetch * sizeof(delivery_t));
 
     memset(&info, 0, sizeof(info));
     info.role = c->role;
     info.prefetch = c->prefetch;
+    info.mode = c->mode;
     info.topic_len = (uint16_t) strlen(t->name);
     memcpy(info.topic, t->name, info.topic_len);
     info.id_len = (uint16_t) sprintf(info.id, "%u", c->serial);
@@ -1467,6 +1543,7 @@ op_break(void)
         M.repairs++;
         M.repaired++;
         lists_sort();
+        waits_anew(M.handle[h].mono);
     }
 
     compare(&now);
@@ -1532,6 +1609,7 @@ configure(void)
     for (h = 0; h < HANDLES; h++) {
         if (!M.handle[h].dead) {
             kmq_configure(M.handle[h].kmq, &M.settings);
+            M.wall = M.handle[h].wall;
             wakes(h);
 
             /* by its clock, the current batch may end sooner */
@@ -1648,21 +1726,11 @@ op_clock(void)
 static void
 op_tick(void)
 {
-    int        why;
-    unsigned   h;
-    client_t  *c;
+    unsigned  h;
 
     h = some_handle();
     tick(h);
-
-    while ((c = kmq_to_close(M.handle[h].kmq, &why)) != NULL) {
-        CHECK(c >= M.client && c < M.client + CLIENTS && c->ref
-              && c->handle == h && why == KMQ_TOO_SLOW
-              && c->role == KMQ_CONSUMER
-              && M.topic[c->topic].push_type == KMQ_PUSH_ALL,
-              "too slow: not a consumer of this worker");
-        leave(c);
-    }
+    clients_close(h);
 }
 
 #endif /* KMQ_ENGINE_MODEL_CALLS_H */

@@ -28,6 +28,7 @@ static struct {
     unsigned                lost;      /* times that records were lost, and
                                           are in no checkpoint */
     uint64_t                checkpoints, abandoned;
+    uint64_t                refused_before, refused;
 } D;
 
 
@@ -219,6 +220,7 @@ checkpoint_begin(unsigned h)
     D.handle = h;
     D.lost_before = D.lost;
     D.dropped_before = M.nforgotten;
+    D.refused_before = M.refused;
     D.slice.len = 0;
     M.peak_next = M.bytes;
 
@@ -244,6 +246,7 @@ checkpoint_end(void)
 
     D.active = 0;
     D.lost -= D.lost_before;
+    D.refused = D.refused_before;
     D.checkpoints++;
 
     M.nforgotten -= D.dropped_before;

@@ -61,6 +61,11 @@ check_info(uint32_t id, const kmq_message_info_t *info)
           : info->consumed_time == (m->state == CONSUMED ? m->consumed_time
                                                          : 0),
           "%u: consumed_time %u", id, info->consumed_time);
+    CHECK(info->in_flight == (m->state == IN_FLIGHT),
+          "%u: in flight %u", id, info->in_flight);
+    CHECK((info->dead_time != 0) == (m->state == DEAD && m->dead_time != 0)
+          && (info->dead_time == m->dead_time || m->state != DEAD),
+          "%u: dead_time %u, want %u", id, info->dead_time, m->dead_time);
     CHECK(info->topic_len == strlen(t->name)
           && memcmp(info->topic, t->name, info->topic_len) == 0,
           "%u: topic", id);
@@ -138,22 +143,11 @@ op_find(void)
 }
 
 
-/* Deletes a message; what must follow. */
+/* A message that could be seen is deleted. */
 static void
-delete(unsigned h, uint32_t id)
+message_deleted(uint32_t id)
 {
-    int         rc, visible;
     message_t  *m = &M.message[id];
-
-    visible = is_visible(m);
-    rc = kmq_delete(M.handle[h].kmq, m->code);
-    CHECK(rc == (visible ? KMQ_OK : KMQ_GONE), "delete: %d, state %d", rc,
-          m->state);
-    wakes(h);
-
-    if (!visible) {
-        return;
-    }
 
     M.deleted++;
 
@@ -183,6 +177,25 @@ delete(unsigned h, uint32_t id)
     }
 
     message_gone(id);
+}
+
+
+/* Deletes a message; what must follow. */
+static void
+delete(unsigned h, uint32_t id)
+{
+    int         rc, visible;
+    message_t  *m = &M.message[id];
+
+    visible = is_visible(m);
+    rc = kmq_delete(M.handle[h].kmq, m->code);
+    CHECK(rc == (visible ? KMQ_OK : KMQ_GONE), "delete: %d, state %d", rc,
+          m->state);
+    wakes(h);
+
+    if (visible) {
+        message_deleted(id);
+    }
 }
 
 

@@ -8,7 +8,7 @@
 #ifndef KMQ_ENGINE_MODEL_RESTART_H
 #define KMQ_ENGINE_MODEL_RESTART_H
 
-#include "engine_model_manage.h"
+#include "engine_model_watch.h"
 
 
 #define OFF_MAX  100000            /* ms between an end and a start */
@@ -259,6 +259,8 @@ model_restart(void)
     }
 
     lists_sort();
+    waits_anew(M.mono);
+    M.pushed = M.waited = 0;
 }
 
 
@@ -398,6 +400,150 @@ forgotten_check(void)
 }
 
 
+/* A table of periods, but for the published ones that a discarded message was
+ * one of, or that were held over its end: they count when they came.  How much
+ * there was to do is known as of the checkpoint. */
+static void
+table_recovered(kmq_period_t *kept, const kmq_period_t *got, unsigned n)
+{
+    unsigned       i;
+    kmq_period_t  *p;
+
+    for (i = 0; i < n; i++) {
+        p = &kept[got[i].number % n];
+        CHECK(got[i].delivered == (p->number == got[i].number ? p->delivered
+                                                              : 0)
+              && got[i].confirmed == (p->number == got[i].number
+                                      ? p->confirmed : 0),
+              "period %llu of %u: %llu %llu, want %llu: %llu %llu",
+              (unsigned long long) got[i].number, n,
+              (unsigned long long) got[i].delivered,
+              (unsigned long long) got[i].confirmed,
+              (unsigned long long) p->number,
+              (unsigned long long) p->delivered,
+              (unsigned long long) p->confirmed);
+
+        if (p->number == got[i].number || got[i].published
+            || got[i].backlog != KMQ_UNKNOWN)
+        {
+            *p = got[i];
+        }
+    }
+}
+
+
+static uint64_t
+published_in(const kmq_period_t *p, unsigned n)
+{
+    uint64_t  sum;
+
+    for (sum = 0; n--; p++) {
+        sum += p->published;
+    }
+
+    return sum;
+}
+
+
+static void
+growth_recovered(void)
+{
+    uint64_t             before;
+    static kmq_period_t  got[KMQ_MINUTES];
+
+    before = published_in(M.hour, KMQ_HOURS);
+    kmq_growth(M.handle[0].kmq, KMQ_UNIT_HOUR, got, KMQ_HOURS);
+    table_recovered(M.hour, got, KMQ_HOURS);
+    CHECK(published_in(got, KMQ_HOURS) >= before, "too few published");
+
+    kmq_growth(M.handle[0].kmq, KMQ_UNIT_MINUTE, got, KMQ_MINUTES);
+    table_recovered(M.minute, got, KMQ_MINUTES);
+}
+
+
+/* A topic's table; where one of a longer time ago has taken the place of one
+ * that is kept, there is nothing to compare. */
+static void
+topic_table_recovered(const kmq_period_t *kept, const kmq_period_t *got,
+    unsigned n)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++, kept++, got++) {
+        CHECK(got->number || !(kept->delivered || kept->confirmed),
+              "period %llu of %u is not recovered",
+              (unsigned long long) kept->number, n);
+        CHECK(got->number != kept->number
+              || (got->delivered == kept->delivered
+                  && got->confirmed == kept->confirmed),
+              "period %llu of %u: %llu %llu, want %llu %llu",
+              (unsigned long long) kept->number, n,
+              (unsigned long long) got->delivered,
+              (unsigned long long) got->confirmed,
+              (unsigned long long) kept->delivered,
+              (unsigned long long) kept->confirmed);
+    }
+}
+
+
+/* Refused messages are known as of the checkpoint; what else was counted of a
+ * topic is in the journals, but for what became of history that was given up
+ * on the way. */
+static void
+topic_counts_recovered(topic_t *t)
+{
+    counted_t                  *c = &t->count;
+    static kmq_topic_detail_t   d;
+
+    if (kmq_topic(M.handle[0].kmq, t->name, strlen(t->name), &d) != KMQ_OK) {
+        CHECK(c->published == 0 || M.options & (LARGE|BREAKS),
+              "%s is forgotten", t->name);
+        memset(c, 0, sizeof(*c));
+        return;
+    }
+
+    CHECK(d.info.refused <= c->refused || M.options & (LARGE|BREAKS),
+          "refused: %llu", (unsigned long long) d.info.refused);
+    c->refused = d.info.refused;
+
+    if (!(M.options & (LARGE|BREAKS))) {
+        SAME(d.info.delivered, c->delivered);
+        SAME(d.info.confirmed, c->confirmed);
+        SAME(d.info.published, c->published);
+        SAME(d.info.died, c->died);
+        topic_table_recovered(c->minute, d.minute, KMQ_TOPIC_MINUTES);
+        topic_table_recovered(c->day, d.day, KMQ_DAYS);
+    }
+
+    if (M.missing == 0 && M.nforgotten == 0 && M.peak <= SIZE / 4
+        && !(M.options & (LARGE|BREAKS)) && !M.vague)
+    {
+        SAME(d.info.redelivered, c->redelivered);
+        SAME(d.info.expired, c->expired);
+    }
+
+    c->published = d.info.published;
+    c->delivered = d.info.delivered;
+    c->redelivered = d.info.redelivered;
+    c->confirmed = d.info.confirmed;
+    c->died = d.info.died;
+    c->expired = d.info.expired;
+    memcpy(c->minute, d.minute, sizeof(d.minute));
+    memcpy(c->day, d.day, sizeof(d.day));
+}
+
+
+static void
+topics_recovered(void)
+{
+    unsigned  i;
+
+    for (i = 0; i < TOPICS; i++) {
+        topic_counts_recovered(&M.topic[i]);
+    }
+}
+
+
 static void
 op_restart(void)
 {
@@ -417,6 +563,11 @@ op_restart(void)
 
     kmq_count(M.handle[0].kmq, &now);
     M.dropped = now.dropped;
+    CHECK(now.refused <= M.refused && now.refused >= D.refused,
+          "refused: %llu", (unsigned long long) now.refused);
+    M.refused = now.refused;
+    growth_recovered();
+    topics_recovered();
     compare(&now);
     configure();
     M.restarts++;

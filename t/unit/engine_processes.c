@@ -93,6 +93,9 @@ static consumer_t   consumer[CONSUMERS];
 
 static const char  *const topic_name[TOPICS] = { "a", "b", "c" };
 
+/* a topic without consumers, for what is purged */
+#define WASTE  "waste"
+
 
 __attribute__((format(printf, 1, 2))) static void
 complain(const char *fmt, ...)
@@ -638,17 +641,10 @@ do_join(void)
 
 
 static void
-do_leave(void)
+consumer_leave(consumer_t *c)
 {
-    unsigned     i;
-    kmq_ref_t    ref;
-    consumer_t  *c;
-
-    c = &consumer[below(CONSUMERS)];
-
-    if (c->ref == 0) {
-        return;
-    }
+    unsigned   i;
+    kmq_ref_t  ref;
 
     for (i = 0; i < c->n; i++) {
         atomic_store(&S->owner[c->id[i]], 0);
@@ -658,6 +654,148 @@ do_leave(void)
     c->ref = 0;
     c->n = 0;
     kmq_leave(kmq, ref);
+}
+
+
+static void
+do_leave(void)
+{
+    consumer_t  *c;
+
+    c = &consumer[below(CONSUMERS)];
+
+    if (c->ref) {
+        consumer_leave(c);
+    }
+}
+
+
+/* Whom another worker has disconnected. */
+static void
+do_close(void)
+{
+    int          why;
+    consumer_t  *c;
+
+    while ((c = kmq_to_close(kmq, &why)) != NULL) {
+        if (c->ref == 0 || (why != KMQ_DISCONNECTED && why != KMQ_TOO_SLOW)) {
+            complain("a consumer is to be closed, why %d", why);
+            return;
+        }
+
+        consumer_leave(c);
+    }
+}
+
+
+/* A consumer of any worker, among the first ones, shall go. */
+static void
+do_disconnect(void)
+{
+    unsigned            n;
+    uint64_t            cursor;
+    kmq_client_info_t   info[4];
+
+    cursor = 0;
+    n = kmq_clients(kmq, KMQ_CONSUMER, &cursor, info, 4);
+
+    if (n) {
+        n = below(n);
+        (void) kmq_disconnect(kmq, info[n].ref, info[n].number);
+    }
+}
+
+
+/* Looks at all there is, as a monitoring would, and says that it lives. */
+static void
+do_watch(void)
+{
+    unsigned           i, n;
+    uint64_t           cursor;
+    kmq_latency_t      latency;
+    kmq_period_t       period[60];
+    kmq_topic_info_t   info[16];
+
+    cursor = 0;
+
+    while ((n = kmq_topics(kmq, &cursor, info, 16)) != 0) {
+        for (i = 0; i < n; i++) {
+            if (info[i].name_len == 0
+                || (info[i].push_type != KMQ_PUSH_ONE
+                    && info[i].push_type != KMQ_PUSH_ALL)
+                || info[i].in_flight > MESSAGES)
+            {
+                complain("a topic is told that is none");
+            }
+        }
+    }
+
+    kmq_growth(kmq, KMQ_UNIT_MINUTE, period, 60);
+    kmq_latency(kmq, &latency);
+
+    for (i = 0; i < CONSUMERS; i++) {
+        if (consumer[i].ref) {
+            kmq_seen(kmq, consumer[i].ref, 0);
+        }
+    }
+
+    for (i = 0; i < TOPICS; i++) {
+        if (producer[i]) {
+            kmq_seen(kmq, producer[i], 1);
+        }
+    }
+}
+
+
+/* Deletes what a query finds. */
+static void
+purge(int status, const char *topic)
+{
+    uint64_t     cursor, deleted;
+    kmq_query_t  q;
+
+    memset(&q, 0, sizeof(q));
+    q.status = status;
+    q.topic = topic;
+    q.topic_len = strlen(topic);
+    q.to = UINT32_MAX;
+    cursor = 0;
+    deleted = 0;
+
+    do {
+        kmq_purge(kmq, &q, &cursor, &deleted);
+    } while (cursor);
+}
+
+
+/* What nobody asks for, or what has been consumed. */
+static void
+do_purge(void)
+{
+    unsigned       i;
+    kmq_message_t  m[3];
+
+    if (below(2)) {
+        purge(KMQ_STATUS_CONSUMED, topic_name[below(TOPICS)]);
+        return;
+    }
+
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < 3; i++) {
+        m[i].size = 1 + below(5000);
+        m[i].delay_time = below(3);
+
+        if (kmq_reserve_to(kmq, WASTE, strlen(WASTE), &m[i]) != KMQ_OK) {
+            break;
+        }
+
+        kmq_commit(kmq, &m[i], 1);
+    }
+
+    if (below(2)) {
+        purge(KMQ_STATUS_ANY, WASTE);
+    }
 }
 
 
@@ -717,10 +855,9 @@ do_journal(void)
 static void
 do_something(void)
 {
-    int       why;
     unsigned  x;
 
-    x = below(1000);
+    x = below(1015);
 
     if (x < 350) {
         do_publish();
@@ -748,14 +885,23 @@ do_something(void)
 
     } else if (x < 995) {
         (void) kmq_tick(kmq);
-        (void) kmq_to_close(kmq, &why);
+        do_close();
         do_journal();
 
     } else if (x < 997) {
         do_types();
 
-    } else {
+    } else if (x < 1000) {
         do_visit();
+
+    } else if (x < 1004) {
+        do_disconnect();
+
+    } else if (x < 1009) {
+        do_watch();
+
+    } else {
+        do_purge();
     }
 }
 
@@ -954,6 +1100,8 @@ round_drain(unsigned char *left)
     uint32_t      id;
     kmq_ref_t     c[TOPICS];
     kmq_batch_t  *b;
+
+    purge(KMQ_STATUS_ANY, WASTE);
 
     for (i = 0; i < TOPICS; i++) {
         c[i] = eu_consumer(kmq, topic_name[i], 1000, NULL);

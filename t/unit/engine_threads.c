@@ -170,6 +170,39 @@ commit(thread_t *t, kmq_message_t *m, unsigned n)
 }
 
 
+/* Looks at what the others change at this moment. */
+static void
+watch(thread_t *t)
+{
+    uint64_t            cursor;
+    kmq_counts_t        counts;
+    kmq_period_t        period[60];
+    kmq_latency_t       latency;
+    kmq_topic_info_t    topic;
+    kmq_client_info_t   client[4];
+
+    kmq_count(t->kmq, &counts);
+    kmq_growth(t->kmq, KMQ_UNIT_MINUTE, period, 60);
+    kmq_latency(t->kmq, &latency);
+
+    cursor = 0;
+
+    while (kmq_topics(t->kmq, &cursor, &topic, 1)) {
+        if (topic.name_len != 1 || topic.name[0] != 't'
+            || topic.consumers > WORKERS * EACH)
+        {
+            atomic_fetch_add(&T.lost, 1);
+        }
+    }
+
+    cursor = 0;
+
+    while (kmq_clients(t->kmq, KMQ_PRODUCER, &cursor, client, 4)) {
+        /* void */
+    }
+}
+
+
 static void *
 producer_main(void *data)
 {
@@ -206,6 +239,11 @@ producer_main(void *data)
 
         commit(t, m, got);
         signal_wakes(t->kmq);
+        kmq_seen(t->kmq, p, got);
+
+        if (eu_below(&t->random, 50) == 0) {
+            watch(t);
+        }
 
         if (got == 0) {
             if (atomic_load(&T.lost)) {

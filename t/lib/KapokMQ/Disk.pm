@@ -193,14 +193,13 @@ sub kill_worker {
 # ------------------------------------------------------------------- views
 
 # What there is, as far as the console knows: the counts, and all messages with
-# their data by their codes.
+# their data by their codes. Who has them is another matter.
 sub snapshot {
     my ($mq) = @_;
+    my %messages = map { $_ => $mq->find($_) } $mq->codes;
 
-    return {
-        counts   => $mq->counts,
-        messages => { map { $_ => $mq->find($_) } $mq->codes },
-    };
+    delete @$_{qw(InFlight Consumer)} for values %messages;
+    return { counts => $mq->counts, messages => \%messages };
 }
 
 # What has come to the error log since it had that length.

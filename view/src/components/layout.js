@@ -1,0 +1,48 @@
+// What is around every page: navigation, choices, and the page's place.
+
+import { html } from '../html.js';
+import { t } from '../i18n/index.js';
+import { PAGES, link } from '../router.js';
+import { signOut } from '../session.js';
+import { Choices } from './choices.js';
+import { Icon } from './icon.js';
+
+function Navigation({ page }) {
+    return html`
+        <nav aria-label=${t('nav.pages')}>
+            <ul>
+                ${PAGES.map((name) => html`
+                    <li key=${name}>
+                        <a href=${link(name)}
+                           aria-current=${name === page ? 'page' : undefined}>
+                            <${Icon} name=${name} />
+                            <span>${t(`page.${name}`)}</span>
+                        </a>
+                    </li>`)}
+            </ul>
+        </nav>`;
+}
+
+export function Layout({ route, choices, children }) {
+    const skip = (event) => {
+        event.preventDefault();
+        document.querySelector('main h1')?.focus();
+    };
+
+    return html`
+        <a class="skip" href="#main" onClick=${skip}>${t('nav.skip')}</a>
+        <div class="frame">
+            <header>
+                <a class="brand" href=${link('Console')}>KapokMQ</a>
+                <${Navigation} page=${route.page} />
+                <div class="header-end">
+                    <${Choices} ...${choices} />
+                    <button type="button" class="quiet"
+                            onClick=${() => signOut()}>
+                        ${t('nav.signOut')}
+                    </button>
+                </div>
+            </header>
+            <main id="main">${children}</main>
+        </div>`;
+}

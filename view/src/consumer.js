@@ -1,0 +1,56 @@
+// A consumer over WebSocket.
+
+import { currentKey } from './session.js';
+
+const PROMPT = 'Please enter the secret key';
+const RIGHT = 'Secret key matching succeeded';
+const WRONG = 'Secret key matching error';
+
+function address(topic, id, confirm) {
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const path = ['Consumers', 'Conn', topic, id].map(encodeURIComponent)
+        .join('/');
+
+    return `${scheme}://${location.host}/${path}?confirm=${confirm}`;
+}
+
+/*
+ * Listens to a topic.  on.open(), on.message(message), on.close(reason): the
+ * reason is '' when it was asked for.  Returns {confirm(code), close()}.
+ */
+export function listen(topic, id, confirm, on) {
+    const socket = new WebSocket(address(topic, id, confirm));
+    let asked = false;
+    let ready = false;
+
+    function before(text) {
+        if (text === PROMPT) {
+            socket.send(currentKey());
+        } else if (text === RIGHT) {
+            ready = true;
+            on.open();
+        } else if (text === WRONG) {
+            socket.close();
+        }
+    }
+
+    socket.onmessage = ({ data }) => {
+        if (ready) {
+            on.message(JSON.parse(data));
+        } else {
+            before(data);
+        }
+    };
+
+    socket.onclose = ({ code, reason }) => {
+        on.close(asked ? '' : `${code} ${reason}`.trim());
+    };
+
+    return {
+        confirm: (code) => socket.send(code),
+        close() {
+            asked = true;
+            socket.close();
+        },
+    };
+}

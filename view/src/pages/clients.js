@@ -1,0 +1,143 @@
+import { ask, getAll } from '../api.js';
+import { Dialog } from '../components/dialog.js';
+import { Empty, Heading, Loading, Trouble } from '../components/state.js';
+import { Table } from '../components/table.js';
+import { Time } from '../components/time.js';
+import { number, rate } from '../format.js';
+import { html, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+import { usePoll, useSettled } from '../poll.js';
+import { useBefore } from '../rates.js';
+import { link } from '../router.js';
+import { rates } from '../statistics.js';
+
+const ROLES = ['', 'producer', 'consumer'];
+
+async function load({ search, role }, signal) {
+    const { all, more } = await getAll('GetClientList', {
+        ...(search && { search }),
+        ...(role && { role }),
+    }, signal);
+
+    return { clients: all, more, time: Date.now() / 1000 };
+}
+
+function withRates(before, { time, clients }) {
+    const old = new Map((before?.clients ?? []).map(
+        (client) => [client.Connection, { ...client, Time: before.time }]));
+
+    return clients.map((client) => ({
+        ...client,
+        Rate: rates(old.get(client.Connection), { ...client, Time: time },
+            ['Messages']).Messages,
+    }));
+}
+
+const timeCell = (name) => (client) => html`
+    <${Time} at=${client[name]} />`;
+
+const columns = (onDisconnect) => [
+    { name: 'Id', label: t('client.id'), class: 'name',
+        cell: (client) => client.Id },
+    { name: 'Role', label: t('client.role'),
+        cell: (client) => t(`role.${client.Role}`) },
+    { name: 'Topic', label: t('topic.name'), class: 'name',
+        cell: (client) => html`
+            <a href=${link('Topics', client.Topic)}>${client.Topic}</a>` },
+    { name: 'Ip', label: t('client.address'),
+        cell: (client) => client.Ip },
+    { name: 'JoinTime', label: t('client.since'), class: 'number',
+        cell: timeCell('JoinTime') },
+    { name: 'LastSeen', label: t('client.lastSeen'), class: 'number',
+        descending: true, cell: timeCell('LastSeen') },
+    { name: 'Messages', label: t('client.messages'), class: 'number',
+        descending: true, cell: (client) => number(client.Messages) },
+    { name: 'Rate', label: t('client.rate'), class: 'number',
+        descending: true, cell: (client) => rate(client.Rate) },
+    { name: 'InFlight', label: t('count.InFlight'), class: 'number',
+        descending: true, cell: (client) => number(client.InFlight) },
+    { name: 'Confirm', label: t('client.confirm'),
+        cell: (client) => client.Confirm ?? '–' },
+    { name: 'action', fixed: true, label: '', class: 'action',
+        cell: (client) => html`
+            <button type="button" class="small"
+                    aria-label=${t('client.disconnectId', { id: client.Id })}
+                    onClick=${() => onDisconnect(client)}>
+                ${t('client.disconnect')}
+            </button>` },
+];
+
+function Disconnect({ client, onDone, onClose }) {
+    const disconnect = async () => {
+        await ask('Disconnect', { connection: client.Connection });
+        onDone(t('client.disconnected', { id: client.Id }));
+    };
+
+    return html`
+        <${Dialog} title=${t('client.disconnectId', { id: client.Id })}
+                   action=${t('client.disconnect')} onConfirm=${disconnect}
+                   onClose=${onClose}>
+            <p>${t(`client.ask.${client.Role}`, { id: client.Id,
+                topic: client.Topic, n: number(client.InFlight ?? 0) })}</p>
+        <//>`;
+}
+
+function Filters({ filters, onChange }) {
+    const set = (name) => (e) => onChange(
+        { ...filters, [name]: e.target.value });
+
+    return html`
+        <form class="filters" role="search"
+              onSubmit=${(e) => e.preventDefault()}>
+            <label>
+                ${t('clients.search')}
+                <input type="search" value=${filters.search}
+                       onInput=${set('search')} />
+            </label>
+            <label>
+                ${t('client.role')}
+                <select value=${filters.role} onChange=${set('role')}>
+                    ${ROLES.map((role) => html`
+                        <option key=${role} value=${role}
+                                selected=${role === filters.role}>
+                            ${t(`role.${role || 'any'}`)}
+                        </option>`)}
+                </select>
+            </label>
+        </form>`;
+}
+
+export function Clients() {
+    const [filters, setFilters] = useState({ search: '', role: '' });
+    const wanted = useSettled(filters);
+    const { data, error, refresh } = usePoll(
+        (signal) => load(wanted, signal), [wanted]);
+    const [leaving, setLeaving] = useState(null);
+    const [done, setDone] = useState('');
+    const before = useBefore(data);
+    const rows = data && withRates(before, data);
+    const finish = (text) => {
+        setDone(text);
+        refresh();
+    };
+
+    return html`
+        <${Heading}>${t('page.Clients')}<//>
+        <${Trouble} error=${error} />
+        <${Filters} filters=${filters} onChange=${setFilters} />
+        <p role="status" class="done">${done}</p>
+        ${rows === null && html`<${Loading} />`}
+        ${rows?.length === 0 && html`
+            <${Empty} title=${filters.search || filters.role
+                ? t('clients.noneFound') : t('clients.none')}>
+                <p>${t('clients.how')}</p>
+            <//>`}
+        ${rows?.length > 0 && html`
+            <${Table} caption=${t('page.Clients')}
+                      columns=${columns(setLeaving)} rows=${rows}
+                      id=${(client) => client.Connection} start="Id" />`}
+        ${data?.more && html`<p class="soft">${t('list.partial')}</p>`}
+        ${leaving && html`
+            <${Disconnect} client=${leaving} onDone=${finish}
+                           onClose=${() => setLeaving(null)} />`}`;
+}

@@ -1,0 +1,151 @@
+// What arrives on a topic, pushed to this page as to any other consumer.
+
+import { listen } from '../consumer.js';
+import { Data } from '../components/data.js';
+import { Time } from '../components/time.js';
+import { number } from '../format.js';
+import { html, useEffect, useRef, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+
+const KEPT = 200;
+const CUT = 2000;                  // characters of each
+const PACE = 100;                  // ms between two looks at what came
+const MODES = ['pong', 'ack', 'socket'];
+
+const randomId = () => `console-${crypto.getRandomValues(new Uint32Array(1))[0]
+    .toString(16)}`;
+
+/*
+ * {state: off, connecting or on; list, the newest first; count; reason;
+ * start(), stop(), confirm()}
+ */
+function useConsumer() {
+    const connection = useRef(null);
+    const [state, setState] = useState('off');
+    const [reason, setReason] = useState('');
+    const [arrived, setArrived] = useState({ list: [], count: 0 });
+
+    useEffect(() => () => connection.current?.close(), []);
+
+    // Thousands a second may come: they are shown together.
+    const coming = useRef([]);
+
+    function add(message) {
+        if (coming.current.push(message) === 1) {
+            setTimeout(show, PACE);
+        }
+    }
+
+    function show() {
+        const news = coming.current;
+
+        coming.current = [];
+        setArrived(({ list, count }) => ({
+            list: [...news.map((message, i) => ({ ...message,
+                number: count + i })).slice(-KEPT).reverse(), ...list]
+                .slice(0, KEPT),
+            count: count + news.length,
+        }));
+    }
+
+    return {
+        state,
+        reason,
+        ...arrived,
+        start(topic, mode) {
+            setState('connecting');
+            setReason('');
+            setArrived({ list: [], count: 0 });
+            connection.current = listen(topic, randomId(), mode, {
+                open: () => setState('on'),
+                message: add,
+                close(why) {
+                    setState('off');
+                    setReason(why);
+                },
+            });
+        },
+        stop: () => connection.current?.close(),
+        confirm(message) {
+            connection.current.confirm(message.MessageCode);
+            setArrived((old) => ({
+                ...old,
+                list: old.list.map((one) => (one.number === message.number
+                    ? { ...one, confirmed: true } : one)),
+            }));
+        },
+    };
+}
+
+function Arrived({ message, ack, onConfirm }) {
+    return html`
+        <li>
+            <div class="arrived">
+                <${Time} at=${message.CreateTime} />
+                <code>${message.MessageCode}</code>
+                ${ack && html`
+                    <button type="button" class="small"
+                            disabled=${message.confirmed}
+                            onClick=${() => onConfirm(message)}>
+                        ${message.confirmed ? t('listen.confirmed')
+                            : t('listen.confirm')}
+                    </button>`}
+            </div>
+            <${Data} text=${message.MessageData} cut=${CUT} />
+        </li>`;
+}
+
+function stateText({ state, reason }) {
+    if (state === 'off' && reason) {
+        return t('listen.lost', { reason });
+    }
+
+    return t(`listen.${state}`);
+}
+
+export function Listen() {
+    const consumer = useConsumer();
+    const [topic, setTopic] = useState('hello');
+    const [mode, setMode] = useState('pong');
+    const off = consumer.state === 'off';
+
+    const submit = (event) => {
+        event.preventDefault();
+        off ? consumer.start(topic, mode) : consumer.stop();
+    };
+
+    return html`
+        <section aria-labelledby="listen-title" class="pane">
+            <h2 id="listen-title">${t('listen.title')}</h2>
+            <form onSubmit=${submit} class="stack">
+                <label>${t('topic.name')}
+                    <input required maxlength="255" value=${topic}
+                           disabled=${!off}
+                           onInput=${(e) => setTopic(e.target.value)} />
+                </label>
+                <label>${t('client.confirm')}
+                    <select value=${mode} disabled=${!off}
+                            onChange=${(e) => setMode(e.target.value)}>
+                        ${MODES.map((name) => html`
+                            <option key=${name} value=${name}
+                                    selected=${name === mode}>
+                                ${name}: ${t(`confirm.${name}`)}
+                            </option>`)}
+                    </select>
+                </label>
+                <button type="submit" class=${off ? 'primary' : ''}>
+                    ${off ? t('listen.start') : t('listen.stop')}
+                </button>
+            </form>
+            <p class=${`listening ${consumer.state}`}>
+                <span role="status">${stateText(consumer)}</span>
+                <span>${t('listen.count', { n: number(consumer.count) })}</span>
+            </p>
+            <ol class="plain arrivals" aria-label=${t('listen.list')}>
+                ${consumer.list.map((message) => html`
+                    <${Arrived} key=${message.number} message=${message}
+                                ack=${mode === 'ack' && !off}
+                                onConfirm=${consumer.confirm} />`)}
+            </ol>
+        </section>`;
+}

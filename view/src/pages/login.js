@@ -1,0 +1,58 @@
+import { keyIsRight } from '../api.js';
+import { Choices } from '../components/choices.js';
+import { errorText } from '../components/state.js';
+import { html, useEffect, useRef, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+import { signIn, wasRejected } from '../session.js';
+
+export function Login({ choices }) {
+    const field = useRef(null);
+    const [busy, setBusy] = useState(false);
+    const [problem, setProblem] = useState(
+        wasRejected() ? t('login.rejected') : '');
+
+    useEffect(() => field.current.focus(), []);
+
+    async function submit(event) {
+        event.preventDefault();
+
+        const key = field.current.value;
+
+        setBusy(true);
+        setProblem('');
+
+        try {
+            if (await keyIsRight(key)) {
+                signIn(key);
+                return;
+            }
+
+            setProblem(t('login.wrong'));
+        } catch (error) {
+            setProblem(errorText(error));
+        }
+
+        setBusy(false);
+        field.current.select();
+    }
+
+    return html`
+        <main class="login">
+            <form onSubmit=${submit}>
+                <h1>KapokMQ</h1>
+                <input hidden autocomplete="username" value="KapokMQ" />
+                <label for="key">${t('login.key')}</label>
+                <input id="key" ref=${field} type="password" required
+                       autocomplete="current-password"
+                       aria-describedby="key-help" />
+                <p id="key-help" class="soft">${t('login.help')}</p>
+                <div role="alert">
+                    ${problem && html`<p class="trouble">${problem}</p>`}
+                </div>
+                <button type="submit" class="primary" disabled=${busy}>
+                    ${t('login.signIn')}
+                </button>
+            </form>
+            <${Choices} ...${choices} />
+        </main>`;
+}

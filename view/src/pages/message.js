@@ -1,0 +1,131 @@
+// One message, beside the list.
+
+import { ask, get } from '../api.js';
+import { Copy } from '../components/copy.js';
+import { Data } from '../components/data.js';
+import { Dialog } from '../components/dialog.js';
+import { Loading, errorText } from '../components/state.js';
+import { Time } from '../components/time.js';
+import { NOTHING, bytes, number } from '../format.js';
+import { html, useEffect, useRef, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+
+const CUT = 20000;                 // characters that are shown at first
+
+function statusOf(message) {
+    return message.InFlight ? t('count.InFlight')
+        : t(`status.${message.Status}`);
+}
+
+const full = (at) => html`<${Time} at=${at} full />`;
+
+function Facts({ message }) {
+    const rows = [
+        [t('topic.name'), message.Topic],
+        [t('message.status'), statusOf(message)],
+        [t('message.size'), bytes(message.Size)],
+        [t('message.attempts'), number(message.Attempts)],
+        [t('message.created'), full(message.CreateTime)],
+        message.DelayTime > 0 && [t('message.delay'),
+            t('unit.second', { n: number(message.DelayTime) })],
+        message.DueTime && [t('message.due'), full(message.DueTime)],
+        message.ConsumedTime > 0 && [t('message.consumed'),
+            full(message.ConsumedTime)],
+        message.DeadTime && [t('message.died'), full(message.DeadTime)],
+        message.InFlight && [t('message.consumer'),
+            message.Consumer ?? NOTHING],
+    ];
+
+    return html`
+        <dl class="facts">
+            ${rows.filter(Boolean).map(([name, value]) => html`
+                <div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
+        </dl>`;
+}
+
+function Detail({ message, onChanged }) {
+    const [asking, setAsking] = useState(false);
+    const [error, setError] = useState(null);
+    const code = message.MessageCode;
+
+    async function requeue() {
+        try {
+            await ask('RequeueMessage', { messageCode: code });
+            onChanged(t('message.requeued'), code, false);
+        } catch (e) {
+            setError(e);
+        }
+    }
+
+    async function remove() {
+        await ask('DelMessage', { messageCode: code });
+        onChanged(t('message.deleted'), code, true);
+    }
+
+    return html`
+        <p class="whole-code"><code>${code}</code></p>
+        <div class="buttons start">
+            <${Copy} text=${code} label=${t('message.copyCode')} />
+            <${Copy} text=${message.MessageData}
+                     label=${t('message.copyData')} />
+            ${message.Status === 2 && html`
+                <button type="button" class="small" onClick=${requeue}>
+                    ${t('action.requeue')}
+                </button>`}
+            <button type="button" class="small danger"
+                    onClick=${() => setAsking(true)}>
+                ${t('action.delete')}
+            </button>
+        </div>
+        <div role="alert">
+            ${error && html`<p class="trouble">${errorText(error)}</p>`}
+        </div>
+        <${Facts} message=${message} />
+        <h3>${t('message.data')}</h3>
+        <${Data} text=${message.MessageData} cut=${CUT} />
+        ${asking && html`
+            <${Dialog} title=${t('message.deleteTitle')}
+                       action=${t('action.delete')} onConfirm=${remove}
+                       onClose=${() => setAsking(false)}>
+                <p>${t('message.deleteAsk', { topic: message.Topic })}</p>
+            <//>`}`;
+}
+
+export function Message({ code, onClose, onChanged }) {
+    const heading = useRef(null);
+    const [message, setMessage] = useState(null);
+    const [error, setError] = useState(null);
+
+    useEffect(() => {
+        heading.current.focus();
+        get('GetMessage', { messageCode: code }).then(setMessage, setError);
+    }, []);
+
+    // not when it is a dialog that it closes
+    const escape = (event) => {
+        if (event.key === 'Escape' && !event.target.closest('dialog')) {
+            onClose();
+        }
+    };
+
+    return html`
+        <section class="detail" aria-labelledby="message-title"
+                 onKeyDown=${escape}>
+            <div class="heading">
+                <h2 id="message-title" tabindex="-1" ref=${heading}>
+                    ${t('message.title')}
+                </h2>
+                <button type="button" onClick=${onClose}>
+                    ${t('action.close')}
+                </button>
+            </div>
+            <div role="alert">
+                ${error && html`
+                    <p class="trouble">${error.status === 404
+                        ? t('message.gone') : errorText(error)}</p>`}
+            </div>
+            ${message ? html`
+                <${Detail} message=${message} onChanged=${onChanged} />`
+                : !error && html`<${Loading} n=${4} />`}
+        </section>`;
+}

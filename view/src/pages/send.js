@@ -1,0 +1,69 @@
+import { send } from '../api.js';
+import { Heading, errorText } from '../components/state.js';
+import { html, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+import { Listen } from './listen.js';
+
+function Sender() {
+    const [fields, setFields] = useState(
+        { topic: 'hello', data: '{"hello":"world"}', delay: '0' });
+    const [busy, setBusy] = useState(false);
+    const [answer, setAnswer] = useState('');
+    const [error, setError] = useState(null);
+    const set = (name) => (e) => setFields(
+        { ...fields, [name]: e.target.value });
+
+    async function submit(event) {
+        event.preventDefault();
+        setBusy(true);
+        setError(null);
+        setAnswer('');
+
+        try {
+            const code = await send(fields.topic, fields.data,
+                Number(fields.delay));
+
+            setAnswer(t('send.accepted', { code }));
+        } catch (e) {
+            setError(e);
+        }
+
+        setBusy(false);
+    }
+
+    return html`
+        <section aria-labelledby="send-title" class="pane">
+            <h2 id="send-title">${t('send.title')}</h2>
+            <form onSubmit=${submit} class="stack">
+                <label>${t('topic.name')}
+                    <input required maxlength="255" value=${fields.topic}
+                           onInput=${set('topic')} />
+                </label>
+                <label>${t('message.data')}
+                    <textarea rows="6" value=${fields.data} spellcheck="false"
+                              onInput=${set('data')}></textarea>
+                </label>
+                <label>${t('send.delay')}
+                    <input type="number" min="0" step="any" required
+                           value=${fields.delay} onInput=${set('delay')} />
+                </label>
+                <button type="submit" class="primary" disabled=${busy}>
+                    ${t('send.send')}
+                </button>
+            </form>
+            <p role="status" class="done break">${answer}</p>
+            <div role="alert">
+                ${error && html`<p class="trouble">${errorText(error)}</p>`}
+            </div>
+        </section>`;
+}
+
+export function Send() {
+    return html`
+        <${Heading}>${t('page.Send')}<//>
+        <p class="soft">${t('send.intro')}</p>
+        <div class="panes">
+            <${Sender} />
+            <${Listen} />
+        </div>`;
+}

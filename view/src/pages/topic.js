@@ -1,0 +1,232 @@
+// One topic: what is in it, what passes through, what can be done.
+
+import { ask, get } from '../api.js';
+import { Chart } from '../components/chart.js';
+import { Dialog } from '../components/dialog.js';
+import { Empty, Heading, Loading, Trouble } from '../components/state.js';
+import { Tile } from '../components/tile.js';
+import { duration, minute, number, rate, utcDay, utcFullDay }
+    from '../format.js';
+import { html, useState } from '../html.js';
+import { language, t } from '../i18n/index.js';
+import { usePoll } from '../poll.js';
+import { useRates } from '../rates.js';
+import { link } from '../router.js';
+
+const COUNTS = ['Waiting', 'InFlight', 'Delayed', 'Consumed', 'Dead'];
+const PURGEABLE = [['-1', 'Waiting'], ['0', 'Delayed'], ['1', 'Consumed'],
+    ['2', 'Dead'], ['3', 'All']];
+
+// Periods in which nothing happened are not told.
+function filled(periods, from, to, step) {
+    const known = new Map(periods.map((period) => [period.Time, period]));
+    const all = [];
+
+    for (let time = from; time <= to; time += step) {
+        all.push(known.get(time)
+            ?? { Time: time, Published: 0, Delivered: 0, Confirmed: 0 });
+    }
+
+    return all;
+}
+
+function lines(periods) {
+    return [['Published', 'in'], ['Confirmed', 'done']].map(
+        ([name, colour]) => ({
+            label: t(`count.${name}`),
+            colour,
+            values: periods.map((period) => period[name]),
+        }));
+}
+
+function Charts({ topic }) {
+    const now = Date.now() / 1000;
+    const thisMinute = Math.floor(now / 60) * 60;
+    const today = Math.floor(now / 86400) * 86400;
+    const hour = filled(topic.Minutes, thisMinute - 59 * 60, thisMinute, 60);
+    const fortnight = filled(topic.Days, today - 13 * 86400, today, 86400);
+    const dayTimes = fortnight.map((period) => period.Time);
+
+    return html`
+        <div class="charts">
+            <${Chart} title=${t('overview.hour')}
+                      times=${hour.map((period) => period.Time)}
+                      series=${lines(hour)} label=${minute}
+                      language=${language()} />
+            <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
+                      series=${lines(fortnight)} label=${utcDay}
+                      fullLabel=${utcFullDay} language=${language()} byDay />
+        </div>`;
+}
+
+function Settings({ topic }) {
+    const never = (seconds) => (seconds ? duration(seconds)
+        : t('topic.never'));
+    const rows = [
+        [t('topic.type'), t(`pushType.${topic.PushType}`)],
+        [t('setting.pushRetryTime.name'), never(topic.PushRetryTime)],
+        [t('setting.maxDeliveries.name'),
+            topic.MaxDeliveries ? number(topic.MaxDeliveries)
+                : t('topic.unlimited')],
+        [t('setting.cleanTime.name'), never(topic.CleanTime)],
+        [t('setting.confirm.name'), topic.Confirm],
+        [t('setting.prefetch.name'), number(topic.Prefetch)],
+    ];
+
+    return html`
+        <dl class="facts">
+            ${rows.map(([name, value]) => html`
+                <div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
+        </dl>`;
+}
+
+const countOf = (topic, name) => {
+    switch (name) {
+    case 'Waiting':
+        return topic.Waiting + topic.InFlight;
+    case 'All':
+        return COUNTS.reduce((sum, count) => sum + topic[count], 0);
+    default:
+        return topic[name];
+    }
+};
+
+function Purge({ topic, onDone, onClose }) {
+    const [status, setStatus] = useState('-1');
+    const name = PURGEABLE.find(([code]) => code === status)[1];
+    const purge = async () => onDone(t('topic.purged', {
+        n: number((await ask('PurgeTopic', { topic: topic.Topic, status }))
+            .data),
+    }));
+
+    return html`
+        <${Dialog} title=${t('topic.purgeTitle', { topic: topic.Topic })}
+                   action=${t('topic.purgeNow')} onConfirm=${purge}
+                   disabled=${countOf(topic, name) === 0}
+                   onClose=${onClose}>
+            <fieldset>
+                <legend>${t('topic.purgeWhich')}</legend>
+                ${PURGEABLE.map(([code, kind]) => html`
+                    <label key=${code} class="radio">
+                        <input type="radio" name="status" value=${code}
+                               checked=${code === status}
+                               onChange=${() => setStatus(code)} />
+                        ${t(`purge.${kind}`)}
+                        <b>${number(countOf(topic, kind))}</b>
+                    </label>`)}
+            </fieldset>
+            <p>${t('topic.purgeAsk', { n: number(countOf(topic, name)),
+                topic: topic.Topic })}</p>
+        <//>`;
+}
+
+function Requeue({ topic, onDone, onClose }) {
+    const requeue = async () => onDone(t('topic.requeued', {
+        n: number((await ask('RequeueMessage', { topic: topic.Topic }))
+            .data),
+    }));
+
+    return html`
+        <${Dialog} title=${t('topic.requeueTitle', { topic: topic.Topic })}
+                   action=${t('action.requeue')} danger=${false}
+                   onConfirm=${requeue} onClose=${onClose}>
+            <p>${t('topic.requeueAsk', { n: number(topic.Dead) })}</p>
+        <//>`;
+}
+
+function Skeleton() {
+    return html`
+        <${Loading} n=${10} shape="tiles" />
+        <${Loading} n=${2} shape="charts" />`;
+}
+
+async function load(topic, signal) {
+    const data = await get('GetTopic', { topic }, signal);
+
+    return { ...data, Time: Date.now() / 1000 };
+}
+
+function Tiles({ topic, perSecond }) {
+    const age = topic.OldestWaiting === null ? t('overview.noneWaits')
+        : t('topic.oldestFor',
+            { age: duration(topic.Time - topic.OldestWaiting) });
+
+    return html`
+        <div class="tiles">
+            ${COUNTS.map((count) => html`
+                <${Tile} key=${count} label=${t(`count.${count}`)}
+                         value=${number(topic[count])}
+                         note=${count === 'Waiting' && age} />`)}
+            <${Tile} label=${t('count.Published')}
+                     value=${rate(perSecond.Published)}
+                     note=${t('overview.Published', {
+                         n: number(topic.Published),
+                         refused: number(topic.Refused),
+                     })} />
+            <${Tile} label=${t('count.Delivered')}
+                     value=${rate(perSecond.Delivered)}
+                     note=${t('overview.Delivered', {
+                         n: number(topic.Delivered),
+                         again: number(topic.Redelivered),
+                     })} />
+            <${Tile} label=${t('count.Confirmed')}
+                     value=${rate(perSecond.Confirmed)}
+                     note=${t('overview.Confirmed',
+                         { n: number(topic.Confirmed) })} />
+            <${Tile} label=${t('count.Producers')}
+                     value=${number(topic.Producers)} />
+            <${Tile} label=${t('count.Consumers')}
+                     value=${number(topic.Consumers)} />
+        </div>`;
+}
+
+export function Topic({ name }) {
+    const { data, error, refresh } = usePoll(
+        (signal) => load(name, signal), [name]);
+    const perSecond = useRates(data);
+    const [asking, setAsking] = useState('');
+    const [done, setDone] = useState('');
+    const finish = (text) => {
+        setDone(text);
+        refresh();
+    };
+    const close = () => setAsking('');
+
+    const actions = data && html`
+        <div class="buttons">
+            <button type="button" disabled=${data.Dead === 0}
+                    onClick=${() => setAsking('requeue')}>
+                ${t('topic.requeueDead')}
+            </button>
+            <button type="button" class="danger"
+                    onClick=${() => setAsking('purge')}>
+                ${t('topic.purge')}
+            </button>
+        </div>`;
+
+    if (data === null && error?.status === 404) {
+        return html`
+            <${Heading}>${name}<//>
+            <${Empty} title=${t('topic.unknown')}>
+                <p><a href=${link('Topics')}>${t('topic.toTopics')}</a></p>
+            <//>`;
+    }
+
+    return html`
+        <p class="crumb"><a href=${link('Topics')}>${t('page.Topics')}</a></p>
+        <${Heading} actions=${actions}>${name}<//>
+        <${Trouble} error=${error} />
+        <p role="status" class="done">${done}</p>
+        ${data === null ? html`<${Skeleton} />` : html`
+            <${Tiles} topic=${data} perSecond=${perSecond} />
+            <${Charts} topic=${data} />
+            <h2>${t('page.Configuration')}</h2>
+            <${Settings} topic=${data} />
+            <p>
+                <a href=${link('Messages', name)}>${t('topic.toMessages')}</a>
+            </p>`}
+        ${asking === 'purge' && html`
+            <${Purge} topic=${data} onDone=${finish} onClose=${close} />`}
+        ${asking === 'requeue' && html`
+            <${Requeue} topic=${data} onDone=${finish} onClose=${close} />`}`;
+}

@@ -1,0 +1,133 @@
+import { getAll } from '../api.js';
+import { Empty, Heading, Loading, Trouble } from '../components/state.js';
+import { Table } from '../components/table.js';
+import { duration, number, rate } from '../format.js';
+import { html, useState } from '../html.js';
+import { t } from '../i18n/index.js';
+import { usePoll, useSettled } from '../poll.js';
+import { useBefore } from '../rates.js';
+import { link } from '../router.js';
+import { rates } from '../statistics.js';
+
+const COUNTERS = ['Published', 'Delivered'];
+
+// Each topic with its rates and the age of its oldest message.
+function withRates(before, { time, topics }) {
+    const old = new Map((before?.topics ?? []).map(
+        (topic) => [topic.Topic, { ...topic, Time: before.time }]));
+
+    return topics.map((topic) => {
+        const perSecond = rates(old.get(topic.Topic),
+            { ...topic, Time: time }, COUNTERS);
+
+        return {
+            ...topic,
+            In: perSecond.Published,
+            Out: perSecond.Delivered,
+            Age: topic.OldestWaiting === null ? null
+                : Math.max(0, time - topic.OldestWaiting),
+        };
+    });
+}
+
+async function load(search, signal) {
+    const { all, more } = await getAll('GetTopics',
+        search ? { search } : {}, signal);
+
+    return { search, topics: all, more, time: Date.now() / 1000 };
+}
+
+const counter = (name) => ({
+    name,
+    label: t(`count.${name}`),
+    class: 'number',
+    descending: true,
+    cell: (topic) => number(topic[name]),
+});
+
+const columns = () => [
+    {
+        name: 'Topic',
+        label: t('topic.name'),
+        class: 'name',
+        cell: (topic) => html`
+            <a href=${link('Topics', topic.Topic)}>${topic.Topic}</a>`,
+    },
+    {
+        name: 'PushType',
+        label: t('topic.type'),
+        cell: (topic) => t(`pushType.${topic.PushType}`),
+    },
+    counter('Waiting'),
+    counter('InFlight'),
+    counter('Delayed'),
+    counter('Dead'),
+    {
+        name: 'In',
+        label: t('topic.in'),
+        class: 'number',
+        descending: true,
+        cell: (topic) => rate(topic.In),
+    },
+    {
+        name: 'Out',
+        label: t('topic.out'),
+        class: 'number',
+        descending: true,
+        cell: (topic) => rate(topic.Out),
+    },
+    {
+        name: 'Age',
+        label: t('topic.oldest'),
+        class: 'number',
+        descending: true,
+        cell: (topic) => (topic.Age === null ? '–' : duration(topic.Age)),
+    },
+    counter('Consumers'),
+    counter('Producers'),
+];
+
+function NoTopics({ search }) {
+    if (search) {
+        return html`
+            <${Empty} title=${t('topics.noneFound', { search })} />`;
+    }
+
+    const line = `curl -H 'secretKey: KEY' -d topic=orders `
+        + `-d messageData=hello ${location.origin}/Producer/Send`;
+
+    return html`
+        <${Empty} title=${t('topics.none')}>
+            <p>${t('topics.first')}</p>
+            <pre><code>${line}</code></pre>
+            <p><a href=${link('Send')}>${t('topics.toSend')}</a></p>
+        <//>`;
+}
+
+export function Topics() {
+    const [search, setSearch] = useState('');
+    const wanted = useSettled(search);
+    const { data, error } = usePoll((signal) => load(wanted, signal),
+        [wanted]);
+    const before = useBefore(data);
+    const rows = data && withRates(before, data);
+
+    return html`
+        <${Heading}>${t('page.Topics')}<//>
+        <${Trouble} error=${error} />
+        <form class="filters" role="search"
+              onSubmit=${(e) => e.preventDefault()}>
+            <label>
+                ${t('topics.search')}
+                <input type="search" value=${search}
+                       onInput=${(e) => setSearch(e.target.value)} />
+            </label>
+        </form>
+        ${rows === null && html`<${Loading} />`}
+        ${rows?.length === 0 && html`<${NoTopics} search=${data.search} />`}
+        ${rows?.length > 0 && html`
+            <${Table} caption=${t('page.Topics')} columns=${columns()}
+                      rows=${rows} id=${(topic) => topic.Topic}
+                      start="Topic" />`}
+        ${data?.more && html`<p class="soft">${t('list.partial')}</p>`}`;
+}
