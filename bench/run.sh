@@ -147,6 +147,7 @@ http {
         location /Producers/Conn/ { kapokmq_producer; }
         location /Consumers/Conn/ { kapokmq_consumer; }
         location /Console/ { kapokmq_console; }
+        location / { root $PWD/view/dist; include /etc/nginx/mime[.]types; }
     }
 }
 END
@@ -465,6 +466,45 @@ row_search() {
     row_questions search \
         "10,000 messages a second while $DEEP are searched" \
         8 count get delete status topic time page
+}
+
+
+# The same with the page itself, in a browser beside the load generator.
+row_page() {
+    local run browser result title="console page, $DEEP wait in 1,000 topics"
+
+    wanted page "$title" || return 0
+    room_for "$deep_room" page || return 0
+
+    if ! [ -e view/dist/index.html ] || ! [ -d t/node_modules ]; then
+        echo "bench: page: left out, see README.md for what it needs" >&2
+        return 0
+    fi
+
+    echo "bench: page" >&2
+    zone=${deep_room}m
+    buffer=$((DEEP * 2))
+
+    for ((run = 1; run <= RUNS; run++)); do
+        start_queue
+        load "$PORT" --ingest-only --producers 1 --topics 1000 \
+            --topic waits --messages "$DEEP" --window 1000 > /dev/null \
+            2> "$OUT/load.log" ||
+            die "the queue cannot be filled: $(cat "$OUT/load.log")"
+
+        browser=$(mktemp -d "$OUT/browser.XXXXXX")
+        result=$(taskset -c "$LOAD_CPU" node bench/page.js "$PORT" "$KEY" \
+            "$browser" 2> "$OUT/load.log") || {
+            failures=$((failures + 1))
+            sed 's/^/bench:   /' "$OUT/load.log" >&2
+        }
+        rm -rf "$browser"
+        record page page "$title" queue "$run" "$result"
+        stop_server
+    done
+
+    zone=128m
+    buffer=10000000
 }
 
 
@@ -815,6 +855,7 @@ all_rows() {
 
     row_search
     row_console
+    row_page
     row_repair
 
     # what is kept on disk

@@ -35,7 +35,7 @@ function options(width, { times, series, byDay, label }, onCursor) {
     return {
         width,
         height: HEIGHT,
-        padding: [8, byDay ? LABEL / 2 : 16, 0, 0],
+        padding: [8, byDay ? LABEL / 2 : 20, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false } },
         scales: {

@@ -88,6 +88,7 @@ export default {
     'disk.flush': 'Last flush: {time}',
     'disk.checkpoint': 'Checkpoint: {time}, {size}; journal since: '
         + '{journal}',
+    'disk.noCheckpoint': 'No checkpoint yet; journal: {journal}',
     'overview.workers': 'Workers',
     'overview.keeper': 'Worker {n} is the keeper',
     'overview.retiring': '{n} more {n|is|are} about to end',

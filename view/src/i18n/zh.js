@@ -82,6 +82,7 @@ export default {
     'disk.failing': '故障',
     'disk.flush': '最近落盘：{time}',
     'disk.checkpoint': '检查点：{time}，{size}；此后日志：{journal}',
+    'disk.noCheckpoint': '尚无检查点；日志：{journal}',
     'overview.workers': '工作进程',
     'overview.keeper': '{n} 号进程负责调度',
     'overview.retiring': '另有 {n} 个即将退出',

@@ -121,7 +121,8 @@ function Disk({ disk }) {
                  tone=${disk.Error ? 'bad' : ''}
                  note=${disk.Error ?? t('disk.flush',
                      { time: when(disk.LastFlush) })}
-                 more=${t('disk.checkpoint', {
+                 more=${t(disk.LastCheckpoint ? 'disk.checkpoint'
+                     : 'disk.noCheckpoint', {
                      time: when(disk.LastCheckpoint),
                      size: bytes(disk.CheckpointBytes),
                      journal: bytes(disk.JournalBytes) })} />`;
