@@ -389,6 +389,14 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 }
 
 
+/* What was counted as published has not been. */
+static void
+period_less(kmq_period_t *period)
+{
+    period->published -= period->published != 0;
+}
+
+
 /* One more of the queue is gone. */
 static void
 gone_count(kmq_restore_t *rs, const kmq_record_t *r)
@@ -411,7 +419,24 @@ gone_count(kmq_restore_t *rs, const kmq_record_t *r)
 
     case KMQ_KIND_DISCARDED:
         b->published--;
+        period_less(kmq_period(b->minute, KMQ_MINUTES, r->time / 60));
+        period_less(kmq_period(b->hour, KMQ_HOURS, r->time / 3600));
         break;
+    }
+}
+
+
+static void
+topic_gone_count(kmq_topic_t *topic, const kmq_record_t *r)
+{
+    if (r->kind == KMQ_KIND_EXPIRED) {
+        topic->expired++;
+
+    } else if (r->kind == KMQ_KIND_DISCARDED) {
+        topic->published--;
+        period_less(kmq_period(topic->minute, KMQ_TOPIC_MINUTES,
+                               r->time / 60));
+        period_less(kmq_period(topic->day, KMQ_DAYS, r->time / 86400));
     }
 }
 
@@ -424,8 +449,7 @@ gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
     gone_count(rs, r);
 
     if (r->lsn > topic->restored) {
-        topic->expired += r->kind == KMQ_KIND_EXPIRED;
-        topic->published -= r->kind == KMQ_KIND_DISCARDED;
+        topic_gone_count(topic, r);
     }
 
     if (slot->state == KMQ_CONSUMED) {

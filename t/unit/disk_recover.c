@@ -207,14 +207,40 @@ test_periods(void)
 }
 
 
+static uint64_t
+sum(const kmq_period_t *period, unsigned n)
+{
+    uint64_t  published;
+
+    for (published = 0; n--; period++) {
+        published += period->published;
+    }
+
+    return published;
+}
+
+
+/* How many messages the queue's last n units count as published. */
+static uint64_t
+published(unsigned n, unsigned unit)
+{
+    kmq_period_t  period[KMQ_MINUTES];
+
+    kmq_growth(q.worker[0].kmq, unit, period, n);
+
+    return sum(period, n);
+}
+
+
 /* What is accepted but not committed counts as there: it may be "ok". */
 static void
 test_accepted(void)
 {
-    char           code[2][CODE];
-    unsigned       i;
-    kmq_t         *kmq;
-    kmq_message_t  m[2];
+    char                 code[2][CODE];
+    unsigned             i;
+    kmq_t               *kmq;
+    kmq_message_t        m[2];
+    kmq_topic_detail_t   topic;
 
     du_init(&q, "accepted");
     du_start(&q, 1);
@@ -240,6 +266,14 @@ test_accepted(void)
     is_int(du_status(&q, code[0], NULL), KMQ_STATUS_WAITING, "accepted");
     is_int(du_status(&q, code[1], NULL), KMQ_STATUS_ANY, "discarded");
     is_int((long long) eu_count(q.worker[0].kmq).published, 1, "counted");
+    is_int((long long) published(KMQ_MINUTES, KMQ_UNIT_MINUTE), 1,
+           "in its minute");
+    is_int((long long) published(KMQ_HOURS, KMQ_UNIT_HOUR), 1, "and hour");
+
+    (void) kmq_topic(q.worker[0].kmq, "t", 1, &topic);
+    is_int((long long) sum(topic.minute, KMQ_TOPIC_MINUTES), 1,
+           "in its topic's minute");
+    is_int((long long) sum(topic.day, KMQ_DAYS), 1, "and day");
     du_kill(&q);
 }
 
