@@ -1,0 +1,63 @@
+/*
+ * Every page, light and dark, on a wide screen and on a telephone: nothing that
+ * keeps anybody out, nothing that one has to scroll sideways for.
+ */
+"use strict";
+
+const { PAGES } = require("./addresses.js");
+
+const WIDTHS = [1280, 400];
+const HEIGHT = 800;
+
+/* The rules that colours have to do with. */
+const COLOURS = ["color-contrast", "link-in-text-block"];
+
+async function looksWell(visitor, name) {
+    const { page } = visitor;
+
+    for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: HEIGHT });
+        await visitor.fitsIn(name + ", " + width);
+
+        await page.emulateMedia({ colorScheme: "light" });
+        await visitor.accessible(name + ", " + width + ", light");
+        await page.emulateMedia({ colorScheme: "dark" });
+        await visitor.accessible(name + ", " + width + ", dark", COLOURS);
+    }
+}
+
+async function appearance(visitor) {
+    const { page, server, name } = visitor;
+    const topic = name + "-looks";
+    const consumer = await server.consumer(topic, name + "-looks",
+                                           { ack: false });
+
+    await server.publish(topic, "{\"a\":[1,2,{\"b\":\"" + "long ".repeat(50)
+                         + "\"}]}", "x".repeat(500));
+    await server.publishLater(topic, "later", 3600);
+
+    for (const one of PAGES) {
+        await visitor.go(one, one === "Messages" ? topic : undefined);
+        await visitor.loaded();
+        await looksWell(visitor, one);
+    }
+
+    await visitor.go("Topics", topic);
+    await visitor.loaded();
+    await looksWell(visitor, "a topic");
+    await visitor.button("topic.purge").click();
+    await looksWell(visitor, "a question");
+    await visitor.button("action.cancel").click();
+
+    await visitor.go("Messages", topic);
+    await page.getByRole("table").getByRole("button").last().click();
+    await visitor.loaded();
+    await looksWell(visitor, "a message");
+
+    visitor.watch.allow(/status of 404.*\/Console\/GetTopic/);
+    await visitor.go("Topics", "nobody knows me");
+    await looksWell(visitor, "an unknown topic");
+    await consumer.leave();
+}
+
+module.exports = { appearance };

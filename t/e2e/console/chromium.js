@@ -1,0 +1,11 @@
+/* How Chromium is started here. */
+"use strict";
+
+module.exports = {
+    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+    headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic",
+           "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync",
+           "--disable-dev-shm-usage"],
+};

@@ -1,0 +1,109 @@
+/*
+ * node main.js PORT KEY APPLICATION.YAML, started by console.t: uses the page
+ * that nginx serves, as two people do at the same time.
+ */
+"use strict";
+
+const { chromium } = require("playwright-core");
+const options = require("./chromium.js");
+const { ok } = require("./report.js");
+const { Server } = require("./server.js");
+const { Visitor } = require("./visitor.js");
+const { addresses } = require("./addresses.js");
+const { clients } = require("./clients.js");
+const { choices } = require("./choices.js");
+const { configuration } = require("./configuration.js");
+const { gone, newKey } = require("./gone.js");
+const { keyboard } = require("./keyboard.js");
+const { appearance } = require("./appearance.js");
+const { login } = require("./login.js");
+const { messages } = require("./messages.js");
+const { hidden, overview } = require("./overview.js");
+const { sendAndListen } = require("./send.js");
+const { topics } = require("./topics.js");
+
+const I18N = "../../../view/src/i18n/";
+
+const LOOKS = [
+    { name: "en", language: "en", locale: "en-US", colorScheme: "light",
+      timezoneId: "America/New_York", viewport: { width: 1280, height: 800 } },
+    { name: "zh", language: "zh", locale: "zh-CN", colorScheme: "dark",
+      timezoneId: "Asia/Shanghai", viewport: { width: 400, height: 800 } },
+];
+
+/*
+ * What fails ends itself, not what comes after it.  KMQ_ONLY, a pattern, says
+ * which sections to do; KMQ_TIMES=1 how long they take.
+ */
+async function section(name, body, visitors) {
+    const before = Date.now();
+
+    if (!new RegExp(process.env.KMQ_ONLY ?? "").test(name)) {
+        return;
+    }
+
+    try {
+        await body();
+    } catch (error) {
+        const pages = await Promise.all(visitors.map((visitor) =>
+            visitor.page.locator("main").ariaSnapshot().catch(() => "")));
+
+        ok(false, name, [error.stack, ...pages].map(
+            (text) => text.slice(0, 3000)).join("\n\n"));
+    }
+
+    if (process.env.KMQ_TIMES) {
+        console.error(name + ": " + (Date.now() - before) + " ms");
+    }
+}
+
+const each = (visitors, test) => Promise.all(visitors.map((visitor) =>
+    section(visitor.name + ": " + test.name, () => test(visitor), [visitor])));
+
+/* Each visitor does one after the other, in a tab of its own. */
+function inTabs(visitors, ...tests) {
+    return Promise.all(visitors.map(async (visitor) => {
+        const tab = await visitor.anotherTab();
+
+        for (const test of tests) {
+            await each([tab], test);
+        }
+
+        await tab.page.close();
+    }));
+}
+
+async function main([port, key, settings]) {
+    const texts = {
+        en: (await import(I18N + "en.js")).default,
+        zh: (await import(I18N + "zh.js")).default,
+    };
+    const server = new Server(port, key, settings);
+    const browser = await chromium.launch(options);
+
+    try {
+        const visitors = await Promise.all(LOOKS.map(
+            (look) => Visitor.come(browser, server, texts, look)));
+        await each(visitors, login);
+        await Promise.all([
+            section("overview", () => overview(visitors, server), visitors),
+            inTabs(visitors, configuration, addresses, choices, hidden),
+        ]);
+        await Promise.all([
+            inTabs(visitors, topics, clients, sendAndListen, keyboard),
+            inTabs(visitors, messages, appearance),
+        ]);
+        await section("gone", () => gone(visitors, server), visitors);
+        await section("new key", () => newKey(visitors, server), visitors);
+
+        await Promise.all(visitors.map((visitor) => visitor.leave()));
+    } finally {
+        await browser.close();
+    }
+}
+
+/* Clients of a test that failed may be there still. */
+main(process.argv.slice(2)).then(() => process.exit(0), (error) => {
+    ok(false, "the test itself", error.stack);
+    process.exit(1);
+});

@@ -1,0 +1,263 @@
+/* Messages: found, read, copied, deleted, requeued. */
+"use strict";
+
+const { asks, die } = require("./topics.js");
+
+const MANY = 1150;
+const PAGE = 100;
+const JSON_DATA = "{\"order\": 4711, \"items\": [\"tea\"], \"paid\": true}";
+const HTML_DATA = "<img src=x onerror=\"window.hacked = 1\"></script>"
+    + "<script>window.hacked = 2</script>";
+
+const row = (visitor, code) => visitor.button("message.show", { code });
+
+async function search(visitor, fields) {
+    for (const [key, value] of Object.entries(fields)) {
+        await visitor.field(key).fill(value);
+    }
+
+    await visitor.button("messages.search").click();
+}
+
+async function chooseStatus(visitor, status) {
+    await visitor.choice("message.status").selectOption(
+        { label: visitor.t("status." + status) });
+}
+
+const codes = (visitor) => visitor.role("table",
+    visitor.t("messages.caption")).getByRole("button").evaluateAll(
+    (buttons) => buttons.map((button) =>
+        button.getAttribute("aria-label").match(/[0-9a-f]{40}/)[0]));
+
+/* Found with these fields are these, the newest first. */
+async function finds(visitor, fields, wanted, name) {
+    await search(visitor, fields);
+
+    if (wanted.length === 0) {
+        await visitor.sees(visitor.page.getByText(
+            visitor.t("messages.none")), name);
+    } else {
+        await visitor.becomes(() => codes(visitor), wanted, name);
+    }
+}
+
+/* A time of day for an input, in the viewer's zone. */
+function inputTime(visitor, seconds) {
+    const parts = new Intl.DateTimeFormat("en-GB", {
+        timeZone: visitor.look.timezoneId, hourCycle: "h23",
+        year: "numeric", month: "2-digit", day: "2-digit",
+        hour: "2-digit", minute: "2-digit",
+    }).formatToParts(new Date(seconds * 1000));
+    const part = (name) => parts.find(({ type }) => type === name).value;
+
+    return part("year") + "-" + part("month") + "-" + part("day") + "T"
+        + part("hour") + ":" + part("minute");
+}
+
+/* Two that wait, one that is delayed, and one that was consumed. */
+async function few(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-few";
+    const consumer = await server.consumer(topic, "c1");
+    const [consumed] = await server.publish(topic, "consumed");
+
+    await visitor.until(async () =>
+        (await server.topic(topic)).Consumed === 1, "messages: one consumed");
+    await consumer.leave();
+    return {
+        topic,
+        consumed,
+        json: (await server.publish(topic, JSON_DATA))[0],
+        html: (await server.publish(topic, HTML_DATA))[0],
+        delayed: await server.publishLater(topic, "delayed", 3600),
+    };
+}
+
+async function byFields(visitor, { topic, consumed, json, html, delayed }) {
+    const all = [delayed, html, json, consumed];
+    const now = Date.now() / 1000;
+    const time = (seconds) => inputTime(visitor, now + seconds);
+    const key = { from: "messages.from", to: "messages.to" };
+
+    await visitor.go("Messages");
+    await finds(visitor, { "topic.name": topic }, all,
+                "by topic, the newest first");
+
+    for (const [status, wanted] of [["-1", [html, json]], ["0", [delayed]],
+                                    ["1", [consumed]], ["2", []],
+                                    ["3", all]]) {
+        await chooseStatus(visitor, status);
+        await finds(visitor, {}, wanted, "by status " + status);
+    }
+
+    await finds(visitor, { [key.from]: time(600), [key.to]: time(1200) }, [],
+                "by time: none came later");
+    await finds(visitor, { [key.from]: time(-600), [key.to]: time(600) },
+                all, "all came just now, in the viewer's zone");
+    await finds(visitor, { [key.from]: "", [key.to]: time(-600) }, [],
+                "none came before");
+    await finds(visitor, { [key.from]: "", [key.to]: "" }, all, "all again");
+}
+
+const detail = (visitor) => visitor.region("message.title");
+
+/* What the detail says under a name. */
+const fact = (visitor, key) => detail(visitor).locator("dl > div")
+    .filter({ has: visitor.page.getByText(visitor.t(key), { exact: true }) })
+    .getByRole("definition").innerText();
+
+const data = (visitor) => detail(visitor).locator("pre").textContent();
+
+async function read(visitor, { topic, json, html, consumed }) {
+    const { page, server } = visitor;
+    const { CreateTime, Size } = await server.find(json);
+
+    await row(visitor, json).click();
+    await visitor.sees(detail(visitor), "a message in detail");
+    await visitor.becomes(() => data(visitor),
+        JSON.stringify(JSON.parse(JSON_DATA), null, 2), "JSON is pretty");
+    visitor.is(await fact(visitor, "topic.name"), topic, "its topic");
+    visitor.is(await fact(visitor, "message.size"), Size + " B", "its size");
+    visitor.is(await fact(visitor, "message.attempts"), "0", "its attempts");
+    visitor.ok((await fact(visitor, "message.created")).includes(
+        visitor.format(CreateTime, { minute: "2-digit", second: "2-digit" })),
+        "when it came");
+
+    await row(visitor, html).click();
+    await visitor.becomes(() => data(visitor), HTML_DATA, "HTML is text");
+    visitor.is(await page.locator("img").count(), 0, "and nothing else");
+    visitor.is(await page.evaluate(() => window.hacked), undefined,
+               "nothing of it runs");
+
+    await row(visitor, consumed).click();
+    await visitor.becomes(() => fact(visitor, "message.status"),
+                          visitor.t("status.1"), "a consumed one says so");
+}
+
+/* There is one clipboard for all that is in a browser. */
+let clipboard = Promise.resolve();
+
+async function copies(visitor, key, wanted) {
+    const { page } = visitor;
+
+    clipboard = clipboard.catch(() => {}).then(async () => {
+        await visitor.button(key, {}, detail(visitor)).click();
+        await visitor.becomes(() => page.evaluate(
+            () => navigator.clipboard.readText()), wanted, key + ": as it is");
+        await visitor.sees(visitor.status("action.copied", {},
+            detail(visitor)).first(), key + ": says so");
+    });
+    await clipboard;
+}
+
+async function copy(visitor, { json }) {
+    await visitor.context.grantPermissions(
+        ["clipboard-read", "clipboard-write"],
+        { origin: visitor.server.url });
+    await row(visitor, json).click();
+    await copies(visitor, "message.copyData", JSON_DATA);
+    await copies(visitor, "message.copyCode", json);
+}
+
+/* Closing the detail leads back to where one came from. */
+async function close(visitor, { json }) {
+    const { page } = visitor;
+
+    await visitor.button("action.close", {}, detail(visitor)).click();
+    await row(visitor, json).focus();
+    await page.keyboard.press("Enter");
+    await visitor.until(() => visitor.heading(visitor.t("message.title"), 2)
+        .evaluate((heading) => heading === document.activeElement),
+        "the detail has the focus");
+    await visitor.button("action.close", {}, detail(visitor)).click();
+    await visitor.seesNot(detail(visitor), "and is closed");
+    await visitor.until(() => row(visitor, json).evaluate(
+        (button) => button === document.activeElement),
+        "the focus is where it was");
+}
+
+async function remove(visitor, { json, html, delayed, consumed }) {
+    const { server } = visitor;
+    const dialog = visitor.dialog("message.deleteTitle");
+
+    await row(visitor, json).click();
+    await asks(visitor, visitor.button("action.delete", {}, detail(visitor)),
+               dialog);
+    visitor.ok(await server.find(json), "nothing is deleted");
+    await visitor.accessible("delete");
+    await visitor.button("action.delete", {}, dialog).click();
+    await visitor.sees(visitor.status("message.deleted"), "deleted");
+    visitor.is(await server.find(json), null, "by the server");
+    await visitor.becomes(() => codes(visitor), [delayed, html, consumed],
+                          "and in the list no more");
+}
+
+async function byCode(visitor, { html, json }) {
+    const field = visitor.page.getByLabel("MessageCode", { exact: true });
+
+    visitor.watch.allow(/status of 404.*\/Console\/GetMessage/);
+    await visitor.go("Messages");
+    await field.fill(html);
+    await search(visitor, {});
+    await visitor.becomes(() => data(visitor), HTML_DATA, "by its code");
+    await field.fill(json);
+    await finds(visitor, {}, [], "one that is gone: says so");
+}
+
+async function requeue(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-given-up";
+
+    await die(visitor, topic, 1);
+    await visitor.go("Messages", topic);
+    await chooseStatus(visitor, "2");
+    await search(visitor, {});
+    const [code] = await visitor.until(async () => {
+        const list = await codes(visitor);
+
+        return list.length === 1 && list;
+    }, "a topic's dead ones");
+    await row(visitor, code).click();
+    await visitor.button("action.requeue", {}, detail(visitor)).click();
+    await visitor.sees(visitor.status("message.requeued"), "requeued");
+    visitor.is((await server.find(code)).Status, -1, "by the server");
+    await visitor.sees(visitor.page.getByText(visitor.t("messages.none")),
+                       "and dead no more");
+    await server.ask("PurgeTopic", { topic });
+}
+
+async function more(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-many";
+    const producer = await server.producer(topic, "p1");
+    const shown = async () => (await codes(visitor)).length;
+
+    producer.send(...Array.from({ length: MANY }, (_, i) => "number " + i));
+    await visitor.until(() => producer.oks === MANY, "many messages");
+    await producer.leave();
+    await visitor.go("Messages", topic);
+
+    for (let n = PAGE; n < MANY; n += PAGE) {
+        await visitor.becomes(shown, n, n + " are shown");
+        await visitor.button("messages.more").click();
+    }
+
+    await visitor.becomes(shown, MANY, "all are shown");
+    visitor.is(new Set(await codes(visitor)).size, MANY, "each once");
+    await server.ask("PurgeTopic", { topic });
+}
+
+async function messages(visitor) {
+    const known = await few(visitor);
+
+    await byFields(visitor, known);
+    await read(visitor, known);
+    await copy(visitor, known);
+    await close(visitor, known);
+    await remove(visitor, known);
+    await byCode(visitor, known);
+    await requeue(visitor);
+    await more(visitor);
+}
+
+module.exports = { messages };

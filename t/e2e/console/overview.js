@@ -1,0 +1,175 @@
+/*
+ * What is going on, at a glance: figures and rates under traffic, what is
+ * wrong, charts; nothing is asked for by a tab that nobody sees.
+ */
+"use strict";
+
+const COUNTS = ["Waiting", "InFlight", "Delayed", "Consumed", "Dead"];
+const EVERY = 20;                  /* ms between two messages */
+
+const value = (text) => Number(text.replace(/[^\d.]/g, ""));
+
+/* A producer that goes on and on, and a consumer. */
+class Traffic {
+    async begin(server, topic) {
+        this.consumer = await server.consumer(topic, "c1");
+        this.producer = await server.producer(topic, "p1");
+        this.timer = setInterval(() => this.producer.send("an order"), EVERY);
+    }
+
+    stop() {
+        clearInterval(this.timer);
+    }
+
+    leave() {
+        return Promise.all([this.producer.leave(), this.consumer.leave()]);
+    }
+}
+
+async function figures(visitor) {
+    const all = COUNTS.map((name) => visitor.figure("count." + name));
+
+    return (await Promise.all(all)).map(value);
+}
+
+async function underTraffic(visitor) {
+    await visitor.go("Console");
+    await visitor.sees(visitor.page.getByText(visitor.t("health.good")),
+                       "overview: all is well");
+
+    for (const name of ["Published", "Delivered", "Confirmed"]) {
+        await visitor.until(async () =>
+            value(await visitor.figure("count." + name)) > 0,
+            "messages are " + name);
+    }
+
+    visitor.is(await visitor.figure("overview.clients"), "2", "clients");
+}
+
+/* The same as the original's endpoint says. */
+async function afterwards(visitor, server) {
+    const { unconsumed, delay, consumed, dead } =
+        await server.ask("CountMessage");
+
+    visitor.is([unconsumed, delay, consumed > 0], [1, 1, true],
+               "there is something to count");
+    await visitor.becomes(() => figures(visitor),
+        [unconsumed, 0, delay, consumed, dead], "counts as CountMessage");
+}
+
+/* That something is drawn, and the same as a table. */
+async function chart(visitor, title, rows, last) {
+    const figure = visitor.page.getByRole("figure").filter({ hasText: title });
+    const table = visitor.role("table", title);
+
+    await visitor.until(() => figure.locator("canvas").evaluate((canvas) => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d")
+            .getImageData(0, 0, width, height);
+
+        return data.some((byte) => byte > 0);
+    }), title + ": is drawn");
+
+    await figure.getByText(visitor.t("chart.asTable")).click();
+    await visitor.sees(table, title + ": is a table, too");
+
+    const list = await visitor.rows(title);
+    const sum = list.reduce((all, row) =>
+        all + value(row[visitor.t("count.Published")]), 0);
+
+    visitor.is(list.length, rows, title + ": has all its rows");
+    visitor.ok(sum > 0, title + ": has data");
+
+    if (last) {
+        visitor.is(list[rows - 1][visitor.t("chart.time")], last,
+                   title + ": says today in the viewer's zone");
+    }
+}
+
+async function charts(visitor) {
+    const today = visitor.format(Date.now() / 1000,
+                                 { dateStyle: "full" });
+
+    /* they are asked for less often than the rest */
+    await visitor.page.reload();
+    await chart(visitor, visitor.t("overview.week"), 7, today);
+    await chart(visitor, visitor.t("overview.hour"), 60);
+}
+
+/* What is wrong is said, and not when it is right again. */
+async function health(visitors, server) {
+    const each = (test) => Promise.all(visitors.map(test));
+    const text = (visitor, key, values) =>
+        visitor.page.getByText(visitor.like(key, values));
+    const consumer = await server.consumer("sick", "c1", { ack: false });
+
+    await server.publish("sick", "a");
+    await visitors[0].until(() => consumer.messages.length > 0,
+                            "health: one has a message");
+    consumer.giveBack(consumer.messages[0]);
+    await each((visitor) => visitor.sees(
+        text(visitor, "health.dead", { n: 1 }), "says that one is dead"));
+    await each((visitor) => visitor.sees(
+        text(visitor, "health.noConsumers", { topic: "unheard" }),
+        "says that there are no consumers"));
+
+    const late = await server.consumer("unheard", "late");
+    await server.ask("PurgeTopic", { topic: "sick", status: 3 });
+    await each((visitor) => visitor.sees(text(visitor, "health.good"),
+                                         "all is well again"));
+    await Promise.all([consumer.leave(), late.leave()]);
+}
+
+async function overview(visitors, server) {
+    const each = (test) => Promise.all(visitors.map(test));
+    const traffic = new Traffic();
+
+    await traffic.begin(server, "orders");
+    await server.publishLater("later", "much later", 3600);
+    await each(underTraffic);
+    traffic.stop();
+    await visitors[0].until(async () =>
+        (await server.ask("CountMessage")).unconsumed === 0,
+        "all are consumed");
+    await server.publish("unheard", "who takes me?");
+    await each((visitor) => afterwards(visitor, server));
+    await each(charts);
+    await traffic.leave();
+    await health(visitors, server);
+}
+
+/* Somebody with a clock of their own, so that nobody has to wait. */
+async function hidden(known) {
+    const visitor = await known.stranger();
+    const { page } = visitor;
+    let asked = 0;
+    const hide = (hidden) => page.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden",
+            { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+
+    await page.clock.install();
+    await visitor.signIn();
+    page.on("request", () => asked++);
+    await page.clock.runFor(3000);
+    await visitor.until(() => asked > 0, "a tab that is seen asks");
+
+    const asksIn = async (ms) => {
+        asked = 0;
+        await page.clock.runFor(ms);
+        return asked;
+    };
+
+    await hide(true);
+    await visitor.until(async () => await asksIn(5000) === 0,
+                        "one that is hidden stops asking");
+    visitor.is(await asksIn(60000), 0, "and asks no more");
+
+    await hide(false);
+    await visitor.until(() => asked > 0,
+                        "and does at once when it is seen again");
+    await visitor.leave();
+}
+
+module.exports = { Traffic, hidden, overview };

@@ -1,0 +1,212 @@
+/* The list of topics, one of them in detail, and what can be done to it. */
+"use strict";
+
+const HTML = "<img src=x onerror='throw 1'>&/?%23";
+
+const link = (visitor, name) => visitor.role("link", name);
+
+const names = (visitor) =>
+    visitor.column(visitor.t("page.Topics"), "topic.name");
+
+const head = (visitor, key) => visitor.role("columnheader", visitor.t(key));
+
+async function sortBy(visitor, key, order, wanted) {
+    await visitor.button(key, {}, head(visitor, key)).click();
+    await visitor.becomes(() => head(visitor, key).getAttribute("aria-sort"),
+                          order, "sorted by " + key + ", " + order);
+    await visitor.becomes(() => names(visitor), wanted, "in that order");
+}
+
+async function list(visitor) {
+    const { server, name } = visitor;
+    const [a, b, c] = ["alpha", "beta", "gamma"].map((one) =>
+        name + "-t-" + one);
+    const search = visitor.field("topics.search");
+    const waiting = () => visitor.column(visitor.t("page.Topics"),
+                                         "count.Waiting");
+
+    await server.publish(b, "1");
+    await server.publish(a, "1", "2");
+    await server.publish(c, "1", "2", "3");
+    await server.publishLater(b, "later", 3600);
+
+    await visitor.go("Topics");
+    await search.fill(name.toUpperCase() + "-T-");
+    await visitor.becomes(() => names(visitor), [a, b, c],
+                          "topics: searched, by name");
+    visitor.is(await waiting(), ["2", "1", "3"], "what waits in each");
+    visitor.is(await visitor.column(visitor.t("page.Topics"),
+        "count.Delayed"), ["0", "1", "0"], "what is delayed");
+
+    await sortBy(visitor, "count.Waiting", "descending", [c, a, b]);
+    await sortBy(visitor, "count.Waiting", "ascending", [b, a, c]);
+    await sortBy(visitor, "topic.name", "ascending", [a, b, c]);
+    visitor.is(await head(visitor, "count.Waiting").getAttribute("aria-sort"),
+               "none", "by one column at a time");
+
+    await server.publish(b, "2", "3", "4");
+    await visitor.becomes(waiting, ["2", "4", "3"], "figures change");
+    visitor.is(await names(visitor), [a, b, c], "the order does not");
+
+    await sortBy(visitor, "topic.name", "descending", [c, b, a]);
+    await search.press("End");
+    await search.pressSequentially("BET");
+    await visitor.becomes(() => names(visitor), [b], "searched further");
+    await search.fill(name + "-t-");
+    await visitor.becomes(() => names(visitor), [c, b, a],
+                          "and the order is kept");
+    await search.fill("there is none");
+    await visitor.sees(visitor.page.getByText(visitor.t("topics.noneFound",
+        { search: "there is none" })), "none is found: says so");
+}
+
+async function strange(visitor) {
+    const topic = visitor.name + HTML;
+
+    await visitor.server.publish(topic, "1");
+    await visitor.go("Topics");
+    await visitor.field("topics.search").fill("<IMG");
+    await link(visitor, topic).click();
+    await visitor.sees(visitor.heading(topic), "any name leads to its topic");
+    await visitor.becomes(() => visitor.figure("count.Waiting"), "1",
+                          "and to what is in it");
+    visitor.is(await visitor.page.locator("img").count(), 0,
+               "and is no HTML");
+    await visitor.server.ask("PurgeTopic", { topic });
+}
+
+async function charts(visitor) {
+    for (const [key, rows] of [["overview.hour", 60],
+                               ["topic.fortnight", 14]]) {
+        const title = visitor.t(key);
+        const figure = visitor.page.getByRole("figure")
+            .filter({ hasText: title });
+
+        await visitor.sees(figure.locator("canvas"), title + ": is drawn");
+        await figure.getByText(visitor.t("chart.asTable")).click();
+        const list = await visitor.rows(title);
+        visitor.is(list.length, rows, title + ": has all its rows");
+        visitor.is(list.reduce((sum, row) =>
+            sum + Number(row[visitor.t("count.Published")]), 0), 4,
+            title + ": has what was published");
+    }
+}
+
+/* A dialog has the focus, keeps it and gives it back. */
+async function asks(visitor, button, dialog) {
+    const { page } = visitor;
+    const inside = () => dialog.evaluate((element) =>
+        element.contains(document.activeElement)
+        || document.activeElement === document.body);
+
+    await button.focus();
+    await page.keyboard.press("Enter");
+    await visitor.sees(dialog, "it asks");
+    visitor.ok(await dialog.evaluate((element) =>
+        element.contains(document.activeElement)),
+        "the question has the focus");
+
+    for (let n = 0; n < 8; n++) {
+        await page.keyboard.press("Tab");
+        if (!visitor.ok(await inside(), "and keeps it")) {
+            break;
+        }
+    }
+
+    await page.keyboard.press("Escape");
+    await visitor.seesNot(dialog, "Escape is no");
+    await visitor.until(() => button.evaluate((element) =>
+        element === document.activeElement), "and the focus is back");
+    await button.click();
+    await visitor.button("action.cancel", {}, dialog).click();
+    await visitor.seesNot(dialog, "Cancel is no, too");
+    await button.click();
+}
+
+async function purge(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-t-gamma";
+    const dialog = visitor.dialog("topic.purgeTitle", { topic });
+    const purgeAsk = (n) => dialog.getByText(
+        visitor.t("topic.purgeAsk", { n, topic }));
+
+    await server.publishLater(topic, "later", 3600);
+    await visitor.go("Topics", topic);
+    await visitor.becomes(() => visitor.figure("count.Waiting"), "3",
+                          "the detail: what waits");
+    await visitor.becomes(() => visitor.figure("count.Delayed"), "1",
+                          "and what is delayed");
+    await asks(visitor, visitor.button("topic.purge"), dialog);
+    visitor.is((await server.topic(topic)).Waiting, 3, "nothing is purged");
+    await visitor.sees(purgeAsk(3), "it says how many messages");
+    await dialog.getByLabel(visitor.t("purge.All")).check();
+    await visitor.sees(purgeAsk(4), "of all kinds");
+    await dialog.getByLabel(visitor.t("purge.Waiting")).check();
+    await visitor.button("topic.purgeNow", {}, dialog).click();
+    await visitor.sees(visitor.status("topic.purged", { n: 3 }), "purged");
+    await visitor.becomes(() => visitor.figure("count.Waiting"), "0",
+                          "and seen to be");
+    const { Waiting, Delayed } = await server.topic(topic);
+    visitor.is([Waiting, Delayed], [0, 1], "those and no others");
+}
+
+/* Two messages that were given up. */
+async function die(visitor, topic, n) {
+    const { server } = visitor;
+    const consumer = await server.consumer(topic, "gives-back",
+                                           { ack: false });
+
+    await server.publish(topic, ...Array.from({ length: n }, (_, i) =>
+        "bad " + i));
+    await visitor.until(() => consumer.messages.length >= n,
+                        topic + ": they were delivered");
+    consumer.messages.forEach((message) => consumer.giveBack(message));
+    await visitor.until(async () => (await server.topic(topic)).Dead >= n,
+                        "and are dead");
+    await consumer.leave();
+}
+
+async function requeue(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-dead";
+    const dialog = visitor.dialog("topic.requeueTitle", { topic });
+    const button = visitor.button("topic.requeueDead");
+
+    await die(visitor, topic, 2);
+    await visitor.go("Topics", topic);
+    await visitor.becomes(() => visitor.figure("count.Dead"), "2", "dead");
+    await visitor.sees(visitor.page.getByRole("definition")
+        .getByText("ack", { exact: true }), "a topic's own settings");
+    await asks(visitor, button, dialog);
+    await visitor.sees(dialog.getByText(
+        visitor.t("topic.requeueAsk", { n: 2 })), "it says how many");
+    await visitor.button("action.requeue", {}, dialog).click();
+    await visitor.sees(visitor.status("topic.requeued", { n: 2 }),
+                       "requeued");
+    await visitor.becomes(() => visitor.figure("count.Dead"), "0",
+                          "and seen to be");
+    await visitor.until(() => button.isDisabled(), "nothing more to requeue");
+    visitor.is((await server.topic(topic)).Waiting, 2, "they wait again");
+    await server.ask("PurgeTopic", { topic });
+}
+
+async function unknown(visitor) {
+    visitor.watch.allow(/status of 404.*\/Console\/GetTopic/);
+    await visitor.go("Topics", "nobody knows me");
+    await visitor.sees(visitor.page.getByText(visitor.t("topic.unknown")),
+                       "an unknown topic: says so");
+    await visitor.link("topic.toTopics").click();
+    await visitor.sees(visitor.heading(visitor.t("page.Topics")),
+                       "and leads back");
+}
+
+async function topics(visitor) {
+    await list(visitor);
+    await strange(visitor);
+    await purge(visitor);
+    await charts(visitor);
+    await requeue(visitor);
+    await unknown(visitor);
+}
+
+module.exports = { asks, die, topics };
