@@ -15,7 +15,7 @@ fi
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
     libtest-base-perl libtest-longstring-perl python3-websockets chromium \
-    faketime prometheus
+    faketime prometheus valgrind
 command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -48,6 +48,7 @@ step 'the console page' make --no-print-directory page
 step "the page's unit tests" node --test view/test/*.test.mjs
 
 step "the bench's own check" prove bench/check.t
+step 'instructions per message' prove bench/instructions.t
 
 step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 \
     BUILD=build/faults

@@ -18,6 +18,8 @@ typedef struct {
     uint64_t  v0, v1, v2, v3;
 } sip_t;
 
+typedef uint8_t  bytes_t __attribute__((vector_size(16)));
+
 
 static uint64_t
 rotate(uint64_t x, unsigned bits)
@@ -103,6 +105,34 @@ hex_write(char *to, uint32_t value)
 }
 
 
+/* The same for four values, sixteen bytes at once. */
+static void
+hex_write_4(char *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    bytes_t   v, high, low, pairs[2];
+    uint32_t  value[4] = {
+        __builtin_bswap32(a), __builtin_bswap32(b), __builtin_bswap32(c),
+        __builtin_bswap32(d)
+    };
+
+    memcpy(&v, value, sizeof(v));
+    high = v >> 4;
+    low = v & 15;
+
+    /* '0' to '9' lie 39 before 'a' less 10 */
+
+    high += '0' + ((bytes_t) (high > 9) & ('a' - '0' - 10));
+    low += '0' + ((bytes_t) (low > 9) & ('a' - '0' - 10));
+
+    pairs[0] = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19,
+                                       4, 20, 5, 21, 6, 22, 7, 23);
+    pairs[1] = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11,
+                                       27, 12, 28, 13, 29, 14, 30, 15, 31);
+
+    memcpy(to, pairs, sizeof(pairs));
+}
+
+
 /* 0 and *value, or -1: not eight hex digits. */
 static int
 hex_read(const char *text, uint32_t *value)
@@ -142,10 +172,8 @@ kmq_code_write(const uint64_t key[2], uint64_t sequence, uint32_t create_time,
 
     siphash(key, sequence, create_time, tag);
 
-    hex_write(code, sequence >> 32);
-    hex_write(code + 8, (uint32_t) sequence);
-    hex_write(code + 16, tag[0] >> 32);
-    hex_write(code + 24, (uint32_t) tag[0]);
+    hex_write_4(code, sequence >> 32, (uint32_t) sequence, tag[0] >> 32,
+                (uint32_t) tag[0]);
     hex_write(code + 32, create_time);
 }
 

@@ -41,8 +41,9 @@ kmq_escape_extra_byte(unsigned char c)
 }
 
 
-size_t
-kmq_json_escaped(const unsigned char *text, size_t size)
+/* How much size bytes, a vector or more, grow by when they are escaped. */
+static size_t
+kmq_escape_growth(const unsigned char *text, size_t size)
 {
     /* from byte n on: n zeros, then ones */
     static const unsigned char  last[2 * KMQ_V16_SIZE] = {
@@ -54,19 +55,11 @@ kmq_json_escaped(const unsigned char *text, size_t size)
     const unsigned char  *p, *end;
     kmq_v16_t             sum;
     unsigned              n;
-    size_t                escaped;
+    size_t                growth;
 
-    escaped = size;
+    growth = 0;
     p = text;
     end = text + size;
-
-    if (size < KMQ_V16_SIZE) {
-        for ( /* void */ ; p < end; p++) {
-            escaped += kmq_escape_extra_byte(*p);
-        }
-
-        return escaped;
-    }
 
     /* the vector at the very end overlaps the one before it */
     sum = kmq_escape_extra(kmq_v16_load(end - KMQ_V16_SIZE))
@@ -76,7 +69,7 @@ kmq_json_escaped(const unsigned char *text, size_t size)
     for ( /* void */ ; (size_t) (end - p) >= KMQ_V16_SIZE; p += KMQ_V16_SIZE) {
 
         if (n == KMQ_ESCAPE_SUMS) {
-            escaped += kmq_v16_sum(sum);
+            growth += kmq_v16_sum(sum);
             sum = (kmq_v16_t) { 0 };
             n = 0;
         }
@@ -85,7 +78,34 @@ kmq_json_escaped(const unsigned char *text, size_t size)
         n++;
     }
 
-    return escaped + kmq_v16_sum(sum);
+    return growth + kmq_v16_sum(sum);
+}
+
+
+size_t
+kmq_json_escaped(const unsigned char *text, size_t size)
+{
+    kmq_v16_t  special;
+    size_t     i, escaped;
+
+    if (size < KMQ_V16_SIZE) {
+        for (escaped = size, i = 0; i < size; i++) {
+            escaped += kmq_escape_extra_byte(text[i]);
+        }
+
+        return escaped;
+    }
+
+    /* mostly there is nothing to escape, and to know that takes less */
+
+    special = kmq_v16_special(kmq_v16_load(text + size - KMQ_V16_SIZE));
+
+    for (i = 0; size - i >= KMQ_V16_SIZE; i += KMQ_V16_SIZE) {
+        special |= kmq_v16_special(kmq_v16_load(text + i));
+    }
+
+    return kmq_v16_high(special) ? size + kmq_escape_growth(text, size)
+                                 : size;
 }
 
 

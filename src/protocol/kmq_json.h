@@ -80,29 +80,42 @@ size_t kmq_json_escape(unsigned char *to, size_t room,
  *   "CreateTime":N,"ConsumedTime":0,"DelayTime":N,"Status":-1}
  *   \___________ head ___________________/  \______________ tail ______/
  *
- * (one line).  The tail's beginning, up to "CreateTime":, is the same for all
- * messages of a topic and is made once by kmq_push_topic().
+ * (one line).  The tail is the same for all messages of a topic that came in
+ * the same second, so it is kept as text.
  */
 #define KMQ_PUSH_CODE_LEN  40
 #define KMQ_PUSH_HEAD_LEN  73                 /* with the quote before DATA */
-#define KMQ_PUSH_TOPIC_MAX (6 * 255 + 26)
-#define KMQ_PUSH_END_MAX   (10 + 30 + 10 + 13)
+#define KMQ_PUSH_TOPIC_MAX (6 * 255 + 26)     /* up to "CreateTime": */
+#define KMQ_PUSH_TIMES_MAX (10 + 30 + 10 + 13)    /* the rest of the tail */
 
-/* Writes the tail's constant part for a topic's name (valid UTF-8, 1 to 255
- * bytes), returns its length; to: KMQ_PUSH_TOPIC_MAX bytes. */
-size_t kmq_push_topic(unsigned char *to, const unsigned char *topic,
+/* A topic's tail, as a message had it last; the caller's, zeroed at first. */
+typedef struct {
+    size_t         len;
+    size_t         topic_len;      /* of it, up to "CreateTime": */
+    uint32_t       create_time;
+    uint32_t       delay;
+    unsigned char  text[KMQ_PUSH_TOPIC_MAX + KMQ_PUSH_TIMES_MAX];
+} kmq_push_tail_t;
+
+/* Begins a topic's tail; topic: valid UTF-8, 1 to 255 bytes. */
+void kmq_push_topic(kmq_push_tail_t *tail, const unsigned char *topic,
     size_t len);
+
+/* Makes it a message's: times in seconds. */
+void kmq_push_times(kmq_push_tail_t *tail, uint32_t create_time,
+    uint32_t delay);
+
+/* The same, for nothing where the message before had the same times. */
+static inline void
+kmq_push_tail(kmq_push_tail_t *tail, uint32_t create_time, uint32_t delay)
+{
+    if (tail->create_time != create_time || tail->delay != delay) {
+        kmq_push_times(tail, create_time, delay);
+    }
+}
 
 /* Writes the head; to: KMQ_PUSH_HEAD_LEN bytes.  Returns the byte behind. */
 unsigned char *kmq_push_head(unsigned char *to,
     const char code[KMQ_PUSH_CODE_LEN]);
-
-/* Writes what follows the tail's constant part (times in seconds, delay at
- * most 10 digits); to: KMQ_PUSH_END_MAX bytes.  Returns the byte behind. */
-unsigned char *kmq_push_end(unsigned char *to, uint32_t create_time,
-    uint32_t delay);
-
-/* The length of what kmq_push_end() writes, for the frame's header. */
-size_t kmq_push_end_len(uint32_t create_time, uint32_t delay);
 
 #endif /* KMQ_JSON_H */

@@ -18,49 +18,53 @@ kmq_push_add(unsigned char *to, const char *text, size_t len)
 }
 
 
-static unsigned
-kmq_push_digits(uint32_t n)
-{
-    unsigned  digits;
-
-    for (digits = 1; n >= 10; digits++) {
-        n /= 10;
-    }
-
-    return digits;
-}
-
-
 static unsigned char *
 kmq_push_number(unsigned char *to, uint32_t n)
 {
-    unsigned char  *p, *end;
+    unsigned char  digits[10], *p;
 
-    end = to + kmq_push_digits(n);
-    p = end;
+    p = digits + sizeof(digits);
 
     do {
         *--p = (unsigned char) ('0' + n % 10);
         n /= 10;
     } while (n);
 
-    return end;
+    return kmq_push_add(to, (char *) p, (size_t) (digits + 10 - p));
 }
 
 
-size_t
-kmq_push_topic(unsigned char *to, const unsigned char *topic, size_t len)
+void
+kmq_push_topic(kmq_push_tail_t *tail, const unsigned char *topic, size_t len)
 {
     unsigned char  *p;
     size_t          used;
 
     used = 0;
 
-    p = kmq_push_add(to, kmq_push_text("\",\"Topic\":\""));
+    p = kmq_push_add(tail->text, kmq_push_text("\",\"Topic\":\""));
     p += kmq_json_escape(p, 6 * 255, topic, len, &used);
     p = kmq_push_add(p, kmq_push_text("\",\"CreateTime\":"));
 
-    return (size_t) (p - to);
+    tail->topic_len = (size_t) (p - tail->text);
+
+    kmq_push_times(tail, 0, 0);
+}
+
+
+void
+kmq_push_times(kmq_push_tail_t *tail, uint32_t create_time, uint32_t delay)
+{
+    unsigned char  *p;
+
+    p = kmq_push_number(tail->text + tail->topic_len, create_time);
+    p = kmq_push_add(p, kmq_push_text(",\"ConsumedTime\":0,\"DelayTime\":"));
+    p = kmq_push_number(p, delay);
+    p = kmq_push_add(p, kmq_push_text(",\"Status\":-1}"));
+
+    tail->len = (size_t) (p - tail->text);
+    tail->create_time = create_time;
+    tail->delay = delay;
 }
 
 
@@ -71,24 +75,4 @@ kmq_push_head(unsigned char *to, const char code[KMQ_PUSH_CODE_LEN])
     to = kmq_push_add(to, code, KMQ_PUSH_CODE_LEN);
 
     return kmq_push_add(to, kmq_push_text("\",\"MessageData\":\""));
-}
-
-
-unsigned char *
-kmq_push_end(unsigned char *to, uint32_t create_time, uint32_t delay)
-{
-    to = kmq_push_number(to, create_time);
-    to = kmq_push_add(to, kmq_push_text(",\"ConsumedTime\":0,\"DelayTime\":"));
-    to = kmq_push_number(to, delay);
-
-    return kmq_push_add(to, kmq_push_text(",\"Status\":-1}"));
-}
-
-
-size_t
-kmq_push_end_len(uint32_t create_time, uint32_t delay)
-{
-    return kmq_push_digits(create_time) + kmq_push_digits(delay)
-           + sizeof(",\"ConsumedTime\":0,\"DelayTime\":") - 1
-           + sizeof(",\"Status\":-1}") - 1;
 }

@@ -422,6 +422,20 @@ static inline kmq_scan_value_t *
 kmq_scan_place(kmq_scan_object_t *object, const kmq_scan_value_t *name,
     kmq_scan_value_t *ignored)
 {
+    size_t  len;
+
+    len = (size_t) (name->end - name->start);
+
+    /* as they are spelt mostly, which takes less to see */
+
+    if (len == 11 && memcmp(name->start, "MessageData", 11) == 0) {
+        return &object->data;
+    }
+
+    if (len == 9 && memcmp(name->start, "DelayTime", 9) == 0) {
+        return &object->delay;
+    }
+
     if (kmq_scan_is(name, "messagedata")) {
         return &object->data;
     }

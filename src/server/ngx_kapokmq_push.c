@@ -20,15 +20,6 @@
 #define NGX_KAPOKMQ_PING_FRAME    (2 + NGX_KAPOKMQ_PING_LEN)
 
 
-/* The part of a pushed message that is the same for all of a topic. */
-typedef struct {
-    size_t   name_len;
-    size_t   len;
-    u_char   name[KMQ_NAME_MAX];
-    u_char   text[KMQ_PUSH_TOPIC_MAX];
-} ngx_kapokmq_tail_t;
-
-
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(void);
 static size_t ngx_kapokmq_push_measure(void);
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
@@ -49,7 +40,10 @@ static size_t                ngx_kapokmq_len[KMQ_BATCH_MESSAGES];
 static size_t                ngx_kapokmq_start[KMQ_BATCH_MESSAGES];
 static u_char                ngx_kapokmq_ping[KMQ_BATCH_MESSAGES];
 
-static ngx_kapokmq_tail_t    ngx_kapokmq_tail;
+/* What follows the data of messages, and of which topic. */
+static kmq_push_tail_t       ngx_kapokmq_tail;
+static u_char                ngx_kapokmq_tail_topic[KMQ_NAME_MAX];
+static size_t                ngx_kapokmq_tail_topic_len;
 
 /* Used again for the next batch unless a slow consumer still needs it. */
 static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
@@ -143,20 +137,20 @@ ngx_kapokmq_push_compose(void)
 static void
 ngx_kapokmq_push_topic(void)
 {
-    ngx_kapokmq_tail_t  *tail;
+    size_t  len;
 
-    tail = &ngx_kapokmq_tail;
+    len = ngx_kapokmq_taken.topic_len;
 
-    if (tail->name_len == ngx_kapokmq_taken.topic_len
-        && ngx_memcmp(tail->name, ngx_kapokmq_taken.topic, tail->name_len)
+    if (ngx_kapokmq_tail_topic_len == len
+        && ngx_memcmp(ngx_kapokmq_tail_topic, ngx_kapokmq_taken.topic, len)
            == 0)
     {
         return;
     }
 
-    tail->name_len = ngx_kapokmq_taken.topic_len;
-    ngx_memcpy(tail->name, ngx_kapokmq_taken.topic, tail->name_len);
-    tail->len = kmq_push_topic(tail->text, tail->name, tail->name_len);
+    ngx_kapokmq_tail_topic_len = len;
+    ngx_memcpy(ngx_kapokmq_tail_topic, ngx_kapokmq_taken.topic, len);
+    kmq_push_topic(&ngx_kapokmq_tail, ngx_kapokmq_tail_topic, len);
 }
 
 
@@ -188,10 +182,10 @@ ngx_kapokmq_push_measure(void)
 
     for (i = 0; i < ngx_kapokmq_taken.nmessages; i++) {
 
+        kmq_push_tail(&ngx_kapokmq_tail, m[i].create_time, m[i].delay);
+
         ngx_kapokmq_len[i] = KMQ_PUSH_HEAD_LEN + m[i].size
-                             + ngx_kapokmq_tail.len
-                             + kmq_push_end_len(m[i].create_time,
-                                                m[i].delay);
+                             + ngx_kapokmq_tail.len;
 
         total += KMQ_WS_HEADER_MAX + ngx_kapokmq_len[i]
                  + NGX_KAPOKMQ_PING_FRAME;
@@ -248,9 +242,9 @@ ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m, size_t len)
         p = ngx_cpymem(p, bytes, n);
     }
 
-    p = ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+    kmq_push_tail(&ngx_kapokmq_tail, m->create_time, m->delay);
 
-    return kmq_push_end(p, m->create_time, m->delay);
+    return ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
 }
 
 

@@ -14,8 +14,8 @@ static size_t
 compose(unsigned char *to, const char *data, const char *topic, uint32_t time,
     uint32_t delay)
 {
-    size_t          len;
-    unsigned char  *p, *end;
+    unsigned char   *p;
+    kmq_push_tail_t  tail;
 
     p = kmq_push_head(to, code);
     is_int(p - to, KMQ_PUSH_HEAD_LEN, "length of the head");
@@ -23,16 +23,17 @@ compose(unsigned char *to, const char *data, const char *topic, uint32_t time,
     memcpy(p, data, strlen(data));
     p += strlen(data);
 
-    len = kmq_push_topic(p, (const unsigned char *) topic, strlen(topic));
-    ok(len <= KMQ_PUSH_TOPIC_MAX, "the topic's part has room");
-    p += len;
+    memset(&tail, 0xff, sizeof(tail));
+    kmq_push_topic(&tail, (const unsigned char *) topic, strlen(topic));
+    ok(tail.topic_len <= KMQ_PUSH_TOPIC_MAX, "the topic's part has room");
 
-    end = kmq_push_end(p, time, delay);
-    is_int((long long) kmq_push_end_len(time, delay), end - p,
-           "length of the end for %u and %u", time, delay);
-    ok(end - p <= KMQ_PUSH_END_MAX, "the end has room");
+    kmq_push_tail(&tail, time, delay ^ 1);
+    kmq_push_tail(&tail, time, delay);
+    kmq_push_tail(&tail, time, delay);
+    ok(tail.len <= sizeof(tail.text), "the tail has room");
+    memcpy(p, tail.text, tail.len);
 
-    return (size_t) (end - to);
+    return (size_t) (p + tail.len - to);
 }
 
 
