@@ -681,9 +681,15 @@ kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
     }
 
     p = KMQ_AT(kmq->block, *piece);
-    room = kmq_piece_room(kmq->block, *piece);
+    *n = *left;
 
-    *n = *left < room ? *left : room;
+    /* the last one holds the rest: its page need not be looked at */
+
+    if (p->next) {
+        room = kmq_piece_room(kmq->block, *piece);
+        *n = *left < room ? *left : room;
+    }
+
     *left -= *n;
     *piece = p->next;
 
