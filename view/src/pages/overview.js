@@ -206,10 +206,10 @@ async function load(signal) {
 }
 
 async function loadGrowth(signal) {
-    const hours = await get('GetGrowth', { unit: 'hour', count: 192 },
-        signal);
-    const hour = await get('GetGrowth', { unit: 'minute', count: 60 },
-        signal);
+    const [hours, hour] = await Promise.all([
+        get('GetGrowth', { unit: 'hour', count: 192 }, signal),
+        get('GetGrowth', { unit: 'minute', count: 60 }, signal),
+    ]);
     const now = hour[hour.length - 1].Time;
 
     return { week: days(hours, now, 7), hour };
