@@ -707,6 +707,10 @@ void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_backlog(kmq_t *kmq);
+void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
+    uint64_t delivered, uint64_t confirmed);
+void kmq_count_topic(kmq_topic_t *topic, uint64_t time, int64_t published,
+    uint64_t delivered, uint64_t confirmed);
 void kmq_count_latency(kmq_t *kmq, uint32_t since);
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
 

@@ -17,12 +17,6 @@ const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS] = {
     60000, 300000
 };
 
-/* The current periods, of the queue and of a topic. */
-typedef struct {
-    kmq_period_t  *of[4];
-} now_t;
-
-
 /* The period of that number, in a table of the last n ones. */
 kmq_period_t *
 kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
@@ -39,51 +33,70 @@ kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
 }
 
 
-static kmq_period_t *
-minute_now(kmq_t *kmq)
+/* published -1: one that was counted has not been stored after all. */
+static void
+period_add(kmq_period_t *period, int64_t published, uint64_t delivered,
+    uint64_t confirmed)
 {
-    return kmq_period(kmq->block->minute, KMQ_MINUTES,
-                      kmq->wall / 1000 / MINUTE);
+    if (published > 0 || period->published) {
+        period->published += published;
+    }
+
+    period->delivered += delivered;
+    period->confirmed += confirmed;
 }
 
 
-static kmq_period_t *
-hour_now(kmq_t *kmq)
+/* So much happened in the queue then, in s: in all, and in those periods. */
+void
+kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
+    uint64_t delivered, uint64_t confirmed)
 {
-    return kmq_period(kmq->block->hour, KMQ_HOURS, kmq->wall / 1000 / HOUR);
+    b->published += published;
+    b->delivered += delivered;
+    b->confirmed += confirmed;
+
+    period_add(kmq_period(b->minute, KMQ_MINUTES, time / MINUTE), published,
+               delivered, confirmed);
+    period_add(kmq_period(b->hour, KMQ_HOURS, time / HOUR), published,
+               delivered, confirmed);
 }
 
 
-static now_t
-now(kmq_t *kmq, kmq_topic_t *topic)
+/* The same in a topic. */
+void
+kmq_count_topic(kmq_topic_t *topic, uint64_t time, int64_t published,
+    uint64_t delivered, uint64_t confirmed)
 {
-    now_t     n;
+    topic->published += published;
+    topic->delivered += delivered;
+    topic->confirmed += confirmed;
+
+    period_add(kmq_period(topic->minute, KMQ_TOPIC_MINUTES, time / MINUTE),
+               published, delivered, confirmed);
+    period_add(kmq_period(topic->day, KMQ_DAYS, time / DAY), published,
+               delivered, confirmed);
+}
+
+
+/* And now in both. */
+static void
+count_now(kmq_t *kmq, kmq_topic_t *topic, int64_t published,
+    uint64_t delivered, uint64_t confirmed)
+{
     uint64_t  time;
 
     time = kmq->wall / 1000;
 
-    n.of[0] = minute_now(kmq);
-    n.of[1] = hour_now(kmq);
-    n.of[2] = kmq_period(topic->minute, KMQ_TOPIC_MINUTES, time / MINUTE);
-    n.of[3] = kmq_period(topic->day, KMQ_DAYS, time / DAY);
-
-    return n;
+    kmq_count_queue(kmq->block, time, published, delivered, confirmed);
+    kmq_count_topic(topic, time, published, delivered, confirmed);
 }
 
 
 void
 kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
-    now_t     periods;
-    unsigned  i;
-
-    topic->published += n;
-    kmq->block->published += n;
-    periods = now(kmq, topic);
-
-    for (i = 0; i < 4; i++) {
-        periods.of[i]->published += n;
-    }
+    count_now(kmq, topic, (int64_t) n, 0, 0);
 }
 
 
@@ -91,38 +104,17 @@ kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 void
 kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic)
 {
-    now_t     periods;
-    unsigned  i;
-
-    topic->published--;
-    kmq->block->published--;
-    periods = now(kmq, topic);
-
-    for (i = 0; i < 4; i++) {
-        periods.of[i]->published -= periods.of[i]->published != 0;
-    }
+    count_now(kmq, topic, -1, 0, 0);
 }
 
 
 void
 kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
-    now_t     periods;
-    unsigned  i;
-
-    if (n == 0) {
-        return;
+    if (n) {
+        count_now(kmq, topic, 0, n, 0);
+        kmq_journal_counts(kmq, topic, n, 0);
     }
-
-    topic->delivered += n;
-    kmq->block->delivered += n;
-    periods = now(kmq, topic);
-
-    for (i = 0; i < 4; i++) {
-        periods.of[i]->delivered += n;
-    }
-
-    kmq_journal_counts(kmq, topic, n, 0);
 }
 
 
@@ -138,22 +130,10 @@ kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic)
 void
 kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
-    now_t     periods;
-    unsigned  i;
-
-    if (n == 0) {
-        return;
+    if (n) {
+        count_now(kmq, topic, 0, 0, n);
+        kmq_journal_counts(kmq, topic, 0, n);
     }
-
-    topic->confirmed += n;
-    kmq->block->confirmed += n;
-    periods = now(kmq, topic);
-
-    for (i = 0; i < 4; i++) {
-        periods.of[i]->confirmed += n;
-    }
-
-    kmq_journal_counts(kmq, topic, 0, n);
 }
 
 
@@ -161,14 +141,16 @@ kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 void
 kmq_count_backlog(kmq_t *kmq)
 {
-    uint64_t      backlog;
+    uint64_t      backlog, time;
     kmq_block_t  *b = kmq->block;
 
     backlog = b->waiting - b->reserved + b->in_flight - b->doomed
               + b->delayed;
 
-    minute_now(kmq)->backlog = backlog;
-    hour_now(kmq)->backlog = backlog;
+    time = kmq->wall / 1000;
+
+    kmq_period(b->minute, KMQ_MINUTES, time / MINUTE)->backlog = backlog;
+    kmq_period(b->hour, KMQ_HOURS, time / HOUR)->backlog = backlog;
 }
 
 

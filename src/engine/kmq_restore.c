@@ -287,23 +287,16 @@ counted(const kmq_restore_t *rs, const kmq_record_t *r)
 static void
 published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
 {
-    kmq_block_t  *b = rs->kmq->block;
-
     if (r->lsn <= rs->first) {
         return;
     }
 
     if (!counted(rs, r)) {
-        b->published++;
-        kmq_period(b->minute, KMQ_MINUTES, r->time / 60)->published++;
-        kmq_period(b->hour, KMQ_HOURS, r->time / 3600)->published++;
+        kmq_count_queue(rs->kmq->block, r->time, 1, 0, 0);
     }
 
     if (r->lsn > topic->restored) {
-        topic->published++;
-        kmq_period(topic->minute, KMQ_TOPIC_MINUTES, r->time / 60)
-            ->published++;
-        kmq_period(topic->day, KMQ_DAYS, r->time / 86400)->published++;
+        kmq_count_topic(topic, r->time, 1, 0, 0);
     }
 }
 
@@ -389,14 +382,6 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 }
 
 
-/* What was counted as published has not been. */
-static void
-period_less(kmq_period_t *period)
-{
-    period->published -= period->published != 0;
-}
-
-
 /* One more of the queue is gone. */
 static void
 gone_count(kmq_restore_t *rs, const kmq_record_t *r)
@@ -418,9 +403,7 @@ gone_count(kmq_restore_t *rs, const kmq_record_t *r)
         break;
 
     case KMQ_KIND_DISCARDED:
-        b->published--;
-        period_less(kmq_period(b->minute, KMQ_MINUTES, r->time / 60));
-        period_less(kmq_period(b->hour, KMQ_HOURS, r->time / 3600));
+        kmq_count_queue(b, r->time, -1, 0, 0);
         break;
     }
 }
@@ -433,10 +416,7 @@ topic_gone_count(kmq_topic_t *topic, const kmq_record_t *r)
         topic->expired++;
 
     } else if (r->kind == KMQ_KIND_DISCARDED) {
-        topic->published--;
-        period_less(kmq_period(topic->minute, KMQ_TOPIC_MINUTES,
-                               r->time / 60));
-        period_less(kmq_period(topic->day, KMQ_DAYS, r->time / 86400));
+        kmq_count_topic(topic, r->time, -1, 0, 0);
     }
 }
 
@@ -581,15 +561,6 @@ periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
 }
 
 
-/* What has been delivered and confirmed in a period. */
-static void
-period_add(kmq_period_t *period, const kmq_record_t *r)
-{
-    period->delivered += r->delivered;
-    period->confirmed += r->confirmed;
-}
-
-
 static int
 queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
@@ -656,8 +627,7 @@ topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
 static int
 counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
-    kmq_block_t   *b = rs->kmq->block;
-    kmq_topic_t   *topic;
+    kmq_topic_t  *topic;
 
     topic = topic_of(rs, r);
     if (topic == NULL) {
@@ -665,20 +635,12 @@ counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
     }
 
     if (!counted(rs, r)) {
-        b->delivered += r->delivered;
-        b->confirmed += r->confirmed;
-
-        period_add(kmq_period(b->minute, KMQ_MINUTES, r->time / 60), r);
-        period_add(kmq_period(b->hour, KMQ_HOURS, r->time / 3600), r);
+        kmq_count_queue(rs->kmq->block, r->time, 0, r->delivered,
+                        r->confirmed);
     }
 
     if (r->lsn > topic->restored) {
-        topic->delivered += r->delivered;
-        topic->confirmed += r->confirmed;
-
-        period_add(kmq_period(topic->minute, KMQ_TOPIC_MINUTES, r->time / 60),
-                   r);
-        period_add(kmq_period(topic->day, KMQ_DAYS, r->time / 86400), r);
+        kmq_count_topic(topic, r->time, 0, r->delivered, r->confirmed);
     }
 
     return KMQ_OK;
