@@ -28,7 +28,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   4
+#define KMQ_VERSION   5
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -125,7 +125,10 @@ typedef struct {
 #define KMQ_DELAYED    5         /* in the schedule */
 #define KMQ_DEAD       6         /* given up */
 
-#define KMQ_AHEAD      16
+/* Consumed messages are dropped so many at a time, and memory is asked for
+ * when the one so many before is: several hundred nanoseconds earlier. */
+#define KMQ_DROP       16
+#define KMQ_AHEAD      64
 
 /* flags of a message in flight */
 #define KMQ_CONFIRMED  1         /* somebody consumed it */
@@ -154,7 +157,7 @@ typedef struct {
                                     it became so, where it was never pushed;
                                     point to point in flight: client;
                                     consumed: the slot that was consumed
-                                    KMQ_AHEAD later, a hint */
+                                    KMQ_AHEAD later, a hint, or 0 */
     union {
         struct {                 /* in flight */
             uint32_t     position;   /* of the last delivery */
@@ -446,7 +449,8 @@ typedef struct {
     uint64_t         dead;
     kmq_list_t       history;    /* consumed, oldest first */
     kmq_ref_t        recent[KMQ_AHEAD];  /* its last ones, in turns */
-    uint32_t         recent_next;
+    uint64_t         nrecent;    /* appended since one was not dropped in its
+                                    turn */
     uint64_t         nomem_time; /* mono: when memory was short last */
 
     kmq_ref_t        index;      /* root */
@@ -594,7 +598,8 @@ kmq_slot_t *kmq_slot_alloc(kmq_t *kmq);
 void      kmq_slot_free(kmq_block_t *b, kmq_slot_t *slot);
 kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
 kmq_ref_t kmq_body_alloc(kmq_t *kmq, uint32_t size);
-void      kmq_body_free(kmq_block_t *b, kmq_ref_t body);
+void      kmq_chain_free(kmq_block_t *b, kmq_ref_t chain);
+void      kmq_body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size);
 uint32_t  kmq_piece_room(const kmq_block_t *b, kmq_ref_t piece);
 unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
 size_t    kmq_class_size(unsigned class);
@@ -613,6 +618,9 @@ void kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
 void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
     kmq_link_t *link);
 void kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
+kmq_link_t *kmq_list_shift(kmq_block_t *b, kmq_list_t *list);
+void kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
+    kmq_link_t *first, kmq_link_t *last, uint64_t n);
 void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
     uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link));
 

@@ -3,8 +3,9 @@
  *
  *     sequence (8)   tag (8)   create time (4)
  *
- * The tag is half of SipHash-2-4-128 of the message's sequence number and
- * time under the block's secret key: it cannot be guessed from other codes.
+ * The tag is SipHash-1-3 of the message's sequence number and time, least
+ * significant byte first, under the block's secret key: it cannot be guessed
+ * from other codes.
  * A message is found by its sequence number, which it keeps for ever; the key
  * is kept with it on disk.
  *
@@ -28,55 +29,51 @@ rotate(uint64_t x, unsigned bits)
 }
 
 
-static void
-sip_rounds(sip_t *s, unsigned n)
+static inline void
+sip_round(sip_t *s)
 {
-    while (n--) {
-        s->v0 += s->v1;
-        s->v2 += s->v3;
-        s->v1 = rotate(s->v1, 13) ^ s->v0;
-        s->v3 = rotate(s->v3, 16) ^ s->v2;
-        s->v0 = rotate(s->v0, 32);
-        s->v2 += s->v1;
-        s->v0 += s->v3;
-        s->v1 = rotate(s->v1, 17) ^ s->v2;
-        s->v3 = rotate(s->v3, 21) ^ s->v0;
-        s->v2 = rotate(s->v2, 32);
-    }
+    s->v0 += s->v1;
+    s->v2 += s->v3;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v1;
+    s->v0 += s->v3;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 = rotate(s->v2, 32);
 }
 
 
-static void
+static inline void
 sip_word(sip_t *s, uint64_t word)
 {
     s->v3 ^= word;
-    sip_rounds(s, 2);
+    sip_round(s);
     s->v0 ^= word;
 }
 
 
-/* SipHash-2-4 with 128 bits of output, of the 16 bytes one, two. */
-static void
-siphash(const uint64_t key[2], uint64_t one, uint64_t two, uint64_t out[2])
+/* SipHash-1-3 of these twelve bytes; their number is in the last word. */
+static inline uint64_t
+siphash(const uint64_t key[2], uint64_t sequence, uint32_t time)
 {
     sip_t  s;
 
     s.v0 = UINT64_C(0x736f6d6570736575) ^ key[0];
-    s.v1 = UINT64_C(0x646f72616e646f6d) ^ key[1] ^ 0xee;
+    s.v1 = UINT64_C(0x646f72616e646f6d) ^ key[1];
     s.v2 = UINT64_C(0x6c7967656e657261) ^ key[0];
     s.v3 = UINT64_C(0x7465646279746573) ^ key[1];
 
-    sip_word(&s, one);
-    sip_word(&s, two);
-    sip_word(&s, UINT64_C(16) << 56);
+    sip_word(&s, sequence);
+    sip_word(&s, time | UINT64_C(12) << 56);
 
-    s.v2 ^= 0xee;
-    sip_rounds(&s, 4);
-    out[0] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    s.v2 ^= 0xff;
+    sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
 
-    s.v1 ^= 0xdd;
-    sip_rounds(&s, 4);
-    out[1] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
 
@@ -168,12 +165,12 @@ void
 kmq_code_write(const uint64_t key[2], uint64_t sequence, uint32_t create_time,
     char *code)
 {
-    uint64_t  tag[2];
+    uint64_t  tag;
 
-    siphash(key, sequence, create_time, tag);
+    tag = siphash(key, sequence, create_time);
 
-    hex_write_4(code, sequence >> 32, (uint32_t) sequence, tag[0] >> 32,
-                (uint32_t) tag[0]);
+    hex_write_4(code, sequence >> 32, (uint32_t) sequence, tag >> 32,
+                (uint32_t) tag);
     hex_write(code + 32, create_time);
 }
 

@@ -39,8 +39,7 @@ ready_shift(kmq_t *kmq, kmq_topic_t *topic)
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    slot = KMQ_AT(b, topic->ready.head);
-    kmq_list_remove(b, &topic->ready, &slot->link);
+    slot = (kmq_slot_t *) kmq_list_shift(b, &topic->ready);
 
     if (slot->attempts) {
         kmq_count_redelivered(kmq, topic);

@@ -87,6 +87,49 @@ kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 }
 
 
+/* Takes the first one out of a list that has one. */
+kmq_link_t *
+kmq_list_shift(kmq_block_t *b, kmq_list_t *list)
+{
+    kmq_link_t  *link = KMQ_AT(b, list->head);
+
+    list->head = link->next;
+
+    if (link->next) {
+        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = 0;
+    } else {
+        list->tail = 0;
+    }
+
+    link->next = 0;
+    list->count--;
+
+    return link;
+}
+
+
+/* Moves n neighbours, first to last, to the end of another list. */
+void
+kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
+    kmq_link_t *first, kmq_link_t *last, uint64_t n)
+{
+    *(first->prev ? &((kmq_link_t *) KMQ_AT(b, first->prev))->next
+                  : &from->head) = last->next;
+    *(last->next ? &((kmq_link_t *) KMQ_AT(b, last->next))->prev
+                 : &from->tail) = first->prev;
+
+    *(to->tail ? &((kmq_link_t *) KMQ_AT(b, to->tail))->next
+               : &to->head) = KMQ_REF(b, first);
+
+    first->prev = to->tail;
+    last->next = 0;
+    to->tail = KMQ_REF(b, last);
+
+    from->count -= n;
+    to->count += n;
+}
+
+
 /* Merges two chains that end with 0 and are linked by next alone. */
 static kmq_ref_t
 chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,

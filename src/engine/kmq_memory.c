@@ -477,7 +477,7 @@ kmq_body_alloc(kmq_t *kmq, uint32_t size)
     do {
         piece = piece_alloc(kmq, left);
         if (piece == NULL) {
-            kmq_body_free(kmq->block, head);
+            kmq_chain_free(kmq->block, head);
             return 0;
         }
 
@@ -494,17 +494,32 @@ kmq_body_alloc(kmq_t *kmq, uint32_t size)
 }
 
 
+/* Frees all pieces of a chain: of a body, or of a consumer's deliveries. */
 void
-kmq_body_free(kmq_block_t *b, kmq_ref_t body)
+kmq_chain_free(kmq_block_t *b, kmq_ref_t chain)
 {
     kmq_ref_t     next;
     kmq_piece_t  *piece;
 
-    while (body) {
-        piece = KMQ_AT(b, body);
+    while (chain) {
+        piece = KMQ_AT(b, chain);
         next = piece->next;
+        kmq_object_free(b, chain);
+        chain = next;
+    }
+}
+
+
+/* The same for a body of that size.  One that is a single piece is not read:
+ * it would be the first time for long. */
+void
+kmq_body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
+{
+    if (size <= kmq_piece_room(b, body)) {
         kmq_object_free(b, body);
-        body = next;
+
+    } else {
+        kmq_chain_free(b, body);
     }
 }
 

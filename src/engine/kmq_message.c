@@ -18,7 +18,7 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_POINT("message-free");
 
     kmq_index_remove(b, slot);
-    kmq_body_free(b, body);
+    kmq_body_free(b, body, slot->size);
     kmq_slot_free(b, slot);
 
     if (--topic->held == 0) {
@@ -59,16 +59,14 @@ kmq_history_append(kmq_block_t *b, kmq_slot_t *slot)
     kmq_slot_t   *before;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
-    recent = &b->recent[b->recent_next++ % KMQ_AHEAD];
+    recent = &b->recent[b->nrecent % KMQ_AHEAD];
 
-    if (b->history.count >= KMQ_AHEAD) {
-        before = kmq_slot_at(b, *recent);
-
-        if (before && before->state == KMQ_CONSUMED) {
-            before->owner = KMQ_REF(b, slot);
-        }
+    if (b->nrecent++ >= KMQ_AHEAD) {
+        before = KMQ_AT(b, *recent);
+        before->owner = KMQ_REF(b, slot);
     }
 
+    slot->owner = 0;
     *recent = KMQ_REF(b, slot);
 
     kmq_list_append(b, &b->history, &slot->link);
@@ -87,26 +85,42 @@ history_remove(kmq_block_t *b, kmq_slot_t *slot)
 
 
 /*
- * Drops the oldest consumed messages, KMQ_AHEAD at a time; 0 when there are
- * none.  They are in no cache any more, and each names the next only when it
- * has been read: so the slots of the next drop are asked for now, and the
- * bodies of this one before the first is touched.
+ * Drops the oldest consumed messages, KMQ_DROP at a time; 0 when there are
+ * none.
+ *
+ * They are in no cache any more, and each names others only when it has been
+ * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is
+ * dropped, by way of the one between them, and the body of that one as well.
+ * A slot may have been used anew since it was named: what stands in it then is
+ * good enough for asking.  (Not a function of its own: gcc finds that one which
+ * only prefetches has no effect, and drops the call.)
  */
 int
 kmq_history_drop(kmq_t *kmq)
 {
+    char         *body;
     unsigned      i, n;
     kmq_ref_t     ref;
-    kmq_slot_t   *slot, *oldest[KMQ_AHEAD];
+    kmq_slot_t   *slot, *later, *oldest[KMQ_DROP];
     kmq_block_t  *b = kmq->block;
+
+    /* those that are named as recent must still be there */
+
+    if (b->history.count < KMQ_AHEAD + KMQ_DROP) {
+        b->nrecent = 0;
+    }
 
     ref = b->history.head;
 
-    for (n = 0; ref && n < KMQ_AHEAD; n++) {
+    for (n = 0; ref && n < KMQ_DROP; n++) {
         slot = KMQ_AT(b, ref);
-        __builtin_prefetch(KMQ_AT(b, slot->owner), 1);
-        __builtin_prefetch(KMQ_AT(b, slot->body), 1);
-        __builtin_prefetch((char *) KMQ_AT(b, slot->body) + 64, 1);
+        later = KMQ_AT(b, slot->owner);
+        body = KMQ_AT(b, later->body);
+
+        __builtin_prefetch(KMQ_AT(b, later->owner), 1);
+        __builtin_prefetch(body, 1);
+        __builtin_prefetch(body + 64, 1);
+
         oldest[n] = slot;
         ref = slot->next;
     }
@@ -277,6 +291,7 @@ kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
 
     case KMQ_CONSUMED:
         history_remove(b, slot);
+        b->nrecent = 0;
         break;
 
     default: /* KMQ_DEAD */

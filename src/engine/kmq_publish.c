@@ -192,36 +192,66 @@ kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
 }
 
 
-/* Returns 1 when the message is ready, 0 when it is delayed. */
-static int
-commit(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+static void
+commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
+    unsigned *fresh)
 {
     kmq_block_t  *b = kmq->block;
 
     kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
 
+    *fresh += !(slot->flags & KMQ_WRITTEN);
     slot->flags = 0;
 
-    if (slot->timer.due) {
-        KMQ_SET(slot->state, KMQ_DELAYED);
-        KMQ_POINT("commit-delayed");
+    KMQ_SET(slot->state, KMQ_DELAYED);
+    KMQ_POINT("commit-delayed");
 
-        b->waiting--;
-        b->delayed++;
-        topic->delayed++;
-        kmq_schedule(kmq, &slot->timer);
+    b->waiting--;
+    b->delayed++;
+    topic->delayed++;
+    kmq_schedule(kmq, &slot->timer);
+}
 
-        return 0;
-    }
 
-    KMQ_SET(slot->state, KMQ_READY);
-    KMQ_POINT("commit");
+/*
+ * Commits the first of these messages and those behind it that are linked as
+ * its neighbours, as all are that were reserved together, unless they are
+ * delayed or of another topic.  Returns how many these are, and adds to
+ * *fresh those of them that are not counted as published yet.
+ */
+static unsigned
+commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
+    unsigned n, unsigned *fresh)
+{
+    unsigned      i;
+    kmq_ref_t     next, ref;
+    kmq_slot_t   *slot, *last;
+    kmq_block_t  *b = kmq->block;
 
-    slot->owner = (uint32_t) kmq->mono;
+    i = 0;
+    ref = KMQ_REF(b, topic);
+    slot = KMQ_AT(b, m[0].slot);
 
-    kmq_list_append(b, &topic->ready, &slot->link);
+    do {
+        next = slot->next;
+        *fresh += !(slot->flags & KMQ_WRITTEN);
+        slot->flags = 0;
 
-    return 1;
+        KMQ_SET(slot->state, KMQ_READY);
+        KMQ_POINT("commit");
+
+        slot->owner = (uint32_t) kmq->mono;
+
+        last = slot;
+        slot = KMQ_AT(b, next);
+
+    } while (++i < n && m[i].slot == next && slot->timer.due == 0
+             && slot->topic == ref);
+
+    kmq_list_move(b, &b->worker[kmq->worker].reserved, &topic->ready,
+                  KMQ_AT(b, m[0].slot), &last->link, i);
+
+    return i;
 }
 
 
@@ -230,7 +260,7 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
     int           written;
     size_t        begin;
-    unsigned      i, ready, fresh;
+    unsigned      i, ready, done, fresh;
     kmq_ref_t     ref;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
@@ -260,9 +290,18 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
         topic = KMQ_AT(b, ref);
 
         do {
-            fresh += !(slot->flags & KMQ_WRITTEN);
-            ready += commit(kmq, topic, slot);
-            slot = ++i < n ? KMQ_AT(b, m[i].slot) : NULL;
+            if (slot->timer.due) {
+                commit_delayed(kmq, topic, slot, &fresh);
+                i++;
+
+            } else {
+                done = commit_ready(kmq, topic, &m[i], n - i, &fresh);
+                ready += done;
+                i += done;
+            }
+
+            slot = i < n ? KMQ_AT(b, m[i].slot) : NULL;
+
         } while (slot && slot->topic == ref);
 
         if (fresh) {

@@ -112,6 +112,7 @@ workers_reset(kmq_block_t *b)
     b->producers = 0;
     b->consumers = 0;
     memset(&b->history, 0, sizeof(b->history));
+    b->nrecent = 0;
 }
 
 

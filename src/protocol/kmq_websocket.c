@@ -28,6 +28,9 @@
 
 #define KMQ_WS_NO_CODE      1005
 
+/* Header of a frame that is not longer than a control frame may be. */
+#define KMQ_WS_SMALL_HEAD   (2 + KMQ_WS_MASK_LEN)
+
 /* The smallest gap that is worth closing. */
 #define KMQ_WS_GAP_MIN      128
 
@@ -118,7 +121,7 @@ kmq_ws_xor(unsigned char *data, size_t size, uint32_t mask)
     typedef uint32_t  words_t __attribute__((vector_size(KMQ_V16_SIZE)));
 
     unsigned char  *p, *end;
-    kmq_v16_t       mask16, v, all;
+    kmq_v16_t       mask16, v, w, all;
     uint64_t        tail;
 
     mask16 = (kmq_v16_t) (words_t) { mask, mask, mask, mask };
@@ -126,10 +129,19 @@ kmq_ws_xor(unsigned char *data, size_t size, uint32_t mask)
     p = data;
     end = data + size / KMQ_V16_SIZE * KMQ_V16_SIZE;
 
-    for ( /* void */ ; p < end; p += KMQ_V16_SIZE) {
+    for ( /* void */ ; end - p >= 2 * KMQ_V16_SIZE; p += 2 * KMQ_V16_SIZE) {
+        v = kmq_v16_load(p) ^ mask16;
+        w = kmq_v16_load(p + KMQ_V16_SIZE) ^ mask16;
+        kmq_v16_store(p, v);
+        kmq_v16_store(p + KMQ_V16_SIZE, w);
+        all |= v | w;
+    }
+
+    if (p < end) {
         v = kmq_v16_load(p) ^ mask16;
         kmq_v16_store(p, v);
         all |= v;
+        p += KMQ_V16_SIZE;
     }
 
     tail = kmq_ws_xor_tail(p, size % KMQ_V16_SIZE, mask);
@@ -539,6 +551,49 @@ kmq_ws_control_frame(kmq_ws_parser_t *parser, const kmq_ws_frame_t *frame,
 }
 
 
+/*
+ * The usual frame: a whole text message of at most 125 bytes, all of it there,
+ * and nothing before it that is not done.  1: it is one, and the message is in
+ * parser; 0: it is not, or is wrong, and has not been touched.  It is
+ * for kmq_ws_head() and those behind it then, which would say the same of it.
+ */
+static inline int
+kmq_ws_small_text(kmq_ws_parser_t *parser, unsigned char *p, size_t size)
+{
+    size_t          n;
+    uint32_t        mask;
+    unsigned char  *data;
+
+    if (size < KMQ_WS_SMALL_HEAD || p[0] != (KMQ_WS_FIN | KMQ_WS_TEXT)) {
+        return 0;
+    }
+
+    n = p[1] ^ KMQ_WS_MASKED;
+
+    if (n > KMQ_WS_CONTROL_MAX || size - KMQ_WS_SMALL_HEAD < n
+        || n > parser->max_message
+        || (parser->assembled | parser->gap | parser->checked
+            | parser->message_opcode) != 0)
+    {
+        return 0;
+    }
+
+    memcpy(&mask, p + 2, sizeof(mask));
+    data = p + KMQ_WS_SMALL_HEAD;
+
+    if (kmq_ws_xor(data, n, mask) && !kmq_utf8_valid(data, n)) {
+        (void) kmq_ws_xor(data, n, mask);
+        return 0;
+    }
+
+    parser->opcode = KMQ_WS_TEXT;
+    parser->data = data;
+    parser->size = n;
+
+    return 1;
+}
+
+
 kmq_ws_event_t
 kmq_ws_parse(kmq_ws_parser_t *parser, unsigned char *input, size_t size,
     size_t *used)
@@ -549,6 +604,11 @@ kmq_ws_parse(kmq_ws_parser_t *parser, unsigned char *input, size_t size,
 
     if (parser->reason) {
         return KMQ_WS_FAIL;
+    }
+
+    if (kmq_ws_small_text(parser, input + *used, size - *used)) {
+        *used += KMQ_WS_SMALL_HEAD + parser->size;
+        return KMQ_WS_MESSAGE;
     }
 
     do {

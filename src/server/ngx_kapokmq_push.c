@@ -11,8 +11,8 @@
 
 
 /* Bodies in one batch, and the chunk that usually holds all of it. */
-#define NGX_KAPOKMQ_PUSH_BYTES    (256 * 1024)
-#define NGX_KAPOKMQ_PUSH_CHUNK    (512 * 1024)
+#define NGX_KAPOKMQ_PUSH_BYTES    (1024 * 1024)
+#define NGX_KAPOKMQ_PUSH_CHUNK    (2048 * 1024)
 
 /* Batches in one event. */
 #define NGX_KAPOKMQ_PUSH_BATCHES  4
