@@ -23,6 +23,13 @@ static ngx_http_handler_pt  ngx_kapokmq_console = ngx_kapokmq_console_handler;
 static ngx_http_handler_pt  ngx_kapokmq_metrics = ngx_kapokmq_metrics_handler;
 
 
+static ngx_conf_enum_t  ngx_kapokmq_access_log[] = {
+    { ngx_string("upgrade"), NGX_KAPOKMQ_LOG_UPGRADE },
+    { ngx_string("end"), NGX_KAPOKMQ_LOG_END },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_kapokmq_commands[] = {
 
     { ngx_string("kapokmq_zone"),
@@ -80,6 +87,13 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("kapokmq_access_log"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_kapokmq_loc_conf_t, access_log),
+      &ngx_kapokmq_access_log },
 
       ngx_null_command
 };

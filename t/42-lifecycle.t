@@ -114,9 +114,11 @@ $mq->counts_become({ unconsumed => 4, delay => 1, consumed => $n },
 # --- who comes again at once finds what it had
 
 my ($comes_again, @comers);
+my $confirms = 0;
 $comes_again = sub {
     push @comers, $mq->connect('/Consumers/Conn/again/c1',
         headers => { secretKey => 'sesame' }, on_close => $comes_again);
+    $comers[-1]{ack} = $confirms;
 };
 $comes_again->();
 my @codes = map { $mq->publish('again', "m$_") } 1 .. 50;
@@ -129,7 +131,8 @@ for my $round (1 .. 4) {
 }
 wait_for { $comers[-1]->got($codes[-1]) } 'all in flight';
 is((grep { $_->closed && $_->closed->[0] != 1001 } @comers), 0, 'with 1001');
-$comers[-1]{ack} = 1;
+# those to come as well: a worker of the last generation may close this one
+$confirms = $comers[-1]{ack} = 1;
 $comers[-1]->send(@codes);
 $mq->counts_become({ unconsumed => 4 }, 'all are confirmed');
 delete $comers[-1]{on_close};

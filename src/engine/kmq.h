@@ -727,6 +727,9 @@ void kmq_count(kmq_t *kmq, kmq_counts_t *counts);
 /* n messages for a topic were refused for good. */
 void kmq_count_refused(kmq_t *kmq, const char *topic, size_t len, unsigned n);
 
+/* The same for messages of a producer of this handle. */
+void kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n);
+
 #define KMQ_UNIT_MINUTE  1         /* KMQ_MINUTES of them are kept */
 #define KMQ_UNIT_HOUR    2         /* KMQ_HOURS */
 

@@ -124,6 +124,20 @@ kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
 
 
 void
+kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
+
+    kmq_lock(kmq);
+
+    kmq->block->refused += n;
+    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->refused += n;
+
+    kmq_unlock(kmq);
+}
+
+
+void
 kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n)
 {
     unsigned             kept;

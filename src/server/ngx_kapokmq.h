@@ -36,8 +36,14 @@ typedef struct {
                                        needs the zone, NULL: none */
 } ngx_kapokmq_main_conf_t;
 
+/* kapokmq_access_log: a session's request is logged when it begins, and its
+ * memory given back, or when it ends */
+#define NGX_KAPOKMQ_LOG_UPGRADE  0
+#define NGX_KAPOKMQ_LOG_END      1
+
 typedef struct {
     ngx_http_handler_pt  handler;   /* of this location, NULL: none */
+    ngx_uint_t           access_log;        /* NGX_KAPOKMQ_LOG_... */
     ngx_array_t         *cors_origins;  /* kapokmq_cors_origin, ngx_str_t;
                                            NULL: any origin */
     ngx_uint_t           metrics_topics;    /* with series of their own */
@@ -375,8 +381,15 @@ typedef struct {
  * memory.  They stay until it has been logged. */
 ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
 
+/* The handler of the facts' cleanup in the request's pool; it does nothing. */
+void ngx_kapokmq_facts_cleanup(void *data);
+
 /* $kapokmq_...; a preconfiguration. */
 ngx_int_t ngx_kapokmq_variables(ngx_conf_t *cf);
+
+/* Does the configuration, as far as it has been read, use one of those that
+ * only mean something when a session has ended? */
+ngx_uint_t ngx_kapokmq_variables_of_end(ngx_conf_t *cf);
 
 
 /* --------------------------------------------------------------- handlers */

@@ -606,7 +606,15 @@ ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf)
 void *
 ngx_kapokmq_conf_create_loc(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_kapokmq_loc_conf_t));
+    ngx_kapokmq_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_kapokmq_loc_conf_t));
+
+    if (conf) {
+        conf->access_log = NGX_CONF_UNSET_UINT;
+    }
+
+    return conf;
 }
 
 
@@ -621,6 +629,11 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     if (conf->cors_origins == NULL) {
         conf->cors_origins = prev->cors_origins;
     }
+
+    ngx_conf_merge_uint_value(conf->access_log, prev->access_log,
+                              ngx_kapokmq_variables_of_end(cf)
+                              ? NGX_KAPOKMQ_LOG_END
+                              : NGX_KAPOKMQ_LOG_UPGRADE);
 
     /* a later proxy_pass, for example, would have taken its place */
 

@@ -108,7 +108,7 @@ ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s)
         }
 
         if (ngx_kapokmq_say == kmq_confirm_codes) {
-            s->facts->confirmed += n;
+            s->confirmed += n;
         }
 
         ngx_kapokmq_ncodes = 0;
@@ -126,7 +126,7 @@ ngx_kapokmq_consumer_confirm(ngx_kapokmq_session_t *s, uint32_t position)
     n = kmq_confirm_upto(ngx_kapokmq_worker.kmq, s->client, position);
 
     if (n) {
-        s->facts->confirmed += n;
+        s->confirmed += n;
         ngx_kapokmq_room();
     }
 }

@@ -189,7 +189,7 @@ ngx_kapokmq_held_answer_session(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
 
     } else if (answer->n) {
         kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) answer->n);
-        s->facts->messages += answer->n;
+        s->messages += answer->n;
         rc = ngx_kapokmq_output_oks(s, answer->n);
     }
 

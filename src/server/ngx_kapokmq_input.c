@@ -91,7 +91,7 @@ ngx_kapokmq_input_add(ngx_kapokmq_session_t *s, const u_char *bytes,
         return NGX_OK;
     }
 
-    in->data = ngx_alloc(size, s->request->connection->log);
+    in->data = ngx_alloc(size, s->connection->log);
     if (in->data == NULL) {
         return NGX_ERROR;
     }
@@ -155,7 +155,7 @@ ngx_kapokmq_input_receive(ngx_kapokmq_session_t *s)
     ngx_kapokmq_input_t  *in;
 
     in = &s->input;
-    c = s->request->connection;
+    c = s->connection;
 
     if (ngx_kapokmq_input_room(s) != NGX_OK) {
         return NGX_ERROR;
@@ -184,4 +184,26 @@ ngx_kapokmq_input_free(ngx_kapokmq_session_t *s)
     }
 
     s->input.data = NULL;
+}
+
+
+/* NGX_AGAIN: more may come. */
+ngx_int_t
+ngx_kapokmq_input_discard(ngx_kapokmq_session_t *s)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = s->connection;
+
+    n = c->read->ready ? c->recv(c, ngx_kapokmq_shared_input,
+                                 sizeof(ngx_kapokmq_shared_input))
+                       : NGX_AGAIN;
+
+    if (n > 0) {
+        ngx_kapokmq_session_wake(s);
+        return NGX_AGAIN;
+    }
+
+    return (n == 0) ? NGX_DONE : n;
 }

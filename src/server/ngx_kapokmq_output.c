@@ -116,12 +116,12 @@ ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
     ssize_t            n;
     ngx_connection_t  *c;
 
-    c = s->request->connection;
+    c = s->connection;
 
     /* mostly nothing waits, and the connection takes all of it */
 
-    if (s->out == NULL && c->write->ready && !s->request->buffered
-        && !c->buffered)
+    if (s->out == NULL && c->write->ready && !c->buffered
+        && !(s->request && s->request->buffered))
     {
         n = c->send(c, chunk->bytes + pos, end - pos);
 
@@ -163,7 +163,7 @@ ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
 
     /* TLS wants the same address again; many share better than they copy */
 
-    if (s->request->connection->ssl || chunk->refs > NGX_KAPOKMQ_SHARED
+    if (s->connection->ssl || chunk->refs > NGX_KAPOKMQ_SHARED
         || (end - pos) * 4 > chunk->size || first == last)
     {
         return ngx_kapokmq_output_append(s, chunk, pos, end);
@@ -200,7 +200,7 @@ ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s)
     ngx_connection_t   *c;
     ngx_kapokmq_out_t  *out;
 
-    c = s->request->connection;
+    c = s->connection;
 
     rc = ngx_kapokmq_output_header(s);
     if (rc == NGX_ERROR) {
@@ -258,7 +258,9 @@ ngx_kapokmq_output_header(ngx_kapokmq_session_t *s)
 
     r = s->request;
 
-    if (r->buffered || r->connection->buffered) {
+    /* one that was given back had written it */
+
+    if (r && (r->buffered || r->connection->buffered)) {
 
         if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
             return NGX_ERROR;
@@ -291,7 +293,7 @@ ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
 {
     ngx_kapokmq_out_t  *out;
 
-    out = ngx_alloc(sizeof(ngx_kapokmq_out_t), s->request->connection->log);
+    out = ngx_alloc(sizeof(ngx_kapokmq_out_t), s->connection->log);
     if (out == NULL) {
         return NGX_ERROR;
     }
@@ -456,7 +458,7 @@ ngx_kapokmq_output_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
     size_t          len;
     unsigned char   frame[KMQ_WS_CONTROL_MAX + 2];
 
-    s->facts->status = code;
+    s->status = code;
 
     len = kmq_ws_close(frame, code, reason);
 

@@ -229,7 +229,7 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
     kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
-    s->facts->messages += n;
+    s->messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
 }
@@ -271,22 +271,11 @@ ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
 }
 
 
-/* The session has forgotten its topic's name; the request has it. */
 void
 ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
 {
-    u_char      topic[KMQ_NAME_MAX], id[KMQ_NAME_MAX];
-    size_t      topic_len, id_len;
-    ngx_str_t  *uri;
-
-    uri = &s->request->unparsed_uri;
-
-    if (n && kmq_path_names(uri->data, uri->len, topic, &topic_len, id,
-                            &id_len)
-             == NULL)
-    {
-        kmq_count_refused(ngx_kapokmq_worker.kmq, (char *) topic, topic_len,
-                          (unsigned) n);
+    if (n && s->client) {
+        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
     }
 }
 
@@ -360,7 +349,7 @@ ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
 {
     ngx_event_t  *rev, *resume;
 
-    rev = s->request->connection->read;
+    rev = s->connection->read;
     resume = &ngx_kapokmq_worker.resume;
 
     if (!s->queued) {

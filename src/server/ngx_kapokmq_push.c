@@ -309,7 +309,7 @@ ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
         return;
     }
 
-    s->facts->messages += run->count;
+    s->messages += run->count;
 
     if (rc == NGX_AGAIN) {
         s->role->settle(s);
@@ -394,14 +394,14 @@ ngx_kapokmq_push_close(void)
         ngx_kapokmq_session_leave(s);
 
         if (why == KMQ_TOO_SLOW) {
-            ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+            ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
                           "consumer is too slow and is disconnected");
 
             rc = ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
                                            "too slow for the other consumers");
 
         } else {
-            ngx_log_error(NGX_LOG_NOTICE, s->request->connection->log, 0,
+            ngx_log_error(NGX_LOG_NOTICE, s->connection->log, 0,
                           "client is disconnected by an operator");
 
             rc = ngx_kapokmq_session_close(s, KMQ_WS_POLICY,

@@ -38,6 +38,7 @@ static ngx_int_t ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s,
     ngx_msec_t ms);
 static void ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s,
@@ -52,12 +53,10 @@ ngx_kapokmq_session_read(ngx_event_t *rev)
 {
     ngx_int_t               rc;
     ngx_connection_t       *c;
-    ngx_http_request_t     *r;
     ngx_kapokmq_session_t  *s;
 
     c = rev->data;
-    r = c->data;
-    s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+    s = c->data;
     rc = NGX_OK;
 
     ngx_kapokmq_clock();
@@ -89,12 +88,10 @@ ngx_kapokmq_session_write(ngx_event_t *wev)
 {
     ngx_int_t               rc;
     ngx_connection_t       *c;
-    ngx_http_request_t     *r;
     ngx_kapokmq_session_t  *s;
 
     c = wev->data;
-    r = c->data;
-    s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+    s = c->data;
 
     ngx_kapokmq_clock();
 
@@ -106,7 +103,7 @@ ngx_kapokmq_session_write(ngx_event_t *wev)
     }
 
     if (rc == NGX_OK && s->state == NGX_KAPOKMQ_FINISHING) {
-        rc = NGX_DONE;
+        rc = ngx_kapokmq_session_finished(s);
     }
 
     ngx_kapokmq_session_settle(s, rc);
@@ -132,7 +129,7 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
     if (s->unanswered == 0
         && (s->going || s->closed || s->broken || s->ended))
     {
-        s->request->connection->close = s->going;
+        s->connection->close = s->going;
         s->going = 0;
         ngx_kapokmq_session_wake(s);
     }
@@ -144,7 +141,7 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
 void
 ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s)
 {
-    ngx_post_event(s->request->connection->read, &ngx_posted_next_events);
+    ngx_post_event(s->connection->read, &ngx_posted_next_events);
 }
 
 
@@ -176,7 +173,7 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
     ngx_int_t          rc;
     ngx_connection_t  *c;
 
-    c = s->request->connection;
+    c = s->connection;
 
     if (!s->greeted && ngx_kapokmq_session_greet(s) != NGX_OK) {
         return NGX_ERROR;
@@ -195,7 +192,7 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
     }
 
     if (s->state == NGX_KAPOKMQ_FINISHING && rc == NGX_OK) {
-        return NGX_DONE;
+        return ngx_kapokmq_session_finished(s);
     }
 
     if (s->paused && rc == NGX_OK) {
@@ -220,7 +217,7 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
     ngx_uint_t         n, max;
     ngx_connection_t  *c;
 
-    c = s->request->connection;
+    c = s->connection;
 
     if (s->client && s->role->begin && s->role->begin(s) != NGX_OK) {
         return NGX_BUSY;
@@ -386,21 +383,9 @@ ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s)
 {
-    ngx_buf_t  *b;
-
     s->greeted = 1;
 
     kmq_ws_init(&s->parser, NGX_KAPOKMQ_LOGIN_MAX);
-
-    /* frames that came right behind the request */
-
-    b = s->request->header_in;
-
-    if (ngx_kapokmq_input_add(s, b->pos, b->last - b->pos) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    b->pos = b->last;
 
     if (s->key_given) {
         return ngx_kapokmq_session_open(s);
@@ -509,7 +494,7 @@ ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s)
 {
-    ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+    ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
                   "client sent a bad frame: %s", s->parser.reason);
 
     if (s->state != NGX_KAPOKMQ_CLOSING
@@ -595,6 +580,41 @@ ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s)
 }
 
 
+/*
+ * All is written.  Where input is still on its way, closing the connection
+ * would reset it, and the client might not read the last words: so it is told
+ * that there are no more, and what it still sends is read until it ends, or
+ * the time is up.
+ */
+static ngx_int_t
+ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s)
+{
+    ngx_connection_t  *c;
+
+    c = s->connection;
+
+    if (!s->linger || ngx_exiting) {
+        return NGX_DONE;
+    }
+
+    if (!s->shut && c->ssl == NULL
+        && ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1)
+    {
+        return NGX_DONE;
+    }
+
+    s->shut = 1;
+
+    if (ngx_kapokmq_input_discard(s) != NGX_AGAIN
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
 /* The session's only timer; 0: none.  Not cancelable: a worker waits until its
  * sessions are closed, which takes no longer than the time for that. */
 static void
@@ -602,7 +622,7 @@ ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s, ngx_msec_t ms)
 {
     ngx_event_t  *rev;
 
-    rev = s->request->connection->read;
+    rev = s->connection->read;
 
     if (rev->timer_set) {
         ngx_del_timer(rev);
@@ -631,32 +651,27 @@ ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s)
 }
 
 
-/* Gives the connection back to nginx, which closes it. */
+/* The connection goes, too. */
 static void
 ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_connection_t  *c;
 
-    r = s->request;
-    c = r->connection;
+    c = s->connection;
 
     ngx_kapokmq_session_timer(s, 0);
 
     c->idle = 0;
-    c->read->handler = s->http_handler;
-    c->write->handler = s->http_handler;
 
-    if (s->linger && !ngx_exiting) {
-        r->lingering_close = 1;
+    if (s->request) {
+        ngx_kapokmq_upgrade_return(s, rc);
+        return;
     }
 
-    ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
     s->cleanup->handler = NULL;
     ngx_kapokmq_session_free(s);
 
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+    ngx_http_close_connection(c);
 }
 
 

@@ -103,11 +103,11 @@ typedef struct {
 } ngx_kapokmq_input_t;
 
 struct ngx_kapokmq_session_s {
-    ngx_http_request_t       *request;
+    ngx_connection_t         *connection;
+    ngx_http_request_t       *request;     /* NULL: it was given back */
     const ngx_kapokmq_role_t *role;
     ngx_pool_cleanup_t       *cleanup;
-    ngx_kapokmq_facts_t      *facts;
-    ngx_event_handler_pt      http_handler;    /* nginx's, given back */
+    ngx_event_handler_pt      http_handler;    /* nginx's, for the request */
 
     kmq_ref_t                 client;      /* 0 before login and at the end */
     kmq_client_info_t        *info;        /* until login */
@@ -128,12 +128,18 @@ struct ngx_kapokmq_session_s {
     unsigned                  broken:1;    /* or a bad frame, */
     unsigned                  ended:1;     /* or the end of its input */
     unsigned                  failed:1;    /* sending failed */
-    unsigned                  linger:1;    /* input is discarded at the end */
+    unsigned                  linger:1;    /* input is discarded at the end, */
+    unsigned                  shut:1;      /* and nothing sent any more */
     unsigned                  paused:1;    /* answers pile up: no reading */
     unsigned                  queued:1;    /* queue is linked */
     unsigned                  turn:1;      /* a producer's turn to go on */
     unsigned                  going:1;     /* to be closed when all that was
                                               sent is answered */
+
+    /* for the access log */
+    ngx_uint_t                messages;    /* accepted from, or pushed to, it */
+    ngx_uint_t                confirmed;
+    ngx_uint_t                status;      /* of its end */
 
     /* consumers */
     unsigned                  pinged:1;    /* a ping is on its way */
@@ -149,6 +155,10 @@ struct ngx_kapokmq_session_s {
 /* Upgrades a request to a session of that role. */
 ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
     const ngx_kapokmq_role_t *role);
+
+/* Gives a request that was kept back to nginx, with the connection, which
+ * nginx closes; the session is gone. */
+void ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc);
 
 /* The handlers of an upgraded connection. */
 void ngx_kapokmq_session_read(ngx_event_t *rev);
@@ -177,7 +187,7 @@ void ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n);
 /* Have its read handler called soon, for what could not be done here. */
 void ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s);
 
-/* Frees all but the request; the pool's cleanup, too. */
+/* Frees all but request and connection; a pool's cleanup, too. */
 void ngx_kapokmq_session_free(void *data);
 
 
@@ -194,6 +204,10 @@ ngx_int_t ngx_kapokmq_input_add(ngx_kapokmq_session_t *s, const u_char *bytes,
 
 /* Receives once.  NGX_OK, NGX_AGAIN, NGX_DONE at the end, NGX_ERROR. */
 ngx_int_t ngx_kapokmq_input_receive(ngx_kapokmq_session_t *s);
+
+/* Receives once what nobody needs; the session is woken for more.  NGX_AGAIN,
+ * NGX_DONE at the end, NGX_ERROR. */
+ngx_int_t ngx_kapokmq_input_discard(ngx_kapokmq_session_t *s);
 
 void ngx_kapokmq_input_free(ngx_kapokmq_session_t *s);
 

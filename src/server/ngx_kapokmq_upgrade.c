@@ -1,4 +1,12 @@
-/* From an HTTP request to a WebSocket session. */
+/*
+ * From an HTTP request to a WebSocket session.
+ *
+ * Once the response's header has been written, nothing of the request is
+ * needed any more, and nginx gets it back, with its 8 kB: it is logged, and
+ * its pool destroyed.  It is kept until the session ends where that is what
+ * the access log is to tell of, or where another module waits for its end, as
+ * limit_conn does.
+ */
 
 #include "ngx_kapokmq_session.h"
 #include "../protocol/kmq_form.h"
@@ -14,10 +22,19 @@ static const char *ngx_kapokmq_upgrade_names(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static const char *ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_upgrade_facts(ngx_http_request_t *r,
+    ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
     ngx_str_t *key);
 static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_upgrade_begin(ngx_event_t *rev);
+static ngx_int_t ngx_kapokmq_upgrade_rest(ngx_kapokmq_session_t *s);
+static ngx_uint_t ngx_kapokmq_upgrade_kept(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_upgrade_buffers(ngx_http_connection_t *hc,
+    ngx_connection_t *c);
+static void ngx_kapokmq_upgrade_chain(ngx_connection_t *c, ngx_chain_t **chain);
 
 
 ngx_int_t
@@ -49,8 +66,8 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST, error);
     }
 
-    if (role->number == KMQ_CONSUMER) {
-        s->facts->confirm = s->confirm;
+    if (ngx_kapokmq_upgrade_facts(r, s) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     secret = ngx_kapokmq_key_header(r);
@@ -213,14 +230,10 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
     cleanup->handler = ngx_kapokmq_session_free;
     cleanup->data = s;
 
+    s->connection = r->connection;
     s->request = r;
     s->role = role;
     s->cleanup = cleanup;
-
-    s->facts = ngx_kapokmq_facts(r);
-    if (s->facts == NULL) {
-        return NULL;
-    }
 
     s->info = ngx_calloc(sizeof(kmq_client_info_t), log);
     if (s->info == NULL) {
@@ -263,6 +276,25 @@ ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     ngx_memcpy(info->addr, addr->data, info->addr_len);
 
     return NULL;
+}
+
+
+/* What the access log may tell. */
+static ngx_int_t
+ngx_kapokmq_upgrade_facts(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_facts_t  *facts;
+
+    facts = ngx_kapokmq_facts(r);
+    if (facts == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (s->role->number == KMQ_CONSUMER) {
+        facts->confirm = s->confirm;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -337,16 +369,15 @@ ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 
     ngx_http_set_ctx(r, s, ngx_kapokmq_module);
 
-    s->facts->status = KMQ_WS_ABNORMAL;
+    s->status = KMQ_WS_ABNORMAL;
 
     r->main->count++;
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
     s->http_handler = c->read->handler;
-    c->read->handler = ngx_kapokmq_session_read;
-    c->write->handler = ngx_kapokmq_session_write;
-    c->log->action = (char *) s->role->action;
+    c->read->handler = ngx_kapokmq_upgrade_begin;
+    c->write->handler = ngx_http_empty_handler;
 
     /* so that nginx calls the read handler when the worker has to go */
     c->idle = 1;
@@ -358,4 +389,171 @@ ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     /* not from here: the session may end at once, and the request is still
      * in the hands of nginx */
     ngx_post_event(c->read, &ngx_posted_events);
+}
+
+
+/* The first event. */
+static void
+ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_kapokmq_session_t  *s;
+
+    c = rev->data;
+    r = c->data;
+    s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+
+    c->data = s;
+    rev->handler = ngx_kapokmq_session_read;
+    c->write->handler = ngx_kapokmq_session_write;
+
+    if (ngx_kapokmq_upgrade_rest(s) != NGX_OK) {
+        s->failed = 1;
+
+    } else if (!ngx_kapokmq_upgrade_kept(r)) {
+        ngx_kapokmq_upgrade_give_back(s);
+    }
+
+    c->log->action = (char *) s->role->action;
+
+    ngx_kapokmq_session_read(rev);
+}
+
+
+/* Frames that came right behind the request. */
+static ngx_int_t
+ngx_kapokmq_upgrade_rest(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
+
+    b = s->request->header_in;
+    rc = ngx_kapokmq_input_add(s, b->pos, b->last - b->pos);
+    b->pos = b->last;
+
+    return rc;
+}
+
+
+/* Does anybody wait for the request's end, or is it not done? */
+static ngx_uint_t
+ngx_kapokmq_upgrade_kept(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cleanup;
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    if (lcf->access_log == NGX_KAPOKMQ_LOG_END || r->count != 1 || r->blocked
+        || r->buffered || r->connection->buffered || r->cleanup)
+    {
+        return 1;
+    }
+
+    for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
+
+        if (cleanup->handler && cleanup->handler != ngx_kapokmq_session_free
+            && cleanup->handler != ngx_kapokmq_facts_cleanup)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* As nginx does when a connection waits for its next request:
+ * ngx_http_set_keepalive(). */
+static void
+ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
+{
+    ngx_connection_t       *c;
+    ngx_pool_cleanup_t     *cleanup;
+    ngx_http_request_t     *r;
+    ngx_http_connection_t  *hc;
+
+    r = s->request;
+    c = s->connection;
+    hc = r->http_connection;
+
+    cleanup = ngx_pool_cleanup_add(c->pool, 0);
+    if (cleanup == NULL) {
+        return;
+    }
+
+    s->cleanup->handler = NULL;
+    s->cleanup = cleanup;
+    cleanup->handler = ngx_kapokmq_session_free;
+    cleanup->data = s;
+
+    s->request = NULL;
+    ngx_http_free_request(r, 0);
+    c->destroyed = 0;
+
+    ngx_kapokmq_upgrade_buffers(hc, c);
+}
+
+
+static void
+ngx_kapokmq_upgrade_buffers(ngx_http_connection_t *hc, ngx_connection_t *c)
+{
+    (void) ngx_pfree(c->pool, c->buffer->start);
+    c->buffer = NULL;
+
+    ngx_kapokmq_upgrade_chain(c, &hc->free);
+    ngx_kapokmq_upgrade_chain(c, &hc->busy);
+    hc->nbusy = 0;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+}
+
+
+static void
+ngx_kapokmq_upgrade_chain(ngx_connection_t *c, ngx_chain_t **chain)
+{
+    ngx_chain_t  *cl;
+
+    while (*chain) {
+        cl = *chain;
+        *chain = cl->next;
+
+        (void) ngx_pfree(c->pool, cl->buf->start);
+        ngx_free_chain(c->pool, cl);
+    }
+}
+
+
+void
+ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc)
+{
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_kapokmq_facts_t  *facts;
+
+    r = s->request;
+    c = s->connection;
+
+    /* they were made with the session */
+    facts = ngx_kapokmq_facts(r);
+
+    facts->messages = s->messages;
+    facts->confirmed = s->confirmed;
+    facts->status = s->status;
+
+    c->data = r;
+    c->read->handler = s->http_handler;
+    c->write->handler = s->http_handler;
+
+    ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
+    s->cleanup->handler = NULL;
+    ngx_kapokmq_session_free(s);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
 }

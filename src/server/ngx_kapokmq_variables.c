@@ -2,14 +2,16 @@
  * $kapokmq_...: what access logs and other directives may say of a client.
  *
  * A session is freed before its request is logged, so what it did is noted in
- * the request's own memory.
+ * the request's own memory.  Where the request is logged already when the
+ * client is connected, there is nothing to tell of the session yet.
  */
 
 #include "ngx_kapokmq.h"
 
 
+static ngx_uint_t ngx_kapokmq_variable_is(const ngx_str_t *name,
+    const char *text);
 static ngx_kapokmq_facts_t *ngx_kapokmq_facts_find(ngx_http_request_t *r);
-static void ngx_kapokmq_facts_cleanup(void *data);
 static ngx_http_handler_pt ngx_kapokmq_variable_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_variable_name(ngx_http_request_t *r,
@@ -82,6 +84,39 @@ ngx_kapokmq_variables(ngx_conf_t *cf)
 }
 
 
+/* Is a variable in use that only means something when a session has ended? */
+ngx_uint_t
+ngx_kapokmq_variables_of_end(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *var;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    var = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        if (ngx_kapokmq_variable_is(&var[i].name, "kapokmq_messages")
+            || ngx_kapokmq_variable_is(&var[i].name, "kapokmq_confirmed")
+            || ngx_kapokmq_variable_is(&var[i].name, "kapokmq_status"))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_variable_is(const ngx_str_t *name, const char *text)
+{
+    return name->len == ngx_strlen(text)
+           && ngx_strncmp(name->data, text, name->len) == 0;
+}
+
+
 /* ------------------------------------------------------------------ facts */
 
 ngx_kapokmq_facts_t *
@@ -136,7 +171,7 @@ ngx_kapokmq_facts_session(ngx_http_request_t *r)
 }
 
 
-static void
+void
 ngx_kapokmq_facts_cleanup(void *data)
 {
     (void) data;
@@ -320,7 +355,7 @@ ngx_kapokmq_variable_confirm(ngx_http_request_t *r,
 
     (void) data;
 
-    facts = ngx_kapokmq_facts_session(r);
+    facts = ngx_kapokmq_facts_find(r);
 
     return (facts && facts->confirm)
            ? ngx_kapokmq_variable_text(v, kmq_confirm_name(facts->confirm))
