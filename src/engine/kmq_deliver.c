@@ -16,6 +16,9 @@
 #define SHARED_MAX       256
 #define DELIVERIES_MAX  8192
 
+/* This bounds what they are to be sent: bytes of a batch, over all of them. */
+#define SHARED_BYTES    (8 * 1024 * 1024)
+
 
 void
 kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
@@ -477,6 +480,25 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
 }
 
 
+/* How many deliveries of the batch's messages are enough for now. */
+static unsigned
+deliveries_max(const kmq_batch_t *batch)
+{
+    size_t    bytes;
+    unsigned  i;
+
+    bytes = 1;
+
+    for (i = 0; i < batch->nmessages; i++) {
+        bytes += batch->messages[i].size;
+    }
+
+    bytes = SHARED_BYTES / (bytes / batch->nmessages + 1);
+
+    return bytes < DELIVERIES_MAX ? bytes : DELIVERIES_MAX;
+}
+
+
 /* Gives every ready consumer whose place is in the batch its part; 0 when
  * some had to be left for the next one. */
 static int
@@ -484,7 +506,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
     kmq_batch_t *batch)
 {
     int            all;
-    unsigned       n, deliveries, used;
+    unsigned       n, deliveries, max, used;
     uint32_t       i, first, start;
     kmq_run_t     *run;
     kmq_client_t  *client;
@@ -492,11 +514,12 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
     all = 1;
     used = 0;
     deliveries = 0;
+    max = deliveries_max(batch);
     start = batch->messages[0].position;
 
     for (i = 0; i < local->nready; /* void */) {
 
-        if (batch->nruns == KMQ_BATCH_RUNS || deliveries >= DELIVERIES_MAX) {
+        if (batch->nruns == KMQ_BATCH_RUNS || deliveries >= max) {
             all = 0;
             break;
         }

@@ -10,9 +10,13 @@
 #include "ngx_kapokmq_session.h"
 
 
-/* Bodies in one batch, and the chunk that usually holds all of it. */
+/* Bytes composed in one event, and bytes sent, which are more where many get
+ * the same; both are stretched by one batch at most. */
 #define NGX_KAPOKMQ_PUSH_BYTES    (1024 * 1024)
-#define NGX_KAPOKMQ_PUSH_CHUNK    (2048 * 1024)
+#define NGX_KAPOKMQ_PUSH_SENT     (8 * 1024 * 1024)
+
+/* The chunk that usually holds all of a batch. */
+#define NGX_KAPOKMQ_PUSH_CHUNK    (2 * NGX_KAPOKMQ_PUSH_BYTES)
 
 /* Batches in one event. */
 #define NGX_KAPOKMQ_PUSH_BATCHES  4
@@ -20,8 +24,8 @@
 #define NGX_KAPOKMQ_PING_FRAME    (2 + NGX_KAPOKMQ_PING_LEN)
 
 
-static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(void);
 static size_t ngx_kapokmq_push_measure(void);
+static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(size_t size);
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
 static u_char *ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m,
     size_t len);
@@ -45,6 +49,9 @@ static kmq_push_tail_t       ngx_kapokmq_tail;
 static u_char                ngx_kapokmq_tail_topic[KMQ_NAME_MAX];
 static size_t                ngx_kapokmq_tail_topic_len;
 
+/* Bytes sent in this event. */
+static size_t                ngx_kapokmq_sent;
+
 /* Used again for the next batch unless a slow consumer still needs it. */
 static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
 
@@ -52,6 +59,7 @@ static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
 void
 ngx_kapokmq_push(ngx_event_t *ev)
 {
+    size_t      left, size;
     ngx_uint_t  n;
 
     if (ngx_kapokmq_worker.kmq == NULL) {
@@ -60,15 +68,25 @@ ngx_kapokmq_push(ngx_event_t *ev)
 
     ngx_kapokmq_clock();
 
-    ngx_kapokmq_taken.bytes_max = NGX_KAPOKMQ_PUSH_BYTES;
+    left = NGX_KAPOKMQ_PUSH_BYTES;
+    ngx_kapokmq_sent = 0;
 
     for (n = 0; n < NGX_KAPOKMQ_PUSH_BATCHES; n++) {
+
+        if (left == 0 || ngx_kapokmq_sent >= NGX_KAPOKMQ_PUSH_SENT) {
+            break;
+        }
+
+        ngx_kapokmq_taken.bytes_max = left;
 
         if (kmq_take(ngx_kapokmq_worker.kmq, &ngx_kapokmq_taken) == 0) {
             break;
         }
 
-        ngx_kapokmq_push_deliver(ngx_kapokmq_push_compose());
+        size = ngx_kapokmq_push_measure();
+        left -= ngx_min(left, size);
+
+        ngx_kapokmq_push_deliver(ngx_kapokmq_push_compose(size));
     }
 
     ngx_kapokmq_push_close();
@@ -94,18 +112,16 @@ ngx_kapokmq_push_free(void)
 
 /* --------------------------------------------------------------- compose */
 
-/* The whole batch as frames; NULL: no memory. */
+/* The whole batch, which was measured, as frames; NULL: no memory. */
 static ngx_kapokmq_chunk_t *
-ngx_kapokmq_push_compose(void)
+ngx_kapokmq_push_compose(size_t size)
 {
     u_char               *p;
     ngx_uint_t            i;
     kmq_message_t        *m;
     ngx_kapokmq_chunk_t  *chunk;
 
-    ngx_kapokmq_push_topic();
-
-    chunk = ngx_kapokmq_push_chunk(ngx_kapokmq_push_measure());
+    chunk = ngx_kapokmq_push_chunk(size);
     if (chunk == NULL) {
         return NULL;
     }
@@ -164,6 +180,8 @@ ngx_kapokmq_push_measure(void)
     kmq_run_t              *run;
     kmq_message_t          *m;
     ngx_kapokmq_session_t  *s;
+
+    ngx_kapokmq_push_topic();
 
     ngx_memzero(ngx_kapokmq_ping, ngx_kapokmq_taken.nmessages);
 
@@ -281,7 +299,7 @@ ngx_kapokmq_push_deliver(ngx_kapokmq_chunk_t *chunk)
 static void
 ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
 {
-    size_t                  end;
+    size_t                  start, end;
     ngx_int_t               rc;
     ngx_uint_t              last;
     ngx_kapokmq_session_t  *s;
@@ -302,7 +320,10 @@ ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
         end += NGX_KAPOKMQ_PING_FRAME;
     }
 
-    rc = ngx_kapokmq_output_send(s, chunk, ngx_kapokmq_start[run->first], end);
+    start = ngx_kapokmq_start[run->first];
+    ngx_kapokmq_sent += end - start;
+
+    rc = ngx_kapokmq_output_send(s, chunk, start, end);
 
     if (rc == NGX_ERROR) {
         ngx_kapokmq_push_failed(s);
