@@ -6,6 +6,7 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use IO::Socket::INET;
 use Mojo::UserAgent;
 use Test::More;
 use KapokMQ::Raw;
@@ -13,11 +14,25 @@ use KapokMQ::Test;
 
 my $plain = q(log_format plain '$request_uri $status $kapokmq_role'
               ' $kapokmq_confirm';);
+my $mirror = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')
+             or die "listen: $!";
+my $mirror_port = $mirror->sockport;
+
+# what is read of memory that is not one's own is no valid pointer then
+$ENV{MALLOC_PERTURB_} = 165;
+
 my $mq = KapokMQ::Test->start(
     yaml => { maxMessageSize => 4096 },
     http => "$plain limit_conn_zone \$kapokmq_topic zone=topics:1m;",
     allow => qr/limiting connections by zone/,
-    conf => 'access_log plain.log plain;
+    conf => "location = /mirror {
+            internal;
+            proxy_pass http://127.0.0.1:$mirror_port;
+        }" . 'access_log plain.log plain;
+        location /Consumers/Conn/mirrored/ {
+            kapokmq_consumer;
+            mirror /mirror;
+        }
         location /Consumers/Conn/limited/ {
             kapokmq_consumer;
             limit_conn topics 2;
@@ -46,6 +61,24 @@ sub status {
 }
 
 
+# --- kept while a subrequest runs; first, while all memory is still new
+
+my $mirrored = $mq->consumer('mirrored', 'c');
+my $peer = $mirror->accept;
+sysread $peer, my $asked, 4096;
+like($asked, qr{^GET /mirror }, 'a subrequest of its own is under way');
+$mq->publish('mirrored', 'x');
+wait_for { @{$mirrored->messages} == 1 } 'which delays nothing';
+syswrite $peer, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+sysread $peer, $asked, 1;
+is($asked, '', 'it ends');
+$mq->publish('mirrored', 'y');
+wait_for { @{$mirrored->messages} == 2 } 'and the session goes on';
+$mq->counts_become({ unconsumed => 0, consumed => 2 }, 'and confirms');
+$mirrored->finish;
+wait_for { status()->{active} == 1 } 'it leaves';
+
+
 # --- given back: logged at the beginning, works to the end
 
 my $consumer = $mq->consumer('a', 'c');
@@ -61,7 +94,7 @@ is_deeply(status(), { active => 3, reading => 0, writing => 1 },
 $producer->send($_) for 1 .. 500;
 wait_for { @{$consumer->messages} == 500 } 'messages pass';
 wait_for { @{$producer->texts} == 500 } 'and are accepted';
-$mq->counts_become({ unconsumed => 0, consumed => 500 }, 'and confirmed');
+$mq->counts_become({ unconsumed => 0, consumed => 502 }, 'and confirmed');
 
 $producer->send('{"MessageData":1}');
 wait_for { @{$producer->texts} == 501 } 'one is refused';

@@ -51,12 +51,34 @@ static void ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc);
 void
 ngx_kapokmq_session_read(ngx_event_t *rev)
 {
-    ngx_int_t               rc;
-    ngx_connection_t       *c;
-    ngx_kapokmq_session_t  *s;
+    ngx_connection_t  *c;
 
     c = rev->data;
-    s = c->data;
+
+    ngx_kapokmq_session_readable(c->data);
+}
+
+
+void
+ngx_kapokmq_session_write(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+
+    c = wev->data;
+
+    ngx_kapokmq_session_writable(c->data);
+}
+
+
+void
+ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t          rc;
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = s->connection;
+    rev = c->read;
     rc = NGX_OK;
 
     ngx_kapokmq_clock();
@@ -84,14 +106,9 @@ ngx_kapokmq_session_read(ngx_event_t *rev)
 
 
 void
-ngx_kapokmq_session_write(ngx_event_t *wev)
+ngx_kapokmq_session_writable(ngx_kapokmq_session_t *s)
 {
-    ngx_int_t               rc;
-    ngx_connection_t       *c;
-    ngx_kapokmq_session_t  *s;
-
-    c = wev->data;
-    s = c->data;
+    ngx_int_t  rc;
 
     ngx_kapokmq_clock();
 

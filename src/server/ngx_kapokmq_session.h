@@ -160,9 +160,13 @@ ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
  * nginx closes; the session is gone. */
 void ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc);
 
-/* The handlers of an upgraded connection. */
+/* The handlers of a connection that is the session's alone, */
 void ngx_kapokmq_session_read(ngx_event_t *rev);
 void ngx_kapokmq_session_write(ngx_event_t *wev);
+
+/* and what they do, whosever it is. */
+void ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s);
+void ngx_kapokmq_session_writable(ngx_kapokmq_session_t *s);
 
 /* Goes on with a session that waited; it may be gone afterwards. */
 void ngx_kapokmq_session_continue(ngx_kapokmq_session_t *s);

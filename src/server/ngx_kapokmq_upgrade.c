@@ -29,6 +29,8 @@ static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
 static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_upgrade_begin(ngx_event_t *rev);
+static void ngx_kapokmq_upgrade_read(ngx_event_t *rev);
+static void ngx_kapokmq_upgrade_write(ngx_event_t *wev);
 static ngx_int_t ngx_kapokmq_upgrade_rest(ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_upgrade_kept(ngx_http_request_t *r);
 static void ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s);
@@ -404,9 +406,8 @@ ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
     r = c->data;
     s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
 
-    c->data = s;
-    rev->handler = ngx_kapokmq_session_read;
-    c->write->handler = ngx_kapokmq_session_write;
+    rev->handler = ngx_kapokmq_upgrade_read;
+    c->write->handler = ngx_kapokmq_upgrade_write;
 
     if (ngx_kapokmq_upgrade_rest(s) != NGX_OK) {
         s->failed = 1;
@@ -417,7 +418,35 @@ ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
 
     c->log->action = (char *) s->role->action;
 
-    ngx_kapokmq_session_read(rev);
+    ngx_kapokmq_session_readable(s);
+}
+
+
+/* While the request is kept, it is what the connection belongs to: whoever
+ * waits for its end, mirror's subrequests for example, looks for it there. */
+static void
+ngx_kapokmq_upgrade_read(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    ngx_kapokmq_session_readable(ngx_http_get_module_ctx(
+                                     (ngx_http_request_t *) c->data,
+                                     ngx_kapokmq_module));
+}
+
+
+static void
+ngx_kapokmq_upgrade_write(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+
+    c = wev->data;
+
+    ngx_kapokmq_session_writable(ngx_http_get_module_ctx(
+                                     (ngx_http_request_t *) c->data,
+                                     ngx_kapokmq_module));
 }
 
 
@@ -492,6 +521,10 @@ ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
     ngx_http_free_request(r, 0);
     c->destroyed = 0;
 
+    c->data = s;
+    c->read->handler = ngx_kapokmq_session_read;
+    c->write->handler = ngx_kapokmq_session_write;
+
     ngx_kapokmq_upgrade_buffers(hc, c);
 }
 
@@ -546,7 +579,6 @@ ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc)
     facts->confirmed = s->confirmed;
     facts->status = s->status;
 
-    c->data = r;
     c->read->handler = s->http_handler;
     c->write->handler = s->http_handler;
 
