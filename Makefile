@@ -6,6 +6,7 @@
 # make fuzz        each fuzzer for FUZZ_SECONDS
 # make lint        cppcheck, line lengths, warnings of gcc and clang
 # make bench       the load generator, the floor and their report
+# make bench-peers other servers beside the queue
 # make install     into DESTDIR
 # make clean
 #
@@ -65,11 +66,11 @@ TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
-BENCH_SRC  := $(wildcard bench/*.c)
+BENCH_SRC  := $(wildcard bench/*.c bench/peers/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build lint lint-text cppcheck \
-    bench test install clean FORCE
+    bench bench-peers test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -213,7 +214,7 @@ $(call objects,warn-gcc,$(LINT_SRC)) \
 $(call objects,warn-clang,$(LINT_SRC)): $(OBJS)/Makefile
 
 C_FILES := $(wildcard *.c src/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch] \
-    bench/*.[ch])
+    bench/*.[ch] bench/peers/*.[ch])
 
 lint-text:
 	@! LC_ALL=C.UTF-8 grep -nE '^.{81,}' $(C_FILES) || \
@@ -235,6 +236,9 @@ cppcheck:
 
 bench: build
 	bench/run.sh
+
+bench-peers: build
+	bench/peers.sh
 
 test:
 	./test.sh

@@ -13,9 +13,9 @@ if [[ $PWD = *[[:space:]]* ]]; then
 fi
 
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
-    libyaml-dev libjansson-dev libmojolicious-perl libev-perl \
-    libtest-base-perl libtest-longstring-perl python3-websockets chromium \
-    faketime prometheus valgrind
+    libyaml-dev libjansson-dev libssl-dev openssl libmojolicious-perl \
+    libev-perl libtest-base-perl libtest-longstring-perl python3-websockets \
+    chromium faketime prometheus valgrind
 command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin

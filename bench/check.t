@@ -8,17 +8,34 @@ make -s || exit
 
 OUT=../build/bench
 PORT=${PORT:-8050}
+files=$(mktemp -d) || exit
 floor=
+preload=
 tests=0
 failed=0
 
-trap '[ -z "$floor" ] || kill "$floor" 2> /dev/null' EXIT
+trap '[ -z "$floor" ] || kill "$floor" 2> /dev/null; rm -rf "$files"' EXIT
+
+
+# Adds what the floor's turns were to the result.
+turns() {
+    kill -RTMIN "$floor"
+
+    for _ in {1..200}; do
+        [ -e "$files/turns" ] && break
+        sleep 0.05
+    done
+
+    result+=$(cat "$files/turns")
+    rm -f "$files/turns"
+}
 
 
 # load FLOOR-ARGUMENTS LOAD-ARGUMENTS: sets $result and $status
 load() {
     # shellcheck disable=SC2086
-    "$OUT/kmq-floor" --port "$PORT" --seconds 60 $1 &
+    LD_PRELOAD=$preload KMQ_TURNS=$files/turns \
+        "$OUT/kmq-floor" --port "$PORT" --seconds 60 $1 &
     floor=$!
 
     for _ in {1..200}; do
@@ -31,6 +48,7 @@ load() {
              --producers 1 --messages 20000 $2 2> /dev/null)
     status=$?
 
+    [ -z "$preload" ] || turns
     kill "$floor"
     wait "$floor" 2> /dev/null
     floor=
@@ -141,6 +159,51 @@ check "a message out of order is found" "--fault late" "" \
 check "and in fan-out" "--fault late --fanout" "--consumers 5 --fanout" \
     1 '"lost": 0, "duplicate": 0, "disorder": 5'
 check "a damaged message is found" "--fault damage" "" 1 '"corrupt": 1'
+preload=$OUT/kmq-turn.so
+check_more "turns are counted" "" "" 10 '"turns": ([0-9]+)'
+check_more "a turn in which the floor stands still" "--fault stall" "" 199000 \
+    '"wall_us": .*"max": ([0-9]+).*"cpu_us"'
+check_more "is no CPU time" "--fault stall" "" 0 \
+    '"cpu_us": [^}]*"max": (1?[0-9]?[0-9]?[0-9]?[0-9]?[0-9])[.]'
+check_more "but sleep" "--fault stall" "" 199000 \
+    '"asleep_us": .*"max": ([0-9]+)'
+preload=
+
+check_more "questions with pauses between them" "" \
+    "--rate 20000 --search count --pause 0.3" 1 \
+    '"search".*"answer_us": ."count": ([0-9]+)'
+check "and with a long one" "" "--rate 20000 --search count --pause 90" 0 \
+    '"answer_us": {"count": 1,'
+
+# the same over TLS
+
+openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+    -subj /CN=localhost -keyout "$files/key" -out "$files/crt" 2> /dev/null
+cat "$files/key" "$files/crt" > "$files/tls" 2> /dev/null
+tls="--tls $files/tls"
+
+# shellcheck disable=SC2086
+if "$OUT/kmq-floor" --port "$PORT" $tls --seconds 0 2> /dev/null; then
+    check "TLS: nothing wrong" "$tls" "--tls --producers 3 --consumers 5" \
+        0 "\"delivered\": 20000, $good"
+    check "TLS, fan-out: nothing wrong" "$tls --fanout" \
+        "--tls --consumers 5 --fanout" 0 "\"delivered\": 100000, $good"
+    check "TLS, 64 kB: nothing wrong" "$tls" \
+        "--tls --size 65536 --messages 2000" 0 "$good"
+    check "TLS, visitors: nothing wrong" "$tls --fanout" \
+        "--tls --consumers 3 --fanout --rate 20000 --churn 300" \
+        0 "$good" '"missed": 0' '"gaps": 0'
+    check "TLS: a lost message is found" "$tls --fault lose" "--tls" \
+        1 '"lost": 1, "duplicate": 0, "disorder": 0'
+    check "TLS: a damaged message is found" "$tls --fault damage" "--tls" \
+        1 '"corrupt": 1'
+    check "TLS with one who does not speak it" "" "--tls --timeout 5" 2 ""
+    check "and without it" "$tls" "--timeout 5" 2 ""
+else
+    tests=$((tests + 1))
+    echo "ok $tests # skip TLS: no openssl, or not compiled in"
+fi
+
 check "a wrong key is an error" "--key other" "" 2 ""
 
 # what does not talk to a server
@@ -166,8 +229,6 @@ check_alone "a repair leaves all messages where they were" 0 \
     '"failed": false' "$OUT/kmq-repair" --messages 20000 --delayed 2000 \
     --consumed 3000
 
-files=$(mktemp -d) || exit
-trap 'rm -rf "$files"' EXIT
 mkdir "$files/journal" "$files/checkpoint" "$files/disk"
 
 check_alone "all is recovered from a journal" 0 \
@@ -185,6 +246,20 @@ check_alone "a disk is measured" 0 '{"bytes": 4000, ' \
     "$OUT/kmq-disk" --dir "$files/disk" --bytes 4000 --seconds 0.1
 check_alone "its file is gone" 0 "" rmdir "$files/disk"
 check_alone "no disk is an error" 2 "" "$OUT/kmq-disk" --dir "$files/none"
+
+# two processes that callgrind has counted, and what it wrote about more work
+
+mkdir "$files/first" "$files/second"
+printf '%s\n' 'events: Ir' 'fn=(1) work' '3 500' 'cfn=(2) kmq_lock' \
+    'calls=7 9' '4 70' 'fn=(2)' '9 70' | tee "$files/first/1" \
+    > "$files/first/2"
+printf '%s\n' 'events: Ir' 'fn=(1) work' '3 1500' '+2 1000' \
+    'cfn=(2) kmq_lock' 'calls=7 9' '* 170' 'fn=(2)' '9 170' 'fn=(1)' '-1 5' |
+    tee "$files/second/1" > "$files/second/2"
+echo '{"whole": {"others_cpu": 0.5, "more": 1}}' > "$files/load"
+check_alone "instructions of two runs are told apart" 0 \
+    '{"instructions": 42.1, "lock": 2.0, "whole": {"others_cpu": 0.5}}' \
+    ./workers.py 100 "$files/first" "$files/second" "$files/load"
 
 echo "1..$tests"
 exit $failed

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "floor.h"
+#include "tls.h"
 
 
 #define FLOOR_EVENTS     512
@@ -240,6 +241,7 @@ main(int argc, char **argv)
         { "connections", 1, NULL, 'c' },
         { "fanout", 0, NULL, 'f' },
         { "fault", 1, NULL, 'x' },
+        { "tls", 1, NULL, 't' },
         { NULL, 0, NULL, 0 }
     };
 
@@ -247,6 +249,7 @@ main(int argc, char **argv)
     double         seconds;
     floor_t        f;
     unsigned       port, connections;
+    const char    *file;
     floor_conn_t   listener;
 
     memset(&f, 0, sizeof(floor_t));
@@ -257,6 +260,7 @@ main(int argc, char **argv)
     port = 8012;
     connections = 4096;
     seconds = 600;
+    file = NULL;
 
     while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
 
@@ -266,11 +270,13 @@ main(int argc, char **argv)
         case 's': seconds = atof(optarg); break;
         case 'c': connections = (unsigned) atoi(optarg); break;
         case 'f': f.fanout = 1; break;
+        case 't': file = optarg; break;
         case 'x': f.fault = floor_fault(optarg); break;
         default:
             fprintf(stderr, "kmq-floor: relay on 127.0.0.1 that keeps "
                     "nothing\n  --port N  --key KEY  --fanout  "
-                    "--connections N  --seconds N (it ends then)\n");
+                    "--connections N  --seconds N (it ends then)  "
+                    "--tls FILE (certificate and key)\n");
             return 2;
         }
     }
@@ -285,6 +291,10 @@ main(int argc, char **argv)
         || floor_listen(&f, &listener, port) == -1)
     {
         perror("kmq-floor");
+        return 1;
+    }
+
+    if (file != NULL && (f.in.layer = tls_init(file)) == NULL) {
         return 1;
     }
 

@@ -107,7 +107,7 @@ floor_close(floor_t *f, floor_conn_t *conn)
     }
 
     conn->closed = 1;
-    close(conn->fd);
+    net_close(&f->in, conn->fd);
     f->behind -= conn->behind;
 
     if (conn->role == FLOOR_CONSUMER) {

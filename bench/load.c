@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "tls.h"
 
 
 #define LOAD_EVENTS    512
@@ -53,6 +54,11 @@ main(int argc, char **argv)
     if (net_nofile(l->nclients + 16) == -1) {
         fprintf(stderr, "kmq-load: %u connections are more than the limit of "
                 "open files allows\n", l->nclients);
+        return 2;
+    }
+
+    if (l->o.tls && (l->in.layer = tls_init(NULL)) == NULL) {
+        fprintf(stderr, "kmq-load: no TLS\n");
         return 2;
     }
 
@@ -291,6 +297,7 @@ load_step_running(load_t *l, uint64_t now)
 
     load_churn_step(l, now);
     load_deep_step(l, now);
+    load_search_step(l, now);
 
     if (l->deep == NULL && l->warm.time == 0 && load_is_warm(l, now)) {
         load_mark(l, &l->warm);

@@ -62,12 +62,14 @@ typedef struct {
     unsigned     nwatch;
     uint8_t      search[LOAD_SEARCHES];
     unsigned     nsearch;
+    double       pause;        /* seconds from one question to the next */
     unsigned     delayed:1;    /* --delay, also with 0 */
     unsigned     json:1;
     unsigned     fanout:1;
     unsigned     ingest:1;
     unsigned     remote:1;
     unsigned     answers:1;    /* --answers */
+    unsigned     tls:1;
 } load_options_t;
 
 
@@ -261,6 +263,7 @@ int load_search_init(load_t *l);
 int load_search_open(load_t *l);
 int load_search_gathered(load_t *l);
 void load_search_start(load_t *l);
+void load_search_step(load_t *l, uint64_t now);
 void load_search_event(load_t *l, client_t *c, unsigned events);
 void load_search_report(const load_t *l);
 

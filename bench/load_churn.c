@@ -140,7 +140,7 @@ churn_leave(load_t *l, client_t *v)
         }
     }
 
-    close(v->fd);
+    net_close(&l->in, v->fd);
     v->fd = -1;
     v->state = CLIENT_CLOSED;
     l->churn->left++;
@@ -241,7 +241,7 @@ load_churn_end(load_t *l)
             churn_leave(l, v);
 
         } else if (v->state != CLIENT_CLOSED) {
-            close(v->fd);
+            net_close(&l->in, v->fd);
             v->state = CLIENT_CLOSED;
         }
     }

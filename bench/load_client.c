@@ -303,7 +303,7 @@ load_close(load_t *l, client_t *c, const char *why)
         load_churn_lost(l, c);
     }
 
-    close(c->fd);
+    net_close(&l->in, c->fd);
     c->fd = -1;
     c->state = CLIENT_CLOSED;
     l->closed++;

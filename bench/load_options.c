@@ -19,9 +19,9 @@ enum {
     OPT_PORT = 0, OPT_PRODUCERS, OPT_CONSUMERS, OPT_TOPICS, OPT_SIZE,
     OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_DELAY,
     OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_WARMUP, OPT_DRAIN,
-    OPT_TIMEOUT,
+    OPT_TIMEOUT, OPT_PAUSE,
 
-    OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH,
+    OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH, OPT_TLS,
     OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_HELP
 };
 
@@ -44,6 +44,7 @@ static const load_number_t  load_numbers[] = {
     { "warmup", 0, 3600, "seconds that do not count (a fifth of the run)" },
     { "drain", 0.1, 3600, "seconds without progress that end a run (5)" },
     { "timeout", 1, 7200, "seconds after which the program ends (120)" },
+    { "pause", 0, 3600, "with --search: seconds between two questions (0)" },
 };
 
 static const struct option  load_names[] = {
@@ -65,6 +66,7 @@ static const struct option  load_names[] = {
     { "warmup", 1, NULL, OPT_WARMUP },
     { "drain", 1, NULL, OPT_DRAIN },
     { "timeout", 1, NULL, OPT_TIMEOUT },
+    { "pause", 1, NULL, OPT_PAUSE },
     { "host", 1, NULL, OPT_HOST },
     { "topic", 1, NULL, OPT_TOPIC },
     { "key", 1, NULL, OPT_KEY },
@@ -76,6 +78,7 @@ static const struct option  load_names[] = {
     { "ingest-only", 0, NULL, OPT_INGEST },
     { "answers", 0, NULL, OPT_ANSWERS },
     { "remote", 0, NULL, OPT_REMOTE },
+    { "tls", 0, NULL, OPT_TLS },
     { "help", 0, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 }
 };
@@ -90,6 +93,7 @@ static const char  load_help[] =
     "  --fanout         publish/subscribe: each consumer gets each message\n"
     "  --ingest-only    no consumers\n"
     "  --answers        report the time from sending to the answer\n"
+    "  --tls            wss: with TLS\n"
     "  --watch PID,...  report the CPU time of these processes, too\n"
     "  --search KIND,...  ask the console meanwhile, with a connection each:\n"
     "                   page, topic, time, status, get, delete or count\n";
@@ -145,6 +149,7 @@ load_number(load_options_t *o, int opt, const char *text)
     case OPT_STAY: o->stay = value; break;
     case OPT_WARMUP: o->warmup = value; break;
     case OPT_DRAIN: o->drain = value; break;
+    case OPT_PAUSE: o->pause = value; break;
     default: o->timeout = value; break;
     }
 
@@ -225,6 +230,10 @@ load_option(load_options_t *o, int opt, const char *value)
 
     case OPT_REMOTE:
         o->remote = 1;
+        return 0;
+
+    case OPT_TLS:
+        o->tls = 1;
         return 0;
 
     default:

@@ -78,6 +78,7 @@ typedef struct {
     search_kind_t   kind;
     search_state_t  state;
     unsigned        waits:1;   /* for an answer */
+    unsigned        pauses:1;  /* --pause */
     uint64_t        begun;
     uint64_t        left;      /* of the body, or of a chunk */
     uint64_t        length;    /* of the body so far */
@@ -337,6 +338,24 @@ load_search_start(load_t *l)
 }
 
 
+/* --pause: asks again where it is time. */
+void
+load_search_step(load_t *l, uint64_t now)
+{
+    unsigned     i;
+    searcher_t  *s;
+
+    for (i = 0; l->search != NULL && i < l->search->n; i++) {
+        s = &l->search->searchers[i];
+
+        if (s->pauses && now >= s->begun + (uint64_t) (l->o.pause * 1e9)) {
+            s->pauses = 0;
+            search_ask(l, s);
+        }
+    }
+}
+
+
 /* ---------------------------------------------------------------- answers */
 
 void
@@ -349,7 +368,7 @@ load_search_event(load_t *l, client_t *c, unsigned events)
         || net_flush(&l->in, c->fd, &c->out) == -1)
     {
         search_fail(l, c->search, "the connection has ended");
-        close(c->fd);
+        net_close(&l->in, c->fd);
         c->fd = -1;
         c->state = CLIENT_CLOSED;
     }
@@ -518,7 +537,8 @@ search_done(load_t *l, searcher_t *s)
             return;
         }
 
-    } else if (l->phase != LOAD_RUNNING) {
+    } else if (l->phase != LOAD_RUNNING || l->o.pause != 0) {
+        s->pauses = l->phase == LOAD_RUNNING;
         s->waits = 0;
         return;
     }

@@ -190,7 +190,8 @@ net_read(net_input_t *in, int fd, net_rest_t *rest, unsigned times,
             return NET_CLOSED;    /* a frame longer than the buffer */
         }
 
-        n = recv(fd, in->data + have, ask, 0);
+        n = in->layer == NULL ? recv(fd, in->data + have, ask, 0)
+                              : in->layer->recv(fd, in->data + have, ask);
         in->recvs++;
 
         if (n == -1) {
@@ -281,6 +282,17 @@ net_room(net_out_t *out, size_t n)
 }
 
 
+void
+net_close(net_input_t *in, int fd)
+{
+    if (in->layer != NULL) {
+        in->layer->close(fd);
+    }
+
+    close(fd);
+}
+
+
 int
 net_flush(net_input_t *in, int fd, net_out_t *out)
 {
@@ -289,7 +301,9 @@ net_flush(net_input_t *in, int fd, net_out_t *out)
 
     while (out->from != out->to) {
         ask = out->to - out->from;
-        n = send(fd, out->data + out->from, ask, MSG_NOSIGNAL);
+        n = in->layer == NULL
+            ? send(fd, out->data + out->from, ask, MSG_NOSIGNAL)
+            : in->layer->send(fd, out->data + out->from, ask);
         in->sends++;
 
         if (n == -1) {

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 
 /* Bytes on their way out: data[from .. to) wait for the socket. */
@@ -16,6 +17,17 @@ typedef struct {
 } net_out_t;
 
 /*
+ * What may lie between connections and their sockets.  As recv() and send():
+ * they read until there is nothing more, and send until there is no room, -1
+ * and EAGAIN when that was at once.
+ */
+typedef struct {
+    ssize_t       (*recv)(int fd, void *data, size_t size);
+    ssize_t       (*send)(int fd, const void *data, size_t size);
+    void          (*close)(int fd);    /* before the socket is */
+} net_layer_t;
+
+/*
  * Where all connections of the process read: one buffer that stays in the
  * cache.  What a connection leaves unfinished is kept in its net_rest_t.
  */
@@ -23,6 +35,7 @@ typedef struct {
     unsigned char  *data;
     size_t          size;        /* of data: the longest frame must fit */
     size_t          ask;         /* bytes of one recv() */
+    const net_layer_t  *layer;   /* NULL: plain */
     uint64_t        recvs;       /* counters for the report */
     uint64_t        sends;
 } net_input_t;
@@ -70,6 +83,9 @@ int net_read(net_input_t *in, int fd, net_rest_t *rest, unsigned times,
 /* Room for n bytes at out's end, NULL without memory.  The caller writes and
  * moves out->to. */
 unsigned char *net_room(net_out_t *out, size_t n);
+
+/* Closes a connection that has been read or sent to. */
+void net_close(net_input_t *in, int fd);
 
 /* Sends what waits: 1 all gone, 0 the socket is full, -1 broken. */
 int net_flush(net_input_t *in, int fd, net_out_t *out);

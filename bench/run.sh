@@ -19,7 +19,10 @@
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
 #   RECOVER=5000000 messages of the row "recover"
-#   PORT=8040       of the queue; the floor has the next one
+#   STALL=5000000  STALL_SECONDS=10   messages that wait in the row "stall",
+#                   seconds of each part of it
+#   WORKERS=200000  messages of the row "workers"
+#   PORT=8040       of the queue; the floor has the next one, TLS the third
 #   NGINX=nginx  MODULE=build/ngx_kapokmq_module.so
 
 set -u
@@ -59,12 +62,20 @@ CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}
 CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-10}
 RECOVER=${RECOVER:-${QUICK:+1000000}}
 RECOVER=${RECOVER:-5000000}
+STALL=${STALL:-${QUICK:+1000000}}
+STALL=${STALL:-5000000}
+STALL_SECONDS=${STALL_SECONDS:-${QUICK:+3}}
+STALL_SECONDS=${STALL_SECONDS:-10}
+WORKERS=${WORKERS:-${QUICK:+100000}}
+WORKERS=${WORKERS:-200000}
 PORT=${PORT:-8040}
 NGINX=${NGINX:-nginx}
 MODULE=${MODULE:-$PWD/build/ngx_kapokmq_module.so}
 
 FLOOR_PORT=$((PORT + 1))
+TLS_PORT=$((PORT + 2))
 KEY=kapokmq-bench
+CERTIFICATE=$OUT/tls.pem    # and its key
 
 server=             # pid of the floor, or of nginx's master
 watch=              # pids whose CPU time counts
@@ -73,6 +84,10 @@ zone=128m           # small: its pages are all touched before it counts
 buffer=10000000     # messages that may wait
 persistent=0        # isPersistent
 fresh=              # 1: the zone is as the kernel gives it
+launch=()           # what nginx is started by
+queue_port=$PORT    # where the queue is measured
+directives=         # of nginx.conf, beside the others: for all of it
+listens=            # and for its server
 failures=0
 
 
@@ -122,13 +137,23 @@ start_floor() {
 
 
 write_nginx_conf() {
+    local reuseport='' files=''
+
+    # under valgrind there are a few less; what this script has is inherited
+
+    [ "${launch[0]:-}" = valgrind ] ||
+        files="worker_rlimit_nofile $(ulimit -Hn);"
+
+    [ "$workers" = 1 ] || reuseport=" reuseport"
+
     cat > "$PREFIX/nginx.conf" << END
 load_module $MODULE;
+$directives
 daemon off;
 worker_processes $workers;
 pid $PREFIX/nginx.pid;
 error_log $PREFIX/error.log notice;
-worker_rlimit_nofile $(ulimit -Hn);
+$files
 events {
     worker_connections $((IDLE * 2 + 1000));
 }
@@ -143,7 +168,8 @@ http {
     kapokmq_zone $zone;
     kapokmq_config $PREFIX/application.yaml;
     server {
-        listen 127.0.0.1:$PORT backlog=4096;
+        listen 127.0.0.1:$PORT backlog=4096$reuseport;
+        $listens
         location /Producers/Conn/ { kapokmq_producer; }
         location /Consumers/Conn/ { kapokmq_consumer; }
         location /Console/ { kapokmq_console; }
@@ -156,6 +182,8 @@ END
 
 # start_queue "key: value" ...: keys of application.yaml
 start_queue() {
+    local pids=()
+
     {
         echo "mq:"
         printf '  %s\n' "secretKey: $KEY" "pushMessagesSpeed: 0" \
@@ -167,8 +195,8 @@ start_queue() {
     write_nginx_conf
     : > "$PREFIX/error.log"
 
-    taskset -c "$SERVER_CPU" "$NGINX" -p "$PREFIX" -c "$PREFIX/nginx.conf" \
-        2> "$PREFIX/start.log" &
+    taskset -c "$SERVER_CPU" "${launch[@]}" "$NGINX" -p "$PREFIX" \
+        -c "$PREFIX/nginx.conf" 2> "$PREFIX/start.log" &
     server=$!
 
     wait_for_port "$PORT" || {
@@ -179,9 +207,9 @@ start_queue() {
     # the master listens before it has workers
 
     for _ in {1..200}; do
-        watch=$(tr -s ' ' ',' < "/proc/$server/task/$server/children")
-        watch=${watch%,}
-        [ -z "$watch" ] || return
+        read -ra pids < "/proc/$server/task/$server/children"
+        watch=$(IFS=,; echo "${pids[*]}")
+        [ "${#pids[@]}" -lt "$workers" ] || return
         sleep 0.05
     done
 
@@ -278,7 +306,7 @@ row() {
         start_queue "${keys[@]}"
         warm_queue
         # shellcheck disable=SC2086
-        measure "$1" "$2" "$3" queue "$run" "$PORT" $6
+        measure "$1" "$2" "$3" queue "$run" "$queue_port" $6
         stop_server
     done
 }
@@ -356,18 +384,20 @@ memory() {
 }
 
 
-# What an idle, logged-in consumer takes.
+# row_idle NAME TITLE LOAD-ARGUMENT...: what an idle, logged-in consumer takes
 row_idle() {
-    local own zone_bytes line load_pid output input
-    local title="memory of an idle consumer"
+    local own zone_bytes line load_pid output input name=$1 title=$2
 
-    wanted idle "$title" || return 0
-    echo "bench: idle" >&2
+    shift 2
+    wanted "$name" "$title" || return 0
+    echo "bench: $name" >&2
     start_queue
     own=$(memory Anon)
     zone_bytes=$(memory Shmem)
 
-    coproc IDLERS { load "$PORT" --idle "$IDLE" 2> "$OUT/load.log"; }
+    coproc IDLERS {
+        load "$queue_port" --idle "$IDLE" "$@" 2> "$OUT/load.log"
+    }
     load_pid=$!
     output=${IDLERS[0]}
     input=${IDLERS[1]}
@@ -382,7 +412,7 @@ row_idle() {
         cat "$OUT/load.log" >&2
     fi
 
-    record idle bytes "$title" queue 1 "$line"
+    record "$name" bytes "$title" queue 1 "$line"
     exec {input}>&-
     wait "$load_pid" 2> /dev/null
     stop_server
@@ -541,6 +571,120 @@ row_repair() {
 }
 
 
+# -------------------------------------------------------------------- TLS
+
+# A certificate, if the floor, the load generator and nginx can do with one.
+make_certificate() {
+    (
+        umask 077
+        openssl req -x509 -nodes -newkey ec -days 30 -subj /CN=localhost \
+            -pkeyopt ec_paramgen_curve:prime256v1 \
+            -keyout "$CERTIFICATE.key" -out "$CERTIFICATE.crt" &&
+            cat "$CERTIFICATE.crt" "$CERTIFICATE.key" > "$CERTIFICATE"
+    ) 2> "$OUT/load.log" &&
+        "$OUT/kmq-floor" --port "$FLOOR_PORT" --tls "$CERTIFICATE" \
+            --seconds 0 2> "$OUT/load.log" &&
+        "$NGINX" -V 2>&1 | grep -q -- --with-http_ssl_module
+}
+
+
+# The same over wss; who fills the zone does without.
+rows_tls() {
+    local p2p="--tls --producers 8 --consumers 8 --seconds $DURATION"
+    local title="8 and 8, 100 B, wss" idle="memory of an idle consumer, wss"
+
+    if [ "$ROWS" != list ]; then
+        [ "$ROWS" = all ] || [[ " $ROWS " =~ \ (tls|idle-tls)\  ]] || return 0
+
+        make_certificate || {
+            echo "bench: tls left out: it needs libssl-dev, openssl, and" \
+                "nginx with its ssl module" >&2
+            return 0
+        }
+    fi
+
+    queue_port=$TLS_PORT
+    listens="listen 127.0.0.1:$TLS_PORT ssl backlog=4096;
+        ssl_certificate $CERTIFICATE;
+        ssl_certificate_key $CERTIFICATE;
+        ssl_protocols TLSv1.3;"
+
+    row tls delivered_per_s "$title" "--tls $CERTIFICATE" "" \
+        "$p2p --window 100"
+    row_idle idle-tls "$idle" --tls
+
+    listens=
+    queue_port=$PORT
+}
+
+
+# ---------------------------------------------------------------- workers
+
+# counted N DIRECTORY: the instructions of N messages
+counted() {
+    rm -rf "$2"
+    mkdir "$2"
+    launch=(valgrind -q --tool=callgrind "--callgrind-out-file=$2/%p")
+    start_queue
+
+    load "$PORT" --producers 32 --consumers 32 --window 100 --drain 60 \
+        --messages "$1" --timeout 600 2> "$OUT/load.log" > "$OUT/part.json"
+    local status=$?
+
+    stop_server
+    launch=()
+    [ "$status" = 0 ] && ! queue_complaint > "$OUT/load.log"
+}
+
+
+# Two workers against one: how many instructions a message takes altogether.
+row_workers() {
+    local run side result cpus=$SERVER_CPU
+    local title="32 producers, 32 consumers, one worker and two"
+
+    wanted workers "$title" || return 0
+
+    if ! command -v valgrind > /dev/null; then
+        echo "bench: workers left out: it needs valgrind" >&2
+        return 0
+    fi
+
+    echo "bench: workers" >&2
+    zone=16m                   # full of history after the first messages
+    directives="user root;"    # workers write what they have counted
+    [ "$EUID" = 0 ] || directives=
+
+    for ((run = 1; run <= RUNS; run++)); do
+        for side in base queue; do
+            workers=1
+            [ $side = base ] || workers=2
+            [ $side = base ] || SERVER_CPU=$SERVER_CPU,$LOAD_CPU
+            result=
+
+            if counted "$WORKERS" "$OUT/callgrind-1" \
+                && counted $((WORKERS * 2)) "$OUT/callgrind-2"
+            then
+                result=$(bench/workers.py "$WORKERS" "$OUT/callgrind-1" \
+                    "$OUT/callgrind-2" "$OUT/part.json" 2> "$OUT/load.log")
+            fi
+
+            if [ -z "$result" ]; then
+                failures=$((failures + 1))
+                echo "bench: workers, $workers, run $run: failed" >&2
+                sed 's/^/bench:   /' "$OUT/load.log" >&2
+            fi
+
+            record workers workers "$title" "$side" "$run" "$result"
+            SERVER_CPU=$cpus
+        done
+    done
+
+    workers=1
+    directives=
+    zone=128m
+}
+
+
 # ------------------------------------------------------------------- disk
 
 # What the journal's thread, the first that a worker starts, has written:
@@ -662,21 +806,21 @@ quiet_checkpoints() {
 }
 
 
-# checkpoint_part TITLE PART RUN: the load's result and the checkpoints that
-# were made meanwhile
+# checkpoint_part NAME PART RUN PROVOKE LOAD-ARGUMENT...: sets $result to the
+# load's, and the checkpoints that were made meanwhile, for PROVOKE one after
+# the other
 checkpoint_part() {
-    local result complaint before made pid
+    local complaint before made pid
 
     before=$(checkpoints)
-    load "$PORT" --topic "probe-$2" --producers 8 --consumers 8 \
-        --rate 10000 --seconds "$CHECKPOINT_SECONDS" --warmup 0.5 \
+    load "$PORT" --topic "probe-$2" --producers 8 --consumers 8 "${@:5}" \
         > "$OUT/part.json" 2> "$OUT/load.log" &
     pid=$!
-    [ "$2" = none ] || provoke_checkpoints "$pid"
+    [ -z "$4" ] || provoke_checkpoints "$pid"
 
     wait "$pid" || {
         failures=$((failures + 1))
-        echo "bench: checkpoint, $2, run $3: failed" >&2
+        echo "bench: $1, $2, run $3: failed" >&2
         sed 's/^/bench:   /' "$OUT/load.log" >&2
     }
 
@@ -691,17 +835,15 @@ checkpoint_part() {
         "$PREFIX/error.log" | grep -m1 -v 'looking for a journal failed')
     then
         failures=$((failures + 1))
-        echo "bench: checkpoint, $2, run $3: $complaint" >&2
+        echo "bench: $1, $2, run $3: $complaint" >&2
         result=
     fi
-
-    record checkpoint checkpoint "$1" "$2" "$3" "$result"
 }
 
 
 # Others' latency while many messages are written into checkpoints.
 row_checkpoint() {
-    local run part title room=$((CHECKPOINT / 4000 + 400))
+    local run part provoke result title room=$((CHECKPOINT / 4000 + 400))
 
     title="10,000 messages a second, checkpoints of $CHECKPOINT messages"
     wanted checkpoint "$title" || return 0
@@ -721,12 +863,96 @@ row_checkpoint() {
         quiet_checkpoints
 
         for part in none made; do
-            checkpoint_part "$title" "$part" "$run"
+            provoke=
+            [ $part = none ] || provoke=1
+            checkpoint_part checkpoint "$part" "$run" "$provoke" \
+                --rate 10000 --seconds "$CHECKPOINT_SECONDS" --warmup 0.5
+            record checkpoint checkpoint "$title" "$part" "$run" "$result"
         done
 
         stop_server
     done
 
+    persistent=0
+    zone=128m
+    buffer=10000000
+}
+
+
+# The worker's turns since it was asked before; it needs one more to answer.
+turns() {
+    rm -f "$OUT/turns.json"
+    kill -RTMIN "$watch" || return
+
+    for _ in {1..200}; do
+        if [ -e "$OUT/turns.json" ]; then
+            cat "$OUT/turns.json"
+            return
+        fi
+
+        sleep 0.05
+    done
+
+    echo "bench: no turns" >&2
+    return 1
+}
+
+
+# stall_part TITLE PART RUN PROVOKE LOAD-ARGUMENT...
+stall_part() {
+    local result part
+
+    turns > /dev/null
+    checkpoint_part stall "$2" "$3" "$4" --window 100 \
+        --seconds "$STALL_SECONDS" "${@:5}"
+
+    if ! part=$(turns); then
+        failures=$((failures + 1))
+        result=
+    fi
+
+    result=${result:+${result%\}}, \"turns\": $part\}}
+    record stall stall "$1" "$2" "$3" "$result"
+}
+
+
+# The longest turns of the event loop under full load.
+row_stall() {
+    local run title room=$((STALL / 4000 + 400))
+    local ask=overview,topics,detail,growth,clients,newest
+
+    title="isPersistent: 1, 8 and 8, $STALL wait in 1,000 topics"
+    wanted stall "$title" || return 0
+    room_for "$room" stall || return 0
+    echo "bench: stall" >&2
+    zone=${room}m
+    buffer=$((STALL * 2))
+    persistent=1
+    launch=(env "LD_PRELOAD=$OUT/kmq-turn.so" "KMQ_TURNS=$OUT/turns.json")
+    directives="user root;"    # of whom the file is to be
+    [ "$EUID" = 0 ] || directives=
+
+    for ((run = 1; run <= RUNS; run++)); do
+        start_queue
+        load "$PORT" --ingest-only --producers 1 --topics 1000 --topic waits \
+            --messages "$STALL" --window 1000 \
+            > /dev/null 2> "$OUT/load.log" ||
+            die "the queue cannot be filled: $(cat "$OUT/load.log")"
+
+        quiet_checkpoints
+
+        stall_part "$title" none "$run" ""
+        stall_part "$title" checkpoints "$run" 1
+        stall_part "$title" console "$run" "" --search "$ask" --pause 2
+        stall_part "$title" both "$run" 1 --search "$ask" --pause 2
+        stall_part "$title" asked "$run" "" --search "$ask"
+        stall_part "$title" both-asked "$run" 1 --search "$ask"
+
+        stop_server
+    done
+
+    launch=()
+    directives=
     persistent=0
     zone=128m
     buffer=10000000
@@ -820,8 +1046,10 @@ all_rows() {
         SERVER_CPU=${SERVER_CPU%,*}
     fi
 
-    row_idle
+    row_idle idle "memory of an idle consumer"
     row_waiting
+    rows_tls
+    row_workers
 
     # queues that are used otherwise
 
@@ -872,6 +1100,7 @@ all_rows() {
 
     row_mode2
     row_checkpoint
+    row_stall
     row_recover
 }
 
