@@ -1,0 +1,198 @@
+/* The metrics: what each is called, what it means, and where its value is. */
+
+#include "ngx_kapokmq_metrics.h"
+
+
+#define ngx_kapokmq_value(member)                                             \
+    offsetof(ngx_kapokmq_values_t, member),                                   \
+    sizeof(((ngx_kapokmq_values_t *) NULL)->member)
+
+#define ngx_kapokmq_topic_value(member)                                       \
+    offsetof(kmq_topic_info_t, member),                                       \
+    sizeof(((kmq_topic_info_t *) NULL)->member)
+
+
+const ngx_kapokmq_family_t
+    ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES] = {
+
+    { "messages_published", NULL, "Messages accepted from producers.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.published) },
+
+    { "messages_delivered", NULL, "Pushes to consumers.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.delivered) },
+
+    { "messages_redelivered", NULL,
+      "Pushes that were not the message's first.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.redelivered) },
+
+    { "messages_confirmed", NULL, "Messages confirmed by consumers.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.confirmed) },
+
+    { "messages_died", NULL,
+      "Messages that became dead after maxDeliveries pushes.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.died) },
+
+    { "messages_expired", NULL, "Messages deleted for their age.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.expired) },
+
+    { "messages_refused", NULL, "Messages refused for good.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.refused) },
+
+    { "messages_deleted", NULL, "Messages deleted by an operator.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.deleted) },
+
+    { "messages_requeued", NULL,
+      "Messages that an operator had wait again.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.requeued) },
+
+    { "history_dropped", NULL,
+      "Consumed messages given up for the memory that they held.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.dropped) },
+
+    { "messages_waiting", NULL, "Messages that wait for a consumer.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.ready) },
+
+    { "messages_waiting_max", NULL,
+      "Messages that may wait before producers have to (messageChanBuffer).",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(waiting_max) },
+
+    { "messages_in_flight", NULL, "Messages pushed and not yet confirmed.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.in_flight) },
+
+    { "messages_delayed", NULL, "Messages whose time has not yet come.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.delayed) },
+
+    { "messages_consumed", NULL, "Consumed messages kept as history.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.consumed) },
+
+    { "messages_dead", NULL, "Dead messages.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.dead) },
+
+    { "oldest_waiting_age_seconds", "seconds",
+      "For how long the oldest waiting message could have been pushed.",
+      NGX_KAPOKMQ_AGE, ngx_kapokmq_value(oldest) },
+
+    { "topics", NULL, "Topics.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.topics) },
+
+    { "topics_summed", NULL,
+      "Topics without series of their own, summed up as one without a name.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(summed) },
+
+    { "producers", NULL, "Producers that are connected.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.producers) },
+
+    { "consumers", NULL, "Consumers that are connected.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.consumers) },
+
+    { "workers", NULL, "Worker processes that use the queue.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(workers) },
+
+    { "workers_retiring", NULL, "Of these, those about to end.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(retiring) },
+
+    { "zone_size_bytes", "bytes", "Memory for messages.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.bytes_total) },
+
+    { "zone_free_bytes", "bytes", "Of it, what is in no use.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.bytes_free) },
+
+    { "zone_history_bytes", "bytes",
+      "Of it, about what the history holds and gives back when needed.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.bytes_history) },
+
+    { "persistence_mode", NULL,
+      "isPersistent: 0 none, 1 later, 2 before the answer.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(persistence) },
+
+    { "disk_failing", NULL, "1 while a worker cannot write its journal.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(failing) },
+
+    { "journal_bytes", "bytes", "Journals written since the last checkpoint.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.journal_bytes) },
+
+    { "checkpoint_bytes", "bytes", "The last checkpoint.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.checkpoint_bytes) },
+
+    { "last_flush_timestamp_seconds", "seconds",
+      "When a journal was last flushed.",
+      NGX_KAPOKMQ_TIME, ngx_kapokmq_value(counts.flush_time) },
+
+    { "last_checkpoint_timestamp_seconds", "seconds",
+      "When the last checkpoint was complete.",
+      NGX_KAPOKMQ_TIME, ngx_kapokmq_value(counts.checkpoint_time) },
+
+    { "start_timestamp_seconds", "seconds",
+      "Since when the queue has been in memory.",
+      NGX_KAPOKMQ_TIME, ngx_kapokmq_value(counts.start_time) },
+
+    { "repairs", NULL,
+      "Times that the queue was rebuilt after a worker had died inside.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.repairs) }
+};
+
+
+const ngx_kapokmq_family_t
+    ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES] = {
+
+    { "topic_messages_published", NULL, "Messages accepted.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(published) },
+
+    { "topic_messages_delivered", NULL, "Pushes to consumers.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(delivered) },
+
+    { "topic_messages_redelivered", NULL,
+      "Pushes that were not the message's first.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(redelivered) },
+
+    { "topic_messages_confirmed", NULL, "Messages confirmed by consumers.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(confirmed) },
+
+    { "topic_messages_died", NULL,
+      "Messages that became dead after maxDeliveries pushes.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(died) },
+
+    { "topic_messages_expired", NULL, "Messages deleted for their age.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(expired) },
+
+    { "topic_messages_refused", NULL, "Messages refused for good.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(refused) },
+
+    { "topic_messages_waiting", NULL, "Messages that wait for a consumer.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(ready) },
+
+    { "topic_messages_in_flight", NULL,
+      "Messages pushed and not yet confirmed.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(in_flight) },
+
+    { "topic_messages_delayed", NULL, "Messages whose time has not yet come.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(delayed) },
+
+    { "topic_messages_consumed", NULL, "Consumed messages kept as history.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(consumed) },
+
+    { "topic_messages_dead", NULL, "Dead messages.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(dead) },
+
+    /* of a topic that has been read, an age */
+    { "topic_oldest_waiting_age_seconds", "seconds",
+      "For how long the oldest waiting message could have been pushed.",
+      NGX_KAPOKMQ_AGE, ngx_kapokmq_topic_value(oldest) },
+
+    { "topic_producers", NULL, "Producers that are connected.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(producers) },
+
+    { "topic_consumers", NULL, "Consumers that are connected.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(consumers) }
+};
+
+
+const ngx_kapokmq_totals_t  ngx_kapokmq_totals = {
+    offsetof(ngx_kapokmq_values_t, counts.published),
+    ngx_kapokmq_value(counts.before)
+};
+
+const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals = {
+    offsetof(kmq_topic_info_t, published),
+    ngx_kapokmq_topic_value(before)
+};
