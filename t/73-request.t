@@ -41,6 +41,15 @@ my $mq = KapokMQ::Test->start(
             kapokmq_consumer;
             kapokmq_access_log end;
         }
+        location = /allow { access_log off; return 204; }
+        location = /auth {
+            internal;
+            proxy_pass http://127.0.0.1:$server_port/allow;
+        }
+        location /Consumers/Conn/asked/ {
+            kapokmq_consumer;
+            auth_request /auth;
+        }
         location = /status { stub_status; access_log off; }');
 
 sub logged {
@@ -65,13 +74,13 @@ sub status {
 
 my $mirrored = $mq->consumer('mirrored', 'c');
 my $peer = $mirror->accept;
-sysread $peer, my $asked, 4096;
-like($asked, qr{^GET /mirror }, 'a subrequest of its own is under way');
+sysread $peer, my $heard, 4096;
+like($heard, qr{^GET /mirror }, 'a subrequest of its own is under way');
 $mq->publish('mirrored', 'x');
 wait_for { @{$mirrored->messages} == 1 } 'which delays nothing';
 syswrite $peer, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
-sysread $peer, $asked, 1;
-is($asked, '', 'it ends');
+sysread $peer, $heard, 1;
+is($heard, '', 'it ends');
 $mq->publish('mirrored', 'y');
 wait_for { @{$mirrored->messages} == 2 } 'and the session goes on';
 $mq->counts_become({ unconsumed => 0, consumed => 2 }, 'and confirms');
@@ -105,6 +114,11 @@ is($topic->{Refused}, 1, 'and counted for its topic');
 $_->finish(1000) for $consumer, $producer;
 wait_for { status()->{active} == 1 } 'both connections are closed';
 is(scalar(logged('/a/')), 2, 'and not logged again');
+
+
+my $asked = $mq->consumer('asked', 'c');
+wait_for { logged('/asked/c') } 'as well behind an auth_request that is done';
+$asked->finish;
 
 
 # --- what came right behind the request, in buffers of whatever size

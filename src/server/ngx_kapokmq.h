@@ -167,7 +167,8 @@ void ngx_kapokmq_held_free(void);
 
 /* The keeper's checkpoints: is it time to begin one?  Part of the tick. */
 void ngx_kapokmq_checkpoint_tick(void);
-void ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory);
+void ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
+    const ngx_kapokmq_main_conf_t *mcf);
 void ngx_kapokmq_checkpoint_exit(void);
 
 /* A descriptor that this worker alone reads; NGX_ERROR has been logged.  The

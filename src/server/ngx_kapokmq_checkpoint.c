@@ -9,8 +9,11 @@
 #include "../disk/kmq_thread.h"
 
 
-/* Journals smaller than that are not worth a checkpoint. */
-#define NGX_KAPOKMQ_JOURNAL_MIN  (64 * 1024 * 1024)
+/* Journals smaller than twice the zone, within these bounds, are not worth a
+ * checkpoint: where messages go as fast as they come, there is little in one,
+ * and it would be made several times a second. */
+#define NGX_KAPOKMQ_JOURNAL_LOW   (64 * 1024 * 1024)
+#define NGX_KAPOKMQ_JOURNAL_HIGH  (256 * 1024 * 1024)
 
 /* After a failure. */
 #define NGX_KAPOKMQ_RETRY_TIME   2000        /* ms */
@@ -18,6 +21,7 @@
 
 typedef struct {
     const char              *directory;
+    uint64_t                 journal_min;    /* bytes */
     int                      fd;
     kmq_thread_t             thread;
     kmq_checkpoint_t         cp;
@@ -45,7 +49,8 @@ static ngx_kapokmq_checkpoint_t  ngx_kapokmq_checkpoint;
 
 
 void
-ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory)
+ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
+    const ngx_kapokmq_main_conf_t *mcf)
 {
     ngx_kapokmq_checkpoint_t  *cp;
 
@@ -53,10 +58,14 @@ ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle, const char *directory)
 
     ngx_memzero(cp, sizeof(ngx_kapokmq_checkpoint_t));
 
+    cp->journal_min = ngx_max(NGX_KAPOKMQ_JOURNAL_LOW,
+                              ngx_min(NGX_KAPOKMQ_JOURNAL_HIGH,
+                                      2 * (uint64_t) mcf->block_size));
+
     if (ngx_kapokmq_notify(cycle, ngx_kapokmq_checkpoint_done, &cp->fd)
         == NGX_OK)
     {
-        cp->directory = directory;
+        cp->directory = (char *) mcf->directory.data;
     }
 }
 
@@ -91,8 +100,7 @@ ngx_kapokmq_checkpoint_tick(void)
 
     if (cp->directory == NULL || cp->running || ngx_exiting
         || (ngx_msec_int_t) (ngx_current_msec - cp->retry) < 0
-        || !kmq_checkpoint_due(ngx_kapokmq_worker.kmq,
-                               NGX_KAPOKMQ_JOURNAL_MIN))
+        || !kmq_checkpoint_due(ngx_kapokmq_worker.kmq, cp->journal_min))
     {
         return;
     }

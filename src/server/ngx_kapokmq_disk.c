@@ -110,7 +110,7 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
         kmq_journal_lost(w->kmq);
     }
 
-    ngx_kapokmq_checkpoint_init(cycle, (char *) mcf->directory.data);
+    ngx_kapokmq_checkpoint_init(cycle, mcf);
 }
 
 

@@ -7,7 +7,7 @@
 #include "ngx_kapokmq_session.h"
 
 
-#define NGX_KAPOKMQ_INPUT    (256 * 1024)
+#define NGX_KAPOKMQ_INPUT    (128 * 1024)
 
 /* Messages beyond get a buffer of their own as soon as they are known. */
 #define NGX_KAPOKMQ_LARGE    (16 * 1024)

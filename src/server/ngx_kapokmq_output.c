@@ -163,7 +163,7 @@ ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
 
     /* TLS wants the same address again; many share better than they copy */
 
-    if (s->connection->ssl || chunk->refs > NGX_KAPOKMQ_SHARED
+    if (ngx_kapokmq_tls(s->connection) || chunk->refs > NGX_KAPOKMQ_SHARED
         || (end - pos) * 4 > chunk->size || first == last)
     {
         return ngx_kapokmq_output_append(s, chunk, pos, end);

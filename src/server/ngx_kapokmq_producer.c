@@ -14,7 +14,7 @@
 #define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
 
 #define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
-#define NGX_KAPOKMQ_RESUME_TURNS   64
+#define NGX_KAPOKMQ_RESUME_TURNS    8
 
 /* How long a producer that is gone may wait for room. */
 #define NGX_KAPOKMQ_GONE_TIME    5000

@@ -614,7 +614,7 @@ ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s)
         return NGX_DONE;
     }
 
-    if (!s->shut && c->ssl == NULL
+    if (!s->shut && !ngx_kapokmq_tls(c)
         && ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1)
     {
         return NGX_DONE;

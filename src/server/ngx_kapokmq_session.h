@@ -27,6 +27,13 @@
 
 typedef struct ngx_kapokmq_session_s  ngx_kapokmq_session_t;
 
+/* An nginx without TLS may not even have the member. */
+#if (NGX_SSL || NGX_COMPAT)
+#define ngx_kapokmq_tls(c)  ((c)->ssl != NULL)
+#else
+#define ngx_kapokmq_tls(c)  0
+#endif
+
 
 /* ----------------------------------------------------------------- output */
 

@@ -470,14 +470,24 @@ static ngx_uint_t
 ngx_kapokmq_upgrade_kept(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t      *cleanup;
+    ngx_http_cleanup_t      *cln;
     ngx_kapokmq_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
     if (lcf->access_log == NGX_KAPOKMQ_LOG_END || r->count != 1 || r->blocked
-        || r->buffered || r->connection->buffered || r->cleanup)
+        || r->buffered || r->connection->buffered)
     {
         return 1;
+    }
+
+    /* one whose work is done, as auth_request's, stays without a handler */
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler) {
+            return 1;
+        }
     }
 
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
@@ -540,9 +550,15 @@ ngx_kapokmq_upgrade_buffers(ngx_http_connection_t *hc, ngx_connection_t *c)
     hc->nbusy = 0;
 
 #if (NGX_HTTP_SSL)
-    if (c->ssl) {
-        ngx_ssl_free_buffer(c);
+
+    /* ngx_ssl_free_buffer(), which an nginx without TLS does not have */
+
+    if (c->ssl && c->ssl->buf && c->ssl->buf->start
+        && ngx_pfree(c->pool, c->ssl->buf->start) == NGX_OK)
+    {
+        c->ssl->buf->start = NULL;
     }
+
 #endif
 }
 
