@@ -241,12 +241,11 @@ fail(const char *fmt, ...)
     va_list  args;
 
     va_start(args, fmt);
-    printf("# ");
-    vprintf(fmt, args);
-    printf("\n# KMQ_SEED=%llu KMQ_RUN=%u step %llu\n",
-           (unsigned long long) M.seed, M.run, (unsigned long long) M.step);
+    fprintf(stderr, "# ");
+    vfprintf(stderr, fmt, args);
+    fprintf(stderr, "\n# KMQ_SEED=%llu KMQ_RUN=%u step %llu\n",
+            (unsigned long long) M.seed, M.run, (unsigned long long) M.step);
     va_end(args);
-    fflush(stdout);
 
     abort();
 }
