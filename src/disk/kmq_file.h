@@ -178,6 +178,10 @@ typedef struct {
     size_t           len;
     size_t           room;
     uint64_t         lsn;        /* of the last record */
+    kmq_record_t     messages;   /* a record of several that is being handed
+                                    out; type 0: none */
+    const unsigned char  *next;  /* of them: the next one */
+    kmq_record_t     message;    /* the last one */
     kmq_damage_t     damage;
     void            *arg;
     char             path[KMQ_PATH_SIZE];
@@ -188,7 +192,7 @@ int kmq_reader_open(kmq_reader_t *reader, const char *path, unsigned kind,
     uint64_t generation, kmq_damage_t damage, void *arg);
 
 /* 1 and the next record, valid until the next call, 0: the end, or a negated
- * errno. */
+ * errno.  KMQ_RECORD_MESSAGES comes as the records that it stands for. */
 int kmq_reader_next(kmq_reader_t *reader, kmq_record_t *r);
 
 void kmq_reader_close(kmq_reader_t *reader);

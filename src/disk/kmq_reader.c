@@ -283,10 +283,36 @@ record_search(kmq_reader_t *reader, kmq_record_t *r)
 }
 
 
+/* The next one of several messages in a record: 1, or 0: there is none. */
+static int
+message_next(kmq_reader_t *reader, kmq_record_t *r)
+{
+    if (reader->messages.type == 0) {
+        return 0;
+    }
+
+    if (kmq_record_unpack(&reader->messages, &reader->next, &reader->message)
+        != 1)
+    {
+        reader->messages.type = 0;
+        return 0;
+    }
+
+    *r = reader->message;
+    reader->lsn = r->lsn;
+
+    return 1;
+}
+
+
 int
 kmq_reader_next(kmq_reader_t *reader, kmq_record_t *r)
 {
     int  rc;
+
+    if (message_next(reader, r)) {
+        return 1;
+    }
 
     if (reader->offset + reader->used >= reader->size) {
         return 0;
@@ -301,6 +327,12 @@ kmq_reader_next(kmq_reader_t *reader, kmq_record_t *r)
     if (rc == 1) {
         reader->used += KMQ_RECORD_SPAN(r->size);
         reader->lsn = r->lsn;
+
+        if (r->type == KMQ_RECORD_MESSAGES) {
+            reader->messages = *r;
+            reader->next = r->data;
+            return message_next(reader, r);
+        }
     }
 
     return rc;

@@ -23,6 +23,10 @@
 #define ENTRY_MAX    (2 * KMQ_VARINT_MAX + KMQ_RECORD_ALIGN)
 #define ENTRIES_MAX  4096
 
+/* Messages share a record until it has so many bytes: what one wrong bit
+ * costs. */
+#define MESSAGES_SIZE  4096
+
 
 /* The first journal after recovery says which numbers are not given out, so
  * that they are not given out after the next one either. */
@@ -229,6 +233,59 @@ kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
 
 
 /*
+ * Appends the first of these messages, which is not delayed, and those behind
+ * it that fit to it, as one record.  Returns how many, 0: no memory.
+ */
+static unsigned
+ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
+{
+    size_t              size;
+    unsigned            i;
+    uint64_t            before;
+    kmq_block_t        *b = kmq->block;
+    kmq_buffer_t       *buffer = &kmq->journal.buffer;
+    unsigned char      *p, *end;
+    const kmq_slot_t   *slot, *first;
+    const kmq_topic_t  *topic;
+
+    first = KMQ_AT(b, m[0].slot);
+    topic = KMQ_AT(b, first->topic);
+    size = KMQ_RECORD_MESSAGES_HEAD + topic->name_len;
+    slot = first;
+    before = 0;
+    i = 0;
+
+    do {
+        p = kmq_buffer_room(buffer, size + KMQ_RECORD_MESSAGES_MORE
+                                    + slot->size + KMQ_RECORD_ALIGN);
+        if (p == NULL) {
+            return 0;
+        }
+
+        end = kmq_varint(p + size, kmq_zigzag(slot->sequence, before));
+        end = kmq_varint(end, slot->size);
+        body_copy(b, slot, end);
+
+        before = slot->sequence;
+        size = end + slot->size - p;
+        slot = ++i < n ? KMQ_AT(b, m[i].slot) : NULL;
+
+    } while (slot && size < MESSAGES_SIZE && slot->timer.due == 0
+             && slot->topic == first->topic
+             && slot->create_time == first->create_time);
+
+    kmq_record_head(p, size, 0, KMQ_RECORD_MESSAGES, KMQ_KIND_READY,
+                    topic->name_len, first->create_time);
+    kmq_put32(p + KMQ_RECORD_HEAD, i);
+    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, topic->name, topic->name_len);
+
+    buffer->len += KMQ_RECORD_SPAN(size);
+
+    return i;
+}
+
+
+/*
  * Writes this handle's reserved messages to the journal, without the lock and
  * without numbers: see kmq_journal_stamp().  *first: where they begin.
  */
@@ -236,20 +293,24 @@ int
 kmq_journal_messages(kmq_t *kmq, const kmq_message_t *m, unsigned n,
     size_t *first)
 {
-    unsigned     i;
-    kmq_slot_t  *slot;
+    unsigned       i, done;
+    kmq_slot_t    *slot;
+    kmq_buffer_t  *buffer = &kmq->journal.buffer;
 
-    *first = kmq->journal.buffer.len;
+    *first = buffer->len;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i += done) {
         slot = KMQ_AT(kmq->block, m[i].slot);
 
-        if (kmq_journal_slot(kmq, slot, slot->timer.due ? KMQ_KIND_DELAYED
-                                                        : KMQ_KIND_READY,
-                             0, &kmq->journal.buffer)
-            != KMQ_OK)
-        {
-            kmq->journal.buffer.len = *first;
+        if (slot->timer.due) {
+            done = kmq_journal_slot(kmq, slot, KMQ_KIND_DELAYED, 0, buffer)
+                   == KMQ_OK;
+        } else {
+            done = ready_append(kmq, &m[i], n - i);
+        }
+
+        if (done == 0) {
+            buffer->len = *first;
             return KMQ_NOMEM;
         }
     }
@@ -263,17 +324,23 @@ void
 kmq_journal_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
     size_t first)
 {
-    unsigned        i, begin;
+    unsigned        i, begin, record;
     kmq_slot_t     *slot;
     kmq_block_t    *b = kmq->block;
     unsigned char  *p;
 
     p = kmq->journal.buffer.data + first;
     begin = 0;
+    record = 0;
 
     for (i = 0; i < n; i++) {
-        kmq_put64(p + 8, ++b->journals.lsn);
-        p += KMQ_RECORD_SPAN(kmq_get32(p + 4));
+
+        if (i == record) {
+            kmq_put64(p + 8, b->journals.lsn + 1);
+            b->journals.lsn += kmq_record_numbered(p);
+            record += kmq_record_numbered(p);
+            p += KMQ_RECORD_SPAN(kmq_get32(p + 4));
+        }
 
         slot = KMQ_AT(b, m[i].slot);
 
@@ -359,15 +426,15 @@ last_begin(kmq_t *kmq, unsigned type, unsigned kind, size_t name_len,
 }
 
 
-/* The last record ends at end now. */
+/* The last record ends at end now.  There is room for as much as may have to be
+ * filled in behind it, so all of that is written, which is faster. */
 static void
-last_extend(kmq_journal_t *j, unsigned char *p, const unsigned char *end)
+last_extend(kmq_journal_t *j, unsigned char *p, unsigned char *end)
 {
     j->last_size = end - p;
     kmq_put32(p + 4, j->last_size);
 
-    memset(p + j->last_size, 0,
-           KMQ_RECORD_SPAN(j->last_size) - j->last_size);
+    memset(end, 0, KMQ_RECORD_ALIGN);
 
     j->buffer.len = j->last + KMQ_RECORD_SPAN(j->last_size);
 }

@@ -68,28 +68,26 @@ zigzag_undo(uint64_t number, uint64_t before)
 /* ------------------------------------------------------------------ write */
 
 unsigned char *
-kmq_buffer_room(kmq_buffer_t *buffer, size_t n)
+kmq_buffer_grow(kmq_buffer_t *buffer, size_t n)
 {
     size_t          size;
     unsigned char  *data;
 
-    if (n > buffer->size - buffer->len) {
-        size = buffer->size < BUFFER_MIN ? BUFFER_MIN : buffer->size * 2;
+    size = buffer->size < BUFFER_MIN ? BUFFER_MIN : buffer->size * 2;
 
-        while (size < buffer->len + n) {
-            size *= 2;
-        }
-
-        data = realloc(buffer->data, size);
-        if (data == NULL) {
-            return NULL;
-        }
-
-        buffer->data = data;
-        buffer->size = size;
+    while (size < buffer->len + n) {
+        size *= 2;
     }
 
-    return buffer->data + buffer->len;
+    data = realloc(buffer->data, size);
+    if (data == NULL) {
+        return NULL;
+    }
+
+    buffer->data = data;
+    buffer->size = size;
+
+    return data + buffer->len;
 }
 
 
@@ -190,6 +188,77 @@ kmq_records_seal(unsigned char *data, size_t len)
 
 /* ------------------------------------------------------------------- read */
 
+int
+kmq_record_unpack(const kmq_record_t *r, const unsigned char **p,
+    kmq_record_t *m)
+{
+    uint64_t              sequence, size;
+    const unsigned char  *q;
+
+    if (*p == r->data) {
+        *m = *r;
+        m->type = KMQ_RECORD_MESSAGE;
+        m->lsn = r->lsn - 1;
+    }
+
+    if (*p == r->end) {
+        return 0;
+    }
+
+    q = varint_read(*p, r->end, &sequence);
+    q = q ? varint_read(q, r->end, &size) : NULL;
+
+    if (q == NULL || size > (uint64_t) (r->end - q)) {
+        return -1;
+    }
+
+    m->lsn++;
+    m->sequence = zigzag_undo(sequence, m->sequence);
+    m->body = q;
+    m->body_size = (uint32_t) size;
+
+    if (m->sequence == 0 || m->sequence > KMQ_NUMBER_MAX) {
+        return -1;
+    }
+
+    *p = q + size;
+
+    return 1;
+}
+
+
+/* Those of KMQ_RECORD_MESSAGES. */
+static int
+messages_read(const unsigned char *p, const unsigned char *end,
+    kmq_record_t *r)
+{
+    int                   rc;
+    uint32_t              n;
+    kmq_record_t          m;
+    const unsigned char  *next;
+
+    if (end - p < 4 + r->name_len || r->name_len == 0
+        || r->kind != KMQ_KIND_READY)
+    {
+        return -1;
+    }
+
+    r->count = kmq_get32(p);
+    r->name = (const char *) p + 4;
+    r->data = p + 4 + r->name_len;
+    r->end = end;
+
+    next = r->data;
+
+    for (n = 0; (rc = kmq_record_unpack(r, &next, &m)) == 1; n++) {
+        /* void */
+    }
+
+    return rc == 0 && n != 0 && n == r->count
+           && r->lsn <= KMQ_NUMBER_MAX - n ? 0 : -1;
+}
+
+
 /* The parts of a type, behind the head; 0, or -1: they do not fit. */
 static int
 parts_read(const unsigned char *p, kmq_record_t *r)
@@ -223,6 +292,9 @@ parts_read(const unsigned char *p, kmq_record_t *r)
         r->body = p + 28 + r->name_len;
         r->body_size = (uint32_t) (end - r->body);
         break;
+
+    case KMQ_RECORD_MESSAGES:
+        return messages_read(p, end, r);
 
     case KMQ_RECORD_COUNTS:
 
@@ -292,7 +364,7 @@ kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
     r->time = kmq_get32(p + 20);
 
     if (r->size < KMQ_RECORD_HEAD || p[19] != 0 || r->lsn > KMQ_NUMBER_MAX
-        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_END)
+        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_MESSAGES)
     {
         return -1;
     }

@@ -41,6 +41,8 @@
 #define KMQ_RECORD_TOPIC     8   /* checkpoint: a topic's counters */
 #define KMQ_RECORD_QUEUE     9   /* checkpoint: the first one, the queue's */
 #define KMQ_RECORD_END      10   /* checkpoint: the last one */
+#define KMQ_RECORD_MESSAGES 11   /* accepted: several of one topic, ready, with
+                                    consecutive numbers */
 
 /* kind of KMQ_RECORD_MESSAGE */
 #define KMQ_KIND_READY       1
@@ -108,7 +110,8 @@ typedef struct {
     const unsigned char  *body;
     uint32_t              body_size;
 
-    /* those of sequences: how many; see kmq_record_sequence() */
+    /* those of sequences, and KMQ_RECORD_MESSAGES: how many; see
+     * kmq_record_sequence() and kmq_record_unpack() */
     uint32_t              count;
 
     /* KMQ_RECORD_COUNTS */
@@ -123,13 +126,24 @@ typedef struct {
 
 /* ------------------------------------------------------------------ write */
 
-/* Room for n bytes more at the end, which do not count yet; NULL: no memory.
- * A buffer's memory is freed with kmq_buffer_free(). */
-unsigned char *kmq_buffer_room(kmq_buffer_t *buffer, size_t n);
+/* A buffer's memory is freed with kmq_buffer_free(). */
 void kmq_buffer_free(kmq_buffer_t *buffer);
 
-/* Inline: a record has a dozen of them, and a call between files of a shared
+/* kmq_buffer_room() when there is none yet. */
+unsigned char *kmq_buffer_grow(kmq_buffer_t *buffer, size_t n);
+
+/* Inline: a record has a dozen of these, and a call between files of a shared
  * object costs more than they do. */
+
+/* Room for n bytes more at the end, which do not count yet; NULL: no
+ * memory. */
+static inline unsigned char *
+kmq_buffer_room(kmq_buffer_t *buffer, size_t n)
+{
+    return n > buffer->size - buffer->len ? kmq_buffer_grow(buffer, n)
+                                          : buffer->data + buffer->len;
+}
+
 
 static inline void
 kmq_put32(unsigned char *p, uint32_t value)
@@ -181,6 +195,11 @@ void kmq_record_message(unsigned char *p, const kmq_record_t *r);
 /* Length of KMQ_RECORD_COUNTS but for the name. */
 #define KMQ_RECORD_COUNTS_HEAD   (KMQ_RECORD_HEAD + 8)
 
+/* Length of KMQ_RECORD_MESSAGES but for the name and the messages, each of
+ * which has so many bytes, at most, before its body. */
+#define KMQ_RECORD_MESSAGES_HEAD (KMQ_RECORD_HEAD + 4)
+#define KMQ_RECORD_MESSAGES_MORE (2 * KMQ_VARINT_MAX)
+
 /* Length of those of sequences but for these. */
 #define KMQ_RECORD_LIST_HEAD     (KMQ_RECORD_HEAD + 4)
 
@@ -217,6 +236,23 @@ long kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
  */
 int kmq_record_sequence(const kmq_record_t *r, const unsigned char **p,
     uint64_t *sequence, uint32_t *attempts);
+
+/*
+ * The next message of a KMQ_RECORD_MESSAGES, as the KMQ_RECORD_MESSAGE that it
+ * stands for, with a number of its own.  *p starts as r->data; *m is what it
+ * was after the call before.  1, 0: the end, -1: a bad record.
+ */
+int kmq_record_unpack(const kmq_record_t *r, const unsigned char **p,
+    kmq_record_t *m);
+
+/* How many numbers the record at p takes, which is the next that is written:
+ * one, or as many as it has messages. */
+static inline uint32_t
+kmq_record_numbered(const unsigned char *p)
+{
+    return p[16] == KMQ_RECORD_MESSAGES ? kmq_get32(p + KMQ_RECORD_HEAD) : 1;
+}
+
 
 /* The i-th 64-bit number behind the head, 0 when there is none. */
 uint64_t kmq_record_number(const kmq_record_t *r, unsigned i);

@@ -73,6 +73,10 @@ records_mend(unsigned char *p, size_t n, unsigned flags, int journal)
         if (journal && (flags & NUMBER)) {
             lsn += 1 + p[8];
             kmq_put64(p + 8, lsn);
+
+            if (size >= KMQ_RECORD_MESSAGES_HEAD) {
+                lsn += (uint8_t) (kmq_record_numbered(p) - 1);
+            }
         }
 
         if (flags & SEAL) {

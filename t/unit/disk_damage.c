@@ -181,6 +181,29 @@ hurt(const place_t *place, size_t first, size_t end)
 }
 
 
+/* Is the message in the record? */
+static int
+has_message(const kmq_record_t *r, uint64_t sequence)
+{
+    kmq_record_t          m;
+    const unsigned char  *p;
+
+    if (r->type != KMQ_RECORD_MESSAGES) {
+        return r->type == KMQ_RECORD_MESSAGE && r->sequence == sequence;
+    }
+
+    p = r->data;
+
+    while (kmq_record_unpack(r, &p, &m) == 1) {
+        if (m.sequence == sequence) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* The status of message i after damage of f there; f NULL: none. */
 static int
 expected(unsigned i, const file_t *f, size_t first, size_t end)
@@ -200,9 +223,7 @@ expected(unsigned i, const file_t *f, size_t first, size_t end)
             place = &g->place[n];
             sound = g != f || !hurt(place, first, end);
 
-            if (place->r.type == KMQ_RECORD_MESSAGE
-                && place->r.sequence == sequence)
-            {
+            if (has_message(&place->r, sequence)) {
                 there = sound;
                 consumed |= sound && place->r.kind == KMQ_KIND_CONSUMED;
             }

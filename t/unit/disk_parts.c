@@ -22,7 +22,7 @@
 static void
 test_crc32c(void)
 {
-    char           bytes[200];
+    char           bytes[200], large[3000];
     size_t         i, n;
     unsigned       wrong;
     uint32_t       sum;
@@ -60,6 +60,18 @@ test_crc32c(void)
     }
 
     is_int(wrong, 0, "crc32c: both ways, from anywhere on, in two parts");
+
+    eu_fill(large, sizeof(large), 2);
+
+    for (n = 700, wrong = 0; n <= sizeof(large); n++) {
+        i = n % 900 < n ? n % 900 : 0;
+        sum = kmq_crc32c(0, large, i);
+        wrong += kmq_crc32c(sum, large + i, n - i)
+                 != kmq_crc32c_plain(0, large, n);
+        wrong += kmq_crc32c(0, large, n) != kmq_crc32c_plain(0, large, n);
+    }
+
+    is_int(wrong, 0, "crc32c: in lanes, and what is left of them");
 }
 
 
@@ -129,9 +141,127 @@ test_message(void)
 }
 
 
+/* Several messages, "", "a", "bb" and so on, with growing distances. */
+static size_t
+record_messages(unsigned char *p, uint64_t lsn, unsigned n)
+{
+    unsigned        i;
+    uint64_t        sequence, before;
+    unsigned char  *end;
+
+    end = p + KMQ_RECORD_MESSAGES_HEAD + 5;
+
+    for (i = 0, before = 0; i < n; i++) {
+        sequence = UINT64_C(1000000) + i * i;
+        end = kmq_varint(end, kmq_zigzag(sequence, before));
+        end = kmq_varint(end, i);
+        memset(end, 'a' + (int) i - 1, i);
+        end += i;
+        before = sequence;
+    }
+
+    kmq_record_head(p, (uint32_t) (end - p), lsn, KMQ_RECORD_MESSAGES,
+                    KMQ_KIND_READY, 5, 1234);
+    kmq_put32(p + KMQ_RECORD_HEAD, n);
+    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, "topic", 5);
+    kmq_records_seal(p, KMQ_RECORD_SPAN(end - p));
+
+    return end - p;
+}
+
+
+static void
+test_messages(void)
+{
+    size_t                size;
+    unsigned              n;
+    kmq_record_t          r, m;
+    unsigned char         p[128];
+    const unsigned char  *next;
+
+    static const char  *body[] = { "", "a", "bb", "ccc", "dddd" };
+
+    size = record_messages(p, 77, 5);
+
+    is_int(kmq_record_read(p, sizeof(p), &r, NULL),
+           (long long) KMQ_RECORD_SPAN(size), "a record of messages");
+    ok(r.lsn == 77 && r.count == 5 && kmq_record_numbered(p) == 5,
+       "it has a number for each");
+
+    next = r.data;
+
+    for (n = 0; kmq_record_unpack(&r, &next, &m) == 1; n++) {
+        ok(m.type == KMQ_RECORD_MESSAGE && m.kind == KMQ_KIND_READY
+           && m.lsn == 77 + n && m.sequence == 1000000 + n * n
+           && m.time == 1234 && m.attempts == 0 && m.due == 0,
+           "message %u: its numbers", n);
+        is_bytes(m.name, m.name_len, "topic", 5, "its topic");
+        is_bytes(m.body, m.body_size, body[n], n, "its body");
+    }
+
+    is_int(n, 5, "all of them");
+}
+
+
+/* None of what a right sum is of is taken when it makes no sense. */
+static void
+test_messages_senseless(void)
+{
+    unsigned       i, n, taken;
+    size_t         size;
+    kmq_record_t   r;
+    unsigned char  p[128];
+
+    static const struct {
+        unsigned  at, byte;
+        uint64_t  lsn;
+    } t[] = {
+        { KMQ_RECORD_HEAD, 4, 77 },                 /* more than are told */
+        { KMQ_RECORD_HEAD, 6, 77 },                 /* less */
+        { KMQ_RECORD_HEAD, 0, 77 },
+        { 17, KMQ_KIND_DELAYED, 77 },
+        { 18, 0, 77 },                              /* no topic */
+        { 18, 200, 77 },                            /* beyond the end */
+        { 36, 5, 77 },                              /* bodies do not fit */
+        { 36, 0x80, 77 },
+        { 33, 0, 77 },                              /* number 0 */
+        { 20, 0, KMQ_NUMBER_MAX - 3 }               /* too high, the last */
+    };
+
+    for (i = 0, taken = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        size = record_messages(p, t[i].lsn, 5);
+        p[t[i].at] = (unsigned char) t[i].byte;
+        kmq_records_seal(p, KMQ_RECORD_SPAN(size));
+
+        if (record_read(p, KMQ_RECORD_SPAN(size), &r) > 0) {
+            diag("%u is taken", i);
+            taken++;
+        }
+    }
+
+    is_int(taken, 0, "messages: right sums, but no sense");
+
+    for (n = 0; n < 2; n++) {
+        size = record_messages(p, 77, n);
+        is_int(record_read(p, KMQ_RECORD_SPAN(size), &r) > 0, n,
+               "a record of %u messages", n);
+    }
+
+    size = record_messages(p, KMQ_NUMBER_MAX - 5, 5);
+    ok(record_read(p, KMQ_RECORD_SPAN(size), &r) > 0, "the highest numbers");
+}
+
+
+static size_t
+record_three(unsigned char *p)
+{
+    return record_messages(p, 77, 3);
+}
+
+
 /* No part of a record is one, and none with a wrong bit. */
 static void
-test_wrong(void)
+test_wrong(size_t (*make)(unsigned char *p))
 {
     size_t         i, size, span;
     unsigned       parts, bits, need_wrong;
@@ -139,7 +269,7 @@ test_wrong(void)
     kmq_record_t   r;
     unsigned char  p[128];
 
-    size = record_message(p);
+    size = make(p);
     span = KMQ_RECORD_SPAN(size);
 
     for (i = 0, parts = 0, need_wrong = 0; i < span; i++) {
@@ -171,7 +301,7 @@ test_senseless(void)
     unsigned char  p[128];
 
     static const struct { unsigned type, kind, name; uint32_t size; } t[] = {
-        { 0, 0, 0, 32 }, { 11, 0, 0, 32 }, { 255, 0, 0, 32 },
+        { 0, 0, 0, 32 }, { 12, 0, 0, 32 }, { 255, 0, 0, 32 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 0, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 9, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 1, 52 },
@@ -761,7 +891,10 @@ main(void)
 {
     test_crc32c();
     test_message();
-    test_wrong();
+    test_messages();
+    test_messages_senseless();
+    test_wrong(record_message);
+    test_wrong(record_three);
     test_senseless();
     test_bounds();
     test_lists();

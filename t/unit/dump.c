@@ -635,7 +635,7 @@ test_damage_journal(const queue_t *q)
 
     is_int(dump("", path), 0, "again");
     at = (off_t) num(line_of("message", 4), "offset");
-    bytes_put(path, at + 60, "?", 1);
+    bytes_put(path, at + KMQ_RECORD_MESSAGES_HEAD, "?", 1);
     is_int(truncate(path, (off_t) num(line_of("torn", 0), "offset")), 0,
            "the torn record goes");
 

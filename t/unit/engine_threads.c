@@ -93,6 +93,7 @@ journal_read(thread_t *t)
 {
     long           n;
     size_t         at;
+    uint32_t       messages;
     kmq_buffer_t  *buffer = &t->buffer;
     kmq_record_t   r;
 
@@ -104,8 +105,11 @@ journal_read(thread_t *t)
             return;
         }
 
-        t->lsn = r.lsn;
-        atomic_fetch_add(&T.published, r.type == KMQ_RECORD_MESSAGE);
+        messages = r.type == KMQ_RECORD_MESSAGE ? 1
+                   : r.type == KMQ_RECORD_MESSAGES ? r.count : 0;
+
+        t->lsn = r.lsn + (messages ? messages - 1 : 0);
+        atomic_fetch_add(&T.published, messages);
         atomic_fetch_add(&T.consumed, r.type == KMQ_RECORD_CONSUMED ? r.count
                                                                     : 0);
     }
