@@ -325,7 +325,7 @@ leaf_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *leaf,
     for (i = cp->next % KMQ_INDEX_SIZE; i < KMQ_INDEX_SIZE; i++) {
         slot_ahead(b, leaf, i);
 
-        if (out->len >= SLICE_BYTES) {
+        if (out->len >= cp->full) {
             break;
         }
 
@@ -363,7 +363,7 @@ messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     unsigned            n;
     const kmq_index_t  *leaf;
 
-    for (n = 0; n < SLICE_MESSAGES && out->len < SLICE_BYTES;
+    for (n = 0; n < SLICE_MESSAGES && out->len < cp->full;
          n += KMQ_INDEX_SIZE)
     {
         leaf = kmq_index_newer(kmq->block, &cp->next);
@@ -404,6 +404,7 @@ kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     int  done;
 
     done = 0;
+    cp->full = out->len + SLICE_BYTES;
 
     kmq_lock(kmq);
 

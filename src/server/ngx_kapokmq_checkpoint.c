@@ -1,7 +1,7 @@
 /*
  * Checkpoints: the keeper has the engine tell what is there, a slice in each
- * turn of the event loop, and a thread of its own write it, so that the
- * journal's writes do not wait behind it.
+ * turn of the event loop, and a thread of its own write some of them at a time,
+ * so that the journal's writes do not wait behind it.
  */
 
 #include "ngx_kapokmq.h"
@@ -15,6 +15,10 @@
 #define NGX_KAPOKMQ_JOURNAL_LOW   (64 * 1024 * 1024)
 #define NGX_KAPOKMQ_JOURNAL_HIGH  (256 * 1024 * 1024)
 
+/* So much of slices is gathered before it is written: the thread's turns cost
+ * more than theirs. */
+#define NGX_KAPOKMQ_WRITE_SIZE   (512 * 1024)
+
 /* After a failure. */
 #define NGX_KAPOKMQ_RETRY_TIME   2000        /* ms */
 
@@ -26,6 +30,7 @@ typedef struct {
     kmq_thread_t             thread;
     kmq_checkpoint_t         cp;
     kmq_checkpoint_file_t    file;           /* the thread's while it works */
+    ngx_event_t              slice;          /* the next one */
     kmq_buffer_t             records;
     int                      rc;
     int                      more;           /* slices to come */
@@ -41,6 +46,7 @@ typedef struct {
 static void ngx_kapokmq_checkpoint_begin(void);
 static void ngx_kapokmq_checkpoint_write(void *arg);
 static void ngx_kapokmq_checkpoint_done(ngx_event_t *ev);
+static void ngx_kapokmq_checkpoint_slice(ngx_event_t *ev);
 static void ngx_kapokmq_checkpoint_finished(void);
 static void ngx_kapokmq_checkpoint_failed(int rc);
 
@@ -57,6 +63,9 @@ ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
     cp = &ngx_kapokmq_checkpoint;
 
     ngx_memzero(cp, sizeof(ngx_kapokmq_checkpoint_t));
+
+    cp->slice.handler = ngx_kapokmq_checkpoint_slice;
+    cp->slice.log = cycle->log;
 
     cp->journal_min = ngx_max(NGX_KAPOKMQ_JOURNAL_LOW,
                               ngx_min(NGX_KAPOKMQ_JOURNAL_HIGH,
@@ -154,7 +163,8 @@ ngx_kapokmq_checkpoint_clean(void *arg)
 }
 
 
-/* In the thread: a slice, and all that is to be done once it was the last. */
+/* In the thread: slices, and all that is to be done once the last is among
+ * them. */
 static void
 ngx_kapokmq_checkpoint_write(void *arg)
 {
@@ -214,6 +224,23 @@ ngx_kapokmq_checkpoint_done(ngx_event_t *ev)
     }
 
     cp->records.len = 0;
+    ngx_kapokmq_checkpoint_slice(&cp->slice);
+}
+
+
+static void
+ngx_kapokmq_checkpoint_slice(ngx_event_t *ev)
+{
+    ngx_kapokmq_checkpoint_t  *cp;
+
+    cp = &ngx_kapokmq_checkpoint;
+
+    if (ngx_kapokmq_worker.kmq == NULL || !cp->running) {
+        return;
+    }
+
+    ngx_kapokmq_clock();
+
     cp->more = kmq_checkpoint_next(ngx_kapokmq_worker.kmq, &cp->cp,
                                    &cp->records);
 
@@ -222,7 +249,12 @@ ngx_kapokmq_checkpoint_done(ngx_event_t *ev)
         return;
     }
 
-    kmq_thread_run(&cp->thread, ngx_kapokmq_checkpoint_write, cp);
+    if (cp->more && cp->records.len < NGX_KAPOKMQ_WRITE_SIZE) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+
+    } else {
+        kmq_thread_run(&cp->thread, ngx_kapokmq_checkpoint_write, cp);
+    }
 
     ngx_kapokmq_wake();
 }
