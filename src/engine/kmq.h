@@ -671,8 +671,21 @@ void kmq_restore_free(kmq_restore_t *rs);
 
 /* -------------------------------------------------------------- counters */
 
-#define KMQ_TOTALS        10
-#define KMQ_TOPIC_TOTALS   7
+/* Counted since the queue began; in a record, too, in this order. */
+typedef struct {
+    uint64_t    published;
+    uint64_t    delivered;         /* pushes, one per consumer */
+    uint64_t    redelivered;       /* of these, not a message's first */
+    uint64_t    confirmed;         /* confirmations, one per consumer */
+    uint64_t    died;              /* became dead */
+    uint64_t    expired;           /* deleted for their age */
+    uint64_t    refused;           /* kmq_count_refused() */
+
+    /* of the queue, not of a topic */
+    uint64_t    dropped;           /* history given up for memory */
+    uint64_t    requeued;
+    uint64_t    deleted;           /* by kmq_delete() */
+} kmq_totals_t;
 
 typedef struct {
     /* messages that are there now */
@@ -682,22 +695,9 @@ typedef struct {
     uint64_t    consumed;          /* the history */
     uint64_t    dead;
 
-    /* since the block was made */
-    uint64_t    published;
-    uint64_t    delivered;         /* pushes, one per consumer */
-    uint64_t    redelivered;       /* of these, not a message's first */
-    uint64_t    confirmed;         /* confirmations, one per consumer */
-    uint64_t    dropped;           /* history given up for memory */
-    uint64_t    died;              /* became dead */
-    uint64_t    requeued;
-    uint64_t    expired;           /* deleted for their age */
-    uint64_t    deleted;           /* by kmq_delete() */
-
-    uint64_t    refused;           /* kmq_count_refused() */
-
-    /* these ten, as they were restored from files; what was counted later may
-     * have been lost then */
-    uint64_t    before[KMQ_TOTALS];
+    kmq_totals_t    totals;
+    kmq_totals_t    before;        /* as they were restored from files; what was
+                                      counted later may have been lost then */
 
     uint64_t    topics;
     uint64_t    producers;
@@ -754,14 +754,8 @@ typedef struct {
     uint64_t    oldest;            /* s, wall clock: since when the first of
                                       the ready ones could have been delivered;
                                       0: none is ready */
-    uint64_t    published;
-    uint64_t    delivered;
-    uint64_t    redelivered;
-    uint64_t    confirmed;
-    uint64_t    died;
-    uint64_t    expired;
-    uint64_t    refused;
-    uint64_t    before[KMQ_TOPIC_TOTALS];      /* these seven, as restored */
+    kmq_totals_t    totals;
+    kmq_totals_t    before;        /* the same, as restored */
 } kmq_topic_info_t;
 
 /* Walks all topics, as kmq_clients() does clients. */

@@ -239,14 +239,8 @@ typedef struct {
     uint8_t      active;
     uint8_t      idle;
 
-    uint64_t     published;
-    uint64_t     delivered;
-    uint64_t     redelivered;
-    uint64_t     confirmed;
-    uint64_t     died;
-    uint64_t     expired;
-    uint64_t     refused;
-    uint64_t     before[KMQ_TOPIC_TOTALS];     /* these, as restored */
+    kmq_totals_t totals;
+    kmq_totals_t before;         /* the same, as restored */
     uint64_t     restored;       /* these count all up to this record */
     kmq_period_t minute[KMQ_TOPIC_MINUTES];
     kmq_period_t day[KMQ_DAYS];  /* UTC */
@@ -465,17 +459,8 @@ typedef struct {
     kmq_ref_t        active;     /* topics with ready messages: a circle */
     kmq_list_t       idle;
 
-    uint64_t         published;
-    uint64_t         delivered;
-    uint64_t         redelivered;
-    uint64_t         confirmed;
-    uint64_t         dropped;
-    uint64_t         died;
-    uint64_t         requeued;
-    uint64_t         expired;
-    uint64_t         deleted;
-    uint64_t         refused;
-    uint64_t         before[KMQ_TOTALS];       /* these, as restored */
+    kmq_totals_t     totals;
+    kmq_totals_t     before;     /* the same, as restored */
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;

@@ -59,6 +59,10 @@ number_take(kmq_block_t *b)
 }
 
 
+_Static_assert(sizeof(kmq_totals_t) == KMQ_QUEUE_TOTALS * sizeof(uint64_t),
+               "totals are copied to records as they are");
+
+
 /* The first record, and, with the counters of the end, the last but one. */
 int
 kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
@@ -68,20 +72,12 @@ kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
                          + KMQ_PERIOD_NUMBERS * (KMQ_HOURS + KMQ_MINUTES)];
     kmq_block_t  *b = kmq->block;
 
-    number[0] = b->published;
-    number[1] = b->delivered;
-    number[2] = b->redelivered;
-    number[3] = b->confirmed;
-    number[4] = b->died;
-    number[5] = b->expired;
-    number[6] = b->refused;
-    number[7] = b->dropped;
-    number[8] = b->requeued;
-    number[9] = b->deleted;
-    number[10] = b->sequence;
+    memcpy(number, &b->totals, KMQ_QUEUE_TOTALS * sizeof(uint64_t));
+    number[KMQ_QUEUE_TOTALS] = b->sequence;
 
     n = periods_add(number, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
-    number[11] = (n - KMQ_QUEUE_COUNTERS) / KMQ_PERIOD_NUMBERS;
+    number[KMQ_QUEUE_TOTALS + 1] = (n - KMQ_QUEUE_COUNTERS)
+                                   / KMQ_PERIOD_NUMBERS;
     n = periods_add(number, n, b->minute, KMQ_MINUTES);
 
     return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE,
@@ -96,16 +92,11 @@ topic_add(kmq_t *kmq, const kmq_topic_t *topic, kmq_buffer_t *out)
     uint64_t  number[KMQ_TOPIC_COUNTERS
                      + KMQ_PERIOD_NUMBERS * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
 
-    number[0] = topic->published;
-    number[1] = topic->delivered;
-    number[2] = topic->redelivered;
-    number[3] = topic->confirmed;
-    number[4] = topic->died;
-    number[5] = topic->expired;
-    number[6] = topic->refused;
+    memcpy(number, &topic->totals, KMQ_TOPIC_TOTALS * sizeof(uint64_t));
 
     n = periods_add(number, KMQ_TOPIC_COUNTERS, topic->day, KMQ_DAYS);
-    number[7] = (n - KMQ_TOPIC_COUNTERS) / KMQ_PERIOD_NUMBERS;
+    number[KMQ_TOPIC_TOTALS] = (n - KMQ_TOPIC_COUNTERS)
+                               / KMQ_PERIOD_NUMBERS;
     n = periods_add(number, n, topic->minute, KMQ_TOPIC_MINUTES);
 
     return kmq_record_numbers(out, number_take(kmq->block),

@@ -52,9 +52,9 @@ void
 kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed)
 {
-    b->published += published;
-    b->delivered += delivered;
-    b->confirmed += confirmed;
+    b->totals.published += published;
+    b->totals.delivered += delivered;
+    b->totals.confirmed += confirmed;
 
     period_add(kmq_period(b->minute, KMQ_MINUTES, time / MINUTE), published,
                delivered, confirmed);
@@ -68,9 +68,9 @@ void
 kmq_count_topic(kmq_topic_t *topic, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed)
 {
-    topic->published += published;
-    topic->delivered += delivered;
-    topic->confirmed += confirmed;
+    topic->totals.published += published;
+    topic->totals.delivered += delivered;
+    topic->totals.confirmed += confirmed;
 
     period_add(kmq_period(topic->minute, KMQ_TOPIC_MINUTES, time / MINUTE),
                published, delivered, confirmed);
@@ -122,8 +122,8 @@ kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 void
 kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic)
 {
-    topic->redelivered++;
-    kmq->block->redelivered++;
+    topic->totals.redelivered++;
+    kmq->block->totals.redelivered++;
 }
 
 

@@ -25,7 +25,7 @@ kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot)
 {
     kmq_block_t  *b = kmq->block;
 
-    b->deleted++;
+    b->totals.deleted++;
     kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DELETED,
                          slot->sequence, 0);
 
@@ -88,7 +88,7 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
     kmq_topic_active(b, topic);
 
     b->waiting++;
-    b->requeued++;
+    b->totals.requeued++;
 }
 
 

@@ -91,8 +91,8 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
         kmq_message_unlist(kmq, slot);
         kmq_message_free(kmq, slot);
 
-        topic->expired++;
-        kmq->block->expired++;
+        topic->totals.expired++;
+        kmq->block->totals.expired++;
     }
 }
 

@@ -130,7 +130,7 @@ kmq_history_drop(kmq_t *kmq)
         kmq_message_free(kmq, oldest[i]);
     }
 
-    b->dropped += n;
+    b->totals.dropped += n;
 
     return n != 0;
 }
@@ -206,8 +206,8 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     b->in_flight--;
     topic->in_flight--;
     b->dead++;
-    b->died++;
-    topic->died++;
+    b->totals.died++;
+    topic->totals.died++;
 }
 
 

@@ -76,13 +76,13 @@ typedef struct {
 
 #define KMQ_PERIOD_NUMBERS    5  /* of a period in a record */
 
-#define KMQ_TOPIC_COUNTERS   8   /* published, delivered, redelivered,
-                                    confirmed, died, expired, refused; how
-                                    many days follow, and then minutes */
-#define KMQ_QUEUE_COUNTERS  12   /* the same without the last, dropped,
-                                    requeued, deleted, the last sequence
-                                    number; how many hours follow, and then
+#define KMQ_TOPIC_TOTALS     7   /* of kmq_totals_t, the first ones */
+#define KMQ_QUEUE_TOTALS    10   /* all */
+
+#define KMQ_TOPIC_COUNTERS   8   /* totals; how many days follow, and then
                                     minutes */
+#define KMQ_QUEUE_COUNTERS  12   /* totals; the last sequence number; how many
+                                    hours follow, and then minutes */
 
 /* A buffer of records that grows; zeroed at the start. */
 typedef struct {

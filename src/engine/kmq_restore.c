@@ -366,8 +366,8 @@ dead_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
     slot->state = KMQ_DEAD;
     slot->state_time = r->time;
 
-    b->died += !counted(rs, r);
-    topic->died += r->lsn > topic->restored;
+    b->totals.died += !counted(rs, r);
+    topic->totals.died += r->lsn > topic->restored;
 }
 
 
@@ -378,7 +378,7 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
     slot->state_time = r->time;
     slot->attempts = 0;
 
-    rs->kmq->block->requeued += !counted(rs, r);
+    rs->kmq->block->totals.requeued += !counted(rs, r);
 }
 
 
@@ -395,11 +395,11 @@ gone_count(kmq_restore_t *rs, const kmq_record_t *r)
     switch (r->kind) {
 
     case KMQ_KIND_DELETED:
-        b->deleted++;
+        b->totals.deleted++;
         break;
 
     case KMQ_KIND_EXPIRED:
-        b->expired++;
+        b->totals.expired++;
         break;
 
     case KMQ_KIND_DISCARDED:
@@ -413,7 +413,7 @@ static void
 topic_gone_count(kmq_topic_t *topic, const kmq_record_t *r)
 {
     if (r->kind == KMQ_KIND_EXPIRED) {
-        topic->expired++;
+        topic->totals.expired++;
 
     } else if (r->kind == KMQ_KIND_DISCARDED) {
         kmq_count_topic(topic, r->time, -1, 0, 0);
@@ -452,8 +452,8 @@ delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
     }
 
     if (attempts > 1) {
-        b->redelivered += !counted(rs, r);
-        topic->redelivered += r->lsn > topic->restored;
+        b->totals.redelivered += !counted(rs, r);
+        topic->totals.redelivered += r->lsn > topic->restored;
     }
 }
 
@@ -495,7 +495,7 @@ missing_apply(kmq_restore_t *rs, const kmq_record_t *r, uint32_t attempts)
     switch (r->type) {
 
     case KMQ_RECORD_DELIVERED:
-        rs->kmq->block->redelivered += attempts > 1 && !counted(rs, r);
+        rs->kmq->block->totals.redelivered += attempts > 1 && !counted(rs, r);
         break;
 
     case KMQ_RECORD_GONE:
@@ -561,6 +561,21 @@ periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
 }
 
 
+/* The first n totals. */
+static void
+totals_read(const kmq_record_t *r, kmq_totals_t *totals, unsigned n)
+{
+    unsigned  i;
+    uint64_t  number[KMQ_QUEUE_TOTALS];
+
+    for (i = 0; i < n; i++) {
+        number[i] = kmq_record_number(r, i);
+    }
+
+    memcpy(totals, number, n * sizeof(uint64_t));
+}
+
+
 static int
 queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
@@ -568,18 +583,9 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
     uint64_t      sequence;
     kmq_block_t  *b = rs->kmq->block;
 
-    b->published = kmq_record_number(r, 0);
-    b->delivered = kmq_record_number(r, 1);
-    b->redelivered = kmq_record_number(r, 2);
-    b->confirmed = kmq_record_number(r, 3);
-    b->died = kmq_record_number(r, 4);
-    b->expired = kmq_record_number(r, 5);
-    b->refused = kmq_record_number(r, 6);
-    b->dropped = kmq_record_number(r, 7);
-    b->requeued = kmq_record_number(r, 8);
-    b->deleted = kmq_record_number(r, 9);
+    totals_read(r, &b->totals, KMQ_QUEUE_TOTALS);
 
-    sequence = kmq_record_number(r, 10);
+    sequence = kmq_record_number(r, KMQ_QUEUE_TOTALS);
 
     if (sequence > rs->sequence && sequence <= KMQ_NUMBER_MAX) {
         rs->sequence = sequence;
@@ -589,7 +595,8 @@ queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
     rs->start = r->lsn;
 
     count = KMQ_QUEUE_COUNTERS;
-    periods_restore(r, &count, kmq_record_number(r, 11), b->hour, KMQ_HOURS);
+    periods_restore(r, &count, kmq_record_number(r, KMQ_QUEUE_TOTALS + 1),
+                    b->hour, KMQ_HOURS);
     periods_restore(r, &count, UINT64_MAX, b->minute, KMQ_MINUTES);
 
     return KMQ_OK;
@@ -607,17 +614,12 @@ topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
         return KMQ_NOMEM;
     }
 
-    topic->published = kmq_record_number(r, 0);
-    topic->delivered = kmq_record_number(r, 1);
-    topic->redelivered = kmq_record_number(r, 2);
-    topic->confirmed = kmq_record_number(r, 3);
-    topic->died = kmq_record_number(r, 4);
-    topic->expired = kmq_record_number(r, 5);
-    topic->refused = kmq_record_number(r, 6);
+    totals_read(r, &topic->totals, KMQ_TOPIC_TOTALS);
     topic->restored = r->lsn;
 
     count = KMQ_TOPIC_COUNTERS;
-    periods_restore(r, &count, kmq_record_number(r, 7), topic->day, KMQ_DAYS);
+    periods_restore(r, &count, kmq_record_number(r, KMQ_TOPIC_TOTALS),
+                    topic->day, KMQ_DAYS);
     periods_restore(r, &count, UINT64_MAX, topic->minute, KMQ_TOPIC_MINUTES);
 
     return KMQ_OK;
@@ -721,17 +723,6 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 }
 
 
-/* Totals stand one behind the other, in the same order everywhere. */
-#define TOTALS(type)  ((offsetof(type, refused) - offsetof(type, published))  \
-                       / sizeof(uint64_t) + 1)
-
-_Static_assert(TOTALS(kmq_block_t) == KMQ_TOTALS
-               && TOTALS(kmq_counts_t) == KMQ_TOTALS
-               && TOTALS(kmq_topic_t) == KMQ_TOPIC_TOTALS
-               && TOTALS(kmq_topic_info_t) == KMQ_TOPIC_TOTALS,
-               "as many as kmq.h says");
-
-
 /* What is counted from now on can be told from what was restored. */
 static void
 totals_restore(kmq_block_t *b)
@@ -739,15 +730,12 @@ totals_restore(kmq_block_t *b)
     kmq_walk_t    walk;
     kmq_topic_t  *topic;
 
-    memcpy(b->before, (char *) b + offsetof(kmq_block_t, published),
-           sizeof(b->before));
+    b->before = b->totals;
 
     memset(&walk, 0, sizeof(walk));
 
     while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
-        memcpy(topic->before,
-               (char *) topic + offsetof(kmq_topic_t, published),
-               sizeof(topic->before));
+        topic->before = topic->totals;
     }
 }
 

@@ -78,17 +78,8 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
     counts->delayed = b->delayed;
     counts->consumed = b->history.count;
     counts->dead = b->dead;
-    counts->published = b->published;
-    counts->delivered = b->delivered;
-    counts->redelivered = b->redelivered;
-    counts->confirmed = b->confirmed;
-    counts->dropped = b->dropped;
-    counts->died = b->died;
-    counts->requeued = b->requeued;
-    counts->expired = b->expired;
-    counts->deleted = b->deleted;
-    counts->refused = b->refused;
-    memcpy(counts->before, b->before, sizeof(counts->before));
+    counts->totals = b->totals;
+    counts->before = b->before;
     counts->topics = b->topics;
     counts->producers = b->producers;
     counts->consumers = b->consumers;
@@ -112,11 +103,11 @@ kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
 
     kmq_lock(kmq);
 
-    kmq->block->refused += n;
+    kmq->block->totals.refused += n;
     topic = kmq_topic_get(kmq->block, name, len);
 
     if (topic) {
-        topic->refused += n;
+        topic->totals.refused += n;
     }
 
     kmq_unlock(kmq);
@@ -130,8 +121,8 @@ kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
 
     kmq_lock(kmq);
 
-    kmq->block->refused += n;
-    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->refused += n;
+    kmq->block->totals.refused += n;
+    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
 
     kmq_unlock(kmq);
 }
@@ -190,14 +181,8 @@ info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->dead = topic->dead.count;
     info->oldest = topic->ready.head
                    ? kmq_age_start(KMQ_AT(b, topic->ready.head)) : 0;
-    info->published = topic->published;
-    info->delivered = topic->delivered;
-    info->redelivered = topic->redelivered;
-    info->confirmed = topic->confirmed;
-    info->died = topic->died;
-    info->expired = topic->expired;
-    info->refused = topic->refused;
-    memcpy(info->before, topic->before, sizeof(info->before));
+    info->totals = topic->totals;
+    info->before = topic->before;
     info->name_len = topic->name_len;
 
     memcpy(info->name, topic->name, topic->name_len);

@@ -16,38 +16,38 @@ const ngx_kapokmq_family_t
     ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES] = {
 
     { "messages_published", NULL, "Messages accepted from producers.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.published) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.published) },
 
     { "messages_delivered", NULL, "Pushes to consumers.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.delivered) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.delivered) },
 
     { "messages_redelivered", NULL,
       "Pushes that were not the message's first.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.redelivered) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.redelivered) },
 
     { "messages_confirmed", NULL, "Messages confirmed by consumers.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.confirmed) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.confirmed) },
 
     { "messages_died", NULL,
       "Messages that became dead after maxDeliveries pushes.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.died) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.died) },
 
     { "messages_expired", NULL, "Messages deleted for their age.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.expired) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.expired) },
 
     { "messages_refused", NULL, "Messages refused for good.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.refused) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.refused) },
 
     { "messages_deleted", NULL, "Messages deleted by an operator.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.deleted) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.deleted) },
 
     { "messages_requeued", NULL,
       "Messages that an operator had wait again.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.requeued) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.requeued) },
 
     { "history_dropped", NULL,
       "Consumed messages given up for the memory that they held.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.dropped) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.dropped) },
 
     { "messages_waiting", NULL, "Messages that wait for a consumer.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.ready) },
@@ -136,27 +136,27 @@ const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES] = {
 
     { "topic_messages_published", NULL, "Messages accepted.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(published) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.published) },
 
     { "topic_messages_delivered", NULL, "Pushes to consumers.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(delivered) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.delivered) },
 
     { "topic_messages_redelivered", NULL,
       "Pushes that were not the message's first.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(redelivered) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.redelivered) },
 
     { "topic_messages_confirmed", NULL, "Messages confirmed by consumers.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(confirmed) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.confirmed) },
 
     { "topic_messages_died", NULL,
       "Messages that became dead after maxDeliveries pushes.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(died) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.died) },
 
     { "topic_messages_expired", NULL, "Messages deleted for their age.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(expired) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.expired) },
 
     { "topic_messages_refused", NULL, "Messages refused for good.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(refused) },
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.refused) },
 
     { "topic_messages_waiting", NULL, "Messages that wait for a consumer.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(ready) },
@@ -188,11 +188,11 @@ const ngx_kapokmq_family_t
 
 
 const ngx_kapokmq_totals_t  ngx_kapokmq_totals = {
-    offsetof(ngx_kapokmq_values_t, counts.published),
+    offsetof(ngx_kapokmq_values_t, counts.totals),
     ngx_kapokmq_value(counts.before)
 };
 
 const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals = {
-    offsetof(kmq_topic_info_t, published),
+    offsetof(kmq_topic_info_t, totals),
     ngx_kapokmq_topic_value(before)
 };

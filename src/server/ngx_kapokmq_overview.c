@@ -140,13 +140,13 @@ ngx_kapokmq_overview_messages(u_char *p, const kmq_counts_t *n)
 
     p = ngx_sprintf(p, "\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,\"Died\":%uL,",
-                    n->published, n->delivered, n->redelivered, n->confirmed,
-                    n->died);
+                    n->totals.published, n->totals.delivered, n->totals.redelivered, n->totals.confirmed,
+                    n->totals.died);
 
     return ngx_sprintf(p, "\"Expired\":%uL,\"Refused\":%uL,\"Deleted\":%uL,"
                        "\"Requeued\":%uL,\"Dropped\":%uL,",
-                       n->expired, n->refused, n->deleted, n->requeued,
-                       n->dropped);
+                       n->totals.expired, n->totals.refused, n->totals.deleted, n->totals.requeued,
+                       n->totals.dropped);
 }
 
 

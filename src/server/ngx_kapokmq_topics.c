@@ -137,11 +137,11 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
 
     p = ngx_sprintf(p, ",\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,",
-                    topic->published, topic->delivered, topic->redelivered,
-                    topic->confirmed);
+                    topic->totals.published, topic->totals.delivered, topic->totals.redelivered,
+                    topic->totals.confirmed);
 
     return ngx_sprintf(p, "\"Died\":%uL,\"Expired\":%uL,\"Refused\":%uL",
-                       topic->died, topic->expired, topic->refused);
+                       topic->totals.died, topic->totals.expired, topic->totals.refused);
 }
 
 

@@ -146,12 +146,12 @@ test_lives(int before, int after)
     lives_check(code);
 
     c = eu_count(q.worker[0].kmq);
-    is_int((long long) c.published, 9 + before, "published");
-    is_int((long long) c.delivered, 5, "delivered");
-    is_int((long long) c.confirmed, 1, "confirmed");
-    is_int((long long) c.died, 2, "died");
-    is_int((long long) c.requeued, 1, "requeued");
-    is_int((long long) c.deleted, 2, "deleted");
+    is_int((long long) c.totals.published, 9 + before, "published");
+    is_int((long long) c.totals.delivered, 5, "delivered");
+    is_int((long long) c.totals.confirmed, 1, "confirmed");
+    is_int((long long) c.totals.died, 2, "died");
+    is_int((long long) c.totals.requeued, 1, "requeued");
+    is_int((long long) c.totals.deleted, 2, "deleted");
 
     restart(1, "once more");
     lives_check(code);
@@ -265,7 +265,8 @@ test_accepted(void)
     du_start(&q, 1);
     is_int(du_status(&q, code[0], NULL), KMQ_STATUS_WAITING, "accepted");
     is_int(du_status(&q, code[1], NULL), KMQ_STATUS_ANY, "discarded");
-    is_int((long long) eu_count(q.worker[0].kmq).published, 1, "counted");
+    is_int((long long) eu_count(q.worker[0].kmq).totals.published, 1,
+           "counted");
     is_int((long long) published(KMQ_MINUTES, KMQ_UNIT_MINUTE), 1,
            "in its minute");
     is_int((long long) published(KMQ_HOURS, KMQ_UNIT_HOUR), 1, "and hour");
@@ -444,7 +445,8 @@ test_attempts(void)
     }
 
     is_int(m.status, KMQ_STATUS_DEAD, "then it is dead");
-    is_int((long long) eu_count(q.worker[0].kmq).redelivered, 2, "redelivered");
+    is_int((long long) eu_count(q.worker[0].kmq).totals.redelivered, 2,
+           "redelivered");
     is_int(kmq_requeue(q.worker[0].kmq, code), KMQ_OK, "requeue");
     du_flush_all(&q);
     restart(1, "requeued");
@@ -641,7 +643,8 @@ test_again_and_again(void)
         restart(2, "again");
     }
 
-    is_int((long long) eu_count(q.worker[0].kmq).published, n, "published");
+    is_int((long long) eu_count(q.worker[0].kmq).totals.published, n,
+           "published");
 
     /* what nobody flushed is lost, and its number is not given again, once a
      * flush has told which ones are */
@@ -650,7 +653,8 @@ test_again_and_again(void)
     is_int(du_publish(&q, 0, "t", "lost", 0, lost), KMQ_OK, "publish");
     du_kill(&q);
     du_start(&q, 1);
-    is_int((long long) eu_count(q.worker[0].kmq).published, n, "one is lost");
+    is_int((long long) eu_count(q.worker[0].kmq).totals.published, n,
+           "one is lost");
     is_int(du_status(&q, lost, NULL), KMQ_STATUS_ANY, "that one");
     is_int(du_publish(&q, 0, "t", "next", 0, next), KMQ_OK, "the next one");
     ok(strncmp(next, lost, 16) > 0, "has a number of its own");

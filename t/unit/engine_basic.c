@@ -346,7 +346,8 @@ test_discard(void)
         is_int(eu_confirm(kmq, b), 3, "confirmed");
     }
 
-    is_int((long long) eu_count(kmq).published, 3, "published counts three");
+    is_int((long long) eu_count(kmq).totals.published, 3,
+           "published counts three");
 
     /* what a handle reserved goes with it */
 
@@ -586,7 +587,7 @@ test_prefetch(void)
 
     is_int(kmq_in_flight(kmq, c[2]), 0, "not ready again: none");
     is_int(kmq_in_flight(kmq, c[1]), 10, "prefetch 10 full again");
-    is_int((long long) eu_count(kmq).confirmed, 21, "21 confirmed");
+    is_int((long long) eu_count(kmq).totals.confirmed, 21, "21 confirmed");
     is_int((long long) eu_count(kmq).ready, 100 - 32, "the rest waits");
 
     eu_close(kmq, block, SIZE, "prefetch");
@@ -629,8 +630,8 @@ test_leave(void)
 
     is_int(k, 100, "all of them come to the next consumer");
     is_int(wrong, 0, "in their order");
-    is_int((long long) eu_count(kmq).redelivered, 40, "40 redelivered");
-    is_int((long long) eu_count(kmq).delivered, 140, "140 delivered");
+    is_int((long long) eu_count(kmq).totals.redelivered, 40, "40 redelivered");
+    is_int((long long) eu_count(kmq).totals.delivered, 140, "140 delivered");
 
     eu_close(kmq, block, SIZE, "leave");
 }

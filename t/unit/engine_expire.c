@@ -69,7 +69,8 @@ test_states(void)
     ec_counts(q.kmq, "1 in flight", "from when it was due on");
     pass(q.kmq, 28000, 100000);
     ec_counts(q.kmq, "1 in flight", "who has it may take long");
-    is_int((long long) eu_count(q.kmq).expired, 4, "the others are counted");
+    is_int((long long) eu_count(q.kmq).totals.expired, 4,
+           "the others are counted");
     is_int(ec_confirm(q.kmq, a, "3"), 1, "it is confirmed");
     pass(q.kmq, 101000, 101000);
     ec_counts(q.kmq, "", "and is old");
@@ -138,7 +139,7 @@ test_slices(void)
 
     ok(slices > 3 && slices < 1000, "in %u slices", slices);
     ok(most < 5000 / 3, "of at most %u messages", most);
-    is_int((long long) eu_count(q.kmq).expired, 5000, "all are deleted");
+    is_int((long long) eu_count(q.kmq).totals.expired, 5000, "all are deleted");
     ec_counts(q.kmq, "3 ready", "but those that are younger");
 
     ec_close(&q, "slices");

@@ -219,7 +219,7 @@ test_delete(const char *state)
     ok(eu_verify(q.kmq, state), "the block is sound");
 
     n = eu_count(q.kmq);
-    is_int((long long) n.deleted, 1, "counted once");
+    is_int((long long) n.totals.deleted, 1, "counted once");
 
     if (strcmp(state, "1 in flight") == 0) {
         ok(before - n.bytes_free > LARGE, "a connection may send its bytes");

@@ -333,7 +333,7 @@ test_history(void)
     is_int(eu_publish_numbers(kmq, p, 0, 5000), 5000, "5000 published");
     is_int(eu_drain(kmq), 5000, "and consumed");
     k = eu_count(kmq);
-    ok(k.consumed == 5000 && k.dropped == 0, "all are kept as history");
+    ok(k.consumed == 5000 && k.totals.dropped == 0, "all are kept as history");
 
     /* more passes through than the block holds: never a refusal */
 
@@ -348,9 +348,10 @@ test_history(void)
 
     is_int(n, 400, "400,000 more pass through without a refusal");
     k = eu_count(kmq);
-    ok(k.dropped > 0, "%llu of the history were dropped for room",
-       (unsigned long long) k.dropped);
-    is_int((long long) (k.consumed + k.dropped), 405000, "none is forgotten");
+    ok(k.totals.dropped > 0, "%llu of the history were dropped for room",
+       (unsigned long long) k.totals.dropped);
+    is_int((long long) (k.consumed + k.totals.dropped), 405000,
+           "none is forgotten");
     is_int((long long) k.ready, 1000, "waiting messages are all there");
     ok(eu_verify(kmq, "history"), "sound");
 

@@ -1259,10 +1259,10 @@ observe_gone(unsigned h, const kmq_counts_t *now)
     uint32_t  id, next;
     uint64_t  dropped, expired, found;
 
-    dropped = now->dropped - M.dropped;
-    expired = now->expired - M.expired;
-    M.dropped = now->dropped;
-    M.expired = now->expired;
+    dropped = now->totals.dropped - M.dropped;
+    expired = now->totals.expired - M.expired;
+    M.dropped = now->totals.dropped;
+    M.expired = now->totals.expired;
 
     if (expired == 0) {
         observe_dropped(h, dropped);
@@ -1319,18 +1319,18 @@ compare(const kmq_counts_t *now)
     SAME(now->delayed, M.delayed.count);
     SAME(now->consumed, M.consumed);
     SAME(now->dead, M.dead);
-    SAME(now->published, M.published);
-    SAME(now->delivered, M.delivered);
-    SAME(now->confirmed, M.confirmed);
+    SAME(now->totals.published, M.published);
+    SAME(now->totals.delivered, M.delivered);
+    SAME(now->totals.confirmed, M.confirmed);
     SAME(now->consumers, M.consumers);
     SAME(now->producers, M.producers);
-    SAME(now->died, M.died);
-    SAME(now->requeued, M.requeued);
-    SAME(now->expired, M.expired);
-    SAME(now->deleted, M.deleted);
+    SAME(now->totals.died, M.died);
+    SAME(now->totals.requeued, M.requeued);
+    SAME(now->totals.expired, M.expired);
+    SAME(now->totals.deleted, M.deleted);
     SAME(now->repairs, M.repairs);
-    SAME(now->redelivered, M.redelivered);
-    SAME(now->refused, M.refused);
+    SAME(now->totals.redelivered, M.redelivered);
+    SAME(now->totals.refused, M.refused);
 }
 
 #endif /* KMQ_ENGINE_MODEL_H */

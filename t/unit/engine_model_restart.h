@@ -502,15 +502,15 @@ topic_counts_recovered(topic_t *t)
         return;
     }
 
-    CHECK(d.info.refused <= c->refused || M.options & (LARGE|BREAKS),
-          "refused: %llu", (unsigned long long) d.info.refused);
-    c->refused = d.info.refused;
+    CHECK(d.info.totals.refused <= c->refused || M.options & (LARGE|BREAKS),
+          "refused: %llu", (unsigned long long) d.info.totals.refused);
+    c->refused = d.info.totals.refused;
 
     if (!(M.options & (LARGE|BREAKS))) {
-        SAME(d.info.delivered, c->delivered);
-        SAME(d.info.confirmed, c->confirmed);
-        SAME(d.info.published, c->published);
-        SAME(d.info.died, c->died);
+        SAME(d.info.totals.delivered, c->delivered);
+        SAME(d.info.totals.confirmed, c->confirmed);
+        SAME(d.info.totals.published, c->published);
+        SAME(d.info.totals.died, c->died);
         topic_table_recovered(c->minute, d.minute, KMQ_TOPIC_MINUTES);
         topic_table_recovered(c->day, d.day, KMQ_DAYS);
     }
@@ -518,16 +518,16 @@ topic_counts_recovered(topic_t *t)
     if (M.missing == 0 && M.nforgotten == 0 && M.peak <= SIZE / 4
         && !(M.options & (LARGE|BREAKS)) && !M.vague)
     {
-        SAME(d.info.redelivered, c->redelivered);
-        SAME(d.info.expired, c->expired);
+        SAME(d.info.totals.redelivered, c->redelivered);
+        SAME(d.info.totals.expired, c->expired);
     }
 
-    c->published = d.info.published;
-    c->delivered = d.info.delivered;
-    c->redelivered = d.info.redelivered;
-    c->confirmed = d.info.confirmed;
-    c->died = d.info.died;
-    c->expired = d.info.expired;
+    c->published = d.info.totals.published;
+    c->delivered = d.info.totals.delivered;
+    c->redelivered = d.info.totals.redelivered;
+    c->confirmed = d.info.totals.confirmed;
+    c->died = d.info.totals.died;
+    c->expired = d.info.totals.expired;
     memcpy(c->minute, d.minute, sizeof(d.minute));
     memcpy(c->day, d.day, sizeof(d.day));
 }
@@ -562,10 +562,10 @@ op_restart(void)
     forgotten_check();
 
     kmq_count(M.handle[0].kmq, &now);
-    M.dropped = now.dropped;
-    CHECK(now.refused <= M.refused && now.refused >= D.refused,
-          "refused: %llu", (unsigned long long) now.refused);
-    M.refused = now.refused;
+    M.dropped = now.totals.dropped;
+    CHECK(now.totals.refused <= M.refused && now.totals.refused >= D.refused,
+          "refused: %llu", (unsigned long long) now.totals.refused);
+    M.refused = now.totals.refused;
     growth_recovered();
     topics_recovered();
     compare(&now);

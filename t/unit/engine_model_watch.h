@@ -150,23 +150,26 @@ count_follow(topic_t *t, const kmq_topic_info_t *got)
     counted_t  *c = &t->count;
 
     if (M.vague || M.options & (LARGE|BREAKS)) {
-        CHECK(got->expired >= c->expired || got->published < c->published
+        CHECK(got->totals.expired >= c->expired
+              || got->totals.published < c->published
               || M.options & (LARGE|BREAKS), "too few expired");
-        c->expired = got->expired;
+        c->expired = got->totals.expired;
     }
 
-    if (!(M.options & (LARGE|BREAKS)) || got->published >= c->published) {
+    if (!(M.options & (LARGE|BREAKS))
+        || got->totals.published >= c->published)
+    {
         return;
     }
 
     memset(c->minute, 0, sizeof(c->minute));
     memset(c->day, 0, sizeof(c->day));
-    c->published = got->published;
-    c->delivered = got->delivered;
-    c->redelivered = got->redelivered;
-    c->confirmed = got->confirmed;
-    c->died = got->died;
-    c->refused = got->refused;
+    c->published = got->totals.published;
+    c->delivered = got->totals.delivered;
+    c->redelivered = got->totals.redelivered;
+    c->confirmed = got->totals.confirmed;
+    c->died = got->totals.died;
+    c->refused = got->totals.refused;
 }
 
 
@@ -177,13 +180,13 @@ check_counts(topic_t *t, const kmq_topic_info_t *got)
 
     count_follow(t, got);
 
-    SAME(got->published, c->published);
-    SAME(got->delivered, c->delivered);
-    SAME(got->redelivered, c->redelivered);
-    SAME(got->confirmed, c->confirmed);
-    SAME(got->died, c->died);
-    SAME(got->expired, c->expired);
-    SAME(got->refused, c->refused);
+    SAME(got->totals.published, c->published);
+    SAME(got->totals.delivered, c->delivered);
+    SAME(got->totals.redelivered, c->redelivered);
+    SAME(got->totals.confirmed, c->confirmed);
+    SAME(got->totals.died, c->died);
+    SAME(got->totals.expired, c->expired);
+    SAME(got->totals.refused, c->refused);
 }
 
 

@@ -76,7 +76,7 @@ test_one_copy(void)
     k1 = eu_count(kmq);
     is_int((long long) k1.in_flight, 50, "50 in flight");
     is_int((long long) k1.ready, 0, "none waits");
-    is_int((long long) (k1.delivered - k0.delivered), 5000,
+    is_int((long long) (k1.totals.delivered - k0.totals.delivered), 5000,
            "5000 deliveries are counted");
     ok(before - k1.bytes_free < 50 * 100000 * 1.3,
        "stored once: %llu bytes for 5,000,000",

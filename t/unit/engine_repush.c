@@ -61,8 +61,8 @@ test_repush(void)
     ec_clock(q.kmq, 2000);
     is_repush(q.kmq, "b", positions, 3);
     ec_takes(q.kmq, "", "and nothing for the other one");
-    is_int((long long) eu_count(q.kmq).redelivered, 3, "redelivered");
-    is_int((long long) eu_count(q.kmq).delivered, 9, "delivered");
+    is_int((long long) eu_count(q.kmq).totals.redelivered, 3, "redelivered");
+    is_int((long long) eu_count(q.kmq).totals.delivered, 9, "delivered");
     ec_counts(q.kmq, "3 in flight", "each is there once");
 
     is_int(kmq_confirm_upto(q.kmq, b, positions[1]), 2,

@@ -27,8 +27,8 @@ test_time(void)
     ec_counts(q.kmq, "3 in flight", "in flight anew");
 
     n = eu_count(q.kmq);
-    is_int((long long) n.delivered, 6, "delivered twice");
-    is_int((long long) n.redelivered, 3, "redelivered once");
+    is_int((long long) n.totals.delivered, 6, "delivered twice");
+    is_int((long long) n.totals.redelivered, 3, "redelivered once");
     is_int(ec_attempts(q.kmq, 2), 2, "which each message knows");
 
     ec_clock(q.kmq, 2999);
@@ -143,7 +143,7 @@ test_return(void)
     ec_counts(q.kmq, "4 ready, 2 in flight", "they are ready at once");
     is_int(kmq_has_work(q.kmq), 1, "which its worker is told");
     ec_takes(q.kmq, "a3 a1", "before what waits, in the order given");
-    is_int((long long) eu_count(q.kmq).redelivered, 2, "redelivered");
+    is_int((long long) eu_count(q.kmq).totals.redelivered, 2, "redelivered");
 
     is_int(ec_return(q.kmq, a, "2 2"), 1, "not twice");
     is_int(ec_return(q.kmq, a, "5"), 0, "nor what it was not pushed");
@@ -179,7 +179,7 @@ test_late(void)
     ec_counts(q.kmq, "2 in flight", "it is the other one's");
     is_int(kmq_confirm_upto(q.kmq, b, EC_ALL), 2, "to confirm");
     ec_counts(q.kmq, "2 consumed", "consumed");
-    is_int((long long) eu_count(q.kmq).confirmed, 2, "and counted once");
+    is_int((long long) eu_count(q.kmq).totals.confirmed, 2, "and counted once");
 
     ec_close(&q, "late");
 }
@@ -359,7 +359,7 @@ test_dead(const char *how)
     is_int(kmq_find(q.kmq, ec_code[1], &info), KMQ_OK, "it can be found");
     is_int(info.status, KMQ_STATUS_DEAD, "dead");
     is_int(info.attempts, 2, "after two pushes");
-    is_int((long long) eu_count(q.kmq).died, 1, "which is counted");
+    is_int((long long) eu_count(q.kmq).totals.died, 1, "which is counted");
 
     is_int(kmq_requeue(q.kmq, ec_code[1]), KMQ_OK, "requeued");
     is_int(ec_attempts(q.kmq, 1), 0, "as if it were new");
@@ -474,7 +474,7 @@ test_requeue(void)
     ec_takes(q.kmq, "a1 a2 a3 a4 a7 a8 a9", "the oldest first");
     ec_counts(q.kmq, "7 in flight, 2 consumed, 1 dead", "the other topic's "
               "stays");
-    is_int((long long) eu_count(q.kmq).requeued, 8, "all are counted");
+    is_int((long long) eu_count(q.kmq).totals.requeued, 8, "all are counted");
 
     ec_close(&q, "requeue");
 }

@@ -138,7 +138,7 @@ test_one(void)
     ok(publish(kmq, p, 1, 1500), "published");
 
     n = eu_count(kmq);
-    ok(n.delayed == 1 && n.ready == 0 && n.published == 1, "delayed");
+    ok(n.delayed == 1 && n.ready == 0 && n.totals.published == 1, "delayed");
     ok(eu_take(kmq) == NULL, "not now");
     ok(kmq_next_due(kmq) && kmq_next_due(kmq) <= 1500,
        "the keeper waits for it");

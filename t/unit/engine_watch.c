@@ -72,12 +72,13 @@ topic_is(kmq_t *kmq, const char *want, const char *what)
             (unsigned long long) i->in_flight,
             (unsigned long long) i->delayed,
             (unsigned long long) i->consumed, (unsigned long long) i->dead,
-            (unsigned long long) i->published,
-            (unsigned long long) i->delivered,
-            (unsigned long long) i->redelivered,
-            (unsigned long long) i->confirmed, (unsigned long long) i->died,
-            (unsigned long long) i->expired,
-            (unsigned long long) i->refused);
+            (unsigned long long) i->totals.published,
+            (unsigned long long) i->totals.delivered,
+            (unsigned long long) i->totals.redelivered,
+            (unsigned long long) i->totals.confirmed,
+            (unsigned long long) i->totals.died,
+            (unsigned long long) i->totals.expired,
+            (unsigned long long) i->totals.refused);
 
     (void) ec_text(text, want, what);
     is_in_walk(kmq, i);
@@ -131,7 +132,7 @@ test_topic(void)
     kmq_count_refused(q.kmq, "t", 1, 3);
     kmq_count_refused(q.kmq, "another", 7, 1);
     topic_is(q.kmq, "0 1 1 1 1; 5 5 1 2 1 0 3", "refused");
-    is_int((long long) eu_count(q.kmq).refused, 4, "refused in all");
+    is_int((long long) eu_count(q.kmq).totals.refused, 4, "refused in all");
 
     ec_clock(q.kmq, 2000 * SECOND);
     (void) kmq_tick(q.kmq);
@@ -670,7 +671,7 @@ test_purge(void)
     topic_is(q.kmq, "0 0 0 1 0; 6 3 0 1 1 0 0", "one that is in flight, too");
     is_int(purge(q.kmq, "t", KMQ_STATUS_ANY), 1, "the rest");
     topic_is(q.kmq, "0 0 0 0 0; 6 3 0 1 1 0 0", "nothing");
-    is_int((long long) eu_count(q.kmq).deleted, 6, "all are counted");
+    is_int((long long) eu_count(q.kmq).totals.deleted, 6, "all are counted");
 
     kmq_set_ready(q.kmq, a, 1);
     (void) ec_text(ec_take(q.kmq), "", "nothing is pushed");
