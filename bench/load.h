@@ -217,11 +217,16 @@ typedef struct {
 /* load_options.c: 0, or -1 when the command line makes no sense. */
 int load_options(load_options_t *o, int argc, char **argv);
 
+/* load_connection.c: 0, or -1, which has been told */
+int load_connect(load_t *l, client_t *c);
+int load_open_next(load_t *l);
+
+/* It has ended, which is a failure; why: the reason as text. */
+void load_close(load_t *l, client_t *c, const char *why);
+
 /* load_client.c */
 int load_clients_init(load_t *l);
-int load_connect(load_t *l, client_t *c);
 int load_request(load_t *l, client_t *c);
-int load_open_next(load_t *l);
 void load_event(load_t *l, client_t *c, unsigned events);
 void load_fill(load_t *l, client_t *c);
 void load_schedule(load_t *l, uint64_t now);

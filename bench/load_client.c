@@ -34,7 +34,6 @@ typedef struct {
 
 
 static size_t load_parse(void *arg, unsigned char *data, size_t size);
-static void load_close(load_t *l, client_t *c, const char *why);
 
 
 /* ---------------------------------------------------------------- opening */
@@ -207,51 +206,6 @@ load_request(load_t *l, client_t *c)
 }
 
 
-int
-load_connect(load_t *l, client_t *c)
-{
-    struct epoll_event  ev;
-
-    c->fd = net_connect(l->o.host, l->o.port);
-
-    if (c->fd == -1) {
-        load_fail(l, "connection to %s:%u: %s", l->o.host, l->o.port,
-                  strerror(errno));
-        return -1;
-    }
-
-    ev.events = EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET;
-    ev.data.ptr = c;
-
-    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1) {
-        load_fail(l, "epoll_ctl: %s", strerror(errno));
-        return -1;
-    }
-
-    return 0;
-}
-
-
-int
-load_open_next(load_t *l)
-{
-    client_t  *c;
-
-    c = &l->clients[l->started++];
-
-    if (load_connect(l, c) == -1) {
-        return -1;
-    }
-
-    if (load_request(l, c) == -1) {
-        load_fail(l, "no memory");
-        return -1;
-    }
-
-    return 0;
-}
-
-
 /* ----------------------------------------------------------------- events */
 
 void
@@ -288,25 +242,6 @@ load_event(load_t *l, client_t *c, unsigned events)
     if (c->role == LOAD_PRODUCER) {
         load_fill(l, c);
     }
-}
-
-
-static void
-load_close(load_t *l, client_t *c, const char *why)
-{
-    /* by role */
-    static const char  *const  name[] = { "producer", "consumer", "visitor" };
-
-    load_fail(l, "connection of %s %u: %s", name[c->role], c->number, why);
-
-    if (c->role == LOAD_VISITOR) {
-        load_churn_lost(l, c);
-    }
-
-    net_close(&l->in, c->fd);
-    c->fd = -1;
-    c->state = CLIENT_CLOSED;
-    l->closed++;
 }
 
 

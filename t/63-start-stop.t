@@ -217,7 +217,7 @@ for my $case (['missing/MQDATA', qr/making the directory .*No such file/],
     my $at = $records[3]{at} + $records[3]{size} - 1;
     substr $bytes, $at, 1, chr(1 ^ ord substr $bytes, $at, 1);
     # and the last one was not written to its end
-    substr $bytes, -5, 5, '';
+    substr $bytes, -9, 9, '';
     spew($path, $bytes);
     my $disk = disk($mq);
     my ($exit) = $mq->test_config;

@@ -117,31 +117,6 @@ peer_frame(peer_conn_t *p, const char *head, size_t head_len,
 
 
 int
-load_connect(load_t *l, client_t *c)
-{
-    struct epoll_event  ev;
-
-    c->fd = net_connect(l->o.host, l->o.port);
-
-    if (c->fd == -1) {
-        load_fail(l, "connection to %s:%u: %s", l->o.host, l->o.port,
-                  strerror(errno));
-        return -1;
-    }
-
-    ev.events = EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET;
-    ev.data.ptr = c;
-
-    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1) {
-        load_fail(l, "epoll_ctl: %s", strerror(errno));
-        return -1;
-    }
-
-    return 0;
-}
-
-
-int
 load_request(load_t *l, client_t *c)
 {
     peer_conn_t  *p;
@@ -149,26 +124,6 @@ load_request(load_t *l, client_t *c)
     p = peer_conn(l, c);
 
     return p->peer->open(p);
-}
-
-
-int
-load_open_next(load_t *l)
-{
-    client_t  *c;
-
-    c = &l->clients[l->started++];
-
-    if (load_connect(l, c) == -1) {
-        return -1;
-    }
-
-    if (load_request(l, c) == -1) {
-        load_fail(l, "no memory");
-        return -1;
-    }
-
-    return 0;
 }
 
 
@@ -228,19 +183,6 @@ peer_upgraded(peer_conn_t *p, unsigned char *data, size_t size)
 
 /* ----------------------------------------------------------------- events */
 
-static void
-peer_close(load_t *l, client_t *c, const char *why)
-{
-    load_fail(l, "connection of %s %u: %s",
-              c->role == LOAD_PRODUCER ? "producer" : "consumer", c->number,
-              why);
-    net_close(&l->in, c->fd);
-    c->fd = -1;
-    c->state = CLIENT_CLOSED;
-    l->closed++;
-}
-
-
 static size_t
 peer_parse(void *arg, unsigned char *data, size_t size)
 {
@@ -265,12 +207,12 @@ load_event(load_t *l, client_t *c, unsigned events)
         && net_read(&l->in, c->fd, &c->rest, UINT_MAX, peer_parse,
                     peer_conn(l, c)) == NET_CLOSED)
     {
-        peer_close(l, c, "ended by the server");
+        load_close(l, c, "ended by the server");
         return;
     }
 
     if (net_flush(&l->in, c->fd, &c->out) == -1) {
-        peer_close(l, c, strerror(errno));
+        load_close(l, c, strerror(errno));
         return;
     }
 
@@ -488,7 +430,7 @@ load_fill(load_t *l, client_t *c)
         rc = net_flush(&l->in, c->fd, &c->out);
 
         if (rc == -1) {
-            peer_close(l, c, strerror(errno));
+            load_close(l, c, strerror(errno));
         }
 
         if (rc != 1) {

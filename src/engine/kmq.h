@@ -620,8 +620,8 @@ int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
  */
 int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
 
-/* Appends the next slice of it to out, about 128 KiB at most.  1, 0: that was the
- * last one, KMQ_NOMEM. */
+/* Appends the next slice of it to out, about 128 KiB at most.  1, 0: that was
+ * the last one, KMQ_NOMEM. */
 int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
 
 /* It is on disk, with that many bytes, and older files are not needed. */

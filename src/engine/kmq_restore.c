@@ -566,13 +566,12 @@ static void
 totals_read(const kmq_record_t *r, kmq_totals_t *totals, unsigned n)
 {
     unsigned  i;
-    uint64_t  number[KMQ_QUEUE_TOTALS];
+    uint64_t  number;
 
     for (i = 0; i < n; i++) {
-        number[i] = kmq_record_number(r, i);
+        number = kmq_record_number(r, i);
+        memcpy((char *) totals + i * sizeof(number), &number, sizeof(number));
     }
-
-    memcpy(totals, number, n * sizeof(uint64_t));
 }
 
 

@@ -134,19 +134,21 @@ ngx_kapokmq_overview_write(u_char *p, const ngx_kapokmq_oldest_t *old)
 static u_char *
 ngx_kapokmq_overview_messages(u_char *p, const kmq_counts_t *n)
 {
+    const kmq_totals_t  *t = &n->totals;
+
     p = ngx_sprintf(p, "\"Waiting\":%uL,\"InFlight\":%uL,\"Delayed\":%uL,"
                     "\"Consumed\":%uL,\"Dead\":%uL,",
                     n->ready, n->in_flight, n->delayed, n->consumed, n->dead);
 
     p = ngx_sprintf(p, "\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,\"Died\":%uL,",
-                    n->totals.published, n->totals.delivered, n->totals.redelivered, n->totals.confirmed,
-                    n->totals.died);
+                    t->published, t->delivered, t->redelivered, t->confirmed,
+                    t->died);
 
     return ngx_sprintf(p, "\"Expired\":%uL,\"Refused\":%uL,\"Deleted\":%uL,"
                        "\"Requeued\":%uL,\"Dropped\":%uL,",
-                       n->totals.expired, n->totals.refused, n->totals.deleted, n->totals.requeued,
-                       n->totals.dropped);
+                       t->expired, t->refused, t->deleted, t->requeued,
+                       t->dropped);
 }
 
 

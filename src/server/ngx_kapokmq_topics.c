@@ -123,6 +123,8 @@ ngx_kapokmq_topics_element(ngx_kapokmq_pages_t *pages, unsigned i, u_char *p)
 static u_char *
 ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
 {
+    const kmq_totals_t  *t = &topic->totals;
+
     p = ngx_sprintf(p, "{\"Topic\":");
     p = ngx_kapokmq_http_quote(p, topic->name, topic->name_len);
 
@@ -137,11 +139,10 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
 
     p = ngx_sprintf(p, ",\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,",
-                    topic->totals.published, topic->totals.delivered, topic->totals.redelivered,
-                    topic->totals.confirmed);
+                    t->published, t->delivered, t->redelivered, t->confirmed);
 
     return ngx_sprintf(p, "\"Died\":%uL,\"Expired\":%uL,\"Refused\":%uL",
-                       topic->totals.died, topic->totals.expired, topic->totals.refused);
+                       t->died, t->expired, t->refused);
 }
 
 

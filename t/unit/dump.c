@@ -547,6 +547,91 @@ test_records(void)
 }
 
 
+/* ------------------------------------------------- several in one record */
+
+#define TOGETHER  100
+
+/* The fifth one is delayed; of the first half every tenth goes to "b". */
+static const char *
+together_topic(unsigned i)
+{
+    return i < TOGETHER / 2 && i % 10 == 9 ? "b" : "a";
+}
+
+
+static void
+together_publish(queue_t *q)
+{
+    char           body[100];
+    unsigned       i;
+    kmq_message_t  m[TOGETHER];
+
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < TOGETHER; i++) {
+        m[i].size = sizeof(body);
+        m[i].delay_time = i == 4 ? 90000 : 0;
+
+        is_int(kmq_reserve_to(q->kmq, together_topic(i), 1, &m[i]), KMQ_OK,
+               "room");
+
+        memset(body, 'a' + (int) (i % 26), sizeof(body));
+        kmq_write(q->kmq, &m[i], body, sizeof(body));
+    }
+
+    kmq_commit(q->kmq, m, TOGETHER);
+}
+
+
+/* Each stands for a record of its own, and a record is not much larger than
+ * 4 KiB. */
+static void
+test_together(void)
+{
+    json_t          *line;
+    queue_t          q;
+    unsigned         i, wrong, records;
+    const char      *data;
+    long long        sequence, offset, lsn;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, "together", &s);
+    together_publish(&q);
+    is_int(queue_flush(&q), 0, "many at once are written");
+
+    is_int(dump("", q.dir), 0, "and read");
+    is_int(lines_of("message"), TOGETHER, "a line for each");
+
+    sequence = num(line_of("message", 0), "sequence");
+    lsn = num(line_of("message", 0), "lsn");
+    offset = 0;
+    records = 0;
+    wrong = 0;
+
+    for (i = 0; i < TOGETHER; i++) {
+        line = line_of("message", i);
+        data = str(line, "data");
+
+        wrong += num(line, "lsn") != lsn + i
+                 || num(line, "sequence") != sequence + i
+                 || num(line, "size") > 4096 + 130
+                 || strlen(data) != 100 || data[99] != 'a' + (int) (i % 26)
+                 || strcmp(str(line, "topic"), together_topic(i)) != 0
+                 || strcmp(str(line, "state"), i == 4 ? "delayed" : "ready")
+                    != 0;
+
+        records += num(line, "offset") != offset;
+        offset = num(line, "offset");
+    }
+
+    is_int(wrong, 0, "their numbers, topics and data");
+    is_int(records, 14, "one for as many as follow on another in a topic");
+
+    queue_close(&q);
+}
+
+
 /* ------------------------------------------------------------- any bytes */
 
 static void
@@ -998,6 +1083,7 @@ main(void)
     top_make();
 
     test_records();
+    test_together();
     test_bytes();
     test_damage();
     test_first();

@@ -29,7 +29,7 @@ our @EXPORT = qw(count_records directory files generation is_checkpointed
 # types of records
 our %TYPE = (message => 1, delivered => 2, consumed => 3, dead => 4,
              requeued => 5, gone => 6, counts => 7, topic => 8, queue => 9,
-             end => 10);
+             end => 10, messages => 11);
 
 my $markers = 0;
 
@@ -94,8 +94,41 @@ sub is_checkpointed {
     } $name // 'a new checkpoint, and what is older has gone', $patience;
 }
 
+# A varint: its value, and the offset behind it.
+sub varint {
+    my ($bytes, $at) = @_;
+    my ($value, $shift) = (0, 0);
+
+    for (;;) {
+        my $byte = ord substr $bytes, $at++, 1;
+        $value |= ($byte & 0x7f) << $shift;
+        return ($value, $at) if $byte < 0x80;
+        $shift += 7;
+    }
+}
+
+# The messages of a record of several, each as a record of its own.
+sub messages {
+    my ($bytes, $r, $name) = @_;
+    my $at = $r->{at} + 28 + $name;
+    my $topic = substr $bytes, $r->{at} + 28, $name;
+    my @messages;
+
+    for my $n (1 .. unpack 'L<', substr $bytes, $r->{at} + 24, 4) {
+        my (undef, $body) = varint($bytes, $at);
+        (my $size, $body) = varint($bytes, $body);
+        push @messages, { %$r, type => $TYPE{message}, topic => $topic,
+                          lsn => $r->{lsn} + $n - 1,
+                          body => substr($bytes, $body, $size) };
+        $at = $body + $size;
+    }
+
+    return @messages;
+}
+
 # The records of a file, up to the first that is not whole:
-# { at, size, lsn, type, kind, topic, count, body }.
+# { at, size, lsn, type, kind, topic, count, body }.  Several messages in one
+# are several.
 sub records {
     my ($path) = @_;
     my $bytes = slurp($path);
@@ -113,7 +146,8 @@ sub records {
         } elsif ($type >= $TYPE{delivered} && $type <= $TYPE{gone}) {
             $r{count} = unpack 'L<', substr $bytes, $at + 24, 4;
         }
-        push @records, \%r;
+        push @records, $type == $TYPE{messages} ? messages($bytes, \%r, $name)
+                                                : \%r;
         $at += ($size + 7) & ~7;
     }
 

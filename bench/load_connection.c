@@ -1,0 +1,72 @@
+/* Connections, of whichever clients: load_request() says what each begins
+ * with. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "load.h"
+
+
+int
+load_connect(load_t *l, client_t *c)
+{
+    struct epoll_event  ev;
+
+    c->fd = net_connect(l->o.host, l->o.port);
+
+    if (c->fd == -1) {
+        load_fail(l, "connection to %s:%u: %s", l->o.host, l->o.port,
+                  strerror(errno));
+        return -1;
+    }
+
+    ev.events = EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET;
+    ev.data.ptr = c;
+
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) == -1) {
+        load_fail(l, "epoll_ctl: %s", strerror(errno));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+int
+load_open_next(load_t *l)
+{
+    client_t  *c;
+
+    c = &l->clients[l->started++];
+
+    if (load_connect(l, c) == -1) {
+        return -1;
+    }
+
+    if (load_request(l, c) == -1) {
+        load_fail(l, "no memory");
+        return -1;
+    }
+
+    return 0;
+}
+
+
+void
+load_close(load_t *l, client_t *c, const char *why)
+{
+    /* by role */
+    static const char  *const  name[] = { "producer", "consumer", "visitor" };
+
+    load_fail(l, "connection of %s %u: %s", name[c->role], c->number, why);
+
+    if (c->role == LOAD_VISITOR) {
+        load_churn_lost(l, c);
+    }
+
+    net_close(&l->in, c->fd);
+    c->fd = -1;
+    c->state = CLIENT_CLOSED;
+    l->closed++;
+}
