@@ -84,7 +84,7 @@ zone=128m           # small: its pages are all touched before it counts
 buffer=10000000     # messages that may wait
 persistent=0        # isPersistent
 fresh=              # 1: the zone is as the kernel gives it
-launch=()           # what nginx is started by
+launch=()           # what a server is started by
 queue_port=$PORT    # where the queue is measured
 directives=         # of nginx.conf, beside the others: for all of it
 listens=            # and for its server
@@ -128,8 +128,8 @@ wait_for_port() {
 
 # start_floor ARGUMENT...
 start_floor() {
-    taskset -c "$SERVER_CPU" "$OUT/kmq-floor" --port "$FLOOR_PORT" \
-        --key "$KEY" --seconds 120 "$@" &
+    taskset -c "$SERVER_CPU" "${launch[@]}" "$OUT/kmq-floor" \
+        --port "$FLOOR_PORT" --key "$KEY" --seconds 120 "$@" &
     server=$!
     watch=$server
     wait_for_port "$FLOOR_PORT" || die "the floor does not start"
@@ -898,13 +898,9 @@ turns() {
 }
 
 
-# stall_part TITLE PART RUN PROVOKE LOAD-ARGUMENT...
-stall_part() {
-    local result part
-
-    turns > /dev/null
-    checkpoint_part stall "$2" "$3" "$4" --window 100 \
-        --seconds "$STALL_SECONDS" "${@:5}"
+# stall_record TITLE PART RUN RESULT
+stall_record() {
+    local part result=$4
 
     if ! part=$(turns); then
         failures=$((failures + 1))
@@ -913,6 +909,37 @@ stall_part() {
 
     result=${result:+${result%\}}, \"turns\": $part\}}
     record stall stall "$1" "$2" "$3" "$result"
+}
+
+
+# stall_part TITLE PART RUN PROVOKE LOAD-ARGUMENT...
+stall_part() {
+    local result
+
+    turns > /dev/null
+    checkpoint_part stall "$2" "$3" "$4" --window 100 \
+        --seconds "$STALL_SECONDS" "${@:5}"
+    stall_record "$1" "$2" "$3" "$result"
+}
+
+
+# stall_floor TITLE RUN: what this machine makes of turns that do next to
+# nothing
+stall_floor() {
+    local result
+
+    start_floor
+    turns > /dev/null
+
+    result=$(load "$FLOOR_PORT" --topic probe --producers 8 --consumers 8 \
+        --window 100 --seconds "$STALL_SECONDS") || {
+        failures=$((failures + 1))
+        result=
+    }
+
+    stall_record "$1" floor "$2" \
+        "${result:+${result%\}}, \"checkpoints\": []\}}"
+    stop_server
 }
 
 
@@ -949,6 +976,7 @@ row_stall() {
         stall_part "$title" both-asked "$run" 1 --search "$ask"
 
         stop_server
+        stall_floor "$title" "$run"
     done
 
     launch=()

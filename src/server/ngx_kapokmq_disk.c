@@ -26,7 +26,9 @@
 /* ...or when there are so many of them. */
 #define NGX_KAPOKMQ_FLUSH_SIZE   (512 * 1024)
 
-/* A larger buffer is given back after use. */
+/* A larger buffer is given back when it is hardly used any more; not sooner,
+ * since memory that is new again each time costs more than what is written to
+ * it. */
 #define NGX_KAPOKMQ_KEEP         (1024 * 1024)
 
 #define NGX_KAPOKMQ_REASON       256
@@ -324,7 +326,9 @@ ngx_kapokmq_disk_complete(void)
 
     rc = ngx_kapokmq_disk_result(batch, reason);
 
-    if (batch->records.size > NGX_KAPOKMQ_KEEP) {
+    if (batch->records.size > NGX_KAPOKMQ_KEEP
+        && batch->records.len < batch->records.size / 8)
+    {
         kmq_buffer_free(&batch->records);
     }
 
