@@ -15,8 +15,8 @@
 
 
 /* Bytes of an append from which on the disk is set to work at once.  Left to a
- * flush, which comes every second, it would have so much to do then that more
- * gathers meanwhile than a journal takes. */
+ * flush, seconds later, it would have so much to do then that more gathers
+ * meanwhile than a journal takes. */
 #define BEGIN_SIZE  (256 * 1024)
 
 #ifdef KMQ_FAULTS
