@@ -63,7 +63,7 @@ HEADERS    := $(wildcard src/*/*.h)
 PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/kmq_*.c)
 DUMP_SRC   := $(wildcard src/dump/*.c)
 TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
-    $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c)
+    $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*.c bench/peers/*.c)

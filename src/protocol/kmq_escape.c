@@ -4,6 +4,7 @@
 
 #include "kmq_json.h"
 #include "kmq_vector.h"
+#include "kmq_wide.h"
 
 
 /* kmq_escape_extra() yields at most 5 a byte: after so many vectors a byte of
@@ -82,11 +83,46 @@ kmq_escape_growth(const unsigned char *text, size_t size)
 }
 
 
+/* Is there anything to escape in size bytes, a vector or more? */
+static inline int
+kmq_escape_needed(const unsigned char *text, size_t size)
+{
+    size_t     i;
+    kmq_v16_t  special;
+
+    special = kmq_v16_special(kmq_v16_load(text + size - KMQ_V16_SIZE));
+
+    for (i = 0; size - i >= KMQ_V16_SIZE; i += KMQ_V16_SIZE) {
+        special |= kmq_v16_special(kmq_v16_load(text + i));
+    }
+
+    return kmq_v16_high(special);
+}
+
+
+/* The same for what is long; apart, so that what is short stays inline. */
+static __attribute__((noinline)) int
+kmq_escape_needed_long(const unsigned char *text, size_t size)
+{
+    int     found;
+    size_t  done;
+
+    found = 0;
+    done = kmq_wide_special(text, size, &found);
+
+    if (size - done < KMQ_V16_SIZE) {
+        done = size - KMQ_V16_SIZE;
+    }
+
+    return found || kmq_escape_needed(text + done, size - done);
+}
+
+
 size_t
 kmq_json_escaped(const unsigned char *text, size_t size)
 {
-    kmq_v16_t  special;
-    size_t     i, escaped;
+    int     needed;
+    size_t  i, escaped;
 
     if (size < KMQ_V16_SIZE) {
         for (escaped = size, i = 0; i < size; i++) {
@@ -98,14 +134,10 @@ kmq_json_escaped(const unsigned char *text, size_t size)
 
     /* mostly there is nothing to escape, and to know that takes less */
 
-    special = kmq_v16_special(kmq_v16_load(text + size - KMQ_V16_SIZE));
+    needed = size < KMQ_WIDE_MIN ? kmq_escape_needed(text, size)
+                                 : kmq_escape_needed_long(text, size);
 
-    for (i = 0; size - i >= KMQ_V16_SIZE; i += KMQ_V16_SIZE) {
-        special |= kmq_v16_special(kmq_v16_load(text + i));
-    }
-
-    return kmq_v16_high(special) ? size + kmq_escape_growth(text, size)
-                                 : size;
+    return needed ? size + kmq_escape_growth(text, size) : size;
 }
 
 

@@ -14,6 +14,7 @@
 
 #include "kmq_vector.h"
 #include "kmq_websocket.h"
+#include "kmq_wide.h"
 
 
 #define KMQ_WS_FIN          0x80
@@ -150,11 +151,25 @@ kmq_ws_xor(unsigned char *data, size_t size, uint32_t mask)
 }
 
 
+/* The same for what may be long; apart, so that what is short stays inline. */
+static __attribute__((noinline)) int
+kmq_ws_xor_long(unsigned char *data, size_t size, uint32_t mask)
+{
+    int     high;
+    size_t  done;
+
+    high = 0;
+    done = size < KMQ_WIDE_MIN ? 0 : kmq_wide_xor(data, size, mask, &high);
+
+    return kmq_ws_xor(data + done, size - done, mask) || high;
+}
+
+
 void
 kmq_ws_unmask(unsigned char *data, size_t size, const unsigned char mask[4],
     size_t phase)
 {
-    (void) kmq_ws_xor(data, size, kmq_ws_mask_word(mask, phase));
+    (void) kmq_ws_xor_long(data, size, kmq_ws_mask_word(mask, phase));
 }
 
 
@@ -356,7 +371,8 @@ kmq_ws_uncover(kmq_ws_parser_t *parser, const kmq_ws_frame_t *frame)
     p = frame->payload + parser->checked;
     n = frame->there - parser->checked;
 
-    high = kmq_ws_xor(p, n, kmq_ws_mask_word(frame->mask, parser->checked));
+    high = kmq_ws_xor_long(p, n,
+                           kmq_ws_mask_word(frame->mask, parser->checked));
 
     parser->checked = frame->there;
 
