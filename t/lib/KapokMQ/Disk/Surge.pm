@@ -290,8 +290,11 @@ sub _pushed {
     my $all = $self->{topics}{$conn->{topic}}{all};
     for my $push (@{$message->[PUSHES] // []}) {
         my $had = $push->[CONN];
+        # a worker that ends gives back what was not confirmed yet, which
+        # another one may push that still works
+        my $back = $self->{ending} && $had != $conn && !$push->[KNOWN];
         $self->_fault('twice', $id) if $had->{epoch} == $self->{epoch}
-                                       && (!$all || $had == $conn);
+                                       && (!$all || $had == $conn) && !$back;
         $self->{again}++ if $had->{epoch} != $self->{epoch};
     }
     my $push = [$conn];
@@ -317,7 +320,7 @@ sub killed {
     my $deadline = time + PATIENCE;
 
     {
-        local $self->{quiet} = 1;
+        local @$self{qw(quiet ending)} = (1, $in_order);
         $self->_turn(0.05) while time < $deadline
                                  && grep { !$_->{eof} } @{$self->{conns}};
     }
