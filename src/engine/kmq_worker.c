@@ -217,6 +217,8 @@ kmq_tick(kmq_t *kmq)
         kmq_keeper_set(kmq, kmq->worker);
     }
 
+    b->worker[kmq->worker].signalled = 0;
+
     if (b->worker[kmq->worker].dirty || b->worker[kmq->worker].overdue.head
         || b->keeper == kmq->worker + 1)
     {

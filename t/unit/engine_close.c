@@ -134,6 +134,37 @@ test_in_flight(void)
 }
 
 
+/* A wake-up that did not get to its worker: after that worker's next tick, it
+ * is told again. */
+static void
+test_lost_wake(void)
+{
+    uint64_t            mask[KMQ_WORKERS / 64];
+    kmq_t              *other;
+    ec_queue_t          q;
+    kmq_client_info_t   info;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    other = eu_attach(q.block, EC_SIZE, 1);
+    (void) eu_consumer(other, "t", 10, "a");
+    info = client_info(q.kmq, KMQ_CONSUMER);
+    (void) kmq_wakes(q.kmq, mask);
+
+    (void) kmq_disconnect(q.kmq, info.ref, info.number);
+    is_int(kmq_wakes(q.kmq, mask), 1, "a wake-up, which is lost");
+    (void) kmq_tick(other);
+    ok(!kmq_has_work(other), "a tick does what there was to do");
+
+    (void) eu_consumer(other, "t", 10, "b");
+    ec_publish(q.kmq, q.p, 1, 1);
+    is_int(kmq_wakes(q.kmq, mask), 1, "a message for that worker");
+    is_int((long long) mask[0], 2, "which is told");
+
+    kmq_detach(other);
+    ec_close(&q, "lost wake-up");
+}
+
+
 /*
  * A consumer's route waits in its worker's list when the consumer goes, and
  * the topic has nothing else: then it is not forgotten before the route is,
@@ -191,6 +222,7 @@ main(void)
     test_disconnect(KMQ_PRODUCER, 1);
     test_nobody();
     test_in_flight();
+    test_lost_wake();
     test_forgotten_route();
 
     return done_testing();

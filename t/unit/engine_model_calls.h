@@ -1398,6 +1398,7 @@ handle_retires(unsigned h)
 
     M.handle[h].retired = 1;
     kmq_retire(M.handle[h].kmq);
+    wakes(h);
 
     for (i = 0; i < CLIENTS; i++) {
         if (M.client[i].ref && M.client[i].handle == h && !one_in(4)) {
