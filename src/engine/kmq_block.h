@@ -577,6 +577,7 @@ void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
 void     *kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref);
 kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
+int       kmq_index_stock(kmq_block_t *b);
 kmq_index_t *kmq_index_alloc(kmq_block_t *b);
 void      kmq_object_free(kmq_block_t *b, kmq_ref_t object);
 kmq_slot_t *kmq_slot_alloc(kmq_t *kmq);
@@ -585,6 +586,9 @@ kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
 kmq_ref_t kmq_body_alloc(kmq_t *kmq, uint32_t size);
 void      kmq_chain_free(kmq_block_t *b, kmq_ref_t chain);
 void      kmq_body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size);
+int       kmq_message_room(const kmq_block_t *b, uint32_t size);
+int       kmq_body_fits(const kmq_block_t *b, const kmq_slot_t *slot,
+    uint32_t size);
 uint32_t  kmq_piece_room(const kmq_block_t *b, kmq_ref_t piece);
 unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
 size_t    kmq_class_size(unsigned class);
@@ -688,6 +692,7 @@ void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot);
 int  kmq_history_drop(kmq_t *kmq);
+kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size);
 
 /* kmq_deliver.c */
 void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,

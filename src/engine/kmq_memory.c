@@ -356,6 +356,22 @@ kmq_index_alloc(kmq_block_t *b)
 }
 
 
+/* Makes a free page one of nodes, ahead of the need; 0: there is no page. */
+int
+kmq_index_stock(kmq_block_t *b)
+{
+    uint32_t  n;
+
+    n = page_take(b, class_fitting(b, sizeof(kmq_index_t)), 0);
+
+    if (n) {
+        partial_insert(b, n);
+    }
+
+    return n != 0;
+}
+
+
 /* ------------------------------------------------------------------ slots */
 
 kmq_slot_t *
@@ -525,6 +541,37 @@ kmq_body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
     } else {
         kmq_chain_free(b, body);
     }
+}
+
+
+/* The class of a body that is one piece; 0: one of that size is several. */
+static unsigned
+body_class(const kmq_block_t *b, size_t size)
+{
+    size += PIECE_HEAD;
+
+    return size <= KMQ_PAGE_SIZE ? class_fitting(b, size) : 0;
+}
+
+
+/* Is there memory for a message whose body is one piece, without dropping
+ * history? */
+int
+kmq_message_room(const kmq_block_t *b, uint32_t size)
+{
+    return b->free_pages > b->spare_pages
+           || (b->partial[KMQ_CLASS_SLOT] && b->partial[body_class(b, size)]);
+}
+
+
+/* Is a message's body the one piece that another of that size would get? */
+int
+kmq_body_fits(const kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
+{
+    const kmq_page_t  *page = &b->page[page_of(b, slot->body)];
+
+    return page->class == body_class(b, size)
+           && slot->size + PIECE_HEAD <= page->size;
 }
 
 

@@ -3,27 +3,33 @@
 #include "kmq_block.h"
 
 
-/* A message that is in no list. */
-void
-kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
+/* It is no message any more; its slot and its body are left. */
+static void
+message_end(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_ref_t     body;
     kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
-
-    topic = KMQ_AT(b, slot->topic);
-    body = slot->body;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
     KMQ_SET(slot->state, KMQ_FREE);
     KMQ_POINT("message-free");
 
     kmq_index_remove(b, slot);
-    kmq_body_free(b, body, slot->size);
-    kmq_slot_free(b, slot);
 
     if (--topic->held == 0) {
         kmq_topic_idle(b, topic);
     }
+}
+
+
+/* A message that is in no list. */
+void
+kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+
+    message_end(kmq, slot);
+    kmq_body_free(b, slot->body, slot->size);
+    kmq_slot_free(b, slot);
 }
 
 
@@ -85,54 +91,84 @@ history_remove(kmq_block_t *b, kmq_slot_t *slot)
 
 
 /*
- * Drops the oldest consumed messages, KMQ_DROP at a time; 0 when there are
- * none.
+ * Takes the oldest one of the history out of it.
  *
- * They are in no cache any more, and each names others only when it has been
- * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is
- * dropped, by way of the one between them, and the body of that one as well.
- * A slot may have been used anew since it was named: what stands in it then is
- * good enough for asking.  (Not a function of its own: gcc finds that one which
- * only prefetches has no effect, and drops the call.)
+ * These are in no cache any more, and each names others only when it has been
+ * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is taken,
+ * by way of the one between them, and the body of that one as well.  A slot may
+ * have been used anew since it was named: what stands in it then is good
+ * enough for asking.
  */
-int
-kmq_history_drop(kmq_t *kmq)
+static kmq_slot_t *
+history_shift(kmq_block_t *b)
 {
-    char         *body;
-    unsigned      i, n;
-    kmq_ref_t     ref;
-    kmq_slot_t   *slot, *later, *oldest[KMQ_DROP];
-    kmq_block_t  *b = kmq->block;
+    char        *body;
+    kmq_slot_t  *slot, *later;
 
     /* those that are named as recent must still be there */
 
-    if (b->history.count < KMQ_AHEAD + KMQ_DROP) {
+    if (b->history.count <= KMQ_AHEAD) {
         b->nrecent = 0;
     }
 
-    ref = b->history.head;
+    slot = KMQ_AT(b, b->history.head);
+    later = KMQ_AT(b, slot->owner);
+    body = KMQ_AT(b, later->body);
 
-    for (n = 0; ref && n < KMQ_DROP; n++) {
-        slot = KMQ_AT(b, ref);
-        later = KMQ_AT(b, slot->owner);
-        body = KMQ_AT(b, later->body);
+    __builtin_prefetch(KMQ_AT(b, later->owner), 1);
+    __builtin_prefetch(body, 1);
+    __builtin_prefetch(body + 64, 1);
 
-        __builtin_prefetch(KMQ_AT(b, later->owner), 1);
-        __builtin_prefetch(body, 1);
-        __builtin_prefetch(body + 64, 1);
+    history_remove(b, slot);
 
-        oldest[n] = slot;
-        ref = slot->next;
-    }
+    return slot;
+}
 
-    for (i = 0; i < n; i++) {
-        history_remove(b, oldest[i]);
-        kmq_message_free(kmq, oldest[i]);
+
+/* Drops the oldest consumed messages, KMQ_DROP at a time; 0 when there are
+ * none. */
+int
+kmq_history_drop(kmq_t *kmq)
+{
+    unsigned      n;
+    kmq_block_t  *b = kmq->block;
+
+    for (n = 0; b->history.head && n < KMQ_DROP; n++) {
+        kmq_message_free(kmq, history_shift(b));
     }
 
     b->totals.dropped += n;
 
     return n != 0;
+}
+
+
+/*
+ * Where there is no memory for a message of that size: drops the oldest
+ * consumed one and returns its slot with its body.  NULL when there is memory,
+ * or no history, or that body is not as the new one would be.
+ */
+kmq_slot_t *
+kmq_history_reuse(kmq_t *kmq, uint32_t size)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    if (b->history.head == 0 || kmq_message_room(b, size)) {
+        return NULL;
+    }
+
+    slot = KMQ_AT(b, b->history.head);
+
+    if (!kmq_body_fits(b, slot, size)) {
+        return NULL;
+    }
+
+    (void) history_shift(b);
+    message_end(kmq, slot);
+    b->totals.dropped++;
+
+    return slot;
 }
 
 

@@ -22,28 +22,84 @@ kmq_body_max(kmq_t *kmq)
 }
 
 
-/* A slot, entered into the index by its number, for a message that has room
- * then; NULL: no memory. */
+/* A slot with a body of that size: the oldest of the history as it is, or what
+ * was free; NULL: no memory. */
 static kmq_slot_t *
-slot_make(kmq_t *kmq, uint64_t sequence, uint32_t create_time)
+slot_get(kmq_t *kmq, uint32_t size)
 {
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
+
+    slot = kmq_history_reuse(kmq, size);
+
+    if (slot) {
+        ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = 0;
+        return slot;
+    }
 
     slot = kmq_slot_alloc(kmq);
     if (slot == NULL) {
         return NULL;
     }
 
-    slot->sequence = sequence;
-    slot->create_time = create_time;
+    slot->body = kmq_body_alloc(kmq, size);
 
-    while (kmq_index_insert(b, slot) != KMQ_OK) {
+    if (slot->body == 0) {
+        kmq_slot_free(b, slot);
+        return NULL;
+    }
 
+    return slot;
+}
+
+
+/*
+ * Enters a message for which the index had no node: drops history until it has
+ * one, and a page of them besides, if a few more drops free one.  From then on
+ * a node goes for each that comes; otherwise what was dropped would come back
+ * as messages, and the next leaf would lack its node again.
+ */
+static int
+index_force(kmq_t *kmq, const kmq_slot_t *slot)
+{
+    unsigned      n;
+    kmq_block_t  *b = kmq->block;
+
+    do {
         if (!kmq_history_drop(kmq)) {
-            kmq_slot_free(b, slot);
-            return NULL;
+            return KMQ_NOMEM;
         }
+    } while (kmq_index_insert(b, slot) != KMQ_OK);
+
+    for (n = 0; n < 2 * KMQ_INDEX_SIZE && !kmq_index_stock(b); n += KMQ_DROP) {
+        (void) kmq_history_drop(kmq);
+    }
+
+    return KMQ_OK;
+}
+
+
+/* The same for a message, by whose number it is entered into the index. */
+static kmq_slot_t *
+slot_make(kmq_t *kmq, const kmq_message_t *m)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = slot_get(kmq, m->size);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    slot->sequence = m->sequence;
+    slot->create_time = m->create_time;
+
+    if (kmq_index_insert(b, slot) != KMQ_OK
+        && index_force(kmq, slot) != KMQ_OK)
+    {
+        kmq_body_free(b, slot->body, m->size);
+        kmq_slot_free(b, slot);
+        return NULL;
     }
 
     return slot;
@@ -67,27 +123,19 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     m->create_time = kmq->wall / 1000;
     m->sequence = ++b->sequence;
 
-    slot = slot_make(kmq, m->sequence, m->create_time);
+    slot = slot_make(kmq, m);
     if (slot == NULL) {
         b->nomem_time = kmq->mono;
         return KMQ_NOMEM;
     }
 
-    m->body = kmq_body_alloc(kmq, m->size);
-    if (m->body == 0) {
-        kmq_index_remove(b, slot);
-        kmq_slot_free(b, slot);
-        b->nomem_time = kmq->mono;
-        return KMQ_NOMEM;
-    }
-
     m->slot = KMQ_REF(b, slot);
+    m->body = slot->body;
     m->piece = m->body;
     m->offset = 0;
     m->delay = (m->delay_time + 999) / 1000;
 
     slot->topic = KMQ_REF(b, topic);
-    slot->body = m->body;
     slot->size = m->size;
     slot->position = 0;
     slot->owner = kmq->worker;

@@ -6,7 +6,8 @@
 #include "engine_util.h"
 
 
-#define SIZE  (16 * EU_MB)
+#define SIZE     (16 * EU_MB)
+#define HISTORY  100000          /* more messages than fit into two MiB */
 
 
 /* Publishes bodies of size bytes until they are refused; returns how many. */
@@ -390,6 +391,99 @@ test_history(void)
 }
 
 
+/* n messages come and are consumed; returns how many of them did not get the
+ * slot and the body of the one that has been history for longest. */
+static unsigned
+pass(kmq_t *kmq, kmq_ref_t p, kmq_message_t *history, unsigned size,
+    unsigned n)
+{
+    unsigned             i, other;
+    uint64_t             oldest, dropped;
+    kmq_counts_t         k;
+    kmq_message_t        m, *old;
+    static unsigned      sequence;
+    static char          data[20000];
+
+    other = 0;
+
+    for (i = 0; i < n; i++) {
+        k = eu_count(kmq);
+        dropped = k.totals.dropped;
+        oldest = sequence - k.consumed;
+        old = &history[oldest % HISTORY];
+
+        memset(&m, 0, sizeof(m));
+        m.size = size;
+
+        if (kmq_reserve(kmq, p, &m, 1, NULL) != 1) {
+            return n;
+        }
+
+        kmq_write(kmq, &m, data, size);
+        kmq_commit(kmq, &m, 1);
+
+        other += k.consumed == 0 || m.slot != old->slot
+                 || m.body != old->body
+                 || eu_count(kmq).totals.dropped != dropped + 1;
+
+        history[sequence++ % HISTORY] = m;
+
+        if (eu_drain(kmq) != 1) {
+            return n;
+        }
+    }
+
+    return other;
+}
+
+
+/*
+ * With memory full of history, each message takes the place of the oldest one,
+ * whatever came before, and in however many leaves of the index something
+ * waits.
+ */
+static void
+test_history_reused(unsigned leaves)
+{
+    size_t           size;
+    unsigned         i, n;
+    void            *block;
+    kmq_t           *kmq;
+    kmq_ref_t        p, w;
+    kmq_message_t   *history;
+    kmq_settings_t   s;
+
+    static const unsigned  sizes[] = { 100, 16000, 100, 1000, 10 };
+
+    size = kmq_block_min() > 2 * EU_MB ? kmq_block_min() : 2 * EU_MB;
+    kmq = eu_open(&block, size, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+
+    w = eu_producer(kmq, "waiting");
+    (void) eu_publish_numbers(kmq, w, 0, leaves * 128);
+    p = eu_producer(kmq, "t");
+    (void) eu_consumer(kmq, "t", 10, NULL);
+    history = calloc(HISTORY, sizeof(kmq_message_t));
+
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        n = (unsigned) (2 * size / (sizes[i] + 80));
+        (void) pass(kmq, p, history, sizes[i], n);
+        ok(eu_verify(kmq, "history of one size"), "sound");
+
+        if (sizes[i] < 8192) {
+            is_int(pass(kmq, p, history, sizes[i], 1000), 0,
+                   "1000 of %u bytes: each takes the oldest one's place",
+                   sizes[i]);
+        }
+    }
+
+    free(history);
+    eu_close(kmq, block, size, "history reused");
+}
+
+
 /*
  * A topic that nobody uses any more must not hold memory: as many names as
  * one likes may come and go.
@@ -553,6 +647,8 @@ test_topics_without_clients(void)
 int
 main(void)
 {
+    unsigned  leaves;
+
     test_waiting_max();
     test_full_block();
     test_too_large();
@@ -563,6 +659,11 @@ main(void)
     fragments(3000);
     test_mixed_sizes();
     test_history();
+
+    for (leaves = 0; leaves < 15; leaves++) {
+        test_history_reused(leaves);
+    }
+
     test_many_topics();
     test_topics_reused();
     test_topics_without_clients();
