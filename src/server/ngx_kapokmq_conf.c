@@ -2,6 +2,7 @@
 
 #include "ngx_kapokmq_session.h"
 
+#include <sys/mman.h>
 #include <sys/random.h>
 
 
@@ -247,6 +248,11 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
                       &zone->shm.name);
         return NGX_ERROR;
     }
+
+    /* where the administrator lets shared memory have them, which the kernel
+     * does not tell; one that does not know them refuses, which is as well */
+
+    (void) madvise(zone->shm.addr, zone->shm.size, MADV_HUGEPAGE);
 
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t) sizeof(seed)) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
