@@ -9,12 +9,12 @@ use File::Temp 'tempdir';
 
 # parts of kmq-instructions, by what it is called with; per message
 my %stored = (
-    raw => { part_publish => 688, part_push => 543, part_confirm => 180 },
-    json => { part_publish => 1118 },
-    'fan-out' => { part_fan_out => 10_326 },
+    raw => { part_publish => 654, part_push => 544, part_confirm => 180 },
+    json => { part_publish => 1117 },
+    'fan-out' => { part_fan_out => 10_334 },
 );
 
-my $messages = 32_000;
+my $messages = 64_000;             # more than twice what is kept as history
 my $bound = 1.1;
 my $dir = tempdir(CLEANUP => 1);
 
