@@ -405,6 +405,10 @@ typedef struct {
  */
 unsigned kmq_take(kmq_t *kmq, kmq_batch_t *batch);
 
+/* Where the body of a message that was taken begins: for asking for that memory
+ * before it is read. */
+const void *kmq_body(kmq_t *kmq, const kmq_message_t *m);
+
 /*
  * Walks a body: *piece starts as m->body and *left as m->size; returns the
  * address of the next bytes and their number in *n, NULL at the end.

@@ -4,6 +4,10 @@
 #include "kmq_block.h"
 
 
+/* Messages whose slots are asked for before they are looked at. */
+#define AHEAD  4
+
+
 /* ---------------------------------------------------------------- confirm */
 
 /* One consumer has confirmed the message of an entry. */
@@ -85,6 +89,12 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
         for (i = ring->first; i < ring->count; i++) {
             if ((int32_t) (ring->entry[i].position - position) > 0) {
                 goto done;
+            }
+
+            /* it has not been read since it was pushed */
+
+            if (i + AHEAD < KMQ_RING_COUNT) {
+                __builtin_prefetch(KMQ_AT(b, ring->entry[i + AHEAD].slot), 1);
             }
 
             if (ring->entry[i].slot) {

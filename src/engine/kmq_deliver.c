@@ -692,6 +692,13 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 }
 
 
+const void *
+kmq_body(kmq_t *kmq, const kmq_message_t *m)
+{
+    return KMQ_AT(kmq->block, m->body);
+}
+
+
 const char *
 kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
 {

@@ -23,6 +23,11 @@
 
 #define NGX_KAPOKMQ_PING_FRAME    (2 + NGX_KAPOKMQ_PING_LEN)
 
+/* Bodies are asked for when so many others are to be composed before, and as
+ * far as the processor does not see by itself where this is going. */
+#define NGX_KAPOKMQ_AHEAD         4
+#define NGX_KAPOKMQ_AHEAD_BYTES   256
+
 
 static size_t ngx_kapokmq_push_measure(void);
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(size_t size);
@@ -112,6 +117,26 @@ ngx_kapokmq_push_free(void)
 
 /* --------------------------------------------------------------- compose */
 
+static ngx_inline void
+ngx_kapokmq_push_ahead(ngx_uint_t i)
+{
+    size_t          n;
+    const u_char   *p;
+    kmq_message_t  *m;
+
+    if (i >= ngx_kapokmq_taken.nmessages) {
+        return;
+    }
+
+    m = &ngx_kapokmq_taken.messages[i];
+    p = kmq_body(ngx_kapokmq_worker.kmq, m);
+
+    for (n = 0; n < m->size && n < NGX_KAPOKMQ_AHEAD_BYTES; n += 64) {
+        __builtin_prefetch(p + n);
+    }
+}
+
+
 /* The whole batch, which was measured, as frames; NULL: no memory. */
 static ngx_kapokmq_chunk_t *
 ngx_kapokmq_push_compose(size_t size)
@@ -130,6 +155,8 @@ ngx_kapokmq_push_compose(size_t size)
     p = chunk->bytes;
 
     for (i = 0; i < ngx_kapokmq_taken.nmessages; i++) {
+
+        ngx_kapokmq_push_ahead(i + NGX_KAPOKMQ_AHEAD);
 
         ngx_kapokmq_start[i] = p - chunk->bytes;
 
