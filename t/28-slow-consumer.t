@@ -66,5 +66,29 @@ $deaf->reset;
 wait_for { $mq->counts->{unconsumed} == 0 } 'it leaves: all are consumed';
 $_->finish for @others, $producer;
 
+# Large messages of many sizes come as they were, more of them at once than the
+# sockets hold.
+$mq->finish;
+$mq = KapokMQ::Test->start(zone => '128m', yaml => {
+    prefetch => 100, maxMessageSize => '8 MiB' });
+$producer = $mq->producer('sizes', 'p1');
+my @sent = map { "$_ " . chr(97 + $_ % 26) x ($_ * 7919 % 80_000) } 1 .. 300;
+$producer->send(@sent);
+wait_for { @{$producer->texts} == @sent } 'messages of many sizes';
+@others = map { $mq->consumer('sizes', "c$_") } 1 .. 2;
+wait_for { @sent == map { $_->data } @others } 'all come';
+is_deeply([sort map { $_->data } @others], [sort @sent], 'as they were');
+wait_for { $mq->counts->{unconsumed} == 0 } 'and are consumed';
+$_->finish for @others, $producer;
+
+# One that is in more pieces than a system call takes, between small ones.
+my $huge = 'huge ' . 'x' x 6_000_000;
+ok($mq->publish_many('huge', 'before', $huge, 'behind'), 'a huge one');
+my $raw = $mq->raw('/Consumers/Conn/huge/c1', key => 'sesame');
+$raw->next_text;
+is_deeply([map { $raw->next_text =~ /"MessageData":"([^"]*)"/ } 1 .. 3],
+          ['before', $huge, 'behind'], 'comes as it was');
+$raw->close;
+
 $mq->finish;
 done_testing;

@@ -653,18 +653,25 @@ kmq_ws_parse(kmq_ws_parser_t *parser, unsigned char *input, size_t size,
 /* --------------------------------------------------------------- writing */
 
 size_t
+kmq_ws_header_len(uint64_t size)
+{
+    return size < KMQ_WS_LENGTH_16 ? 2 : size <= 0xffff ? 4 : 10;
+}
+
+
+size_t
 kmq_ws_header(unsigned char *to, unsigned opcode, uint64_t size)
 {
     unsigned  i, extended;
 
     to[0] = (unsigned char) (KMQ_WS_FIN | opcode);
+    extended = (unsigned) kmq_ws_header_len(size) - 2;
 
-    if (size < KMQ_WS_LENGTH_16) {
+    if (extended == 0) {
         to[1] = (unsigned char) size;
         return 2;
     }
 
-    extended = (size <= 0xffff) ? 2 : 8;
     to[1] = (extended == 2) ? KMQ_WS_LENGTH_16 : KMQ_WS_LENGTH_64;
 
     for (i = 0; i < extended; i++) {

@@ -147,6 +147,9 @@ kmq_ws_event_t kmq_ws_parse(kmq_ws_parser_t *parser, unsigned char *input,
  */
 size_t kmq_ws_header(unsigned char *to, unsigned opcode, uint64_t size);
 
+/* That length alone (RFC 6455, section 5.2). */
+size_t kmq_ws_header_len(uint64_t size);
+
 /*
  * Writes a whole close frame; reason is cut to what fits (123 bytes) at a
  * character's border.  to: KMQ_WS_CONTROL_MAX + 2 bytes of room.  Returns its

@@ -10,7 +10,7 @@ static ngx_int_t ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_consumer_pong(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_consumer_sent(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos);
+    uint32_t position);
 static void ngx_kapokmq_consumer_settle(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_consumer_shutdown(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_consumer_leave(ngx_kapokmq_session_t *s);
@@ -174,19 +174,10 @@ ngx_kapokmq_consumer_pong(ngx_kapokmq_session_t *s)
 
 /* Mode socket: what the kernel has taken is consumed. */
 static void
-ngx_kapokmq_consumer_sent(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos)
+ngx_kapokmq_consumer_sent(ngx_kapokmq_session_t *s, uint32_t position)
 {
-    ngx_uint_t  n;
-
-    if (s->confirm != KMQ_CONFIRM_SOCKET || s->client == 0) {
-        return;
-    }
-
-    n = ngx_kapokmq_chunk_frames(chunk, pos);
-
-    if (n) {
-        ngx_kapokmq_consumer_confirm(s, chunk->frames[n - 1].position);
+    if (s->confirm == KMQ_CONFIRM_SOCKET && s->client) {
+        ngx_kapokmq_consumer_confirm(s, position);
     }
 }
 

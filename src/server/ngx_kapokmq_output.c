@@ -20,12 +20,12 @@
 
 static ngx_int_t ngx_kapokmq_output_header(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
 static ngx_int_t ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
 static void ngx_kapokmq_output_shift(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_output_sent(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos);
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos);
 static u_char *ngx_kapokmq_output_room(ngx_kapokmq_session_t *s, size_t size);
 
 
@@ -110,41 +110,58 @@ ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk, size_t pos)
 /* ---------------------------------------------------------------- sending */
 
 ngx_int_t
-ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
-    size_t pos, size_t end)
+ngx_kapokmq_output_direct(ngx_kapokmq_session_t *s)
 {
-    ssize_t            n;
     ngx_connection_t  *c;
 
     c = s->connection;
 
+    return s->out == NULL && c->write->ready && !c->buffered
+           && !(s->request && s->request->buffered);
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    ngx_uint_t first, size_t pos, size_t end)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
     /* mostly nothing waits, and the connection takes all of it */
 
-    if (s->out == NULL && c->write->ready && !c->buffered
-        && !(s->request && s->request->buffered))
-    {
+    if (ngx_kapokmq_output_direct(s)) {
+
+        c = s->connection;
         n = c->send(c, chunk->bytes + pos, end - pos);
 
         if (n == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        if (n > 0) {
-            pos += n;
-            ngx_kapokmq_output_sent(s, chunk, pos);
-        }
-
-        if (pos == end) {
-            return NGX_OK;
-        }
+        pos += ngx_max(n, 0);
     }
 
-    if (ngx_kapokmq_output_keep(s, chunk, pos, end) != NGX_OK) {
+    return ngx_kapokmq_output_rest(s, chunk, first, pos, end);
+}
+
+
+ngx_int_t
+ngx_kapokmq_output_rest(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    ngx_uint_t first, size_t pos, size_t end)
+{
+    ngx_kapokmq_output_sent(s, chunk, first, pos);
+
+    if (pos == end) {
+        return NGX_OK;
+    }
+
+    if (ngx_kapokmq_output_keep(s, chunk, first, pos, end) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return (ngx_handle_write_event(c->write, 0) == NGX_OK) ? NGX_AGAIN
-                                                           : NGX_ERROR;
+    return (ngx_handle_write_event(s->connection->write, 0) == NGX_OK)
+           ? NGX_AGAIN : NGX_ERROR;
 }
 
 
@@ -152,36 +169,36 @@ ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
  * as a copy, so that slow clients do not hold more than they wait for. */
 static ngx_int_t
 ngx_kapokmq_output_keep(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
-    size_t pos, size_t end)
+    ngx_uint_t first, size_t pos, size_t end)
 {
     ngx_int_t             rc;
-    ngx_uint_t            first, last;
+    ngx_uint_t            i, last;
     ngx_kapokmq_chunk_t  *cut;
 
-    first = ngx_kapokmq_chunk_frames(chunk, pos);
+    i = ngx_kapokmq_chunk_frames(chunk, pos);
     last = ngx_kapokmq_chunk_frames(chunk, end);
 
     /* TLS wants the same address again; many share better than they copy */
 
     if (ngx_kapokmq_tls(s->connection) || chunk->refs > NGX_KAPOKMQ_SHARED
-        || (end - pos) * 4 > chunk->size || first == last)
+        || (end - pos) * 4 > chunk->size || i == last)
     {
-        return ngx_kapokmq_output_append(s, chunk, pos, end);
+        return ngx_kapokmq_output_append(s, chunk, first, pos, end);
     }
 
-    cut = ngx_kapokmq_chunk_create(end - pos, last - first);
+    cut = ngx_kapokmq_chunk_create(end - pos, last - i);
     if (cut == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(cut->bytes, chunk->bytes + pos, end - pos);
 
-    for ( /* void */ ; first < last; first++) {
-        cut->frames[cut->nframes] = chunk->frames[first];
+    for ( /* void */ ; i < last; i++) {
+        cut->frames[cut->nframes] = chunk->frames[i];
         cut->frames[cut->nframes++].end -= pos;
     }
 
-    rc = ngx_kapokmq_output_append(s, cut, 0, end - pos);
+    rc = ngx_kapokmq_output_append(s, cut, 0, 0, end - pos);
 
     /* the queue holds it now */
     ngx_kapokmq_chunk_release(cut);
@@ -233,7 +250,7 @@ ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s)
         out->pos += n;
 
         if (out->chunk) {
-            ngx_kapokmq_output_sent(s, out->chunk, out->pos);
+            ngx_kapokmq_output_sent(s, out->chunk, out->first, out->pos);
         }
 
         if (out->pos == out->end) {
@@ -277,10 +294,20 @@ ngx_kapokmq_output_header(ngx_kapokmq_session_t *s)
 
 static void
 ngx_kapokmq_output_sent(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
-    size_t pos)
+    ngx_uint_t first, size_t pos)
 {
-    if (chunk->nframes && s->role->sent) {
-        s->role->sent(s, chunk, pos);
+    ngx_uint_t  n;
+
+    if (chunk->nframes == 0 || s->role->sent == NULL) {
+        return;
+    }
+
+    n = ngx_kapokmq_chunk_frames(chunk, pos);
+
+    /* what stands before first is others' */
+
+    if (n > first) {
+        s->role->sent(s, chunk->frames[n - 1].position);
     }
 }
 
@@ -289,7 +316,7 @@ ngx_kapokmq_output_sent(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
 
 static ngx_int_t
 ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end)
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end)
 {
     ngx_kapokmq_out_t  *out;
 
@@ -300,6 +327,7 @@ ngx_kapokmq_output_append(ngx_kapokmq_session_t *s,
 
     out->next = NULL;
     out->chunk = chunk;
+    out->first = first;
     out->pos = pos;
     out->end = end;
 
@@ -375,7 +403,7 @@ ngx_kapokmq_output_oks(ngx_kapokmq_session_t *s, ngx_uint_t n)
         return NGX_OK;
     }
 
-    return ngx_kapokmq_output_append(s, NULL, 0, n * NGX_KAPOKMQ_OK_LEN);
+    return ngx_kapokmq_output_append(s, NULL, 0, 0, n * NGX_KAPOKMQ_OK_LEN);
 }
 
 
@@ -399,7 +427,7 @@ ngx_kapokmq_output_room(ngx_kapokmq_session_t *s, size_t size)
             return NULL;
         }
 
-        rc = ngx_kapokmq_output_append(s, chunk, 0, 0);
+        rc = ngx_kapokmq_output_append(s, chunk, 0, 0, 0);
 
         /* the queue holds it now */
         ngx_kapokmq_chunk_release(chunk);

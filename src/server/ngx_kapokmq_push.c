@@ -28,12 +28,22 @@
 #define NGX_KAPOKMQ_AHEAD         4
 #define NGX_KAPOKMQ_AHEAD_BYTES   256
 
+/* Messages of so many bytes, on the average, are sent from where they lie, so
+ * many pieces of them, and of what stands in between, at once. */
+#define NGX_KAPOKMQ_GATHERED      4096
+#define NGX_KAPOKMQ_IOVS          512
+
 
 static size_t ngx_kapokmq_push_measure(void);
-static ngx_kapokmq_chunk_t *ngx_kapokmq_push_compose(size_t size);
+static ngx_kapokmq_chunk_t *ngx_kapokmq_push_layout(size_t size);
+static void ngx_kapokmq_push_compose(ngx_kapokmq_chunk_t *chunk,
+    ngx_uint_t first, ngx_uint_t n);
+static u_char *ngx_kapokmq_push_begin(u_char *p, ngx_uint_t i);
+static u_char *ngx_kapokmq_push_end(u_char *p, ngx_uint_t i);
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
-static u_char *ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m,
-    size_t len);
+static u_char *ngx_kapokmq_push_message(u_char *p, ngx_uint_t i);
+static ngx_int_t ngx_kapokmq_push_gather(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run, size_t end);
 static void ngx_kapokmq_push_deliver(ngx_kapokmq_chunk_t *chunk);
 static void ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk,
     const kmq_run_t *run);
@@ -53,6 +63,10 @@ static u_char                ngx_kapokmq_ping[KMQ_BATCH_MESSAGES];
 static kmq_push_tail_t       ngx_kapokmq_tail;
 static u_char                ngx_kapokmq_tail_topic[KMQ_NAME_MAX];
 static size_t                ngx_kapokmq_tail_topic_len;
+
+/* Whether the batch's data is sent from where it lies: each message goes to
+ * one consumer, and copying is what costs. */
+static ngx_uint_t            ngx_kapokmq_gathers;
 
 /* Bytes sent in this event. */
 static size_t                ngx_kapokmq_sent;
@@ -91,7 +105,7 @@ ngx_kapokmq_push(ngx_event_t *ev)
         size = ngx_kapokmq_push_measure();
         left -= ngx_min(left, size);
 
-        ngx_kapokmq_push_deliver(ngx_kapokmq_push_compose(size));
+        ngx_kapokmq_push_deliver(ngx_kapokmq_push_layout(size));
     }
 
     ngx_kapokmq_push_close();
@@ -137,13 +151,13 @@ ngx_kapokmq_push_ahead(ngx_uint_t i)
 }
 
 
-/* The whole batch, which was measured, as frames; NULL: no memory. */
+/* A chunk with a place for each frame of the batch, which was measured; NULL:
+ * no memory. */
 static ngx_kapokmq_chunk_t *
-ngx_kapokmq_push_compose(size_t size)
+ngx_kapokmq_push_layout(size_t size)
 {
-    u_char               *p;
+    size_t                at;
     ngx_uint_t            i;
-    kmq_message_t        *m;
     ngx_kapokmq_chunk_t  *chunk;
 
     chunk = ngx_kapokmq_push_chunk(size);
@@ -151,29 +165,40 @@ ngx_kapokmq_push_compose(size_t size)
         return NULL;
     }
 
-    m = ngx_kapokmq_taken.messages;
-    p = chunk->bytes;
+    at = 0;
 
     for (i = 0; i < ngx_kapokmq_taken.nmessages; i++) {
 
-        ngx_kapokmq_push_ahead(i + NGX_KAPOKMQ_AHEAD);
+        ngx_kapokmq_start[i] = at;
 
-        ngx_kapokmq_start[i] = p - chunk->bytes;
+        at += kmq_ws_header_len(ngx_kapokmq_len[i]) + ngx_kapokmq_len[i];
 
-        p = ngx_kapokmq_push_message(p, &m[i], ngx_kapokmq_len[i]);
-
-        chunk->frames[i].end = p - chunk->bytes;
-        chunk->frames[i].position = m[i].position;
+        chunk->frames[i].end = at;
+        chunk->frames[i].position = ngx_kapokmq_taken.messages[i].position;
 
         if (ngx_kapokmq_ping[i]) {
-            p += kmq_ws_header(p, KMQ_WS_PING, NGX_KAPOKMQ_PING_LEN);
-            p = ngx_sprintf(p, "%08xD", m[i].position);
+            at += NGX_KAPOKMQ_PING_FRAME;
         }
     }
 
     chunk->nframes = i;
 
     return chunk;
+}
+
+
+/* Writes n frames to their places. */
+static void
+ngx_kapokmq_push_compose(ngx_kapokmq_chunk_t *chunk, ngx_uint_t first,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = first; i < first + n; i++) {
+        ngx_kapokmq_push_ahead(i + NGX_KAPOKMQ_AHEAD);
+        (void) ngx_kapokmq_push_message(chunk->bytes + ngx_kapokmq_start[i],
+                                        i);
+    }
 }
 
 
@@ -203,7 +228,7 @@ static size_t
 ngx_kapokmq_push_measure(void)
 {
     size_t                  total;
-    ngx_uint_t              i;
+    ngx_uint_t              i, pushes;
     kmq_run_t              *run;
     kmq_message_t          *m;
     ngx_kapokmq_session_t  *s;
@@ -213,10 +238,12 @@ ngx_kapokmq_push_measure(void)
     ngx_memzero(ngx_kapokmq_ping, ngx_kapokmq_taken.nmessages);
 
     total = 0;
+    pushes = 0;
     run = ngx_kapokmq_taken.runs;
 
     for (i = 0; i < ngx_kapokmq_taken.nruns; i++) {
         s = run[i].user;
+        pushes += run[i].count;
 
         if (s->confirm == KMQ_CONFIRM_PONG && !s->pinged) {
             ngx_kapokmq_ping[run[i].first + run[i].count - 1] = 1;
@@ -235,6 +262,8 @@ ngx_kapokmq_push_measure(void)
         total += KMQ_WS_HEADER_MAX + ngx_kapokmq_len[i]
                  + NGX_KAPOKMQ_PING_FRAME;
     }
+
+    ngx_kapokmq_gathers = pushes == i && total / i >= NGX_KAPOKMQ_GATHERED;
 
     return total;
 }
@@ -261,21 +290,54 @@ ngx_kapokmq_push_chunk(size_t size)
 }
 
 
+/* What stands before a message's data, */
 static u_char *
-ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m, size_t len)
+ngx_kapokmq_push_begin(u_char *p, ngx_uint_t i)
 {
-    char         code[KMQ_CODE_LEN];
-    uint32_t     left, n;
-    kmq_ref_t    piece;
-    const char  *bytes;
+    char  code[KMQ_CODE_LEN];
 
-    kmq_code(ngx_kapokmq_worker.kmq, m, code);
+    kmq_code(ngx_kapokmq_worker.kmq, &ngx_kapokmq_taken.messages[i], code);
 
-    p += kmq_ws_header(p, KMQ_WS_TEXT, len);
-    p = kmq_push_head(p, code);
+    p += kmq_ws_header(p, KMQ_WS_TEXT, ngx_kapokmq_len[i]);
 
+    return kmq_push_head(p, code);
+}
+
+
+/* and what stands behind it. */
+static u_char *
+ngx_kapokmq_push_end(u_char *p, ngx_uint_t i)
+{
+    kmq_message_t  *m;
+
+    m = &ngx_kapokmq_taken.messages[i];
+
+    kmq_push_tail(&ngx_kapokmq_tail, m->create_time, m->delay);
+
+    p = ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+
+    if (ngx_kapokmq_ping[i]) {
+        p += kmq_ws_header(p, KMQ_WS_PING, NGX_KAPOKMQ_PING_LEN);
+        p = ngx_sprintf(p, "%08xD", m->position);
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_kapokmq_push_message(u_char *p, ngx_uint_t i)
+{
+    uint32_t        left, n;
+    kmq_ref_t       piece;
+    const char     *bytes;
+    kmq_message_t  *m;
+
+    m = &ngx_kapokmq_taken.messages[i];
     piece = m->body;
     left = m->size;
+
+    p = ngx_kapokmq_push_begin(p, i);
 
     for ( ;; ) {
         bytes = kmq_read(ngx_kapokmq_worker.kmq, &piece, &left, &n);
@@ -287,9 +349,178 @@ ngx_kapokmq_push_message(u_char *p, const kmq_message_t *m, size_t len)
         p = ngx_cpymem(p, bytes, n);
     }
 
-    kmq_push_tail(&ngx_kapokmq_tail, m->create_time, m->delay);
+    return ngx_kapokmq_push_end(p, i);
+}
 
-    return ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+
+/* ---------------------------------------------------------------- gather */
+
+typedef struct {
+    ngx_uint_t     n;
+    size_t         size;
+    struct iovec   iov[NGX_KAPOKMQ_IOVS];
+} ngx_kapokmq_iovs_t;
+
+static ngx_kapokmq_iovs_t  ngx_kapokmq_iovs;
+
+
+/* Adds bytes, which may be next to those before. */
+static void
+ngx_kapokmq_iovs_add(ngx_kapokmq_iovs_t *v, const void *bytes, size_t size)
+{
+    struct iovec  *last;
+
+    last = v->n ? &v->iov[v->n - 1] : NULL;
+    v->size += size;
+
+    if (last && (u_char *) last->iov_base + last->iov_len == bytes) {
+        last->iov_len += size;
+        return;
+    }
+
+    v->iov[v->n].iov_base = (void *) bytes;
+    v->iov[v->n].iov_len = size;
+    v->n++;
+}
+
+
+/* Adds a message, all but its data written at p, or returns NULL: no room for
+ * as many pieces. */
+static u_char *
+ngx_kapokmq_iovs_message(ngx_kapokmq_iovs_t *v, u_char *p, ngx_uint_t i)
+{
+    size_t          size, len;
+    u_char         *end;
+    uint32_t        left, n;
+    kmq_ref_t       piece;
+    ngx_uint_t      before;
+    const char     *bytes;
+
+    before = v->n;
+    size = v->size;
+    len = before ? v->iov[before - 1].iov_len : 0;
+
+    if (before + 3 > NGX_KAPOKMQ_IOVS) {
+        return NULL;
+    }
+
+    end = ngx_kapokmq_push_begin(p, i);
+    ngx_kapokmq_iovs_add(v, p, end - p);
+
+    piece = ngx_kapokmq_taken.messages[i].body;
+    left = ngx_kapokmq_taken.messages[i].size;
+
+    while ((bytes = kmq_read(ngx_kapokmq_worker.kmq, &piece, &left, &n))) {
+
+        if (v->n + 1 == NGX_KAPOKMQ_IOVS) {
+            v->n = before;
+            v->size = size;
+
+            if (before) {
+                v->iov[before - 1].iov_len = len;
+            }
+
+            return NULL;
+        }
+
+        ngx_kapokmq_iovs_add(v, bytes, n);
+    }
+
+    p = end;
+    end = ngx_kapokmq_push_end(p, i);
+    ngx_kapokmq_iovs_add(v, p, end - p);
+
+    return end;
+}
+
+
+/* Sends what was added; NGX_AGAIN: not all of it. */
+static ngx_int_t
+ngx_kapokmq_iovs_send(ngx_kapokmq_iovs_t *v, ngx_connection_t *c, size_t *sent)
+{
+    ssize_t      n;
+    ngx_iovec_t  vec;
+
+    vec.iovs = v->iov;
+    vec.count = v->n;
+    vec.size = v->size;
+    vec.nalloc = NGX_KAPOKMQ_IOVS;
+
+    n = ngx_writev(c, &vec);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_max(n, 0);
+
+    c->sent += n;
+    *sent += n;
+
+    if ((size_t) n < v->size) {
+        c->write->ready = 0;
+        return NGX_AGAIN;
+    }
+
+    v->n = 0;
+    v->size = 0;
+
+    return NGX_OK;
+}
+
+
+/* The same as composing a run and sending it, without copying its data as long
+ * as the connection takes it. */
+static ngx_int_t
+ngx_kapokmq_push_gather(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
+    const kmq_run_t *run, size_t end)
+{
+    size_t               pos;
+    u_char              *p, *next;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_kapokmq_iovs_t  *v;
+
+    v = &ngx_kapokmq_iovs;
+    v->n = 0;
+    v->size = 0;
+
+    pos = ngx_kapokmq_start[run->first];
+    p = chunk->bytes + pos;
+    i = run->first;
+    rc = NGX_AGAIN;
+
+    while (ngx_kapokmq_output_direct(s)) {
+
+        next = i < run->first + run->count ? ngx_kapokmq_iovs_message(v, p, i)
+                                           : NULL;
+        if (next) {
+            p = next;
+            i++;
+            continue;
+        }
+
+        if (v->n == 0) {
+            break;
+        }
+
+        rc = ngx_kapokmq_iovs_send(v, s->connection, &pos);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (pos < end) {
+        /* before anything is confirmed, and its memory used anew */
+        ngx_kapokmq_push_compose(chunk, run->first, run->count);
+
+        if (ngx_kapokmq_output_direct(s)) {
+            return ngx_kapokmq_output_send(s, chunk, run->first, pos, end);
+        }
+    }
+
+    return ngx_kapokmq_output_rest(s, chunk, run->first, pos, end);
 }
 
 
@@ -302,6 +533,10 @@ ngx_kapokmq_push_deliver(ngx_kapokmq_chunk_t *chunk)
     kmq_run_t  *run;
 
     run = ngx_kapokmq_taken.runs;
+
+    if (chunk && !ngx_kapokmq_gathers) {
+        ngx_kapokmq_push_compose(chunk, 0, ngx_kapokmq_taken.nmessages);
+    }
 
     for (i = 0; i < ngx_kapokmq_taken.nruns; i++) {
 
@@ -350,7 +585,9 @@ ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk, const kmq_run_t *run)
     start = ngx_kapokmq_start[run->first];
     ngx_kapokmq_sent += end - start;
 
-    rc = ngx_kapokmq_output_send(s, chunk, start, end);
+    rc = ngx_kapokmq_gathers ? ngx_kapokmq_push_gather(s, chunk, run, end)
+                             : ngx_kapokmq_output_send(s, chunk, run->first,
+                                                       start, end);
 
     if (rc == NGX_ERROR) {
         ngx_kapokmq_push_failed(s);

@@ -60,6 +60,8 @@ typedef struct ngx_kapokmq_out_s  ngx_kapokmq_out_t;
 struct ngx_kapokmq_out_s {
     ngx_kapokmq_out_t        *next;
     ngx_kapokmq_chunk_t      *chunk;       /* NULL: "ok" frames */
+    ngx_uint_t                first;       /* of the chunk's frames, that is
+                                              the session's */
     size_t                    pos;
     size_t                    end;
 };
@@ -87,9 +89,8 @@ typedef struct {
     ngx_int_t  (*flush)(ngx_kapokmq_session_t *s);
     /* Takes the pong in s->parser. */
     void       (*pong)(ngx_kapokmq_session_t *s);
-    /* What was composed before has been sent up to pos. */
-    void       (*sent)(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
-                       size_t pos);
+    /* Its messages have been sent up to that position. */
+    void       (*sent)(ngx_kapokmq_session_t *s, uint32_t position);
     /* The state or the output may have changed. */
     void       (*settle)(ngx_kapokmq_session_t *s);
     /* The worker goes: the last words before Close.  NGX_AGAIN: there are
@@ -232,9 +233,18 @@ void ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk);
 ngx_uint_t ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk,
     size_t pos);
 
-/* Sends chunk's bytes [pos, end) as soon as the connection takes them. */
+/* Does nothing wait, so that what is sent goes out at once? */
+ngx_int_t ngx_kapokmq_output_direct(ngx_kapokmq_session_t *s);
+
+/* Sends chunk's bytes [pos, end), which begin with the frame of that number, as
+ * soon as the connection takes them. */
 ngx_int_t ngx_kapokmq_output_send(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, size_t pos, size_t end);
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
+
+/* The same when they have been sent up to pos, and the connection takes no
+ * more, if that is not the end. */
+ngx_int_t ngx_kapokmq_output_rest(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
 
 /* Appends a whole frame, "ok" frames, or Close, and sends nothing yet. */
 ngx_int_t ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
