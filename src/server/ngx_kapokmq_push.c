@@ -5,6 +5,9 @@
  *
  *   | message | message | ping | message | message | message | ping |
  *    \___ run of one consumer _/ \________ of another _____________/
+ *
+ * Large messages that go to one consumer each are gathered from where they
+ * lie instead; the chunk then has what stands around their data.
  */
 
 #include "ngx_kapokmq_session.h"
@@ -490,7 +493,9 @@ ngx_kapokmq_push_gather(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
     i = run->first;
     rc = NGX_AGAIN;
 
-    while (ngx_kapokmq_output_direct(s)) {
+    /* TLS encrypts what it is given, so that goes the other way */
+
+    while (!ngx_kapokmq_tls(s->connection) && ngx_kapokmq_output_direct(s)) {
 
         next = i < run->first + run->count ? ngx_kapokmq_iovs_message(v, p, i)
                                            : NULL;

@@ -1,0 +1,43 @@
+"""python3-websockets over TLS: tls.py PORT KEY; prints what was seen as JSON."""
+
+import asyncio
+import json
+import ssl
+import sys
+
+import websockets
+
+PORT, KEY = sys.argv[1:3]
+SIZES = [n * 7919 % 80000 for n in range(200)]
+
+
+async def connect(role):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    socket = await websockets.connect(
+        "wss://127.0.0.1:%s/%s/Conn/tls/1" % (PORT, role), ssl=context,
+        extra_headers={"secretKey": KEY})
+    await socket.recv()
+    return socket
+
+
+async def main():
+    sent = ["%d %s" % (n, "x" * size) for n, size in enumerate(SIZES)]
+    producer = await connect("Producers")
+    for data in sent:
+        await producer.send(data)
+    oks = [await asyncio.wait_for(producer.recv(), 30) for _ in sent]
+
+    # they wait, so that many are pushed at once
+    consumer = await connect("Consumers")
+    got = [json.loads(await asyncio.wait_for(consumer.recv(), 30))
+           for _ in sent]
+    await consumer.close()
+    await producer.close()
+    print(json.dumps({
+        "oks": oks.count("ok"),
+        "got": [message["MessageData"] for message in got] == sent,
+    }))
+
+asyncio.run(main())
