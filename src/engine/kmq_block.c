@@ -19,7 +19,7 @@ static size_t
 header_size(uint64_t npages)
 {
     return sizeof(kmq_block_t)
-           + (npages + 1) * (sizeof(kmq_page_t) + sizeof(kmq_marks_t));
+           + (npages + 1) * (sizeof(kmq_page_t) + sizeof(kmq_cells_t));
 }
 
 
@@ -34,7 +34,7 @@ pages_in(size_t size)
     }
 
     n = (size - sizeof(kmq_block_t))
-        / (KMQ_PAGE_SIZE + sizeof(kmq_page_t) + sizeof(kmq_marks_t));
+        / (KMQ_PAGE_SIZE + sizeof(kmq_page_t) + sizeof(kmq_cells_t));
 
     while (n && header_size(n) + (n + 1) * KMQ_PAGE_SIZE > size) {
         n--;

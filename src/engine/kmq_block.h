@@ -28,7 +28,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   5
+#define KMQ_VERSION   6
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -53,31 +53,33 @@
 /* ---------------------------------------------------------------- memory */
 
 #define KMQ_PAGE_SIZE    8192
-#define KMQ_CLASS_SLOT   1       /* kmq_slot_t; such pages are given back */
-#define KMQ_CLASS_TOPIC  2       /* the three tables: their pages stay */
-#define KMQ_CLASS_CLIENT 3
-#define KMQ_CLASS_ROUTE  4
-#define KMQ_CLASS_DATA   5       /* first of the size classes */
-#define KMQ_CLASS_MAX    64
-#define KMQ_SMALL        1024    /* objects whose class a table tells */
+#define KMQ_CLASS_MESSAGE 1      /* cells; given back when all are free */
+#define KMQ_CLASS_RING   2       /* kmq_ring_t; given back, too */
+#define KMQ_CLASS_TOPIC  3       /* the three tables: their pages stay */
+#define KMQ_CLASS_CLIENT 4
+#define KMQ_CLASS_ROUTE  5
 
-/* One bit for the place of each object of a page, for kmq_repair(). */
-#define KMQ_OBJECT_MIN   16
-#define KMQ_PAGE_BITS    (KMQ_PAGE_SIZE / KMQ_OBJECT_MIN / 64)
+#define KMQ_CELL         16
+#define KMQ_PAGE_CELLS   (KMQ_PAGE_SIZE / KMQ_CELL)
+#define KMQ_BINS         64      /* lists of holes */
 
+/* Bits for the cells of a page. */
 typedef struct {
-    uint64_t     in_use[KMQ_PAGE_BITS];
-} kmq_marks_t;
+    uint64_t     slot[KMQ_PAGE_CELLS / 64];  /* a slot begins here.  Truth */
+    uint64_t     edge[KMQ_PAGE_CELLS / 64];  /* a hole begins or ends here;
+                                                in a repair: it is in use */
+} kmq_cells_t;
 
 typedef struct {
     uint8_t      class;          /* 0: free.  Truth */
-    uint16_t     size;           /* of the class's objects */
+    uint16_t     size;           /* of the class's objects; not of cells, as
+                                    all but the links that follow */
     uint16_t     capacity;       /* how many of them fit */
     uint16_t     used;           /* objects that are allocated */
     uint16_t     fresh;          /* objects from this one on were never used */
     kmq_ref_t    free;           /* freed objects, linked by their 1st word */
-    uint32_t     next;           /* pages of the class with room; a table's;
-                                    free pages */
+    uint32_t     next;           /* pages of rings with room; a table's; free
+                                    pages */
     uint32_t     prev;
 } kmq_page_t;
 
@@ -107,12 +109,17 @@ typedef struct {
     uint64_t     level:8;        /* of the wheel, where it lies */
 } kmq_timer_t;
 
-/* Every object's first word links it while it is free, a body's piece to the
- * next piece while it is not. */
+/* A piece of a body. */
 typedef struct {
-    kmq_ref_t      next;
-    unsigned char  data[];
+    kmq_ref_t    next;           /* of a chain, or one of these */
+    uint32_t     size;           /* bytes of data; not there in a single one */
 } kmq_piece_t;
+
+#define KMQ_SINGLE       0       /* the only one, as large as the slot says */
+#define KMQ_LAST         1       /* the last one of a chain */
+
+#define KMQ_PIECE_HEAD   4       /* before the data of a single one; */
+#define KMQ_CHAIN_HEAD   8       /* of one in a chain */
 
 
 /* --------------------------------------------------------------- messages */
@@ -177,7 +184,9 @@ typedef struct {
     uint8_t      flags;
 } kmq_slot_t;
 
-_Static_assert(sizeof(kmq_slot_t) == 64, "a slot is a cache line");
+#define KMQ_SLOT_CELLS  (sizeof(kmq_slot_t) / KMQ_CELL)
+
+_Static_assert(sizeof(kmq_slot_t) == 64, "a slot is four cells");
 
 #define KMQ_KEPT_SLOT(link)                                                  \
     ((kmq_slot_t *) ((unsigned char *) (link) - offsetof(kmq_slot_t, kept)))
@@ -187,18 +196,19 @@ _Static_assert(offsetof(kmq_slot_t, kept) % 8 == 0, "a list can refer to it");
 
 /* ------------------------------------------------------------------ index */
 
-#define KMQ_INDEX_BITS   7
+#define KMQ_INDEX_BITS   4
 #define KMQ_INDEX_SIZE   (1 << KMQ_INDEX_BITS)
-#define KMQ_INDEX_LEVELS 10      /* of 7 bits: more than sequence numbers
-                                    ever have */
+#define KMQ_INDEX_LEVELS 16      /* of 4 bits: all of a sequence number */
+#define KMQ_NODE_NUMBERS (KMQ_INDEX_SIZE * KMQ_INDEX_SIZE)
 
 /* A node of the index of all messages by their sequence numbers. */
 typedef struct {
-    kmq_ref_t    next;           /* as in each piece, 0 */
-    uint32_t     count;          /* children */
     uint32_t     oldest;         /* bounds of create_time below; */
     uint32_t     newest;         /* they never shrink */
-    kmq_ref_t    child[KMQ_INDEX_SIZE];      /* nodes; in a leaf: slots */
+    uint32_t     children;
+    uint32_t     unused;
+    kmq_ref_t    child[KMQ_INDEX_SIZE];     /* nodes; in the lowest, leaves */
+    uint8_t      count[KMQ_INDEX_SIZE];     /* in the lowest: their messages */
 } kmq_index_t;
 
 
@@ -422,16 +432,20 @@ typedef struct {
     uint64_t         changes;    /* repairs, and else when somebody changed
                                     the readiness of others' consumers */
 
-    uint8_t          fitting[KMQ_SMALL / 8 + 1];     /* data class for a size,
-                                    in units of 8 bytes; constant */
-
     uint32_t         fresh_page; /* pages from here on were never used */
     uint32_t         free_page;  /* list of those given back */
     uint32_t         free_pages; /* both together */
     uint32_t         spare_pages;    /* not for messages, so that consumers
                                         can always join and take */
-    uint32_t         partial[KMQ_CLASS_MAX];
+    uint32_t         ring_page;  /* pages of rings with room */
     kmq_table_t      table[3];   /* topics, clients, routes */
+
+    uint64_t         free_cells; /* of pages of messages */
+    uint64_t         holes;      /* a bit for each list that is not empty */
+    kmq_ref_t        hole[KMQ_BINS];
+    kmq_ref_t        cursor;     /* the hole that is cut up at present */
+    uint32_t         cursor_cells;
+    kmq_ref_t        trash;      /* chains of pieces that are to be freed */
 
     uint64_t         sequence;   /* the last one given out */
     uint64_t         clients;    /* numbers given out */
@@ -442,6 +456,7 @@ typedef struct {
     uint64_t         doomed;     /* of these, KMQ_DELETED */
     uint64_t         dead;
     kmq_list_t       history;    /* consumed, oldest first */
+    uint64_t         history_size;   /* bytes of their bodies */
     kmq_ref_t        recent[KMQ_AHEAD];  /* its last ones, in turns */
     uint64_t         nrecent;    /* appended since one was not dropped in its
                                     turn */
@@ -449,7 +464,7 @@ typedef struct {
 
     kmq_ref_t        index;      /* root */
     uint32_t         index_levels;
-    kmq_ref_t        index_leaf[2];  /* where the last message came and where
+    kmq_ref_t        index_node[2];  /* where the last message came and where
                                         the last one went: mostly the next
                                         one does, too */
     uint64_t         index_first[2]; /* their first sequence numbers */
@@ -477,7 +492,7 @@ typedef struct {
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
     kmq_worker_t     worker[KMQ_WORKERS];
-    kmq_page_t       page[];     /* npages + 1, then as many kmq_marks_t */
+    kmq_page_t       page[];     /* npages + 1, then as many kmq_cells_t */
 } kmq_block_t;
 
 
@@ -573,33 +588,51 @@ void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
 /* kmq_memory.c */
 void      kmq_memory_init(kmq_block_t *b);
 void      kmq_memory_spare(kmq_block_t *b, int spare);
+uint64_t  kmq_memory_free(const kmq_block_t *b);
+uint32_t  kmq_page_of(const kmq_block_t *b, kmq_ref_t ref);
+kmq_ref_t kmq_page_ref(const kmq_block_t *b, uint32_t page);
+uint32_t  kmq_page_take(kmq_block_t *b, unsigned class, int spare);
+void      kmq_page_give(kmq_block_t *b, uint32_t page);
+unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
+size_t    kmq_class_size(unsigned class);
 void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
 void     *kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref);
-kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
-int       kmq_index_stock(kmq_block_t *b);
-kmq_index_t *kmq_index_alloc(kmq_block_t *b);
-void      kmq_object_free(kmq_block_t *b, kmq_ref_t object);
-kmq_slot_t *kmq_slot_alloc(kmq_t *kmq);
-void      kmq_slot_free(kmq_block_t *b, kmq_slot_t *slot);
-kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
-kmq_ref_t kmq_body_alloc(kmq_t *kmq, uint32_t size);
-void      kmq_chain_free(kmq_block_t *b, kmq_ref_t chain);
-void      kmq_body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size);
-int       kmq_message_room(const kmq_block_t *b, uint32_t size);
-int       kmq_body_fits(const kmq_block_t *b, const kmq_slot_t *slot,
-    uint32_t size);
-uint32_t  kmq_piece_room(const kmq_block_t *b, kmq_ref_t piece);
-unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
-size_t    kmq_class_size(unsigned class);
-void      kmq_memory_mark(kmq_block_t *b, kmq_ref_t object);
-void      kmq_memory_mark_chain(kmq_block_t *b, kmq_ref_t chain);
-void      kmq_memory_rebuild(kmq_block_t *b);
-kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
-void      kmq_memory_clear_marks(kmq_block_t *b);
 void     *kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
 void     *kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
 uint32_t  kmq_table_first(kmq_block_t *b, unsigned class);
+kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
+void      kmq_ring_free(kmq_block_t *b, kmq_ref_t ring);
+void      kmq_rings_free(kmq_block_t *b, kmq_ref_t chain);
+void      kmq_ring_mark(kmq_block_t *b, kmq_ref_t chain);
+void      kmq_memory_clear_marks(kmq_block_t *b);
+void      kmq_memory_rebuild(kmq_block_t *b);
+
+/* kmq_cell.c */
+kmq_cells_t *kmq_cells_of(kmq_block_t *b, uint32_t page);
+int       kmq_cells_room(const kmq_block_t *b, unsigned n);
+kmq_ref_t kmq_cells_alloc(kmq_block_t *b, unsigned n);
+kmq_ref_t kmq_cells_alloc_any(kmq_block_t *b, unsigned *n);
+void      kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n);
+void      kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n);
+void      kmq_cells_reset(kmq_block_t *b);
+void      kmq_cells_rebuild(kmq_block_t *b, uint32_t page);
+const char *kmq_cells_verify(kmq_block_t *b);
+void      kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there);
+kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
+kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
+
+/* kmq_body.c */
+kmq_slot_t *kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left);
+int       kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left);
+void      kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot);
+void      kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot);
+int       kmq_message_room(const kmq_block_t *b, uint32_t size);
+int       kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot,
+    uint32_t size);
+int       kmq_trash_free(kmq_block_t *b);
+uint64_t  kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot);
+uint64_t  kmq_trash_cells(kmq_block_t *b);
 
 /* kmq_list.c */
 void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link);
@@ -620,6 +653,10 @@ kmq_slot_t *kmq_index_find(kmq_block_t *b, uint64_t sequence);
 const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,
     uint32_t from, uint32_t to);
 const kmq_index_t *kmq_index_newer(kmq_block_t *b, uint64_t *sequence);
+unsigned kmq_index_gather(kmq_block_t *b, const kmq_index_t *node,
+    unsigned first, unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS]);
+unsigned kmq_index_count(const kmq_index_t *node);
+uint64_t kmq_index_cells(kmq_block_t *b);
 void kmq_index_reset(kmq_block_t *b);
 
 /* kmq_topic.c */
@@ -691,7 +728,7 @@ void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot);
-int  kmq_history_drop(kmq_t *kmq);
+int  kmq_history_drop(kmq_t *kmq, unsigned max);
 kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size);
 
 /* kmq_deliver.c */

@@ -18,7 +18,7 @@
 #define SLICE_BYTES     (128 * 1024)
 #define SLICE_MESSAGES  512
 #define SLICE_TOPICS    32
-#define LEAVES_MAX      4096
+#define NODES_MAX       2048
 
 /* How far ahead messages are asked for that are in no cache. */
 #define AHEAD  8
@@ -157,7 +157,7 @@ history_first(kmq_block_t *b)
 {
     unsigned            i;
     uint64_t            n, sequence;
-    const kmq_index_t  *leaf;
+    const kmq_index_t  *node;
 
     if (b->history.count <= KMQ_HISTORY_KEPT) {
         return 0;
@@ -166,15 +166,15 @@ history_first(kmq_block_t *b)
     sequence = b->sequence;
     n = 0;
 
-    for (i = 0; n < KMQ_HISTORY_KEPT && i < LEAVES_MAX; i++) {
-        leaf = kmq_index_older(b, &sequence, 0, UINT32_MAX);
+    for (i = 0; n < KMQ_HISTORY_KEPT && i < NODES_MAX; i++) {
+        node = kmq_index_older(b, &sequence, 0, UINT32_MAX);
 
-        if (leaf == NULL || sequence < KMQ_INDEX_SIZE) {
+        if (node == NULL || sequence < KMQ_NODE_NUMBERS) {
             return 0;
         }
 
-        n += leaf->count;
-        sequence -= sequence % KMQ_INDEX_SIZE + 1;
+        n += kmq_index_count(node);
+        sequence -= sequence % KMQ_NODE_NUMBERS + 1;
     }
 
     return sequence;
@@ -288,50 +288,46 @@ topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 
 
 static void
-slot_ahead(kmq_block_t *b, const kmq_index_t *leaf, unsigned i)
+slot_ahead(kmq_block_t *b, kmq_slot_t **slot, unsigned left)
 {
-    kmq_slot_t  *slot;
-
-    if (i + 2 * AHEAD < KMQ_INDEX_SIZE) {
-        __builtin_prefetch(KMQ_AT(b, leaf->child[i + 2 * AHEAD]));
+    if (left > 2 * AHEAD) {
+        __builtin_prefetch(slot[2 * AHEAD]);
     }
 
-    if (i + AHEAD < KMQ_INDEX_SIZE && leaf->child[i + AHEAD]) {
-        slot = KMQ_AT(b, leaf->child[i + AHEAD]);
-        __builtin_prefetch(KMQ_AT(b, slot->body));
-        __builtin_prefetch((char *) KMQ_AT(b, slot->body) + 64);
+    if (left > AHEAD) {
+        __builtin_prefetch(KMQ_AT(b, slot[AHEAD]->body));
+        __builtin_prefetch((char *) KMQ_AT(b, slot[AHEAD]->body) + 64);
     }
 }
 
 
-/* Messages of a leaf from cp->next on, as long as there is room. */
+/* Messages of a node from cp->next on, as long as there is room. */
 static int
-leaf_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *leaf,
+node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
     kmq_buffer_t *out)
 {
-    unsigned           i, kind;
-    kmq_block_t       *b = kmq->block;
-    const kmq_slot_t  *slot;
+    unsigned      i, n, kind;
+    kmq_slot_t   *slot[KMQ_NODE_NUMBERS];
+    kmq_block_t  *b = kmq->block;
 
-    for (i = cp->next % KMQ_INDEX_SIZE; i < KMQ_INDEX_SIZE; i++) {
-        slot_ahead(b, leaf, i);
+    n = kmq_index_gather(b, node, cp->next % KMQ_NODE_NUMBERS,
+                         KMQ_NODE_NUMBERS - 1, slot);
+
+    for (i = 0; i < n; i++) {
+        slot_ahead(b, &slot[i], n - i);
 
         if (out->len >= cp->full) {
-            break;
+            cp->next = slot[i]->sequence;
+            return KMQ_OK;
         }
 
-        if (leaf->child[i] == 0) {
-            continue;
-        }
-
-        slot = KMQ_AT(b, leaf->child[i]);
-        kind = kind_of(cp, slot);
+        kind = kind_of(cp, slot[i]);
 
         if (kind == 0) {
             continue;
         }
 
-        if (kmq_journal_slot(kmq, slot, kind, cp->info.start, out)
+        if (kmq_journal_slot(kmq, slot[i], kind, cp->info.start, out)
             != KMQ_OK)
         {
             return KMQ_NOMEM;
@@ -341,7 +337,7 @@ leaf_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *leaf,
         cp->messages++;
     }
 
-    cp->next = cp->next - cp->next % KMQ_INDEX_SIZE + i;
+    cp->next += KMQ_NODE_NUMBERS - cp->next % KMQ_NODE_NUMBERS;
 
     return KMQ_OK;
 }
@@ -352,18 +348,18 @@ static int
 messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
     unsigned            n;
-    const kmq_index_t  *leaf;
+    const kmq_index_t  *node;
 
     for (n = 0; n < SLICE_MESSAGES && out->len < cp->full;
-         n += KMQ_INDEX_SIZE)
+         n += KMQ_NODE_NUMBERS)
     {
-        leaf = kmq_index_newer(kmq->block, &cp->next);
+        node = kmq_index_newer(kmq->block, &cp->next);
 
-        if (leaf == NULL || cp->next > cp->last) {
+        if (node == NULL || cp->next > cp->last) {
             return 1;
         }
 
-        if (leaf_slice(kmq, cp, leaf, out) != KMQ_OK) {
+        if (node_slice(kmq, cp, node, out) != KMQ_OK) {
             return KMQ_NOMEM;
         }
     }

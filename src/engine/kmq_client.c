@@ -200,7 +200,7 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     if (info->role == KMQ_CONSUMER
         && join_route(kmq, topic, client) != KMQ_OK)
     {
-        kmq_chain_free(b, client->ring);
+        kmq_rings_free(b, client->ring);
         kmq_local_client_remove(kmq, client);
         kmq_record_free(b, KMQ_CLASS_CLIENT, client);
         return NULL;
@@ -372,7 +372,7 @@ client_free(kmq_t *kmq, kmq_client_t *client)
     KMQ_SET(client->role, 0);
     KMQ_POINT("client-free");
 
-    kmq_chain_free(b, ring);
+    kmq_rings_free(b, ring);
     kmq_record_free(b, KMQ_CLASS_CLIENT, client);
 
     kmq_type_settle(kmq, topic);

@@ -31,7 +31,7 @@ too_slow(kmq_t *kmq, kmq_client_t *client)
     }
 
     if (b->nomem_time == 0 || kmq->mono > b->nomem_time + 2000
-        || b->free_pages > 2 * b->spare_pages
+        || kmq_memory_free(b) > (uint64_t) b->spare_pages * KMQ_PAGE_SIZE
         || topic->log.count <= b->waiting)
     {
         return 0;

@@ -690,37 +690,3 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     return batch->nruns;
 }
-
-
-const void *
-kmq_body(kmq_t *kmq, const kmq_message_t *m)
-{
-    return KMQ_AT(kmq->block, m->body);
-}
-
-
-const char *
-kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
-{
-    uint32_t      room;
-    kmq_piece_t  *p;
-
-    if (*left == 0 || *piece == 0) {
-        return NULL;
-    }
-
-    p = KMQ_AT(kmq->block, *piece);
-    *n = *left;
-
-    /* the last one holds the rest: its page need not be looked at */
-
-    if (p->next) {
-        room = kmq_piece_room(kmq->block, *piece);
-        *n = *left < room ? *left : room;
-    }
-
-    *left -= *n;
-    *piece = p->next;
-
-    return (const char *) p->data;
-}

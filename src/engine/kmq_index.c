@@ -2,10 +2,13 @@
  * The index: all messages by their sequence numbers, for walks from the
  * newest to the oldest and the other way round.
  *
- * A tree of nodes of 128 references, as high as the largest number needs; a
- * node that has become empty is freed.  Messages mostly come and go in their
- * order, so the two leaves in which that happened last are remembered: a
- * message costs a few bytes and no search.
+ * A tree of nodes of 16 references, as high as the largest number needs.  A leaf
+ * is 16 references to slots, four cells, as many as a slot: where a message finds
+ * room, so does its leaf.  One with up to three messages is a single cell, so that
+ * numbers may be sparse, as those of a few that wait among many that passed.
+ *
+ * Messages mostly come and go in their order, so the two lowest nodes in which
+ * that happened last are remembered: a message costs a few bytes and no search.
  *
  * Each node knows between which times the messages below it were created, so
  * that a walk passes over what is out of its range.
@@ -14,7 +17,7 @@
 #include "kmq_block.h"
 
 
-/* of kmq_block_t.index_leaf */
+/* of kmq_block_t.index_node */
 #define COMING  0
 #define GOING   1
 
@@ -22,11 +25,29 @@
     ((unsigned) ((sequence) >> (KMQ_INDEX_BITS * (level)))                   \
      & (KMQ_INDEX_SIZE - 1))
 
+/* Levels are counted from the leaves, which are 0; the lowest nodes are 1. */
+#define LOWEST  1
+
+#define FULL_CELLS   (KMQ_INDEX_SIZE * sizeof(kmq_ref_t) / KMQ_CELL)
+#define NODE_CELLS   (sizeof(kmq_index_t) / KMQ_CELL)
+
+_Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0, "a node is whole cells");
+
+/* A leaf in one cell; references to such ones are odd. */
+#define SMALL_MAX  3
+
+typedef struct {
+    uint8_t    place[4];         /* which of the 16 each one is */
+    kmq_ref_t  slot[SMALL_MAX];
+} small_t;
+
+_Static_assert(sizeof(small_t) == KMQ_CELL, "a small leaf is a cell");
+
 
 static uint64_t
-leaf_first(uint64_t sequence)
+node_first(uint64_t sequence)
 {
-    return sequence & ~(uint64_t) (KMQ_INDEX_SIZE - 1);
+    return sequence & ~(uint64_t) (KMQ_NODE_NUMBERS - 1);
 }
 
 
@@ -39,22 +60,155 @@ fits(uint32_t levels, uint64_t sequence)
 }
 
 
-/* The leaf in which messages come or go at present, if it is the one. */
-static kmq_index_t *
-leaf_recall(kmq_block_t *b, unsigned which, uint64_t sequence)
+/* ----------------------------------------------------------------- leaves */
+
+static int
+is_small(kmq_ref_t leaf)
 {
-    return b->index_leaf[which]
-           && b->index_first[which] == leaf_first(sequence)
-           ? KMQ_AT(b, b->index_leaf[which]) : NULL;
+    return leaf & 1;
+}
+
+
+static small_t *
+small_at(kmq_block_t *b, kmq_ref_t leaf)
+{
+    return KMQ_AT(b, leaf & ~(kmq_ref_t) 1);
 }
 
 
 static void
-leaf_remember(kmq_block_t *b, unsigned which, uint64_t sequence,
-    kmq_index_t *leaf)
+leaf_free(kmq_block_t *b, kmq_ref_t leaf)
 {
-    b->index_leaf[which] = KMQ_REF(b, leaf);
-    b->index_first[which] = leaf_first(sequence);
+    if (is_small(leaf)) {
+        kmq_cells_free(b, leaf & ~(kmq_ref_t) 1, 1);
+
+    } else {
+        kmq_cells_free(b, leaf, FULL_CELLS);
+    }
+}
+
+
+/* Where in a leaf of n messages that place's reference is; NULL: nowhere. */
+static kmq_ref_t *
+leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
+{
+    unsigned   i;
+    small_t   *small;
+
+    if (!is_small(leaf)) {
+        return &((kmq_ref_t *) KMQ_AT(b, leaf))[place];
+    }
+
+    small = small_at(b, leaf);
+
+    for (i = 0; i < n; i++) {
+        if (small->place[i] == place) {
+            return &small->slot[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* A leaf of all 16 places with what is in a small one of n, which goes; 0: no
+ * memory. */
+static kmq_ref_t
+leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
+{
+    unsigned    i;
+    small_t    *small;
+    kmq_ref_t   full, *slot;
+
+    full = kmq_cells_alloc(b, FULL_CELLS);
+    if (full == 0) {
+        return 0;
+    }
+
+    slot = KMQ_AT(b, full);
+    memset(slot, 0, KMQ_INDEX_SIZE * sizeof(kmq_ref_t));
+
+    if (leaf) {
+        small = small_at(b, leaf);
+
+        for (i = 0; i < n; i++) {
+            slot[small->place[i]] = small->slot[i];
+        }
+
+        leaf_free(b, leaf);
+    }
+
+    return full;
+}
+
+
+/* The reverse, where there is a cell. */
+static kmq_ref_t
+leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
+{
+    unsigned    i, n;
+    small_t    *small;
+    kmq_ref_t   ref, *slot;
+
+    ref = kmq_cells_alloc(b, 1);
+    if (ref == 0) {
+        return leaf;
+    }
+
+    n = 0;
+    small = KMQ_AT(b, ref);
+    slot = KMQ_AT(b, leaf);
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        if (slot[i]) {
+            small->place[n] = i;
+            small->slot[n++] = slot[i];
+        }
+    }
+
+    leaf_free(b, leaf);
+
+    return ref | 1;
+}
+
+
+/* ------------------------------------------------------------------ nodes */
+
+/* The node in which messages come or go at present, if it is the one. */
+static kmq_index_t *
+node_recall(kmq_block_t *b, unsigned which, uint64_t sequence)
+{
+    return b->index_node[which]
+           && b->index_first[which] == node_first(sequence)
+           ? KMQ_AT(b, b->index_node[which]) : NULL;
+}
+
+
+static void
+node_remember(kmq_block_t *b, unsigned which, uint64_t sequence,
+    kmq_index_t *node)
+{
+    b->index_node[which] = KMQ_REF(b, node);
+    b->index_first[which] = node_first(sequence);
+}
+
+
+static kmq_index_t *
+node_alloc(kmq_block_t *b)
+{
+    kmq_ref_t     ref;
+    kmq_index_t  *node;
+
+    ref = kmq_cells_alloc(b, NODE_CELLS);
+    if (ref == 0) {
+        return NULL;
+    }
+
+    node = KMQ_AT(b, ref);
+    memset(node, 0, sizeof(kmq_index_t));
+    node->oldest = UINT32_MAX;
+
+    return node;
 }
 
 
@@ -64,16 +218,16 @@ node_free(kmq_block_t *b, kmq_ref_t ref)
     unsigned  i;
 
     for (i = COMING; i <= GOING; i++) {
-        if (b->index_leaf[i] == ref) {
-            b->index_leaf[i] = 0;
+        if (b->index_node[i] == ref) {
+            b->index_node[i] = 0;
         }
     }
 
-    kmq_object_free(b, ref);
+    kmq_cells_free(b, ref, NODE_CELLS);
 }
 
 
-/* Frees the empty nodes on the way to a number, from below. */
+/* Frees the nodes without children on the way to a number, from below. */
 static void
 prune(kmq_block_t *b, uint64_t sequence)
 {
@@ -84,7 +238,7 @@ prune(kmq_block_t *b, uint64_t sequence)
     n = 0;
     link = &b->index;
 
-    for (level = b->index_levels; level-- > 0 && *link; /* void */) {
+    for (level = b->index_levels; level-- > LOWEST && *link; /* void */) {
         way[n++] = link;
         node = KMQ_AT(b, *link);
         link = &node->child[DIGIT(sequence, level)];
@@ -93,7 +247,7 @@ prune(kmq_block_t *b, uint64_t sequence)
     while (n--) {
         node = KMQ_AT(b, *way[n]);
 
-        if (node->count) {
+        if (node->children) {
             return;
         }
 
@@ -101,7 +255,7 @@ prune(kmq_block_t *b, uint64_t sequence)
         *way[n] = 0;
 
         if (n) {
-            ((kmq_index_t *) KMQ_AT(b, *way[n - 1]))->count--;
+            ((kmq_index_t *) KMQ_AT(b, *way[n - 1]))->children--;
         }
     }
 
@@ -115,10 +269,16 @@ grow(kmq_block_t *b, uint64_t sequence)
 {
     kmq_index_t  *root, *node;
 
+    /* a node is there at least */
+
+    if (b->index_levels < LOWEST + 1) {
+        b->index_levels = LOWEST + 1;
+    }
+
     while (!fits(b->index_levels, sequence)) {
 
         if (b->index) {
-            node = kmq_index_alloc(b);
+            node = node_alloc(b);
             if (node == NULL) {
                 return KMQ_NOMEM;
             }
@@ -126,7 +286,7 @@ grow(kmq_block_t *b, uint64_t sequence)
             root = KMQ_AT(b, b->index);
 
             node->child[0] = b->index;
-            node->count = 1;
+            node->children = 1;
             node->oldest = root->oldest;
             node->newest = root->newest;
 
@@ -153,10 +313,10 @@ times_widen(kmq_index_t *node, uint32_t time)
 }
 
 
-/* The leaf for a message, made with its way where there is none; NULL: no
- * memory. */
+/* The lowest node for a message, made with its way where there is none; NULL:
+ * no memory. */
 static kmq_index_t *
-leaf_make(kmq_block_t *b, const kmq_slot_t *slot)
+node_make(kmq_block_t *b, const kmq_slot_t *slot)
 {
     unsigned      level;
     kmq_ref_t    *link;
@@ -169,10 +329,10 @@ leaf_make(kmq_block_t *b, const kmq_slot_t *slot)
     parent = NULL;
     link = &b->index;
 
-    for (level = b->index_levels; level-- > 0; /* void */) {
+    for (level = b->index_levels; level-- > LOWEST; /* void */) {
 
         if (*link == 0) {
-            node = kmq_index_alloc(b);
+            node = node_alloc(b);
             if (node == NULL) {
                 return NULL;
             }
@@ -180,7 +340,7 @@ leaf_make(kmq_block_t *b, const kmq_slot_t *slot)
             *link = KMQ_REF(b, node);
 
             if (parent) {
-                parent->count++;
+                parent->children++;
             }
         }
 
@@ -193,37 +353,100 @@ leaf_make(kmq_block_t *b, const kmq_slot_t *slot)
 }
 
 
+/* ---------------------------------------------------------------- messages */
+
+/* A leaf for the first message of it: a full one where all those before it have
+ * come; 0: no memory. */
+static kmq_ref_t
+leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
+    uint64_t sequence)
+{
+    kmq_ref_t  ref;
+
+    if (DIGIT(sequence, 0) == 0
+        && (digit == 0 || node->count[digit - 1] > SMALL_MAX))
+    {
+        return leaf_widen(b, 0, 0);
+    }
+
+    ref = kmq_cells_alloc(b, 1);
+
+    return ref ? ref | 1 : 0;
+}
+
+
+/* Enters a message into its node. */
+static int
+node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
+{
+    unsigned    n, digit, place;
+    small_t    *small;
+    kmq_ref_t   leaf;
+
+    digit = DIGIT(slot->sequence, LOWEST);
+    place = DIGIT(slot->sequence, 0);
+    leaf = node->child[digit];
+    n = node->count[digit];
+
+    if (leaf == 0) {
+        leaf = leaf_make(b, node, digit, slot->sequence);
+        node->children += leaf != 0;
+
+    } else if (is_small(leaf) && n == SMALL_MAX) {
+        leaf = leaf_widen(b, leaf, n);
+    }
+
+    if (leaf == 0) {
+        return KMQ_NOMEM;
+    }
+
+    node->child[digit] = leaf;
+
+    if (is_small(leaf)) {
+        small = small_at(b, leaf);
+        small->place[n] = place;
+        small->slot[n] = KMQ_REF(b, slot);
+
+    } else {
+        ((kmq_ref_t *) KMQ_AT(b, leaf))[place] = KMQ_REF(b, slot);
+    }
+
+    node->count[digit]++;
+
+    return KMQ_OK;
+}
+
+
 /* Enters a message; KMQ_NOMEM when there is no memory for it. */
 int
 kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
 {
-    kmq_index_t  *leaf;
+    kmq_index_t  *node;
 
-    leaf = leaf_recall(b, COMING, slot->sequence);
+    node = node_recall(b, COMING, slot->sequence);
 
-    if (leaf == NULL || slot->create_time > leaf->newest
-        || slot->create_time < leaf->oldest)
+    if (node == NULL || slot->create_time > node->newest
+        || slot->create_time < node->oldest)
     {
-        leaf = leaf_make(b, slot);
+        node = node_make(b, slot);
 
-        if (leaf == NULL) {
-            prune(b, slot->sequence);
-            return KMQ_NOMEM;
+        if (node) {
+            node_remember(b, COMING, slot->sequence, node);
         }
-
-        leaf_remember(b, COMING, slot->sequence, leaf);
     }
 
-    leaf->child[DIGIT(slot->sequence, 0)] = KMQ_REF(b, slot);
-    leaf->count++;
+    if (node == NULL || node_enter(b, node, slot) != KMQ_OK) {
+        prune(b, slot->sequence);
+        return KMQ_NOMEM;
+    }
 
     return KMQ_OK;
 }
 
 
 /*
- * The leaf with a number, or NULL and in *bits the size of the gap around it:
- * there is nothing with a number that differs in no more than that many low
+ * The lowest node with a number, or NULL and in *bits the size of the gap around
+ * it: there is nothing with a number that differs in no more than that many low
  * bits, and nothing created between from and to.
  */
 static kmq_index_t *
@@ -235,8 +458,9 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
     kmq_index_t  *node;
 
     ref = b->index;
+    *bits = 64;
 
-    for (level = b->index_levels; level-- > 0; /* void */) {
+    for (level = b->index_levels; level-- > LOWEST; /* void */) {
 
         *bits = KMQ_INDEX_BITS * (level + 1);
 
@@ -250,7 +474,7 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
             return NULL;
         }
 
-        if (level == 0) {
+        if (level == LOWEST) {
             return node;
         }
 
@@ -261,31 +485,72 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
 }
 
 
+/* The node with a number that is looked for, NULL: there is none. */
+static kmq_index_t *
+node_find(kmq_block_t *b, uint64_t sequence)
+{
+    unsigned      bits;
+    kmq_index_t  *node;
+
+    node = node_recall(b, GOING, sequence);
+
+    if (node == NULL) {
+        node = node_recall(b, COMING, sequence);
+    }
+
+    if (node == NULL && fits(b->index_levels, sequence)) {
+        node = descend(b, sequence, 0, UINT32_MAX, &bits);
+
+        if (node) {
+            node_remember(b, GOING, sequence, node);
+        }
+    }
+
+    return node;
+}
+
+
 /* The message of that number, NULL: there is none. */
 kmq_slot_t *
 kmq_index_find(kmq_block_t *b, uint64_t sequence)
 {
-    unsigned      bits;
-    kmq_ref_t     ref;
-    kmq_index_t  *leaf;
+    unsigned      digit;
+    kmq_ref_t    *entry;
+    kmq_index_t  *node;
 
-    leaf = leaf_recall(b, GOING, sequence);
+    node = node_find(b, sequence);
 
-    if (leaf == NULL) {
-        leaf = leaf_recall(b, COMING, sequence);
+    if (node == NULL) {
+        return NULL;
     }
 
-    if (leaf == NULL && fits(b->index_levels, sequence)) {
-        leaf = descend(b, sequence, 0, UINT32_MAX, &bits);
+    digit = DIGIT(sequence, LOWEST);
+    entry = node->child[digit]
+            ? leaf_entry(b, node->child[digit], node->count[digit],
+                         DIGIT(sequence, 0))
+            : NULL;
 
-        if (leaf) {
-            leaf_remember(b, GOING, sequence, leaf);
-        }
+    return entry && *entry ? KMQ_AT(b, *entry) : NULL;
+}
+
+
+/* A message of a leaf that has n with it is not in it any more. */
+static void
+leaf_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
+{
+    unsigned   i;
+    small_t   *small;
+
+    if (!is_small(leaf)) {
+        *entry = 0;
+        return;
     }
 
-    ref = leaf ? leaf->child[DIGIT(sequence, 0)] : 0;
+    small = small_at(b, leaf);
+    i = (unsigned) (entry - small->slot);
 
-    return ref ? KMQ_AT(b, ref) : NULL;
+    small->place[i] = small->place[n - 1];
+    small->slot[i] = small->slot[n - 1];
 }
 
 
@@ -293,47 +558,55 @@ kmq_index_find(kmq_block_t *b, uint64_t sequence)
 void
 kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
 {
-    unsigned      bits;
-    kmq_ref_t    *entry;
-    kmq_index_t  *leaf;
+    unsigned      digit, n;
+    kmq_ref_t    *entry, leaf;
+    kmq_index_t  *node;
 
-    leaf = leaf_recall(b, GOING, slot->sequence);
+    node = node_find(b, slot->sequence);
 
-    if (leaf == NULL) {
-        leaf = descend(b, slot->sequence, 0, UINT32_MAX, &bits);
-
-        if (leaf == NULL) {
-            return;
-        }
-
-        leaf_remember(b, GOING, slot->sequence, leaf);
-    }
-
-    entry = &leaf->child[DIGIT(slot->sequence, 0)];
-
-    if (*entry == 0) {
+    if (node == NULL) {
         return;
     }
 
-    *entry = 0;
+    digit = DIGIT(slot->sequence, LOWEST);
+    leaf = node->child[digit];
+    entry = leaf ? leaf_entry(b, leaf, node->count[digit],
+                              DIGIT(slot->sequence, 0)) : NULL;
 
-    if (--leaf->count == 0) {
-        prune(b, slot->sequence);
+    if (entry == NULL || *entry == 0) {
+        return;
+    }
+
+    leaf_remove(b, leaf, node->count[digit], entry);
+    n = --node->count[digit];
+
+    if (n == 0) {
+        leaf_free(b, leaf);
+        node->child[digit] = 0;
+
+        if (--node->children == 0) {
+            prune(b, slot->sequence);
+        }
+
+    } else if (n <= SMALL_MAX && !is_small(leaf)) {
+        node->child[digit] = leaf_narrow(b, leaf);
     }
 }
 
 
+/* ------------------------------------------------------------------- walks */
+
 /*
- * The leaf with the newest message of number *sequence or less that may have
- * been created between from and to; *sequence becomes the number with which to
- * begin in it.  NULL: there is none.
+ * The lowest node with the newest message of number *sequence or less that may
+ * have been created between from and to; *sequence becomes the number with which
+ * to begin in it.  NULL: there is none.
  */
 const kmq_index_t *
 kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
     uint32_t to)
 {
     unsigned      bits;
-    kmq_index_t  *leaf;
+    kmq_index_t  *node;
 
     if (b->index == 0) {
         return NULL;
@@ -344,10 +617,10 @@ kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
     }
 
     for ( ;; ) {
-        leaf = descend(b, *sequence, from, to, &bits);
+        node = descend(b, *sequence, from, to, &bits);
 
-        if (leaf) {
-            return leaf;
+        if (node) {
+            return node;
         }
 
         if (bits >= 64 || *sequence >> bits == 0) {
@@ -364,13 +637,13 @@ const kmq_index_t *
 kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
 {
     unsigned      bits;
-    kmq_index_t  *leaf;
+    kmq_index_t  *node;
 
     while (b->index && fits(b->index_levels, *sequence)) {
-        leaf = descend(b, *sequence, 0, UINT32_MAX, &bits);
+        node = descend(b, *sequence, 0, UINT32_MAX, &bits);
 
-        if (leaf) {
-            return leaf;
+        if (node) {
+            return node;
         }
 
         if (bits >= 64) {
@@ -384,11 +657,92 @@ kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
 }
 
 
+/* The messages of a lowest node from one place to another, both included, in the
+ * order of their numbers; returns how many. */
+unsigned
+kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
+    unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])
+{
+    unsigned    n, i, digit;
+    kmq_ref_t  *entry;
+
+    n = 0;
+
+    for (i = first; i <= last; i++) {
+        digit = i / KMQ_INDEX_SIZE;
+
+        if (node->child[digit] == 0) {
+            i |= KMQ_INDEX_SIZE - 1;
+            continue;
+        }
+
+        entry = leaf_entry(b, node->child[digit], node->count[digit],
+                           i % KMQ_INDEX_SIZE);
+
+        if (entry && *entry) {
+            slot[n++] = KMQ_AT(b, *entry);
+        }
+    }
+
+    return n;
+}
+
+
+/* How many messages a lowest node has. */
+unsigned
+kmq_index_count(const kmq_index_t *node)
+{
+    unsigned  n, i;
+
+    n = 0;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        n += node->count[i];
+    }
+
+    return n;
+}
+
+
+/* The cells of all that is below a reference: for kmq_verify(). */
+static uint64_t
+cells_below(kmq_block_t *b, kmq_ref_t ref, unsigned level)
+{
+    unsigned      i;
+    uint64_t      n;
+    kmq_index_t  *node;
+
+    if (ref == 0) {
+        return 0;
+    }
+
+    if (level == 0) {
+        return is_small(ref) ? 1 : FULL_CELLS;
+    }
+
+    n = NODE_CELLS;
+    node = KMQ_AT(b, ref);
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        n += cells_below(b, node->child[i], level - 1);
+    }
+
+    return n;
+}
+
+
+uint64_t
+kmq_index_cells(kmq_block_t *b)
+{
+    return b->index ? cells_below(b, b->index, b->index_levels - 1) : 0;
+}
+
+
 /* An empty index: for a repair, which frees the nodes of the old one. */
 void
 kmq_index_reset(kmq_block_t *b)
 {
     b->index = 0;
     b->index_levels = 0;
-    memset(b->index_leaf, 0, sizeof(b->index_leaf));
+    memset(b->index_node, 0, sizeof(b->index_node));
 }

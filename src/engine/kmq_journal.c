@@ -161,23 +161,18 @@ kmq_journal_covered(kmq_t *kmq, uint64_t generation)
 /* --------------------------------------------------------------- messages */
 
 static void
-body_copy(kmq_block_t *b, const kmq_slot_t *slot, unsigned char *to)
+body_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to)
 {
-    uint32_t      left, n;
-    kmq_ref_t     ref;
-    kmq_piece_t  *piece;
+    uint32_t     left, n;
+    kmq_ref_t    piece;
+    const char  *bytes;
 
-    ref = slot->body;
+    piece = slot->body;
+    left = slot->size;
 
-    for (left = slot->size; left; left -= n) {
-        piece = KMQ_AT(b, ref);
-        n = kmq_piece_room(b, ref);
-        n = n < left ? n : left;
-
-        memcpy(to, piece->data, n);
-
+    while ((bytes = kmq_read(kmq, &piece, &left, &n)) != NULL) {
+        memcpy(to, bytes, n);
         to += n;
-        ref = piece->next;
     }
 }
 
@@ -224,7 +219,7 @@ kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     kmq_record_head(p, size, lsn, KMQ_RECORD_MESSAGE, kind, topic->name_len,
                     slot->create_time);
     kmq_record_message(p, &r);
-    body_copy(b, slot, p + KMQ_RECORD_MESSAGE_HEAD + topic->name_len);
+    body_copy(kmq, slot, p + KMQ_RECORD_MESSAGE_HEAD + topic->name_len);
 
     buffer->len += KMQ_RECORD_SPAN(size);
 
@@ -264,7 +259,7 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
 
         end = kmq_varint(p + size, kmq_zigzag(slot->sequence, before));
         end = kmq_varint(end, slot->size);
-        body_copy(b, slot, end);
+        body_copy(kmq, slot, end);
 
         before = slot->sequence;
         size = end + slot->size - p;

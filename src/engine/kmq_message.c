@@ -28,8 +28,7 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     kmq_block_t  *b = kmq->block;
 
     message_end(kmq, slot);
-    kmq_body_free(b, slot->body, slot->size);
-    kmq_slot_free(b, slot);
+    kmq_message_memory_free(b, slot);
 }
 
 
@@ -77,6 +76,7 @@ kmq_history_append(kmq_block_t *b, kmq_slot_t *slot)
 
     kmq_list_append(b, &b->history, &slot->link);
     kmq_list_append(b, &topic->history, &slot->kept);
+    b->history_size += slot->size;
 }
 
 
@@ -87,6 +87,7 @@ history_remove(kmq_block_t *b, kmq_slot_t *slot)
 
     kmq_list_remove(b, &b->history, &slot->link);
     kmq_list_remove(b, &topic->history, &slot->kept);
+    b->history_size -= slot->size;
 }
 
 
@@ -125,15 +126,14 @@ history_shift(kmq_block_t *b)
 }
 
 
-/* Drops the oldest consumed messages, KMQ_DROP at a time; 0 when there are
- * none. */
+/* Drops the oldest consumed messages, at most max; 0 when there are none. */
 int
-kmq_history_drop(kmq_t *kmq)
+kmq_history_drop(kmq_t *kmq, unsigned max)
 {
     unsigned      n;
     kmq_block_t  *b = kmq->block;
 
-    for (n = 0; b->history.head && n < KMQ_DROP; n++) {
+    for (n = 0; b->history.head && n < max; n++) {
         kmq_message_free(kmq, history_shift(b));
     }
 

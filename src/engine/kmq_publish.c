@@ -1,12 +1,18 @@
 /*
  * Messages come in: room is reserved under the lock, bodies are written
- * without it, a batch is committed under it.
+ * (kmq_body.c) without it, a batch is committed under it.
  */
 
 #include "kmq_block.h"
 
 
-#define BODY_MAX  (UINT32_MAX - 4096)
+#define BODY_MAX   (UINT32_MAX - 4096)
+
+/* Bodies of more bytes are made in parts, and room for them. */
+#define LARGE      (64 * 1024)
+
+/* How often history is dropped, KMQ_DROP messages each, under one lock. */
+#define DROPS_MAX  64
 
 
 size_t
@@ -22,30 +28,50 @@ kmq_body_max(kmq_t *kmq)
 }
 
 
-/* A slot with a body of that size: the oldest of the history as it is, or what
- * was free; NULL: no memory. */
+/* Enters a message for which the index had no memory: drops history for it, no
+ * more than it takes, since what is left over is not used for the next ones. */
+static int
+index_force(kmq_t *kmq, const kmq_slot_t *slot)
+{
+    unsigned  n;
+
+    for (n = 0; n < KMQ_DROP * DROPS_MAX && kmq_history_drop(kmq, 1); n++) {
+        if (kmq_index_insert(kmq->block, slot) == KMQ_OK) {
+            return KMQ_OK;
+        }
+    }
+
+    return KMQ_NOMEM;
+}
+
+
+/* A slot for a message that the index knows: the oldest of the history with its
+ * body, or what was free; NULL: no memory.  *left as in kmq_message_alloc(). */
 static kmq_slot_t *
-slot_get(kmq_t *kmq, uint32_t size)
+slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 {
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    slot = kmq_history_reuse(kmq, size);
+    *left = 0;
+    slot = kmq_history_reuse(kmq, m->size);
 
-    if (slot) {
-        ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = 0;
-        return slot;
+    if (slot == NULL) {
+        slot = kmq_message_alloc(kmq, m->size, left);
     }
 
-    slot = kmq_slot_alloc(kmq);
     if (slot == NULL) {
         return NULL;
     }
 
-    slot->body = kmq_body_alloc(kmq, size);
+    slot->size = m->size;
+    slot->sequence = m->sequence;
+    slot->create_time = m->create_time;
 
-    if (slot->body == 0) {
-        kmq_slot_free(b, slot);
+    if (kmq_index_insert(b, slot) != KMQ_OK
+        && index_force(kmq, slot) != KMQ_OK)
+    {
+        kmq_message_memory_free(b, slot);
         return NULL;
     }
 
@@ -54,89 +80,82 @@ slot_get(kmq_t *kmq, uint32_t size)
 
 
 /*
- * Enters a message for which the index had no node: drops history until it has
- * one, and a page of them besides, if a few more drops free one.  From then on
- * a node goes for each that comes; otherwise what was dropped would come back
- * as messages, and the next leaf would lack its node again.
+ * Makes room for a large message.  That may be much work, so the lock is let go
+ * now and then; and nothing is dropped for one that would not fit all the same.
  */
 static int
-index_force(kmq_t *kmq, const kmq_slot_t *slot)
+room_make(kmq_t *kmq, uint32_t size)
 {
     unsigned      n;
+    uint64_t      need, free;
     kmq_block_t  *b = kmq->block;
 
-    do {
-        if (!kmq_history_drop(kmq)) {
+    need = (uint64_t) size + size / 64 + sizeof(kmq_slot_t);
+
+    for ( ;; ) {
+        free = kmq_memory_free(b);
+
+        if (free >= need) {
+            return KMQ_OK;
+        }
+
+        free += b->history_size + b->history.count * sizeof(kmq_slot_t);
+
+        if (free < need && b->trash == 0) {
             return KMQ_NOMEM;
         }
-    } while (kmq_index_insert(b, slot) != KMQ_OK);
 
-    for (n = 0; n < 2 * KMQ_INDEX_SIZE && !kmq_index_stock(b); n += KMQ_DROP) {
-        (void) kmq_history_drop(kmq);
+        for (n = 0; n < DROPS_MAX; n++) {
+            if (!kmq_trash_free(b) && !kmq_history_drop(kmq, KMQ_DROP)) {
+                break;
+            }
+        }
+
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
     }
-
-    return KMQ_OK;
 }
 
 
-/* The same for a message, by whose number it is entered into the index. */
-static kmq_slot_t *
-slot_make(kmq_t *kmq, const kmq_message_t *m)
+static void
+reserved_discard(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    slot = slot_get(kmq, m->size);
-    if (slot == NULL) {
-        return NULL;
-    }
-
-    slot->sequence = m->sequence;
-    slot->create_time = m->create_time;
-
-    if (kmq_index_insert(b, slot) != KMQ_OK
-        && index_force(kmq, slot) != KMQ_OK)
-    {
-        kmq_body_free(b, slot->body, m->size);
-        kmq_slot_free(b, slot);
-        return NULL;
-    }
-
-    return slot;
+    kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
+    kmq_message_discard(kmq, slot);
 }
 
 
+/* Makes the rest of a large body, and lets the lock go after each part. */
 static int
-reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+body_finish(kmq_t *kmq, kmq_slot_t *slot, uint32_t left)
 {
-    kmq_slot_t   *slot;
+    int  rc;
+
+    do {
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
+
+        rc = kmq_message_extend(kmq, slot, &left);
+
+    } while (rc == KMQ_AGAIN);
+
+    if (rc != KMQ_OK) {
+        reserved_discard(kmq, slot);
+    }
+
+    return rc;
+}
+
+
+static void
+slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
+    const kmq_message_t *m)
+{
     kmq_block_t  *b = kmq->block;
-
-    if (b->waiting >= b->settings.waiting_max || kmq_journal_full(kmq)) {
-        return KMQ_FULL;
-    }
-
-    if (m->size > kmq_body_max(kmq)) {
-        return KMQ_NOMEM;
-    }
-
-    m->create_time = kmq->wall / 1000;
-    m->sequence = ++b->sequence;
-
-    slot = slot_make(kmq, m);
-    if (slot == NULL) {
-        b->nomem_time = kmq->mono;
-        return KMQ_NOMEM;
-    }
-
-    m->slot = KMQ_REF(b, slot);
-    m->body = slot->body;
-    m->piece = m->body;
-    m->offset = 0;
-    m->delay = (m->delay_time + 999) / 1000;
 
     slot->topic = KMQ_REF(b, topic);
-    slot->size = m->size;
     slot->position = 0;
     slot->owner = kmq->worker;
     slot->pending = 0;
@@ -156,6 +175,56 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
     if (topic->held++ == 0) {
         kmq_topic_idle(b, topic);
     }
+}
+
+
+/* May a message come in?  The lock may have been let go meanwhile. */
+static int
+may_reserve(kmq_t *kmq, const kmq_message_t *m)
+{
+    kmq_block_t  *b = kmq->block;
+
+    if (b->waiting >= b->settings.waiting_max || kmq_journal_full(kmq)) {
+        return KMQ_FULL;
+    }
+
+    if (m->size > kmq_body_max(kmq)
+        || (m->size > LARGE && room_make(kmq, m->size) != KMQ_OK))
+    {
+        b->nomem_time = kmq->mono;
+        return KMQ_NOMEM;
+    }
+
+    return KMQ_OK;
+}
+
+
+static int
+reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+{
+    uint32_t      left;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    m->create_time = kmq->wall / 1000;
+    m->sequence = ++b->sequence;
+    m->delay = (m->delay_time + 999) / 1000;
+
+    slot = slot_make(kmq, m, &left);
+
+    if (slot) {
+        slot_reserve(kmq, topic, slot, m);
+    }
+
+    if (slot == NULL || (left && body_finish(kmq, slot, left) != KMQ_OK)) {
+        b->nomem_time = kmq->mono;
+        return KMQ_NOMEM;
+    }
+
+    m->slot = KMQ_REF(b, slot);
+    m->body = slot->body;
+    m->piece = m->body;
+    m->offset = 0;
 
     return KMQ_OK;
 }
@@ -177,7 +246,12 @@ kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
     topic = KMQ_AT(kmq->block, client->topic);
 
     for (i = 0; i < n; i++) {
-        rc = reserve(kmq, topic, &m[i]);
+        rc = may_reserve(kmq, &m[i]);
+
+        if (rc == KMQ_OK) {
+            rc = reserve(kmq, topic, &m[i]);
+        }
+
         if (rc != KMQ_OK) {
             break;
         }
@@ -205,38 +279,16 @@ kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
 
     kmq_lock(kmq);
 
-    topic = kmq_topic_find(kmq, name, len);
-    rc = topic ? reserve(kmq, topic, m) : KMQ_NOMEM;
+    rc = may_reserve(kmq, m);
+
+    if (rc == KMQ_OK) {
+        topic = kmq_topic_find(kmq, name, len);
+        rc = topic ? reserve(kmq, topic, m) : KMQ_NOMEM;
+    }
 
     kmq_unlock(kmq);
 
     return rc;
-}
-
-
-void
-kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
-{
-    size_t                room;
-    kmq_piece_t          *piece;
-    const unsigned char  *from = bytes;
-
-    while (n && m->piece) {
-        piece = KMQ_AT(kmq->block, m->piece);
-        room = kmq_piece_room(kmq->block, m->piece) - m->offset;
-        room = room < n ? room : n;
-
-        memcpy(piece->data + m->offset, from, room);
-
-        from += room;
-        n -= room;
-        m->offset += room;
-
-        if (n) {
-            m->piece = piece->next;
-            m->offset = 0;
-        }
-    }
 }
 
 
@@ -369,16 +421,12 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 void
 kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
-    unsigned      i;
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    unsigned  i;
 
     kmq_lock(kmq);
 
     for (i = 0; i < n; i++) {
-        slot = KMQ_AT(b, m[i].slot);
-        kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
-        kmq_message_discard(kmq, slot);
+        reserved_discard(kmq, KMQ_AT(kmq->block, m[i].slot));
     }
 
     kmq_unlock(kmq);

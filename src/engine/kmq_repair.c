@@ -112,6 +112,7 @@ workers_reset(kmq_block_t *b)
     b->producers = 0;
     b->consumers = 0;
     memset(&b->history, 0, sizeof(b->history));
+    b->history_size = 0;
     b->nrecent = 0;
 }
 
@@ -251,25 +252,24 @@ index_rebuild(kmq_block_t *b)
 static void
 slots_relink(kmq_t *kmq, kmq_list_t *taken)
 {
-    unsigned            i;
+    unsigned            i, n;
     uint64_t            sequence;
     kmq_walk_t          walk;
+    kmq_slot_t         *slot[KMQ_NODE_NUMBERS];
     kmq_block_t        *b = kmq->block;
     kmq_topic_t        *topic;
-    const kmq_index_t  *leaf;
+    const kmq_index_t  *node;
 
     kmq_schedule_reset(b);
 
-    for (sequence = 0; (leaf = kmq_index_newer(b, &sequence));
-         sequence = (sequence / KMQ_INDEX_SIZE + 1) * KMQ_INDEX_SIZE)
+    for (sequence = 0; (node = kmq_index_newer(b, &sequence));
+         sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
-        for (i = 0; i < KMQ_INDEX_SIZE; i++) {
-            __builtin_prefetch(KMQ_AT(b, leaf->child[(i + AHEAD)
-                                                     % KMQ_INDEX_SIZE]), 1);
+        n = kmq_index_gather(b, node, 0, KMQ_NODE_NUMBERS - 1, slot);
 
-            if (leaf->child[i]) {
-                slot_relink(kmq, KMQ_AT(b, leaf->child[i]), taken);
-            }
+        for (i = 0; i < n; i++) {
+            __builtin_prefetch(slot[(i + AHEAD) % n], 1);
+            slot_relink(kmq, slot[i], taken);
         }
     }
 
@@ -457,28 +457,28 @@ slots_settle(kmq_t *kmq, const kmq_list_t *taken)
 
 /* ---------------------------------------------------------------- memory */
 
-/* Marks messages and their bodies, which are asked for AHEAD of that. */
+/* Marks messages; their bodies are asked for AHEAD of that. */
 static void
 messages_mark(kmq_block_t *b)
 {
-    unsigned      i;
-    kmq_ref_t     body[AHEAD];
+    unsigned      i, n;
     kmq_walk_t    walk;
-    kmq_slot_t   *slot;
+    kmq_slot_t   *slot, *ahead[AHEAD];
 
-    memset(body, 0, sizeof(body));
     memset(&walk, 0, sizeof(walk));
 
-    for (i = 0; (slot = kmq_slot_next(b, &walk)); i = (i + 1) % AHEAD) {
-        kmq_memory_mark(b, KMQ_REF(b, slot));
-        kmq_memory_mark_chain(b, body[i]);
+    for (n = 0; (slot = kmq_slot_next(b, &walk)); n++) {
 
-        body[i] = slot->body;
-        __builtin_prefetch(KMQ_AT(b, body[i]));
+        if (n >= AHEAD) {
+            kmq_message_mark(b, ahead[n % AHEAD]);
+        }
+
+        ahead[n % AHEAD] = slot;
+        __builtin_prefetch(KMQ_AT(b, slot->body));
     }
 
-    for (i = 0; i < AHEAD; i++) {
-        kmq_memory_mark_chain(b, body[i]);
+    for (i = n < AHEAD ? 0 : n - AHEAD; i < n; i++) {
+        kmq_message_mark(b, ahead[i % AHEAD]);
     }
 }
 
@@ -497,7 +497,7 @@ memory_repair(kmq_block_t *b)
     while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role) {
-            kmq_memory_mark_chain(b, client->ring);
+            kmq_ring_mark(b, client->ring);
         }
     }
 

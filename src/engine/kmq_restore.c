@@ -89,17 +89,13 @@ history_evict(kmq_restore_t *rs)
 }
 
 
-/*
- * Is memory short?  Then no history is kept: to free it only when there is no
- * memory left would be too late, since it lies scattered, and whole pages are
- * what is wanted.
- */
+/* Is memory short?  Then no history is kept: what waits comes first. */
 static int
 memory_short(const kmq_restore_t *rs)
 {
     const kmq_block_t  *b = rs->kmq->block;
 
-    return b->free_pages < b->npages / 8;
+    return kmq_memory_free(b) / KMQ_PAGE_SIZE < b->npages / 8;
 }
 
 
@@ -198,30 +194,31 @@ state_of(const kmq_record_t *r)
 static kmq_slot_t *
 slot_make(kmq_restore_t *rs, const kmq_record_t *r)
 {
+    int           rc;
+    uint32_t      left;
+    kmq_ref_t     body;
     kmq_slot_t   *slot;
     kmq_block_t  *b = rs->kmq->block;
 
-    slot = kmq_slot_alloc(rs->kmq);
+    slot = kmq_message_alloc(rs->kmq, r->body_size, &left);
     if (slot == NULL) {
         return NULL;
     }
 
-    memset((unsigned char *) slot + sizeof(kmq_ref_t), 0,
-           sizeof(kmq_slot_t) - sizeof(kmq_ref_t));
+    body = slot->body;
+    memset(slot, 0, sizeof(kmq_slot_t));
 
+    slot->body = body;
+    slot->size = r->body_size;
     slot->sequence = r->sequence;
     slot->create_time = r->time;
 
-    if (kmq_index_insert(b, slot) != KMQ_OK) {
-        kmq_slot_free(b, slot);
-        return NULL;
-    }
+    do {
+        rc = kmq_message_extend(rs->kmq, slot, &left);
+    } while (rc == KMQ_AGAIN);
 
-    slot->body = kmq_body_alloc(rs->kmq, r->body_size);
-
-    if (slot->body == 0) {
-        kmq_index_remove(b, slot);
-        kmq_slot_free(b, slot);
+    if (rc != KMQ_OK || kmq_index_insert(b, slot) != KMQ_OK) {
+        kmq_message_memory_free(b, slot);
         return NULL;
     }
 
@@ -253,11 +250,11 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
     kmq_message_t   m;
 
     memset(&m, 0, sizeof(m));
+    m.size = r->body_size;
     m.piece = slot->body;
     kmq_write(kmq, &m, r->body, r->body_size);
 
     slot->topic = KMQ_REF(kmq->block, topic);
-    slot->size = r->body_size;
     slot->delay = r->delay;
     slot->state_time = r->state_time;
     slot->attempts = r->attempts < UINT16_MAX ? r->attempts : UINT16_MAX;
@@ -756,7 +753,7 @@ kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
 
     /* consumers need those pages to join */
 
-    while (b->free_pages < b->spare_pages && kmq_history_drop(rs->kmq)) {
+    while (b->free_pages < b->spare_pages && kmq_history_drop(rs->kmq, KMQ_DROP)) {
         /* void */
     }
 

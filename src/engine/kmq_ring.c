@@ -82,7 +82,7 @@ kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
         done = client->ring;
         KMQ_SET(client->ring, ring->next);
         KMQ_POINT("ring-trim");
-        kmq_object_free(b, done);
+        kmq_ring_free(b, done);
     }
 }
 

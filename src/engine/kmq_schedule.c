@@ -141,7 +141,7 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
     void  *object = timer;
 
     if (kmq_class_of(kmq->block, KMQ_REF(kmq->block, timer))
-        == KMQ_CLASS_SLOT)
+        == KMQ_CLASS_MESSAGE)
     {
         message_due(kmq, object);
         return;

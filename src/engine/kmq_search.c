@@ -157,34 +157,30 @@ typedef struct {
 
 
 /*
- * Looks at the messages of one leaf, from *sequence on to the older ones; 1
+ * Looks at the messages of one node of the index, from *sequence on to the older ones; 1
  * when that was all of it, and *sequence is that of the last one.
  */
 static int
-leaf_search(kmq_block_t *b, const kmq_index_t *leaf, const kmq_query_t *query,
+node_search(kmq_block_t *b, const kmq_index_t *node, const kmq_query_t *query,
     kmq_ref_t topic, uint64_t *sequence, found_t *found)
 {
-    int          i;
-    kmq_ref_t    ref;
-    kmq_slot_t  *slot;
+    unsigned     n;
+    kmq_slot_t  *slot[KMQ_NODE_NUMBERS];
 
-    i = *sequence % KMQ_INDEX_SIZE;
-    *sequence -= i;
+    n = kmq_index_gather(b, node, 0, *sequence % KMQ_NODE_NUMBERS, slot);
+    *sequence -= *sequence % KMQ_NODE_NUMBERS;
 
-    for ( /* void */ ; i >= 0; i--) {
+    while (n--) {
 
-        if (i >= SEARCH_AHEAD) {
-            __builtin_prefetch(KMQ_AT(b, leaf->child[i - SEARCH_AHEAD]));
+        if (n >= SEARCH_AHEAD) {
+            __builtin_prefetch(slot[n - SEARCH_AHEAD]);
         }
 
-        ref = leaf->child[i];
-        slot = KMQ_AT(b, ref);
-
-        if (ref && matches(slot, query, topic)) {
-            found->slot[found->n++] = slot;
+        if (matches(slot[n], query, topic)) {
+            found->slot[found->n++] = slot[n];
 
             if (found->n == found->max) {
-                *sequence += i;
+                *sequence = slot[n]->sequence;
                 return 0;
             }
         }
@@ -227,20 +223,20 @@ slice_search(kmq_block_t *b, const kmq_query_t *query, uint64_t *sequence,
 {
     unsigned            slice;
     kmq_ref_t           topic;
-    const kmq_index_t  *leaf;
+    const kmq_index_t  *node;
 
     if (query_topic(b, query, &topic) != 0) {
         return 0;
     }
 
-    for (slice = 0; slice < SEARCH_SLICE; slice += KMQ_INDEX_SIZE) {
-        leaf = kmq_index_older(b, sequence, query->from, query->to);
+    for (slice = 0; slice < SEARCH_SLICE; slice += KMQ_NODE_NUMBERS) {
+        node = kmq_index_older(b, sequence, query->from, query->to);
 
-        if (leaf == NULL) {
+        if (node == NULL) {
             return 0;
         }
 
-        if (!leaf_search(b, leaf, query, topic, sequence, found)) {
+        if (!node_search(b, node, query, topic, sequence, found)) {
             return *sequence != 0;
         }
 

@@ -9,18 +9,11 @@
 
 /* ------------------------------------------------------------------ queue */
 
-/* About what the history holds: its share of what all messages do. */
+/* About what the history holds: bodies and slots. */
 static uint64_t
 bytes_history(const kmq_block_t *b)
 {
-    uint64_t  used, messages;
-
-    messages = b->waiting + b->in_flight + b->delayed + b->dead
-               + b->history.count;
-    used = (uint64_t) (b->npages - b->free_pages) * KMQ_PAGE_SIZE;
-
-    return messages ? (uint64_t) ((double) used * b->history.count / messages)
-                    : 0;
+    return b->history_size + b->history.count * sizeof(kmq_slot_t);
 }
 
 
@@ -86,7 +79,8 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
     counts->repairs = b->repairs;
     counts->start_time = b->start_time;
     counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
-    counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE;
+    counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE
+                         + b->free_cells * KMQ_CELL;
     counts->bytes_history = bytes_history(b);
 
     count_disk(b, counts);

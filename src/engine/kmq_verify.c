@@ -17,7 +17,9 @@ typedef struct {
     uint64_t      messages;
     uint64_t      doomed;
     uint64_t      pending;
-    uint64_t      pieces;
+    uint64_t      cells;
+    uint64_t      rings;
+    uint64_t      history_size;
     uint64_t      ready;
     uint64_t      log;
     uint64_t      dead;
@@ -59,17 +61,17 @@ same(verify_t *v, const char *what, uint64_t is, uint64_t should)
 
 
 static uint64_t
-chain_length(verify_t *v, kmq_ref_t chain)
+ring_count(verify_t *v, kmq_ref_t chain)
 {
     uint64_t  n;
 
     for (n = 0; chain; n++) {
-        if (kmq_class_of(v->b, chain) < KMQ_CLASS_DATA) {
-            wrong(v, "a chain leads to %u, which is no piece", chain);
+        if (kmq_record_at(v->b, KMQ_CLASS_RING, chain) == NULL) {
+            wrong(v, "a chain leads to %u, which is no ring", chain);
             return n;
         }
 
-        chain = ((kmq_piece_t *) KMQ_AT(v->b, chain))->next;
+        chain = ((kmq_ring_t *) KMQ_AT(v->b, chain))->next;
     }
 
     return n;
@@ -93,7 +95,11 @@ verify_slots(verify_t *v)
 
         v->messages++;
         v->state[slot->state]++;
-        v->pieces += chain_length(v, slot->body);
+        v->cells += kmq_message_cells(v->b, slot);
+
+        if (slot->state == KMQ_CONSUMED) {
+            v->history_size += slot->size;
+        }
 
         if (slot->state == KMQ_IN_FLIGHT) {
             v->pending += slot->pending;
@@ -274,7 +280,7 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     }
 
     v->owed += n;
-    v->pieces += chain_length(v, client->ring);
+    v->rings += ring_count(v, client->ring);
 
     last = client->role == KMQ_LEAVING ? client->last_position
                                        : topic->position;
@@ -330,31 +336,42 @@ verify_clients(verify_t *v)
 static void
 verify_memory(verify_t *v)
 {
-    unsigned  class;
-    uint32_t  n;
-    uint64_t  slots, pieces, pages;
+    uint32_t     n;
+    uint64_t     cells, rings, pages;
+    const char  *text;
 
-    slots = 0;
-    pieces = 0;
+    cells = 0;
+    rings = 0;
     pages = v->b->npages - (v->b->fresh_page - 1);
 
     for (n = 1; n < v->b->fresh_page; n++) {
-        class = v->b->page[n].class;
 
-        if (class == 0) {
+        switch (v->b->page[n].class) {
+
+        case 0:
             pages++;
+            break;
 
-        } else if (class == KMQ_CLASS_SLOT) {
-            slots += v->b->page[n].used;
+        case KMQ_CLASS_MESSAGE:
+            cells += KMQ_PAGE_CELLS;
+            break;
 
-        } else if (class >= KMQ_CLASS_DATA) {
-            pieces += v->b->page[n].used;
+        case KMQ_CLASS_RING:
+            rings += v->b->page[n].used;
+            break;
         }
     }
 
     same(v, "the number of free pages", v->b->free_pages, pages);
-    same(v, "the slots in use", slots, v->messages);
-    same(v, "the pieces in use", pieces, v->pieces);
+    same(v, "the rings in use", rings, v->rings);
+    same(v, "the cells in use", cells - v->b->free_cells,
+         v->cells + kmq_trash_cells(v->b) + kmq_index_cells(v->b));
+
+    text = kmq_cells_verify(v->b);
+
+    if (text) {
+        wrong(v, "%s", text);
+    }
 }
 
 
@@ -386,6 +403,7 @@ verify_counts(verify_t *v)
     same(v, "the number delayed", b->delayed, v->state[KMQ_DELAYED]);
     same(v, "the number consumed", b->history.count,
          v->state[KMQ_CONSUMED]);
+    same(v, "the size of the history", b->history_size, v->history_size);
     same(v, "the number dead", b->dead, v->state[KMQ_DEAD]);
     same(v, "the topics' dead messages", v->dead, v->state[KMQ_DEAD]);
     same(v, "the topics' histories", v->history, v->state[KMQ_CONSUMED]);
@@ -403,29 +421,28 @@ verify_counts(verify_t *v)
 static void
 verify_index(verify_t *v)
 {
-    unsigned            i;
+    unsigned            i, found;
     uint64_t            n, sequence;
-    kmq_slot_t         *slot;
-    const kmq_index_t  *leaf;
+    kmq_slot_t         *slot[KMQ_NODE_NUMBERS];
+    const kmq_index_t  *node;
 
     n = 0;
 
-    for (sequence = 0; (leaf = kmq_index_newer(v->b, &sequence));
-         sequence = (sequence / KMQ_INDEX_SIZE + 1) * KMQ_INDEX_SIZE)
+    for (sequence = 0; (node = kmq_index_newer(v->b, &sequence));
+         sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
-        for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        found = kmq_index_gather(v->b, node, 0, KMQ_NODE_NUMBERS - 1, slot);
+        n += found;
 
-            if (leaf->child[i] == 0) {
-                continue;
-            }
+        same(v, "a node's count", kmq_index_count(node), found);
 
-            n++;
-            slot = kmq_slot_at(v->b, leaf->child[i]);
+        for (i = 0; i < found; i++) {
 
-            if (slot == NULL || slot->state == KMQ_FREE
-                || slot->sequence % KMQ_INDEX_SIZE != i
-                || slot->sequence / KMQ_INDEX_SIZE
-                   != sequence / KMQ_INDEX_SIZE)
+            if (kmq_slot_at(v->b, KMQ_REF(v->b, slot[i])) == NULL
+                || slot[i]->state == KMQ_FREE
+                || kmq_index_find(v->b, slot[i]->sequence) != slot[i]
+                || slot[i]->sequence / KMQ_NODE_NUMBERS
+                   != sequence / KMQ_NODE_NUMBERS)
             {
                 wrong(v, "the index names a wrong message");
                 return;
@@ -434,29 +451,6 @@ verify_index(verify_t *v)
     }
 
     same(v, "what is in the index", n, v->messages);
-}
-
-
-/* Pieces: bodies, rings, and the nodes of the index. */
-static uint64_t
-index_nodes(kmq_block_t *b, kmq_ref_t ref, unsigned level)
-{
-    unsigned      i;
-    uint64_t      n;
-    kmq_index_t  *node;
-
-    if (ref == 0) {
-        return 0;
-    }
-
-    n = 1;
-    node = KMQ_AT(b, ref);
-
-    for (i = 0; level && i < KMQ_INDEX_SIZE; i++) {
-        n += index_nodes(b, node->child[i], level - 1);
-    }
-
-    return n;
 }
 
 
@@ -513,8 +507,6 @@ kmq_verify(kmq_t *kmq, char *text, size_t size)
     v.rc = KMQ_OK;
 
     kmq_lock(kmq);
-
-    v.pieces = index_nodes(v.b, v.b->index, v.b->index_levels - 1);
 
     verify_slots(&v);
     verify_topics(&v);

@@ -6,6 +6,10 @@
 #include "kmq_block.h"
 
 
+/* Parts of chains that a look frees: see kmq_trash_free(). */
+#define TRASH_MAX  32
+
+
 /*
  * Takes a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has it.
  * *dead: whoever had it before died.
@@ -199,7 +203,7 @@ reap_dead(kmq_t *kmq)
 unsigned
 kmq_tick(kmq_t *kmq)
 {
-    unsigned      n;
+    unsigned      i, n;
     kmq_block_t  *b = kmq->block;
 
     kmq_lock(kmq);
@@ -210,6 +214,8 @@ kmq_tick(kmq_t *kmq)
     kmq_mark_too_slow(kmq);
     kmq_closing(kmq);
     kmq_count_backlog(kmq);
+
+    for (i = 0; i < TRASH_MAX && kmq_trash_free(b); i++) { /* void */ }
 
     /* who was to signal this worker, or to start a batch, may have died */
 

@@ -361,7 +361,8 @@ test_history(void)
     n = fill_up(kmq, p, 200000, &why);
     k = eu_count(kmq);
     is_int(why, KMQ_NOMEM, "%u large ones, then KMQ_NOMEM", n);
-    is_int((long long) k.consumed, 0, "not before all history is gone");
+    ok(k.bytes_free + k.bytes_history < 200000 + SIZE / 16,
+       "not before all history together would not be enough");
     is_int((long long) k.ready, 1000 + n, "no waiting message is dropped");
 
     is_int(eu_drain(kmq), n, "the large ones come out");
@@ -438,15 +439,15 @@ pass(kmq_t *kmq, kmq_ref_t p, kmq_message_t *history, unsigned size,
 
 
 /*
- * With memory full of history, each message takes the place of the oldest one,
+ * With memory full of history, a message takes the place of the oldest one,
  * whatever came before, and in however many leaves of the index something
- * waits.
+ * waits; but for a few that take what a leaf has left over.
  */
 static void
 test_history_reused(unsigned leaves)
 {
     size_t           size;
-    unsigned         i, n;
+    unsigned         i, n, other;
     void            *block;
     kmq_t           *kmq;
     kmq_ref_t        p, w;
@@ -473,9 +474,9 @@ test_history_reused(unsigned leaves)
         ok(eu_verify(kmq, "history of one size"), "sound");
 
         if (sizes[i] < 8192) {
-            is_int(pass(kmq, p, history, sizes[i], 1000), 0,
-                   "1000 of %u bytes: each takes the oldest one's place",
-                   sizes[i]);
+            other = pass(kmq, p, history, sizes[i], 1000);
+            ok(other <= 20, "1000 of %u bytes: all but %u take the oldest "
+               "one's place", sizes[i], other);
         }
     }
 

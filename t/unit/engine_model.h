@@ -390,6 +390,32 @@ body_same(uint32_t id, uint32_t offset, const char *p, uint32_t n)
 }
 
 
+/* The number with which a body begins, in one piece or several. */
+static uint32_t
+body_id(kmq_t *kmq, const kmq_message_t *m)
+{
+    uint32_t     left, n, got;
+    kmq_ref_t    piece;
+    const char  *p;
+    char         id[sizeof(uint32_t)];
+
+    piece = m->body;
+    left = m->size;
+
+    for (got = 0; got < sizeof(id); got += n) {
+        p = kmq_read(kmq, &piece, &left, &n);
+        CHECK(p, "body of %u bytes", m->size);
+
+        n = n < sizeof(id) - got ? n : sizeof(id) - got;
+        memcpy(id + got, p, n);
+    }
+
+    memcpy(&got, id, sizeof(got));
+
+    return got;
+}
+
+
 /* Which message this is; now and then, all of its body must be its own. */
 static uint32_t
 body_check(kmq_t *kmq, const kmq_message_t *m)
@@ -400,12 +426,7 @@ body_check(kmq_t *kmq, const kmq_message_t *m)
     kmq_ref_t    piece;
     const char  *p;
 
-    piece = m->body;
-    left = m->size;
-    p = kmq_read(kmq, &piece, &left, &n);
-    CHECK(p && n >= sizeof(id), "body of %u bytes", m->size);
-
-    memcpy(&id, p, sizeof(id));
+    id = body_id(kmq, m);
     CHECK(id < MESSAGES, "body of no message");
 
     of = &M.message[id];
@@ -417,9 +438,11 @@ body_check(kmq_t *kmq, const kmq_message_t *m)
         return id;
     }
 
-    for (offset = 0; p; p = kmq_read(kmq, &piece, &left, &n)) {
+    piece = m->body;
+    left = m->size;
+
+    for (offset = 0; (p = kmq_read(kmq, &piece, &left, &n)); offset += n) {
         CHECK(body_same(id, offset, p, n), "body of %u", id);
-        offset += n;
     }
 
     CHECK(offset == m->size, "body of %u ends at %u", id, offset);

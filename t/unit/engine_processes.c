@@ -1139,25 +1139,28 @@ round_drain(unsigned char *left)
 }
 
 
-/* Makes the block give up its history, by asking for all memory there is. */
+/* Nothing of this round stays in the block. */
 static void
 round_purge(void)
 {
-    unsigned       i, n;
-    kmq_message_t  m[48];
+    unsigned     n;
+    uint64_t     cursor, deleted;
+    kmq_query_t  all;
 
-    memset(m, 0, sizeof(m));
+    memset(&all, 0, sizeof(all));
+    all.status = KMQ_STATUS_ANY;
+    all.to = UINT32_MAX;
+    cursor = 0;
+    deleted = 0;
 
-    for (n = 0; n < 48; n++) {
-        m[n].size = 200000;
+    do {
+        kmq_purge(kmq, &all, &cursor, &deleted);
+    } while (cursor);
 
-        if (kmq_reserve_to(kmq, topic_name[0], 1, &m[n]) != KMQ_OK) {
-            break;
-        }
-    }
+    /* large bodies are freed in parts */
 
-    for (i = 0; i < n; i++) {
-        kmq_discard(kmq, &m[i], 1);
+    for (n = 0; n < 100; n++) {
+        (void) kmq_tick(kmq);
     }
 }
 
