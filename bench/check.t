@@ -229,6 +229,11 @@ check_alone "a repair leaves all messages where they were" 0 \
     '"failed": false' "$OUT/kmq-repair" --messages 20000 --delayed 2000 \
     --consumed 3000
 
+check_alone "what fits beside survivors is counted" 0 '"patterns": 72, ' \
+    "$OUT/kmq-capacity" --zone 1
+check_alone "a block that is too small is an error" 2 "" \
+    "$OUT/kmq-capacity" --zone 0
+
 mkdir "$files/journal" "$files/checkpoint" "$files/disk"
 
 check_alone "all is recovered from a journal" 0 \

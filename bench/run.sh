@@ -16,6 +16,7 @@
 #   DEEP=10000000   messages that wait in the rows "deep", "search", "console"
 #   SEARCH_SECONDS=5             of each part of the rows "search", "console"
 #   REPAIR="100000 1000000 10000000"   messages of the row "repair"
+#   CAPACITY="8 64 256"   MiB of the row "capacity"
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
 #   RECOVER=5000000 messages of the row "recover"
@@ -56,6 +57,8 @@ SEARCH_SECONDS=${SEARCH_SECONDS:-${QUICK:+2}}
 SEARCH_SECONDS=${SEARCH_SECONDS:-5}
 REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
 REPAIR=${REPAIR:-100000 1000000 10000000}
+CAPACITY=${CAPACITY:-${QUICK:+8}}
+CAPACITY=${CAPACITY:-8 64 256}
 CHECKPOINT=${CHECKPOINT:-${QUICK:+1000000}}
 CHECKPOINT=${CHECKPOINT:-5000000}
 CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}
@@ -567,6 +570,29 @@ row_repair() {
 
             record repair repair "$title" "$n" "$run" "$result"
         done
+    done
+}
+
+
+# --------------------------------------------------------------- capacity
+
+# What fits beside messages that stay; it is counted, so once is enough.
+row_capacity() {
+    local n result title="what fits beside survivors"
+
+    wanted capacity "$title" || return 0
+    echo "bench: capacity" >&2
+
+    for n in $CAPACITY; do
+        room_for $((n * 2)) "capacity of $n MiB" || continue
+
+        result=$("$OUT/kmq-capacity" --zone "$n" 2> "$OUT/load.log") || {
+            failures=$((failures + 1))
+            echo "bench: capacity, $n MiB: failed" >&2
+            sed 's/^/bench:   /' "$OUT/load.log" >&2
+        }
+
+        record capacity capacity "$title" "$n" 1 "$result"
     done
 }
 
@@ -1113,6 +1139,7 @@ all_rows() {
     row_console
     row_page
     row_repair
+    row_capacity
 
     # what is kept on disk
 
