@@ -33,8 +33,10 @@
 
 _Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0, "a node is whole cells");
 
-/* A leaf in one cell; references to such ones are odd. */
-#define SMALL_MAX  3
+/* A leaf in one cell; references to such ones are odd.  One becomes small when it
+ * has one message less than it could. */
+#define SMALL_MAX     3
+#define SMALL_NARROW  2
 
 typedef struct {
     uint8_t    place[4];         /* which of the 16 each one is */
@@ -417,22 +419,17 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
 }
 
 
-/* Enters a message; KMQ_NOMEM when there is no memory for it. */
-int
-kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
+/* Enters a message for which there may be no node, or no leaf: once in 16 times,
+ * so not part of what happens each time. */
+static int __attribute__((noinline))
+insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
 {
     kmq_index_t  *node;
 
-    node = node_recall(b, COMING, slot->sequence);
+    node = node_make(b, slot);
 
-    if (node == NULL || slot->create_time > node->newest
-        || slot->create_time < node->oldest)
-    {
-        node = node_make(b, slot);
-
-        if (node) {
-            node_remember(b, COMING, slot->sequence, node);
-        }
+    if (node) {
+        node_remember(b, COMING, slot->sequence, node);
     }
 
     if (node == NULL || node_enter(b, node, slot) != KMQ_OK) {
@@ -441,6 +438,36 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
     }
 
     return KMQ_OK;
+}
+
+
+/* Enters a message; KMQ_NOMEM when there is no memory for it. */
+int
+kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned      digit;
+    kmq_ref_t     leaf;
+    kmq_index_t  *node;
+
+    /* mostly it comes into the leaf of the one before */
+
+    node = node_recall(b, COMING, slot->sequence);
+
+    if (node && slot->create_time <= node->newest
+        && slot->create_time >= node->oldest)
+    {
+        digit = DIGIT(slot->sequence, LOWEST);
+        leaf = node->child[digit];
+
+        if (leaf && !is_small(leaf)) {
+            ((kmq_ref_t *) KMQ_AT(b, leaf))[DIGIT(slot->sequence, 0)]
+                = KMQ_REF(b, slot);
+            node->count[digit]++;
+            return KMQ_OK;
+        }
+    }
+
+    return insert_anywhere(b, slot);
 }
 
 
@@ -534,19 +561,13 @@ kmq_index_find(kmq_block_t *b, uint64_t sequence)
 }
 
 
-/* A message of a leaf that has n with it is not in it any more. */
+/* A message of a small leaf, which has n with it, is not in it any more. */
 static void
-leaf_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
+small_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
 {
     unsigned   i;
-    small_t   *small;
+    small_t   *small = small_at(b, leaf);
 
-    if (!is_small(leaf)) {
-        *entry = 0;
-        return;
-    }
-
-    small = small_at(b, leaf);
     i = (unsigned) (entry - small->slot);
 
     small->place[i] = small->place[n - 1];
@@ -554,15 +575,43 @@ leaf_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
 }
 
 
+/* A leaf has few messages left, or none. */
+static void __attribute__((noinline))
+leaf_shrink(kmq_block_t *b, kmq_index_t *node, uint64_t sequence)
+{
+    unsigned   digit;
+    kmq_ref_t  leaf;
+
+    digit = DIGIT(sequence, LOWEST);
+    leaf = node->child[digit];
+
+    if (node->count[digit]) {
+        node->child[digit] = is_small(leaf) ? leaf : leaf_narrow(b, leaf);
+        return;
+    }
+
+    leaf_free(b, leaf);
+    node->child[digit] = 0;
+
+    if (--node->children == 0) {
+        prune(b, sequence);
+    }
+}
+
+
 /* Removes a message that is going. */
 void
 kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
 {
-    unsigned      digit, n;
+    unsigned      digit;
     kmq_ref_t    *entry, leaf;
     kmq_index_t  *node;
 
-    node = node_find(b, slot->sequence);
+    node = node_recall(b, GOING, slot->sequence);
+
+    if (node == NULL) {
+        node = node_find(b, slot->sequence);
+    }
 
     if (node == NULL) {
         return;
@@ -577,19 +626,15 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
         return;
     }
 
-    leaf_remove(b, leaf, node->count[digit], entry);
-    n = --node->count[digit];
+    if (is_small(leaf)) {
+        small_remove(b, leaf, node->count[digit], entry);
 
-    if (n == 0) {
-        leaf_free(b, leaf);
-        node->child[digit] = 0;
+    } else {
+        *entry = 0;
+    }
 
-        if (--node->children == 0) {
-            prune(b, slot->sequence);
-        }
-
-    } else if (n <= SMALL_MAX && !is_small(leaf)) {
-        node->child[digit] = leaf_narrow(b, leaf);
+    if (--node->count[digit] <= SMALL_NARROW) {
+        leaf_shrink(b, node, slot->sequence);
     }
 }
 
