@@ -9,10 +9,10 @@
  *
  * The truth, from which kmq_repair() rebuilds all the rest, is: each page's
  * class; each slot's state and what stands in the slot; each client's and
- * topic's state, name and push type; the delivery rings of the consumers.  A
- * change of the truth is made by one store, KMQ_SET, that is ordered against
- * the others.  Lists, counts, grants, timers, the index and free lists are
- * derived.
+ * topic's state, name and push type, and which parts a topic has; the delivery
+ * rings of the consumers.  A change of the truth is made by one store, KMQ_SET,
+ * that is ordered against the others.  Lists, counts, grants, timers, the index
+ * and free lists are derived.
  */
 
 #ifndef KMQ_BLOCK_H
@@ -28,7 +28,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   5
+#define KMQ_VERSION   6
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -54,10 +54,13 @@
 
 #define KMQ_PAGE_SIZE    8192
 #define KMQ_CLASS_SLOT   1       /* kmq_slot_t; such pages are given back */
-#define KMQ_CLASS_TOPIC  2       /* the three tables: their pages stay */
+#define KMQ_CLASS_TOPIC  2       /* the tables: their pages stay */
 #define KMQ_CLASS_CLIENT 3
 #define KMQ_CLASS_ROUTE  4
-#define KMQ_CLASS_DATA   5       /* first of the size classes */
+#define KMQ_CLASS_NAME   5       /* parts of topics, see kmq_part_t */
+#define KMQ_CLASS_MINUTES 6
+#define KMQ_CLASS_DAYS   7
+#define KMQ_CLASS_DATA   8       /* first of the size classes */
 #define KMQ_CLASS_MAX    64
 #define KMQ_SMALL        1024    /* objects whose class a table tells */
 
@@ -204,6 +207,39 @@ typedef struct {
 
 /* ---------------------------------------------- topics, routes, deliveries */
 
+/* The first of kmq_totals_t: those that a topic has. */
+typedef struct {
+    uint64_t     published;
+    uint64_t     delivered;
+    uint64_t     redelivered;
+    uint64_t     confirmed;
+    uint64_t     died;
+    uint64_t     expired;
+    uint64_t     refused;
+} kmq_topic_totals_t;
+
+_Static_assert(sizeof(kmq_topic_totals_t)
+               == KMQ_TOPIC_TOTALS * sizeof(uint64_t)
+               && offsetof(kmq_topic_totals_t, refused)
+                  == offsetof(kmq_totals_t, refused),
+               "totals are copied as they are");
+
+/* What is counted of a topic in a minute or a day (UTC): no more than 48 bits
+ * hold. */
+typedef struct {
+    uint64_t     published:48;
+    uint64_t     number_low:16;  /* as in kmq_period_t; 0: none */
+    uint64_t     delivered:48;
+    uint64_t     number_high:16;
+    uint64_t     confirmed:48;
+    uint64_t     unused:16;
+} kmq_topic_period_t;
+
+#define KMQ_FEW          2       /* periods that each topic has room for */
+#define KMQ_NAME_SHORT   48      /* bytes of a name, too */
+
+#define KMQ_TOPIC_PARTS  3
+
 typedef struct {
     kmq_ref_t    next;           /* free list; same hash */
     uint8_t      used;
@@ -239,14 +275,44 @@ typedef struct {
     uint8_t      active;
     uint8_t      idle;
 
-    kmq_totals_t totals;
-    kmq_totals_t before;         /* the same, as restored */
-    uint64_t     restored;       /* these count all up to this record */
-    kmq_period_t minute[KMQ_TOPIC_MINUTES];
-    kmq_period_t day[KMQ_DAYS];  /* UTC */
+    kmq_ref_t    part[KMQ_TOPIC_PARTS];  /* by class, from KMQ_CLASS_NAME on:
+                                    what does not fit here; 0: it does.
+                                    Truth */
 
-    char         name[KMQ_NAME_MAX + 1];
+    kmq_topic_totals_t  totals;
+
+    union {
+        kmq_topic_totals_t  before;      /* the same, as restored */
+        uint64_t            restored;    /* while that goes on: totals count
+                                            all up to this record */
+    };
+
+    kmq_topic_period_t  few[2][KMQ_FEW];     /* minutes, days */
+    char         name[KMQ_NAME_SHORT];
 } kmq_topic_t;
+
+_Static_assert(sizeof(kmq_topic_t) == 448, "18 topics are a page");
+
+/*
+ * A part of a topic that most have no need of: a long name, or all of its
+ * minutes or days.  It is in use when the topic that it names is, and has it.
+ */
+typedef struct {
+    kmq_ref_t    next;           /* free list */
+    kmq_ref_t    topic;
+} kmq_part_t;
+
+typedef struct {
+    kmq_part_t   part;
+    char         name[KMQ_NAME_MAX];
+} kmq_name_t;
+
+/* A period is at its number modulo the number of them: KMQ_TOPIC_MINUTES or
+ * KMQ_DAYS; in the topic itself, KMQ_FEW. */
+typedef struct {
+    kmq_part_t   part;
+    kmq_topic_period_t  period[];
+} kmq_periods_t;
 
 typedef struct {
     kmq_ref_t    next;           /* free list */
@@ -395,13 +461,14 @@ typedef struct {
 
 #define KMQ_TOPIC_BUCKETS  4096
 
-/* One of the three tables of fixed records whose pages are never given
- * back. */
+/* One of the tables of fixed records whose pages are never given back. */
 typedef struct {
     kmq_ref_t    free;
     uint32_t     first;          /* pages, linked by their next */
     uint32_t     last;
 } kmq_table_t;
+
+#define KMQ_TABLES  (KMQ_CLASS_DATA - KMQ_CLASS_TOPIC)
 
 typedef struct {
     uint64_t         magic;
@@ -431,7 +498,8 @@ typedef struct {
     uint32_t         spare_pages;    /* not for messages, so that consumers
                                         can always join and take */
     uint32_t         partial[KMQ_CLASS_MAX];
-    kmq_table_t      table[3];   /* topics, clients, routes */
+    kmq_table_t      table[KMQ_TABLES];  /* by class, from KMQ_CLASS_TOPIC
+                                    on */
 
     uint64_t         sequence;   /* the last one given out */
     uint64_t         clients;    /* numbers given out */
@@ -573,8 +641,10 @@ void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
 /* kmq_memory.c */
 void      kmq_memory_init(kmq_block_t *b);
 void      kmq_memory_spare(kmq_block_t *b, int spare);
-void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
+void     *kmq_record_alloc(kmq_t *kmq, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
+int       kmq_record_used(kmq_block_t *b, unsigned class, void *record);
+kmq_ref_t kmq_record_free_list(const kmq_block_t *b, unsigned class);
 void     *kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref);
 kmq_ref_t kmq_ring_alloc(kmq_block_t *b);
 int       kmq_index_stock(kmq_block_t *b);
@@ -625,6 +695,8 @@ void kmq_index_reset(kmq_block_t *b);
 /* kmq_topic.c */
 kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len);
 kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len);
+const char *kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic);
+void *kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class);
 void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic);
@@ -707,10 +779,16 @@ void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_backlog(kmq_t *kmq);
 void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed);
-void kmq_count_topic(kmq_topic_t *topic, uint64_t time, int64_t published,
-    uint64_t delivered, uint64_t confirmed);
+void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
+    int64_t published, uint64_t delivered, uint64_t confirmed);
 void kmq_count_latency(kmq_t *kmq, uint32_t since);
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
+unsigned kmq_periods_kept(unsigned class);
+int  kmq_period_current(unsigned class, uint64_t number, uint64_t time);
+kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
+    unsigned class, uint32_t number);
+void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
+    kmq_period_t *period);
 
 /* kmq_checkpoint.c */
 int  kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn);

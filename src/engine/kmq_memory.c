@@ -17,6 +17,9 @@
 #define DATA_CLASSES  (sizeof(data_sizes) / sizeof(data_sizes[0]))
 #define PIECE_HEAD    sizeof(kmq_piece_t)
 
+/* A table's page may cost so many times KMQ_DROP messages of the history. */
+#define TABLE_DROPS   16
+
 /* Steps of at most an eighth; the largest is a page. */
 static const uint16_t  data_sizes[] = {
     16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128,
@@ -33,23 +36,42 @@ _Static_assert(KMQ_CLASS_DATA + DATA_CLASSES <= KMQ_CLASS_MAX,
 size_t
 kmq_class_size(unsigned class)
 {
+    size_t  size;
+
     switch (class) {
 
     case KMQ_CLASS_SLOT:
-        return sizeof(kmq_slot_t);
+        size = sizeof(kmq_slot_t);
+        break;
 
     case KMQ_CLASS_TOPIC:
-        return (sizeof(kmq_topic_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_topic_t);
+        break;
 
     case KMQ_CLASS_CLIENT:
-        return (sizeof(kmq_client_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_client_t);
+        break;
 
     case KMQ_CLASS_ROUTE:
-        return (sizeof(kmq_route_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_route_t);
+        break;
+
+    case KMQ_CLASS_NAME:
+        size = sizeof(kmq_name_t);
+        break;
+
+    case KMQ_CLASS_MINUTES:
+    case KMQ_CLASS_DAYS:
+        size = sizeof(kmq_periods_t)
+               + kmq_periods_kept(class) * sizeof(kmq_topic_period_t);
+        break;
 
     default:
-        return data_sizes[class - KMQ_CLASS_DATA];
+        size = data_sizes[class - KMQ_CLASS_DATA];
+        break;
     }
+
+    return (size + 7) & ~(size_t) 7;
 }
 
 
@@ -599,17 +621,56 @@ table_link(kmq_block_t *b, kmq_table_t *table, uint32_t n)
 }
 
 
+/*
+ * A page for a table, 0: there is none.  Tables use the spare pages, and make
+ * them up again out of the history, as far as a bounded part of that goes:
+ * else, where history has taken all that was free, few topics and clients could
+ * come.  Periods, of which some may get lost, leave half of the spare pages.
+ */
+static uint32_t
+table_page(kmq_t *kmq, unsigned class)
+{
+    unsigned      i;
+    uint32_t      n;
+    kmq_block_t  *b = kmq->block;
+
+    if ((class == KMQ_CLASS_MINUTES || class == KMQ_CLASS_DAYS)
+        && b->free_pages <= b->spare_pages / 2)
+    {
+        return 0;
+    }
+
+    n = page_take(b, class, 1);
+
+    for (i = 0; i < TABLE_DROPS; i++) {
+
+        if (n && b->free_pages >= b->spare_pages) {
+            break;
+        }
+
+        if (!kmq_history_drop(kmq)) {
+            break;
+        }
+
+        n = n ? n : page_take(b, class, 1);
+    }
+
+    return n;
+}
+
+
 /* A record of zeros, NULL when there is no memory. */
 void *
-kmq_record_alloc(kmq_block_t *b, unsigned class)
+kmq_record_alloc(kmq_t *kmq, unsigned class)
 {
     void         *record;
     unsigned      i;
     uint32_t      n;
+    kmq_block_t  *b = kmq->block;
     kmq_table_t  *table = table_of(b, class);
 
     if (table->free == 0) {
-        n = page_take(b, class, 1);
+        n = table_page(kmq, class);
         if (n == 0) {
             return NULL;
         }
@@ -638,6 +699,47 @@ kmq_record_free(kmq_block_t *b, unsigned class, void *record)
 
     *(kmq_ref_t *) record = table->free;
     table->free = KMQ_REF(b, record);
+}
+
+
+/* The first of the free records, linked by their first words. */
+kmq_ref_t
+kmq_record_free_list(const kmq_block_t *b, unsigned class)
+{
+    return b->table[class - KMQ_CLASS_TOPIC].free;
+}
+
+
+static int
+part_used(kmq_block_t *b, unsigned class, const kmq_part_t *part)
+{
+    const kmq_topic_t  *topic;
+
+    topic = kmq_record_at(b, KMQ_CLASS_TOPIC, part->topic);
+
+    return topic && topic->used
+           && topic->part[class - KMQ_CLASS_NAME] == KMQ_REF(b, part);
+}
+
+
+/* Is a record in use?  By the truth alone. */
+int
+kmq_record_used(kmq_block_t *b, unsigned class, void *record)
+{
+    switch (class) {
+
+    case KMQ_CLASS_TOPIC:
+        return ((kmq_topic_t *) record)->used;
+
+    case KMQ_CLASS_CLIENT:
+        return ((kmq_client_t *) record)->role;
+
+    case KMQ_CLASS_ROUTE:
+        return ((kmq_route_t *) record)->used;
+
+    default:
+        return part_used(b, class, record);
+    }
 }
 
 
@@ -804,23 +906,6 @@ page_rebuild(kmq_block_t *b, uint32_t n)
 }
 
 
-static int
-record_in_use(unsigned class, const void *record)
-{
-    switch (class) {
-
-    case KMQ_CLASS_TOPIC:
-        return ((const kmq_topic_t *) record)->used;
-
-    case KMQ_CLASS_CLIENT:
-        return ((const kmq_client_t *) record)->role;
-
-    default:
-        return ((const kmq_route_t *) record)->used;
-    }
-}
-
-
 static void
 table_rebuild(kmq_block_t *b, unsigned class)
 {
@@ -832,7 +917,7 @@ table_rebuild(kmq_block_t *b, unsigned class)
     table->free = 0;
 
     while ((record = kmq_record_next(b, class, &walk)) != NULL) {
-        if (!record_in_use(class, record)) {
+        if (!kmq_record_used(b, class, record)) {
             kmq_record_free(b, class, record);
         }
     }
@@ -868,7 +953,7 @@ kmq_memory_rebuild(kmq_block_t *b)
         }
     }
 
-    for (class = KMQ_CLASS_TOPIC; class <= KMQ_CLASS_ROUTE; class++) {
+    for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASS_DATA; class++) {
         table_rebuild(b, class);
     }
 }

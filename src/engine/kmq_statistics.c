@@ -181,11 +181,13 @@ info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->dead = topic->dead.count;
     info->oldest = topic->ready.head
                    ? kmq_age_start(KMQ_AT(b, topic->ready.head)) : 0;
-    info->totals = topic->totals;
-    info->before = topic->before;
     info->name_len = topic->name_len;
 
-    memcpy(info->name, topic->name, topic->name_len);
+    memset(&info->totals, 0, sizeof(info->totals));
+    memset(&info->before, 0, sizeof(info->before));
+    memcpy(&info->totals, &topic->totals, sizeof(topic->totals));
+    memcpy(&info->before, &topic->before, sizeof(topic->before));
+    memcpy(info->name, kmq_topic_name(b, topic), topic->name_len);
 }
 
 
@@ -241,8 +243,8 @@ int
 kmq_topic(kmq_t *kmq, const char *name, size_t len,
     kmq_topic_detail_t *detail)
 {
-    kmq_block_t        *b = kmq->block;
-    const kmq_topic_t  *topic;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
 
     kmq_lock(kmq);
 
@@ -251,8 +253,8 @@ kmq_topic(kmq_t *kmq, const char *name, size_t len,
     if (topic) {
         info_fill(b, topic, &detail->info);
         detail->settings = topic->settings;
-        memcpy(detail->minute, topic->minute, sizeof(detail->minute));
-        memcpy(detail->day, topic->day, sizeof(detail->day));
+        kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, detail->minute);
+        kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, detail->day);
     }
 
     kmq_unlock(kmq);

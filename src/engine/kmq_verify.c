@@ -165,6 +165,28 @@ verify_history(verify_t *v, const kmq_topic_t *topic)
 
 
 static void
+verify_parts(verify_t *v, const kmq_topic_t *topic)
+{
+    void      *part;
+    unsigned   i;
+
+    for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
+
+        if (topic->part[i] == 0) {
+            continue;
+        }
+
+        part = kmq_record_at(v->b, KMQ_CLASS_NAME + i, topic->part[i]);
+
+        if (part == NULL || !kmq_record_used(v->b, KMQ_CLASS_NAME + i, part)) {
+            wrong(v, "a topic has %u as a part, which is none of it",
+                  topic->part[i]);
+        }
+    }
+}
+
+
+static void
 verify_topic(verify_t *v, kmq_topic_t *topic)
 {
     uint32_t      ready, consumers;
@@ -192,6 +214,8 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
     if (topic->granted > topic->ready.count) {
         wrong(v, "a topic has granted more than is ready");
     }
+
+    verify_parts(v, topic);
 
     if (topic->idle && (topic->held || consumers || topic->producers
                         || topic->routes))
@@ -327,6 +351,42 @@ verify_clients(verify_t *v)
 }
 
 
+/* Each record of a table is in use or in the list of free ones. */
+static void
+verify_table(verify_t *v, unsigned class)
+{
+    void        *record;
+    uint64_t     all, used, unused;
+    kmq_ref_t    ref;
+    kmq_walk_t   walk;
+
+    all = 0;
+    used = 0;
+    unused = 0;
+    memset(&walk, 0, sizeof(walk));
+
+    while ((record = kmq_record_next(v->b, class, &walk))) {
+        all++;
+        used += kmq_record_used(v->b, class, record) != 0;
+    }
+
+    for (ref = kmq_record_free_list(v->b, class); ref && unused <= all;
+         ref = *(kmq_ref_t *) record)
+    {
+        record = kmq_record_at(v->b, class, ref);
+
+        if (record == NULL || kmq_record_used(v->b, class, record)) {
+            wrong(v, "record %u of table %u is not free", ref, class);
+            return;
+        }
+
+        unused++;
+    }
+
+    same(v, "what a table has, used and free", used + unused, all);
+}
+
+
 static void
 verify_memory(verify_t *v)
 {
@@ -355,6 +415,10 @@ verify_memory(verify_t *v)
     same(v, "the number of free pages", v->b->free_pages, pages);
     same(v, "the slots in use", slots, v->messages);
     same(v, "the pieces in use", pieces, v->pieces);
+
+    for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASS_DATA; class++) {
+        verify_table(v, class);
+    }
 }
 
 
