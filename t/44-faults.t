@@ -83,6 +83,7 @@ my %points = (
     'schedule-due'     => { n => 5 },
     'topic-create'     => { by => \&visit, n => 3 },
     'topic-forget'     => { by => \&forget, n => 5 },
+    'topic-part'       => { by => \&visit_long, n => 3 },
     'type-settle'      => { by => \&change_type, then => \&new_type },
 );
 
@@ -312,6 +313,13 @@ sub remove {
 # A topic that is new, and consumers that come and go.
 sub visit {
     my $topic = 'visited ' . ++$count;
+
+    leave($_) for map { guest($topic) } 1, 2;
+}
+
+# A name that has a place of its own.
+sub visit_long {
+    my $topic = 'v' x 100 . ++$count;
 
     leave($_) for map { guest($topic) } 1, 2;
 }

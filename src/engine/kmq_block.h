@@ -9,10 +9,10 @@
  *
  * The truth, from which kmq_repair() rebuilds all the rest, is: each page's
  * class; each slot's state and what stands in the slot; each client's and
- * topic's state, name and push type; the delivery rings of the consumers.  A
- * change of the truth is made by one store, KMQ_SET, that is ordered against
- * the others.  Lists, counts, grants, timers, the index and free lists are
- * derived.
+ * topic's state, name and push type, and which parts a topic has; the delivery
+ * rings of the consumers.  A change of the truth is made by one store, KMQ_SET,
+ * that is ordered against the others.  Lists, counts, grants, timers, the index
+ * and free lists are derived.
  */
 
 #ifndef KMQ_BLOCK_H
@@ -53,11 +53,16 @@
 /* ---------------------------------------------------------------- memory */
 
 #define KMQ_PAGE_SIZE    8192
-#define KMQ_CLASS_MESSAGE 1      /* cells; given back when all are free */
-#define KMQ_CLASS_RING   2       /* kmq_ring_t; given back, too */
-#define KMQ_CLASS_TOPIC  3       /* the three tables: their pages stay */
-#define KMQ_CLASS_CLIENT 4
-#define KMQ_CLASS_ROUTE  5
+#define KMQ_CLASS_MESSAGE 1      /* cells; such pages are given back when all */
+#define KMQ_CLASS_INDEX  2       /* of them are free, as are those */
+#define KMQ_CLASS_RING   3       /* of kmq_ring_t */
+#define KMQ_CLASS_TOPIC  4       /* the tables: their pages stay */
+#define KMQ_CLASS_CLIENT 5
+#define KMQ_CLASS_ROUTE  6
+#define KMQ_CLASS_NAME   7       /* parts of topics, see kmq_part_t */
+#define KMQ_CLASS_MINUTES 8
+#define KMQ_CLASS_DAYS   9
+#define KMQ_CLASSES      10
 
 #define KMQ_CELL         16
 #define KMQ_PAGE_CELLS   (KMQ_PAGE_SIZE / KMQ_CELL)
@@ -82,6 +87,19 @@ typedef struct {
                                     pages */
     uint32_t     prev;
 } kmq_page_t;
+
+/* The free cells of the pages of a class, which the first two are. */
+#define KMQ_HEAP_MESSAGES  0
+#define KMQ_HEAP_INDEX     1
+#define KMQ_HEAPS          2
+
+typedef struct {
+    uint64_t     free_cells;
+    uint64_t     holes;          /* a bit for each list that is not empty */
+    kmq_ref_t    hole[KMQ_BINS]; /* by length */
+    kmq_ref_t    cursor;         /* the hole that is cut up at present */
+    uint32_t     cursor_cells;
+} kmq_heap_t;
 
 /* A walk over all objects of a class; zeroed at the start. */
 typedef struct {
@@ -214,6 +232,39 @@ typedef struct {
 
 /* ---------------------------------------------- topics, routes, deliveries */
 
+/* The first of kmq_totals_t: those that a topic has. */
+typedef struct {
+    uint64_t     published;
+    uint64_t     delivered;
+    uint64_t     redelivered;
+    uint64_t     confirmed;
+    uint64_t     died;
+    uint64_t     expired;
+    uint64_t     refused;
+} kmq_topic_totals_t;
+
+_Static_assert(sizeof(kmq_topic_totals_t)
+               == KMQ_TOPIC_TOTALS * sizeof(uint64_t)
+               && offsetof(kmq_topic_totals_t, refused)
+                  == offsetof(kmq_totals_t, refused),
+               "totals are copied as they are");
+
+/* What is counted of a topic in a minute or a day (UTC): no more than 48 bits
+ * hold. */
+typedef struct {
+    uint64_t     published:48;
+    uint64_t     number_low:16;  /* as in kmq_period_t; 0: none */
+    uint64_t     delivered:48;
+    uint64_t     number_high:16;
+    uint64_t     confirmed:48;
+    uint64_t     unused:16;
+} kmq_topic_period_t;
+
+#define KMQ_FEW          2       /* periods that each topic has room for */
+#define KMQ_NAME_SHORT   48      /* bytes of a name, too */
+
+#define KMQ_TOPIC_PARTS  3
+
 typedef struct {
     kmq_ref_t    next;           /* free list; same hash */
     uint8_t      used;
@@ -249,14 +300,44 @@ typedef struct {
     uint8_t      active;
     uint8_t      idle;
 
-    kmq_totals_t totals;
-    kmq_totals_t before;         /* the same, as restored */
-    uint64_t     restored;       /* these count all up to this record */
-    kmq_period_t minute[KMQ_TOPIC_MINUTES];
-    kmq_period_t day[KMQ_DAYS];  /* UTC */
+    kmq_ref_t    part[KMQ_TOPIC_PARTS];  /* by class, from KMQ_CLASS_NAME on:
+                                    what does not fit here; 0: it does.
+                                    Truth */
 
-    char         name[KMQ_NAME_MAX + 1];
+    kmq_topic_totals_t  totals;
+
+    union {
+        kmq_topic_totals_t  before;      /* the same, as restored */
+        uint64_t            restored;    /* while that goes on: totals count
+                                            all up to this record */
+    };
+
+    kmq_topic_period_t  few[2][KMQ_FEW];     /* minutes, days */
+    char         name[KMQ_NAME_SHORT];
 } kmq_topic_t;
+
+_Static_assert(sizeof(kmq_topic_t) == 448, "18 topics are a page");
+
+/*
+ * A part of a topic that most have no need of: a long name, or all of its
+ * minutes or days.  It is in use when the topic that it names is, and has it.
+ */
+typedef struct {
+    kmq_ref_t    next;           /* free list */
+    kmq_ref_t    topic;
+} kmq_part_t;
+
+typedef struct {
+    kmq_part_t   part;
+    char         name[KMQ_NAME_MAX];
+} kmq_name_t;
+
+/* A period is at its number modulo the number of them: KMQ_TOPIC_MINUTES or
+ * KMQ_DAYS; in the topic itself, KMQ_FEW. */
+typedef struct {
+    kmq_part_t   part;
+    kmq_topic_period_t  period[];
+} kmq_periods_t;
 
 typedef struct {
     kmq_ref_t    next;           /* free list */
@@ -405,13 +486,14 @@ typedef struct {
 
 #define KMQ_TOPIC_BUCKETS  4096
 
-/* One of the three tables of fixed records whose pages are never given
- * back. */
+/* One of the tables of fixed records whose pages are never given back. */
 typedef struct {
     kmq_ref_t    free;
     uint32_t     first;          /* pages, linked by their next */
     uint32_t     last;
 } kmq_table_t;
+
+#define KMQ_TABLES  (KMQ_CLASSES - KMQ_CLASS_TOPIC)
 
 typedef struct {
     uint64_t         magic;
@@ -438,13 +520,10 @@ typedef struct {
     uint32_t         spare_pages;    /* not for messages, so that consumers
                                         can always join and take */
     uint32_t         ring_page;  /* pages of rings with room */
-    kmq_table_t      table[3];   /* topics, clients, routes */
+    kmq_table_t      table[KMQ_TABLES];  /* by class, from KMQ_CLASS_TOPIC
+                                    on */
 
-    uint64_t         free_cells; /* of pages of messages */
-    uint64_t         holes;      /* a bit for each list that is not empty */
-    kmq_ref_t        hole[KMQ_BINS];
-    kmq_ref_t        cursor;     /* the hole that is cut up at present */
-    uint32_t         cursor_cells;
+    kmq_heap_t       heap[KMQ_HEAPS];
     kmq_ref_t        trash;      /* chains of pieces that are to be freed */
 
     uint64_t         sequence;   /* the last one given out */
@@ -595,8 +674,10 @@ uint32_t  kmq_page_take(kmq_block_t *b, unsigned class, int spare);
 void      kmq_page_give(kmq_block_t *b, uint32_t page);
 unsigned  kmq_class_of(const kmq_block_t *b, kmq_ref_t object);
 size_t    kmq_class_size(unsigned class);
-void     *kmq_record_alloc(kmq_block_t *b, unsigned class);
+void     *kmq_record_alloc(kmq_t *kmq, unsigned class);
 void      kmq_record_free(kmq_block_t *b, unsigned class, void *record);
+int       kmq_record_used(kmq_block_t *b, unsigned class, void *record);
+kmq_ref_t kmq_record_free_list(const kmq_block_t *b, unsigned class);
 void     *kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref);
 void     *kmq_record_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
 void     *kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk);
@@ -612,12 +693,13 @@ void      kmq_memory_rebuild(kmq_block_t *b);
 kmq_cells_t *kmq_cells_of(kmq_block_t *b, uint32_t page);
 int       kmq_cells_room(const kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc(kmq_block_t *b, unsigned n);
+kmq_ref_t kmq_cells_alloc_index(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_any(kmq_block_t *b, unsigned *n);
 void      kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n);
 void      kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n);
 void      kmq_cells_reset(kmq_block_t *b);
 void      kmq_cells_rebuild(kmq_block_t *b, uint32_t page);
-const char *kmq_cells_verify(kmq_block_t *b);
+const char *kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap);
 void      kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there);
 kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
 kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
@@ -662,6 +744,8 @@ void kmq_index_reset(kmq_block_t *b);
 /* kmq_topic.c */
 kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len);
 kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len);
+const char *kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic);
+void *kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class);
 void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic);
@@ -744,10 +828,16 @@ void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_count_backlog(kmq_t *kmq);
 void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed);
-void kmq_count_topic(kmq_topic_t *topic, uint64_t time, int64_t published,
-    uint64_t delivered, uint64_t confirmed);
+void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
+    int64_t published, uint64_t delivered, uint64_t confirmed);
 void kmq_count_latency(kmq_t *kmq, uint32_t since);
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
+unsigned kmq_periods_kept(unsigned class);
+int  kmq_period_current(unsigned class, uint64_t number, uint64_t time);
+kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
+    unsigned class, uint32_t number);
+void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
+    kmq_period_t *period);
 
 /* kmq_checkpoint.c */
 int  kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn);

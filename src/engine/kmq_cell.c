@@ -14,6 +14,10 @@
  *
  * While there are whole pages, runs are cut one after the other from one hole,
  * the cursor, which is in no list and has no edges.
+ *
+ * There are two heaps: one of messages, and one of the index, as long as there
+ * are pages for it, so that the pages of messages that go together are free
+ * together.
  */
 
 #include "kmq_block.h"
@@ -33,6 +37,14 @@ kmq_cells_t *
 kmq_cells_of(kmq_block_t *b, uint32_t page)
 {
     return (kmq_cells_t *) &b->page[b->npages + 1] + page;
+}
+
+
+/* Whose cells those of a page are. */
+static kmq_heap_t *
+heap_of(kmq_block_t *b, uint32_t page)
+{
+    return &b->heap[b->page[page].class - KMQ_CLASS_MESSAGE];
 }
 
 
@@ -106,7 +118,7 @@ hole_end(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 
 
 static void
-hole_insert(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+hole_insert(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
     unsigned      bin, i;
     kmq_hole_t   *hole = KMQ_AT(b, ref);
@@ -115,7 +127,7 @@ hole_insert(kmq_block_t *b, kmq_ref_t ref, unsigned n)
     bin = bin_of(n);
     i = cell_of(ref);
 
-    hole->next = b->hole[bin];
+    hole->next = heap->hole[bin];
     hole->prev = 0;
     hole->cells = n;
     *hole_end(b, ref, n) = n;
@@ -124,8 +136,8 @@ hole_insert(kmq_block_t *b, kmq_ref_t ref, unsigned n)
         ((kmq_hole_t *) KMQ_AT(b, hole->next))->prev = ref;
     }
 
-    b->hole[bin] = ref;
-    b->holes |= UINT64_C(1) << bin;
+    heap->hole[bin] = ref;
+    heap->holes |= UINT64_C(1) << bin;
 
     bit_set(cells->edge, i);
     bit_set(cells->edge, i + n - 1);
@@ -134,7 +146,7 @@ hole_insert(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 
 /* Takes a hole out of its list; returns its cells. */
 static unsigned
-hole_remove(kmq_block_t *b, kmq_ref_t ref)
+hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
 {
     unsigned      bin, i, n;
     kmq_hole_t   *hole = KMQ_AT(b, ref);
@@ -156,10 +168,10 @@ hole_remove(kmq_block_t *b, kmq_ref_t ref)
     }
 
     bin = bin_of(n);
-    b->hole[bin] = hole->next;
+    heap->hole[bin] = hole->next;
 
     if (hole->next == 0) {
-        b->holes &= ~(UINT64_C(1) << bin);
+        heap->holes &= ~(UINT64_C(1) << bin);
     }
 
     return n;
@@ -169,7 +181,7 @@ hole_remove(kmq_block_t *b, kmq_ref_t ref)
 /* Makes a hole of a free run, with what is free on both sides; a whole page goes
  * back to the others. */
 static void
-hole_make(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+hole_make(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
     unsigned      i, before;
     kmq_ref_t     behind;
@@ -179,29 +191,29 @@ hole_make(kmq_block_t *b, kmq_ref_t ref, unsigned n)
     behind = ref + n * REFS;
 
     if (i + n < KMQ_PAGE_CELLS && bit_is_set(cells->edge, i + n)) {
-        n += hole_remove(b, behind);
+        n += hole_remove(b, heap, behind);
     }
 
     if (i && bit_is_set(cells->edge, i - 1)) {
         before = *hole_end(b, ref, 0);
         ref -= before * REFS;
         n += before;
-        (void) hole_remove(b, ref);
+        (void) hole_remove(b, heap, ref);
     }
 
     if (n == KMQ_PAGE_CELLS) {
-        b->free_cells -= KMQ_PAGE_CELLS;
+        heap->free_cells -= KMQ_PAGE_CELLS;
         kmq_page_give(b, kmq_page_of(b, ref));
         return;
     }
 
-    hole_insert(b, ref, n);
+    hole_insert(b, heap, ref, n);
 }
 
 
 /* A hole of n cells or more, taken out of its list; 0: there is none. */
 static kmq_ref_t
-hole_take(kmq_block_t *b, unsigned n)
+hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 {
     unsigned   bin;
     uint64_t   holes;
@@ -212,20 +224,20 @@ hole_take(kmq_block_t *b, unsigned n)
     }
 
     bin = bin_for(n);
-    holes = bin < KMQ_BINS ? b->holes >> bin : 0;
+    holes = bin < KMQ_BINS ? heap->holes >> bin : 0;
 
     if (holes) {
-        ref = b->hole[bin + __builtin_ctzll(holes)];
+        ref = heap->hole[bin + __builtin_ctzll(holes)];
 
     } else {
-        ref = b->hole[bin_of(n)];
+        ref = heap->hole[bin_of(n)];
 
         if (ref == 0 || ((kmq_hole_t *) KMQ_AT(b, ref))->cells < n) {
             return 0;
         }
     }
 
-    (void) hole_remove(b, ref);
+    (void) hole_remove(b, heap, ref);
 
     return ref;
 }
@@ -235,90 +247,111 @@ hole_take(kmq_block_t *b, unsigned n)
 
 /* What is left of the cursor becomes a hole. */
 static void
-cursor_drop(kmq_block_t *b)
+cursor_drop(kmq_block_t *b, kmq_heap_t *heap)
 {
     unsigned  n;
 
-    n = b->cursor_cells;
+    n = heap->cursor_cells;
 
     if (n) {
-        b->cursor_cells = 0;
-        hole_make(b, b->cursor, n);
+        heap->cursor_cells = 0;
+        hole_make(b, heap, heap->cursor, n);
     }
 }
 
 
 /* So many cells behind a run that was cut from a hole are left. */
 static void
-rest_keep(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+rest_keep(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
-    if (n > b->cursor_cells && b->free_pages > b->spare_pages) {
-        cursor_drop(b);
-        b->cursor = ref;
-        b->cursor_cells = n;
+    if (n > heap->cursor_cells && b->free_pages > b->spare_pages) {
+        cursor_drop(b, heap);
+        heap->cursor = ref;
+        heap->cursor_cells = n;
         return;
     }
 
     if (n) {
-        hole_insert(b, ref, n);
+        hole_insert(b, heap, ref, n);
     }
 }
 
 
 /* ------------------------------------------------------------------- runs */
 
-/* Would kmq_cells_alloc() have a run of n cells, at most a page? */
+/* Is there a run of n cells, at most a page, for a message? */
 int
 kmq_cells_room(const kmq_block_t *b, unsigned n)
 {
-    unsigned  bin;
+    unsigned           bin;
+    const kmq_heap_t  *heap = &b->heap[KMQ_HEAP_MESSAGES];
 
-    if (b->free_pages > b->spare_pages || n <= b->cursor_cells) {
+    if (b->free_pages > b->spare_pages || n <= heap->cursor_cells) {
         return 1;
     }
 
     bin = bin_for(n);
 
-    return bin < KMQ_BINS && b->holes >> bin;
+    return bin < KMQ_BINS && heap->holes >> bin;
 }
 
 
 /* A run of n cells, at most a page; 0: there is none. */
-kmq_ref_t
-kmq_cells_alloc(kmq_block_t *b, unsigned n)
+static kmq_ref_t
+run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 {
     unsigned   have;
     uint32_t   page;
     kmq_ref_t  ref;
 
-    if (n <= b->cursor_cells) {
-        ref = b->cursor;
-        b->cursor += n * REFS;
-        b->cursor_cells -= n;
-        b->free_cells -= n;
+    if (n <= heap->cursor_cells) {
+        ref = heap->cursor;
+        heap->cursor += n * REFS;
+        heap->cursor_cells -= n;
+        heap->free_cells -= n;
         return ref;
     }
 
-    ref = hole_take(b, n);
+    ref = hole_take(b, heap, n);
 
     if (ref) {
         have = ((kmq_hole_t *) KMQ_AT(b, ref))->cells;
 
     } else {
-        page = kmq_page_take(b, KMQ_CLASS_MESSAGE, 0);
+        page = kmq_page_take(b, KMQ_CLASS_MESSAGE + (heap - b->heap), 0);
         if (page == 0) {
             return 0;
         }
 
         ref = kmq_page_ref(b, page);
         have = KMQ_PAGE_CELLS;
-        b->free_cells += KMQ_PAGE_CELLS;
+        heap->free_cells += KMQ_PAGE_CELLS;
     }
 
-    b->free_cells -= n;
-    rest_keep(b, ref + n * REFS, have - n);
+    heap->free_cells -= n;
+    rest_keep(b, heap, ref + n * REFS, have - n);
 
     return ref;
+}
+
+
+/* The same for a message. */
+kmq_ref_t
+kmq_cells_alloc(kmq_block_t *b, unsigned n)
+{
+    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n);
+}
+
+
+/* The same for the index: of its own pages, if it can be. */
+kmq_ref_t
+kmq_cells_alloc_index(kmq_block_t *b, unsigned n)
+{
+    kmq_ref_t  ref;
+
+    ref = run_alloc(b, &b->heap[KMQ_HEAP_INDEX], n);
+
+    return ref ? ref : run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n);
 }
 
 
@@ -329,26 +362,27 @@ kmq_cells_alloc(kmq_block_t *b, unsigned n)
 kmq_ref_t
 kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
 {
-    unsigned   have;
-    kmq_ref_t  ref;
+    unsigned     have;
+    kmq_ref_t    ref;
+    kmq_heap_t  *heap = &b->heap[KMQ_HEAP_MESSAGES];
 
-    cursor_drop(b);
+    cursor_drop(b, heap);
 
-    if (b->holes == 0) {
+    if (heap->holes == 0) {
         return 0;
     }
 
-    ref = b->hole[63 - __builtin_clzll(b->holes)];
-    have = hole_remove(b, ref);
+    ref = heap->hole[63 - __builtin_clzll(heap->holes)];
+    have = hole_remove(b, heap, ref);
 
     if (have > *n) {
-        hole_insert(b, ref + *n * REFS, have - *n);
+        hole_insert(b, heap, ref + *n * REFS, have - *n);
 
     } else {
         *n = have;
     }
 
-    b->free_cells -= *n;
+    heap->free_cells -= *n;
 
     return ref;
 }
@@ -358,8 +392,10 @@ kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
 void
 kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 {
-    b->free_cells += n;
-    hole_make(b, ref, n);
+    kmq_heap_t  *heap = heap_of(b, kmq_page_of(b, ref));
+
+    heap->free_cells += n;
+    hole_make(b, heap, ref, n);
 }
 
 
@@ -462,10 +498,7 @@ kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 void
 kmq_cells_reset(kmq_block_t *b)
 {
-    memset(b->hole, 0, sizeof(b->hole));
-    b->holes = 0;
-    b->free_cells = 0;
-    b->cursor_cells = 0;
+    memset(b->heap, 0, sizeof(b->heap));
     b->trash = 0;
 }
 
@@ -497,6 +530,7 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
 {
     unsigned      i, end;
     uint64_t      used[KMQ_PAGE_CELLS / 64];
+    kmq_heap_t   *heap = heap_of(b, page);
     kmq_cells_t  *cells = kmq_cells_of(b, page);
 
     memcpy(used, cells->edge, sizeof(used));
@@ -510,8 +544,8 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
          i = cell_find(used, end, 0))
     {
         end = cell_find(used, i, 1);
-        b->free_cells += end - i;
-        hole_make(b, kmq_page_ref(b, page) + i * REFS, end - i);
+        heap->free_cells += end - i;
+        hole_make(b, heap, kmq_page_ref(b, page) + i * REFS, end - i);
     }
 }
 
@@ -521,7 +555,7 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
 /* Are the lists of holes as the edges say, and what is counted as free?  NULL,
  * or what is wrong. */
 const char *
-kmq_cells_verify(kmq_block_t *b)
+kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
 {
     unsigned           bin;
     uint64_t           free;
@@ -529,15 +563,15 @@ kmq_cells_verify(kmq_block_t *b)
     const uint64_t    *edge;
     const kmq_hole_t  *hole;
 
-    free = b->cursor_cells;
+    free = heap->cursor_cells;
 
     for (bin = 0; bin < KMQ_BINS; bin++) {
 
-        if ((b->hole[bin] != 0) != (b->holes >> bin & 1)) {
+        if ((heap->hole[bin] != 0) != (heap->holes >> bin & 1)) {
             return "the mark of a list of holes is wrong";
         }
 
-        for (prev = 0, ref = b->hole[bin]; ref; prev = ref, ref = hole->next) {
+        for (prev = 0, ref = heap->hole[bin]; ref; prev = ref, ref = hole->next) {
             hole = KMQ_AT(b, ref);
             edge = kmq_cells_of(b, kmq_page_of(b, ref))->edge;
 
@@ -553,11 +587,11 @@ kmq_cells_verify(kmq_block_t *b)
 
             free += hole->cells;
 
-            if (free > b->free_cells) {
+            if (free > heap->free_cells) {
                 return "there are more free cells than are counted";
             }
         }
     }
 
-    return free == b->free_cells ? NULL : "free cells are missing";
+    return free == heap->free_cells ? NULL : "free cells are missing";
 }

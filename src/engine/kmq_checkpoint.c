@@ -86,22 +86,28 @@ kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
 
 
 static int
-topic_add(kmq_t *kmq, const kmq_topic_t *topic, kmq_buffer_t *out)
+topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
 {
-    unsigned  n;
-    uint64_t  number[KMQ_TOPIC_COUNTERS
-                     + KMQ_PERIOD_NUMBERS * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
+    unsigned      n;
+    uint64_t      number[KMQ_TOPIC_COUNTERS
+                         + KMQ_PERIOD_NUMBERS
+                           * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
+    kmq_period_t  day[KMQ_DAYS], minute[KMQ_TOPIC_MINUTES];
+    kmq_block_t  *b = kmq->block;
 
-    memcpy(number, &topic->totals, KMQ_TOPIC_TOTALS * sizeof(uint64_t));
+    memcpy(number, &topic->totals, sizeof(topic->totals));
 
-    n = periods_add(number, KMQ_TOPIC_COUNTERS, topic->day, KMQ_DAYS);
+    kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, day);
+    kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, minute);
+
+    n = periods_add(number, KMQ_TOPIC_COUNTERS, day, KMQ_DAYS);
     number[KMQ_TOPIC_TOTALS] = (n - KMQ_TOPIC_COUNTERS)
                                / KMQ_PERIOD_NUMBERS;
-    n = periods_add(number, n, topic->minute, KMQ_TOPIC_MINUTES);
+    n = periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
 
-    return kmq_record_numbers(out, number_take(kmq->block),
-                              KMQ_RECORD_TOPIC, kmq->wall / 1000,
-                              topic->name, topic->name_len, number, n);
+    return kmq_record_numbers(out, number_take(b), KMQ_RECORD_TOPIC,
+                              kmq->wall / 1000, kmq_topic_name(b, topic),
+                              topic->name_len, number, n);
 }
 
 

@@ -174,7 +174,7 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     kmq_block_t   *b = kmq->block;
     kmq_client_t  *client;
 
-    client = kmq_record_alloc(b, KMQ_CLASS_CLIENT);
+    client = kmq_record_alloc(kmq, KMQ_CLASS_CLIENT);
     if (client == NULL) {
         return NULL;
     }
@@ -522,7 +522,7 @@ info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
     info->addr_len = client->addr_len;
 
     memcpy(info->id, client->id, client->id_len);
-    memcpy(info->topic, topic->name, topic->name_len);
+    memcpy(info->topic, kmq_topic_name(b, topic), topic->name_len);
     memcpy(info->addr, client->addr, client->addr_len);
 }
 

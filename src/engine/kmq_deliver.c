@@ -624,7 +624,7 @@ take(kmq_t *kmq, kmq_batch_t *batch, draws_t *draws)
 
         topic = KMQ_AT(kmq->block, route->topic);
 
-        batch->topic = topic->name;
+        batch->topic = kmq_topic_name(kmq->block, topic);
         batch->topic_len = topic->name_len;
         batch->topic_ref = route->topic;
 

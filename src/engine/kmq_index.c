@@ -122,7 +122,7 @@ leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
     small_t    *small;
     kmq_ref_t   full, *slot;
 
-    full = kmq_cells_alloc(b, FULL_CELLS);
+    full = kmq_cells_alloc_index(b, FULL_CELLS);
     if (full == 0) {
         return 0;
     }
@@ -152,7 +152,7 @@ leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
     small_t    *small;
     kmq_ref_t   ref, *slot;
 
-    ref = kmq_cells_alloc(b, 1);
+    ref = kmq_cells_alloc_index(b, 1);
     if (ref == 0) {
         return leaf;
     }
@@ -201,7 +201,7 @@ node_alloc(kmq_block_t *b)
     kmq_ref_t     ref;
     kmq_index_t  *node;
 
-    ref = kmq_cells_alloc(b, NODE_CELLS);
+    ref = kmq_cells_alloc_index(b, NODE_CELLS);
     if (ref == 0) {
         return NULL;
     }
@@ -371,7 +371,7 @@ leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
         return leaf_widen(b, 0, 0);
     }
 
-    ref = kmq_cells_alloc(b, 1);
+    ref = kmq_cells_alloc_index(b, 1);
 
     return ref ? ref | 1 : 0;
 }

@@ -208,7 +208,7 @@ kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
         return KMQ_NOMEM;
     }
 
-    r.name = topic->name;
+    r.name = kmq_topic_name(b, topic);
     r.name_len = topic->name_len;
     r.sequence = slot->sequence;
     r.due = kind == KMQ_KIND_DELAYED ? due_wall(kmq, slot) : 0;
@@ -272,7 +272,8 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
     kmq_record_head(p, size, 0, KMQ_RECORD_MESSAGES, KMQ_KIND_READY,
                     topic->name_len, first->create_time);
     kmq_put32(p + KMQ_RECORD_HEAD, i);
-    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, topic->name, topic->name_len);
+    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, kmq_topic_name(b, topic),
+           topic->name_len);
 
     buffer->len += KMQ_RECORD_SPAN(size);
 
@@ -500,7 +501,8 @@ kmq_journal_counts(kmq_t *kmq, const kmq_topic_t *topic, uint32_t delivered,
         p = last_begin(kmq, KMQ_RECORD_COUNTS, 0, topic->name_len, size);
         j->topic = KMQ_REF(kmq->block, topic);
 
-        memcpy(p + KMQ_RECORD_COUNTS_HEAD, topic->name, topic->name_len);
+        memcpy(p + KMQ_RECORD_COUNTS_HEAD,
+               kmq_topic_name(kmq->block, topic), topic->name_len);
         kmq_put64(p + KMQ_RECORD_HEAD, 0);
     }
 

@@ -1,7 +1,7 @@
 /*
  * The block's memory: pages of 8 KiB.
  *
- * Pages of messages are cut into cells (kmq_cell.c); one whose cells are all
+ * Pages of messages and of the index are cut into cells (kmq_cell.c); one whose cells are all
  * free goes back to the common stock, as does one whose rings are all free.
  * The pages of the tables stay what they are, so that a walk over all topics or
  * clients is a walk over their pages.
@@ -12,26 +12,47 @@
 
 /* Pages for consumers to join and to take with when messages fill all others:
  * a 32nd of them, and so many. */
-#define SPARE_MIN  8
+#define SPARE_MIN    24
+
+/* A table's page may cost so many times KMQ_DROP messages of the history. */
+#define TABLE_DROPS  16
 
 
 size_t
 kmq_class_size(unsigned class)
 {
+    size_t  size;
+
     switch (class) {
 
     case KMQ_CLASS_TOPIC:
-        return (sizeof(kmq_topic_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_topic_t);
+        break;
 
     case KMQ_CLASS_CLIENT:
-        return (sizeof(kmq_client_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_client_t);
+        break;
 
     case KMQ_CLASS_ROUTE:
-        return (sizeof(kmq_route_t) + 7) & ~(size_t) 7;
+        size = sizeof(kmq_route_t);
+        break;
+
+    case KMQ_CLASS_NAME:
+        size = sizeof(kmq_name_t);
+        break;
+
+    case KMQ_CLASS_MINUTES:
+    case KMQ_CLASS_DAYS:
+        size = sizeof(kmq_periods_t)
+               + kmq_periods_kept(class) * sizeof(kmq_topic_period_t);
+        break;
 
     default: /* KMQ_CLASS_RING */
-        return KMQ_RING_SIZE;
+        size = KMQ_RING_SIZE;
+        break;
     }
+
+    return (size + 7) & ~(size_t) 7;
 }
 
 
@@ -109,7 +130,8 @@ kmq_memory_free(const kmq_block_t *b)
     pages = b->free_pages > b->spare_pages ? b->free_pages - b->spare_pages
                                            : 0;
 
-    return pages * KMQ_PAGE_SIZE + b->free_cells * KMQ_CELL;
+    return pages * KMQ_PAGE_SIZE
+           + b->heap[KMQ_HEAP_MESSAGES].free_cells * KMQ_CELL;
 }
 
 /* Pages of rings that have room. */
@@ -153,7 +175,7 @@ partial_remove(kmq_block_t *b, uint32_t n)
 static void
 page_clear(kmq_block_t *b, uint32_t n, unsigned class)
 {
-    if (class == KMQ_CLASS_MESSAGE) {
+    if (class == KMQ_CLASS_MESSAGE || class == KMQ_CLASS_INDEX) {
         memset(kmq_cells_of(b, n), 0, sizeof(kmq_cells_t));
 
     } else if (class != KMQ_CLASS_RING) {
@@ -187,7 +209,7 @@ kmq_page_take(kmq_block_t *b, unsigned class, int spare)
     page->next = 0;
     page->prev = 0;
 
-    if (class != KMQ_CLASS_MESSAGE) {
+    if (class >= KMQ_CLASS_RING) {
         page->size = kmq_class_size(class);
         page->capacity = class_capacity(class);
         page->used = 0;
@@ -334,17 +356,56 @@ table_link(kmq_block_t *b, kmq_table_t *table, uint32_t n)
 }
 
 
+/*
+ * A page for a table, 0: there is none.  Tables use the spare pages, and make
+ * them up again out of the history, as far as a bounded part of that goes:
+ * else, where history has taken all that was free, few topics and clients could
+ * come.  Periods, of which some may get lost, leave half of the spare pages.
+ */
+static uint32_t
+table_page(kmq_t *kmq, unsigned class)
+{
+    unsigned      i;
+    uint32_t      n;
+    kmq_block_t  *b = kmq->block;
+
+    if ((class == KMQ_CLASS_MINUTES || class == KMQ_CLASS_DAYS)
+        && b->free_pages <= b->spare_pages / 2)
+    {
+        return 0;
+    }
+
+    n = kmq_page_take(b, class, 1);
+
+    for (i = 0; i < TABLE_DROPS; i++) {
+
+        if (n && b->free_pages >= b->spare_pages) {
+            break;
+        }
+
+        if (!kmq_history_drop(kmq, KMQ_DROP)) {
+            break;
+        }
+
+        n = n ? n : kmq_page_take(b, class, 1);
+    }
+
+    return n;
+}
+
+
 /* A record of zeros, NULL when there is no memory. */
 void *
-kmq_record_alloc(kmq_block_t *b, unsigned class)
+kmq_record_alloc(kmq_t *kmq, unsigned class)
 {
     void         *record;
     unsigned      i;
     uint32_t      n;
+    kmq_block_t  *b = kmq->block;
     kmq_table_t  *table = table_of(b, class);
 
     if (table->free == 0) {
-        n = kmq_page_take(b, class, 1);
+        n = table_page(kmq, class);
         if (n == 0) {
             return NULL;
         }
@@ -390,6 +451,47 @@ kmq_record_at(kmq_block_t *b, unsigned class, kmq_ref_t ref)
     offset = ((uint64_t) ref * 8 - b->page_zero) % KMQ_PAGE_SIZE;
 
     return offset % kmq_class_size(class) ? NULL : KMQ_AT(b, ref);
+}
+
+
+/* The first of the free records, linked by their first words. */
+kmq_ref_t
+kmq_record_free_list(const kmq_block_t *b, unsigned class)
+{
+    return b->table[class - KMQ_CLASS_TOPIC].free;
+}
+
+
+static int
+part_used(kmq_block_t *b, unsigned class, const kmq_part_t *part)
+{
+    const kmq_topic_t  *topic;
+
+    topic = kmq_record_at(b, KMQ_CLASS_TOPIC, part->topic);
+
+    return topic && topic->used
+           && topic->part[class - KMQ_CLASS_NAME] == KMQ_REF(b, part);
+}
+
+
+/* Is a record in use?  By the truth alone. */
+int
+kmq_record_used(kmq_block_t *b, unsigned class, void *record)
+{
+    switch (class) {
+
+    case KMQ_CLASS_TOPIC:
+        return ((kmq_topic_t *) record)->used;
+
+    case KMQ_CLASS_CLIENT:
+        return ((kmq_client_t *) record)->role;
+
+    case KMQ_CLASS_ROUTE:
+        return ((kmq_route_t *) record)->used;
+
+    default:
+        return part_used(b, class, record);
+    }
 }
 
 
@@ -515,23 +617,6 @@ rings_rebuild(kmq_block_t *b, uint32_t n)
 }
 
 
-static int
-record_in_use(unsigned class, const void *record)
-{
-    switch (class) {
-
-    case KMQ_CLASS_TOPIC:
-        return ((const kmq_topic_t *) record)->used;
-
-    case KMQ_CLASS_CLIENT:
-        return ((const kmq_client_t *) record)->role;
-
-    default:
-        return ((const kmq_route_t *) record)->used;
-    }
-}
-
-
 static void
 table_rebuild(kmq_block_t *b, unsigned class)
 {
@@ -543,7 +628,7 @@ table_rebuild(kmq_block_t *b, unsigned class)
     table->free = 0;
 
     while ((record = kmq_record_next(b, class, &walk)) != NULL) {
-        if (!record_in_use(class, record)) {
+        if (!kmq_record_used(b, class, record)) {
             kmq_record_free(b, class, record);
         }
     }
@@ -576,6 +661,7 @@ kmq_memory_rebuild(kmq_block_t *b)
             break;
 
         case KMQ_CLASS_MESSAGE:
+        case KMQ_CLASS_INDEX:
             kmq_cells_rebuild(b, n);
             break;
 
@@ -588,7 +674,7 @@ kmq_memory_rebuild(kmq_block_t *b)
         }
     }
 
-    for (class = KMQ_CLASS_TOPIC; class <= KMQ_CLASS_ROUTE; class++) {
+    for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASSES; class++) {
         table_rebuild(b, class);
     }
 }

@@ -308,7 +308,7 @@ batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
     }
 
     batch->again = 1;
-    batch->topic = look->topic->name;
+    batch->topic = kmq_topic_name(kmq->block, look->topic);
     batch->topic_len = look->topic->name_len;
     batch->topic_ref = look->client->topic;
 

@@ -293,7 +293,7 @@ published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
     }
 
     if (r->lsn > topic->restored) {
-        kmq_count_topic(topic, r->time, 1, 0, 0);
+        kmq_count_topic(rs->kmq, topic, r->time, 1, 0, 0);
     }
 }
 
@@ -407,13 +407,13 @@ gone_count(kmq_restore_t *rs, const kmq_record_t *r)
 
 
 static void
-topic_gone_count(kmq_topic_t *topic, const kmq_record_t *r)
+topic_gone_count(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
 {
     if (r->kind == KMQ_KIND_EXPIRED) {
         topic->totals.expired++;
 
     } else if (r->kind == KMQ_KIND_DISCARDED) {
-        kmq_count_topic(topic, r->time, -1, 0, 0);
+        kmq_count_topic(rs->kmq, topic, r->time, -1, 0, 0);
     }
 }
 
@@ -426,7 +426,7 @@ gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
     gone_count(rs, r);
 
     if (r->lsn > topic->restored) {
-        topic_gone_count(topic, r);
+        topic_gone_count(rs, topic, r);
     }
 
     if (slot->state == KMQ_CONSUMED) {
@@ -538,29 +538,60 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
 /* --------------------------------------------------------------- counters */
 
-/* The periods that stand behind *count numbers, at most max; n are kept. */
+/* The next period, which stands behind *count numbers; 0: there is none. */
+static int
+period_read(const kmq_record_t *r, unsigned *count, kmq_period_t *period)
+{
+    period->number = kmq_record_number(r, *count);
+    period->published = kmq_record_number(r, *count + 1);
+    period->delivered = kmq_record_number(r, *count + 2);
+    period->confirmed = kmq_record_number(r, *count + 3);
+    period->backlog = kmq_record_number(r, *count + 4);
+
+    *count += KMQ_PERIOD_NUMBERS;
+
+    return period->number != 0;
+}
+
+
+/* Up to max periods of the queue, n of which are kept. */
 static void
 periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
     kmq_period_t *period, unsigned n)
 {
-    uint64_t       number;
-    kmq_period_t  *to;
+    kmq_period_t  one;
 
-    while (max-- && (number = kmq_record_number(r, *count))) {
-        to = kmq_period(period, n, number);
-        to->published = kmq_record_number(r, *count + 1);
-        to->delivered = kmq_record_number(r, *count + 2);
-        to->confirmed = kmq_record_number(r, *count + 3);
-        to->backlog = kmq_record_number(r, *count + 4);
+    while (max-- && period_read(r, count, &one)) {
+        *kmq_period(period, n, one.number) = one;
+    }
+}
 
-        *count += KMQ_PERIOD_NUMBERS;
+
+/* The same of a topic, without those that were kept no longer then. */
+static void
+topic_periods_restore(kmq_restore_t *rs, kmq_topic_t *topic, unsigned class,
+    const kmq_record_t *r, unsigned *count, uint64_t max)
+{
+    kmq_period_t         one;
+    kmq_topic_period_t  *to;
+
+    while (max-- && period_read(r, count, &one)) {
+
+        if (one.number <= UINT32_MAX
+            && kmq_period_current(class, one.number, r->time))
+        {
+            to = kmq_topic_period(rs->kmq, topic, class, one.number);
+            to->published = one.published;
+            to->delivered = one.delivered;
+            to->confirmed = one.confirmed;
+        }
     }
 }
 
 
 /* The first n totals. */
 static void
-totals_read(const kmq_record_t *r, kmq_totals_t *totals, unsigned n)
+totals_read(const kmq_record_t *r, void *totals, unsigned n)
 {
     unsigned  i;
     uint64_t  number;
@@ -614,9 +645,10 @@ topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
     topic->restored = r->lsn;
 
     count = KMQ_TOPIC_COUNTERS;
-    periods_restore(r, &count, kmq_record_number(r, KMQ_TOPIC_TOTALS),
-                    topic->day, KMQ_DAYS);
-    periods_restore(r, &count, UINT64_MAX, topic->minute, KMQ_TOPIC_MINUTES);
+    topic_periods_restore(rs, topic, KMQ_CLASS_DAYS, r, &count,
+                          kmq_record_number(r, KMQ_TOPIC_TOTALS));
+    topic_periods_restore(rs, topic, KMQ_CLASS_MINUTES, r, &count,
+                          UINT64_MAX);
 
     return KMQ_OK;
 }
@@ -638,7 +670,8 @@ counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
     }
 
     if (r->lsn > topic->restored) {
-        kmq_count_topic(topic, r->time, 0, r->delivered, r->confirmed);
+        kmq_count_topic(rs->kmq, topic, r->time, 0, r->delivered,
+                        r->confirmed);
     }
 
     return KMQ_OK;

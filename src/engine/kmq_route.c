@@ -34,7 +34,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
         }
     }
 
-    route = kmq_record_alloc(b, KMQ_CLASS_ROUTE);
+    route = kmq_record_alloc(kmq, KMQ_CLASS_ROUTE);
     if (route == NULL) {
         return NULL;
     }

@@ -69,7 +69,7 @@ info_fill(kmq_t *kmq, const kmq_slot_t *slot, kmq_message_info_t *info)
     info->body = slot->body;
     info->topic_len = topic->name_len;
 
-    memcpy(info->topic, topic->name, topic->name_len);
+    memcpy(info->topic, kmq_topic_name(b, topic), topic->name_len);
     kmq_code_of(b, slot->sequence, slot->create_time, info->code);
 }
 

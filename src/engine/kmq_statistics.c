@@ -80,7 +80,8 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
     counts->start_time = b->start_time;
     counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
     counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE
-                         + b->free_cells * KMQ_CELL;
+                         + (b->heap[KMQ_HEAP_MESSAGES].free_cells
+                            + b->heap[KMQ_HEAP_INDEX].free_cells) * KMQ_CELL;
     counts->bytes_history = bytes_history(b);
 
     count_disk(b, counts);
@@ -175,11 +176,13 @@ info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->dead = topic->dead.count;
     info->oldest = topic->ready.head
                    ? kmq_age_start(KMQ_AT(b, topic->ready.head)) : 0;
-    info->totals = topic->totals;
-    info->before = topic->before;
     info->name_len = topic->name_len;
 
-    memcpy(info->name, topic->name, topic->name_len);
+    memset(&info->totals, 0, sizeof(info->totals));
+    memset(&info->before, 0, sizeof(info->before));
+    memcpy(&info->totals, &topic->totals, sizeof(topic->totals));
+    memcpy(&info->before, &topic->before, sizeof(topic->before));
+    memcpy(info->name, kmq_topic_name(b, topic), topic->name_len);
 }
 
 
@@ -235,8 +238,8 @@ int
 kmq_topic(kmq_t *kmq, const char *name, size_t len,
     kmq_topic_detail_t *detail)
 {
-    kmq_block_t        *b = kmq->block;
-    const kmq_topic_t  *topic;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
 
     kmq_lock(kmq);
 
@@ -245,8 +248,8 @@ kmq_topic(kmq_t *kmq, const char *name, size_t len,
     if (topic) {
         info_fill(b, topic, &detail->info);
         detail->settings = topic->settings;
-        memcpy(detail->minute, topic->minute, sizeof(detail->minute));
-        memcpy(detail->day, topic->day, sizeof(detail->day));
+        kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, detail->minute);
+        kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, detail->day);
     }
 
     kmq_unlock(kmq);

@@ -4,6 +4,10 @@
  * A topic is there as long as something names it: a message in any state, a
  * client, a route.  Then it is idle: kept for its counters, forgotten oldest
  * first when there are too many of them or memory is short.
+ *
+ * Most topics have a short name and little to count, and there may be many of
+ * them.  What does not fit into a topic is in parts (see kmq_part_t) that it
+ * gets when it needs them and keeps until it is forgotten.
  */
 
 #include "kmq_block.h"
@@ -29,6 +33,15 @@ name_hash(const char *name, size_t len)
     }
 
     return hash;
+}
+
+
+const char *
+kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic)
+{
+    kmq_ref_t  ref = topic->part[0];
+
+    return ref ? ((kmq_name_t *) KMQ_AT(b, ref))->name : topic->name;
 }
 
 
@@ -93,6 +106,37 @@ kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
+/* A part of zeros for a topic, which is still to refer to it; NULL: no
+ * memory. */
+void *
+kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
+{
+    kmq_part_t  *part;
+
+    part = kmq_record_alloc(kmq, class);
+
+    if (part) {
+        part->topic = KMQ_REF(kmq->block, topic);
+        KMQ_POINT("topic-part");
+    }
+
+    return part;
+}
+
+
+static void
+parts_free(kmq_block_t *b, const kmq_topic_t *topic)
+{
+    unsigned  i;
+
+    for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
+        if (topic->part[i]) {
+            kmq_record_free(b, KMQ_CLASS_NAME + i, KMQ_AT(b, topic->part[i]));
+        }
+    }
+}
+
+
 static void
 topic_forget(kmq_block_t *b, kmq_topic_t *topic)
 {
@@ -112,8 +156,23 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
     KMQ_SET(topic->used, 0);
     KMQ_POINT("topic-forget");
 
+    parts_free(b, topic);
     kmq_record_free(b, KMQ_CLASS_TOPIC, topic);
     b->topics--;
+}
+
+
+/* Forgets the topic that has been idle for longest; 0: there is none. */
+static int
+idle_forget(kmq_block_t *b)
+{
+    if (b->idle.head == 0) {
+        return 0;
+    }
+
+    topic_forget(b, KMQ_AT(b, b->idle.head));
+
+    return 1;
 }
 
 
@@ -127,9 +186,52 @@ kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic)
     topic->settings = settings->topic;
 
     if (settings->topic_own) {
-        settings->topic_own(settings->topic_arg, topic->name,
+        settings->topic_own(settings->topic_arg,
+                            kmq_topic_name(kmq->block, topic),
                             topic->name_len, &topic->settings);
     }
+}
+
+
+/* Gives a topic its name; KMQ_NOMEM: it is a long one. */
+static int
+name_set(kmq_t *kmq, kmq_topic_t *topic, const char *name, size_t len)
+{
+    kmq_name_t  *part;
+
+    topic->name_len = len;
+
+    if (len <= KMQ_NAME_SHORT) {
+        memcpy(topic->name, name, len);
+        return KMQ_OK;
+    }
+
+    part = kmq_topic_part(kmq, topic, KMQ_CLASS_NAME);
+    if (part == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    memcpy(part->name, name, len);
+    topic->part[0] = KMQ_REF(kmq->block, part);
+
+    return KMQ_OK;
+}
+
+
+/* A topic that nobody sees yet; NULL: no memory. */
+static kmq_topic_t *
+topic_make(kmq_t *kmq, const char *name, size_t len)
+{
+    kmq_topic_t  *topic;
+
+    topic = kmq_record_alloc(kmq, KMQ_CLASS_TOPIC);
+
+    if (topic && name_set(kmq, topic, name, len) != KMQ_OK) {
+        kmq_record_free(kmq->block, KMQ_CLASS_TOPIC, topic);
+        return NULL;
+    }
+
+    return topic;
 }
 
 
@@ -142,22 +244,17 @@ topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
     if (b->idle.count >= IDLE_MAX
         || b->idle.count > b->npages / IDLE_PAGES)
     {
-        topic_forget(b, KMQ_AT(b, b->idle.head));
+        (void) idle_forget(b);
     }
 
-    topic = kmq_record_alloc(b, KMQ_CLASS_TOPIC);
-
-    if (topic == NULL && b->idle.head) {
-        topic_forget(b, KMQ_AT(b, b->idle.head));
-        topic = kmq_record_alloc(b, KMQ_CLASS_TOPIC);
-    }
+    do {
+        topic = topic_make(kmq, name, len);
+    } while (topic == NULL && idle_forget(b));
 
     if (topic == NULL) {
         return NULL;
     }
 
-    memcpy(topic->name, name, len);
-    topic->name_len = len;
     topic->hash = hash;
 
     kmq_topic_configure(kmq, topic);
@@ -183,7 +280,7 @@ topic_search(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
         topic = KMQ_AT(b, ref);
 
         if (topic->hash == hash && topic->name_len == len
-            && memcmp(topic->name, name, len) == 0)
+            && memcmp(kmq_topic_name(b, topic), name, len) == 0)
         {
             return topic;
         }

@@ -171,6 +171,28 @@ verify_history(verify_t *v, const kmq_topic_t *topic)
 
 
 static void
+verify_parts(verify_t *v, const kmq_topic_t *topic)
+{
+    void      *part;
+    unsigned   i;
+
+    for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
+
+        if (topic->part[i] == 0) {
+            continue;
+        }
+
+        part = kmq_record_at(v->b, KMQ_CLASS_NAME + i, topic->part[i]);
+
+        if (part == NULL || !kmq_record_used(v->b, KMQ_CLASS_NAME + i, part)) {
+            wrong(v, "a topic has %u as a part, which is none of it",
+                  topic->part[i]);
+        }
+    }
+}
+
+
+static void
 verify_topic(verify_t *v, kmq_topic_t *topic)
 {
     uint32_t      ready, consumers;
@@ -198,6 +220,8 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
     if (topic->granted > topic->ready.count) {
         wrong(v, "a topic has granted more than is ready");
     }
+
+    verify_parts(v, topic);
 
     if (topic->idle && (topic->held || consumers || topic->producers
                         || topic->routes))
@@ -333,15 +357,53 @@ verify_clients(verify_t *v)
 }
 
 
+/* Each record of a table is in use or in the list of free ones. */
+static void
+verify_table(verify_t *v, unsigned class)
+{
+    void        *record;
+    uint64_t     all, used, unused;
+    kmq_ref_t    ref;
+    kmq_walk_t   walk;
+
+    all = 0;
+    used = 0;
+    unused = 0;
+    memset(&walk, 0, sizeof(walk));
+
+    while ((record = kmq_record_next(v->b, class, &walk))) {
+        all++;
+        used += kmq_record_used(v->b, class, record) != 0;
+    }
+
+    for (ref = kmq_record_free_list(v->b, class); ref && unused <= all;
+         ref = *(kmq_ref_t *) record)
+    {
+        record = kmq_record_at(v->b, class, ref);
+
+        if (record == NULL || kmq_record_used(v->b, class, record)) {
+            wrong(v, "record %u of table %u is not free", ref, class);
+            return;
+        }
+
+        unused++;
+    }
+
+    same(v, "what a table has, used and free", used + unused, all);
+}
+
+
 static void
 verify_memory(verify_t *v)
 {
     uint32_t     n;
+    unsigned     class;
     uint64_t     cells, rings, pages;
     const char  *text;
 
-    cells = 0;
     rings = 0;
+    cells = -v->b->heap[KMQ_HEAP_MESSAGES].free_cells
+            - v->b->heap[KMQ_HEAP_INDEX].free_cells;
     pages = v->b->npages - (v->b->fresh_page - 1);
 
     for (n = 1; n < v->b->fresh_page; n++) {
@@ -353,6 +415,7 @@ verify_memory(verify_t *v)
             break;
 
         case KMQ_CLASS_MESSAGE:
+        case KMQ_CLASS_INDEX:
             cells += KMQ_PAGE_CELLS;
             break;
 
@@ -364,13 +427,19 @@ verify_memory(verify_t *v)
 
     same(v, "the number of free pages", v->b->free_pages, pages);
     same(v, "the rings in use", rings, v->rings);
-    same(v, "the cells in use", cells - v->b->free_cells,
+    same(v, "the cells in use", cells,
          v->cells + kmq_trash_cells(v->b) + kmq_index_cells(v->b));
 
-    text = kmq_cells_verify(v->b);
+    for (n = 0; n < KMQ_HEAPS; n++) {
+        text = kmq_heap_verify(v->b, &v->b->heap[n]);
 
-    if (text) {
-        wrong(v, "%s", text);
+        if (text) {
+            wrong(v, "%s", text);
+        }
+    }
+
+    for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASSES; class++) {
+        verify_table(v, class);
     }
 }
 

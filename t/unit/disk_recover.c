@@ -207,6 +207,123 @@ test_periods(void)
 }
 
 
+/* Appends a period of that number in which so many were published, and so
+ * on. */
+static unsigned
+period_add(uint64_t *number, unsigned n, uint64_t period)
+{
+    number[n] = period;
+    number[n + 1] = 2;
+    number[n + 2] = 3;
+    number[n + 3] = UINT64_C(1) << 33;
+    number[n + 4] = KMQ_UNKNOWN;
+
+    return n + KMQ_PERIOD_NUMBERS;
+}
+
+
+/* How many of these periods are as they were added. */
+static unsigned
+periods_same(const kmq_period_t *period, unsigned n)
+{
+    unsigned  same;
+
+    for (same = 0; n--; period++) {
+        same += period->published == 2 && period->delivered == 3
+                && period->confirmed == UINT64_C(1) << 33
+                && period->backlog == KMQ_UNKNOWN;
+    }
+
+    return same;
+}
+
+
+/*
+ * A topic's record of DU_WALL, with so many days and minutes that were current
+ * then, and twice as many that were not, as earlier versions wrote them, is put
+ * into a block.
+ */
+static void
+topic_record(unsigned days, unsigned minutes)
+{
+    unsigned              i, n;
+    uint64_t              now, number[KMQ_TOPIC_COUNTERS
+                                      + 3 * 74 * KMQ_PERIOD_NUMBERS];
+    kmq_buffer_t          buffer;
+    kmq_record_t          r;
+    kmq_restore_t        *rs;
+    kmq_restored_t        found;
+    kmq_restore_files_t   files;
+
+    memset(number, 0, sizeof(number));
+    memset(&buffer, 0, sizeof(buffer));
+    memset(&files, 0, sizeof(files));
+
+    number[KMQ_TOPIC_TOTALS] = 3 * days;
+    number[KMQ_TOPIC_TOTALS - 1] = 7;
+    n = KMQ_TOPIC_COUNTERS;
+    now = DU_WALL / HOUR / 24;
+
+    for (i = 0; i < 3 * days; i++) {
+        n = period_add(number, n, now - (i < days ? i : 13 + i));
+    }
+
+    now = DU_WALL / 60000;
+
+    for (i = 0; i < 3 * minutes; i++) {
+        n = period_add(number, n, now - (i < minutes ? i : 59 + i));
+    }
+
+    is_int(kmq_record_numbers(&buffer, 2, KMQ_RECORD_TOPIC, DU_WALL / 1000,
+                              "t", 1, number, n), 0, "a record of %u", n);
+    kmq_records_seal(buffer.data, buffer.len);
+    ok(kmq_record_read(buffer.data, buffer.len, &r, NULL) > 0, "is one");
+
+    q.block = eu_block(EU_MB * 8);
+    q.size = EU_MB * 8;
+    rs = kmq_restore_begin(q.block, q.size, 1000, DU_WALL);
+    is_int(kmq_restore_record(rs, &r), KMQ_OK, "it is restored");
+    kmq_restore_end(rs, &files, &found);
+    kmq_buffer_free(&buffer);
+}
+
+
+static void
+test_topic_periods(unsigned days, unsigned minutes)
+{
+    kmq_t               *kmq;
+    unsigned             i, n;
+    uint64_t             cursor;
+    kmq_topic_info_t     info;
+    kmq_topic_detail_t   t;
+
+    topic_record(days, minutes);
+    kmq = eu_attach(q.block, q.size, 0);
+    kmq_clock(kmq, 1000, DU_WALL);
+
+    is_int(kmq_topic(kmq, "t", 1, &t), KMQ_OK, "a topic");
+    is_int(periods_same(t.day, KMQ_DAYS), days, "its days");
+    is_int(periods_same(t.minute, KMQ_TOPIC_MINUTES), minutes, "its minutes");
+    is_int((long long) t.info.totals.refused, 7, "its totals");
+    is_int((long long) t.info.before.refused, 7, "as restored");
+
+    cursor = 0;
+    is_int(kmq_topics(kmq, &cursor, &info, 1), 1, "in the walk");
+    is_bytes((char *) &info.totals, sizeof(info.totals),
+             (char *) &t.info.totals, sizeof(info.totals), "the same totals");
+
+    kmq_clock(kmq, 1000, DU_WALL + HOUR);
+    is_int(kmq_topic(kmq, "t", 1, &t), KMQ_OK, "an hour later");
+
+    for (i = 0, n = 0; i < KMQ_TOPIC_MINUTES; i++) {
+        n += t.minute[i].number != 0;
+    }
+
+    is_int(n, 0, "these minutes are over");
+    eu_close(kmq, q.block, q.size, "periods of a topic");
+}
+
+
 static uint64_t
 sum(const kmq_period_t *period, unsigned n)
 {
@@ -876,6 +993,10 @@ main(void)
     test_lives(0, 1);
     test_lives(1, 1);
     test_periods();
+    test_topic_periods(0, 0);
+    test_topic_periods(1, 2);
+    test_topic_periods(2, 2);
+    test_topic_periods(KMQ_DAYS, KMQ_TOPIC_MINUTES);
     test_accepted();
     test_delayed(0);
     test_delayed(1);

@@ -608,24 +608,22 @@ test_topics_reused(void)
 }
 
 
-/* Topics that hold messages without clients are kept; only memory bounds. */
-static void
-test_topics_without_clients(void)
+/* Puts a message into each of as many topics, with names of len bytes, as there
+ * is memory for; returns how many. */
+static unsigned
+fill_topics(kmq_t *kmq, int len)
 {
     int             rc;
-    char            name[32];
-    void           *block;
-    kmq_t          *kmq;
-    size_t          len;
+    char            name[KMQ_NAME_MAX + 1];
     unsigned        n;
     kmq_message_t   m;
 
-    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+    rc = KMQ_OK;
 
     for (n = 0; n < 10000000; n++) {
-        len = (size_t) sprintf(name, "%u", n);
+        sprintf(name, "%0*u", len, n);
         memset(&m, 0, sizeof(m));
-        rc = kmq_reserve_to(kmq, name, len, &m);
+        rc = kmq_reserve_to(kmq, name, (size_t) len, &m);
 
         if (rc != KMQ_OK) {
             break;
@@ -635,13 +633,152 @@ test_topics_without_clients(void)
     }
 
     is_int(rc, KMQ_NOMEM, "%u topics with a message each, then KMQ_NOMEM", n);
+
+    return n;
+}
+
+
+/* Topics that hold messages without clients are kept; only memory bounds. */
+static void
+test_topics_without_clients(int len, unsigned least)
+{
+    char       name[KMQ_NAME_MAX + 1];
+    void      *block;
+    kmq_t     *kmq;
+    unsigned   n;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+    n = fill_topics(kmq, len);
+
+    ok(n >= least, "names of %d bytes: at least %u in 8 MiB", len, least);
     is_int((long long) eu_count(kmq).ready, n, "all wait");
 
-    len = (size_t) sprintf(name, "%u", n / 2);
-    ok(eu_consumer(kmq, "0", 10, NULL) != 0, "a consumer of one joins");
+    sprintf(name, "%0*u", len, n / 2);
+    ok(eu_consumer(kmq, name, 10, NULL) != 0, "a consumer of one joins");
     is_int(eu_drain(kmq), 1, "and gets its message");
 
     eu_close(kmq, block, 8 * EU_MB, "topics without clients");
+}
+
+
+/* Where history has taken all memory, topics and clients can come all the
+ * same. */
+static void
+test_topics_after_history(void)
+{
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i, n, fresh;
+    kmq_ref_t        p;
+    kmq_settings_t   s;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+    fresh = fill_topics(kmq, 10);
+    eu_close(kmq, block, 8 * EU_MB, "topics alone");
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+    p = eu_producer(kmq, "t");
+    (void) eu_consumer(kmq, "t", 1000, NULL);
+
+    for (i = 0; i < 200; i++) {
+        (void) eu_publish_numbers(kmq, p, 0, 1000);
+        (void) eu_drain(kmq);
+    }
+
+    ok(eu_count(kmq).totals.dropped > 0, "memory is full of history");
+    n = fill_topics(kmq, 10);
+    ok(n >= fresh / 2, "%u topics, %u without history", n, fresh);
+    is_int((long long) eu_count(kmq).consumed, 0, "all of it made room");
+
+    eu_close(kmq, block, 8 * EU_MB, "topics after history");
+}
+
+
+/* Each of n topics pushes its message, which comes back; returns how many. */
+static unsigned
+push_all(kmq_t *kmq, unsigned n)
+{
+    char          code[300][KMQ_CODE_LEN];
+    unsigned      i, pushed;
+    kmq_ref_t     c[300];
+    kmq_batch_t  *b;
+
+    for (pushed = 0; pushed < n && (b = eu_take(kmq)) != NULL; pushed++) {
+        c[pushed] = b->runs[0].client;
+        kmq_code(kmq, &b->messages[0], code[pushed]);
+    }
+
+    for (i = 0; i < pushed; i++) {
+        (void) kmq_return_codes(kmq, c[i], code[i], 1);
+    }
+
+    return pushed;
+}
+
+
+/* Topics become busy while memory is full of messages that wait: what is
+ * counted of them takes little of what is for clients. */
+static void
+test_topics_busy(void)
+{
+    int                  why;
+    void                *block;
+    kmq_t               *kmq;
+    char                 name[16];
+    unsigned             i, minute, n, all;
+    kmq_topic_detail_t   t;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+
+    for (i = 0; i < 300; i++) {
+        sprintf(name, "%u", i);
+        (void) eu_publish(kmq, eu_producer(kmq, name), "x", 1);
+        (void) eu_consumer(kmq, name, 1, NULL);
+    }
+
+    (void) fill_up(kmq, eu_producer(kmq, "waiting"), 1000, &why);
+    is_int(why, KMQ_NOMEM, "memory is full");
+
+    for (minute = 0, n = 0; minute < 70; minute++) {
+        kmq_clock(kmq, 1000 + minute * 60000,
+                  UINT64_C(1640975470000) + minute * 60000);
+        n += push_all(kmq, 300);
+    }
+
+    is_int(n, 300 * 70, "300 topics push a message in each of 70 minutes");
+
+    for (i = 0, all = 0; i < 300; i++) {
+        sprintf(name, "%u", i);
+        (void) kmq_topic(kmq, name, strlen(name), &t);
+
+        for (minute = 0, n = 0; minute < KMQ_TOPIC_MINUTES; minute++) {
+            n += t.minute[minute].delivered == 1;
+        }
+
+        all += n == KMQ_TOPIC_MINUTES;
+
+        if ((n != KMQ_TOPIC_MINUTES && n != 2) || t.info.totals.delivered != 70)
+        {
+            break;
+        }
+    }
+
+    is_int(i, 300, "each tells the last two minutes, or all of them");
+    ok(all > 50 && all < 300, "all of them: %u topics", all);
+    ok(eu_verify(kmq, "busy"), "sound");
+
+    for (i = 0; i < 150; i++) {
+        if (eu_consumer(kmq, "another", 1, NULL) == 0) {
+            break;
+        }
+    }
+
+    is_int(i, 150, "150 more consumers can join");
+
+    eu_close(kmq, block, 8 * EU_MB, "busy topics");
 }
 
 
@@ -667,7 +804,10 @@ main(void)
 
     test_many_topics();
     test_topics_reused();
-    test_topics_without_clients();
+    test_topics_without_clients(5, 13000);
+    test_topics_without_clients(KMQ_NAME_MAX, 8500);
+    test_topics_after_history();
+    test_topics_busy();
 
     return done_testing();
 }

@@ -433,7 +433,7 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     list_init(&M.delayed, PLACE);
 
     for (i = 0; i < TOPICS; i++) {
-        sprintf(M.topic[i].name, "topic %u", i);
+        sprintf(M.topic[i].name, "topic %*u", i % 2 ? 100 : 1, i);
         list_init(&M.topic[i].fresh, PLACE);
         list_init(&M.topic[i].log, PLACE);
         list_init(&M.topic[i].dead, PLACE);

@@ -127,10 +127,11 @@ typedef struct {
     uint64_t      published, delivered, redelivered, confirmed;
     uint64_t      died, expired, refused;
     kmq_period_t  minute[KMQ_TOPIC_MINUTES], day[KMQ_DAYS];
+    uint64_t      latest;          /* s: when something was counted last */
 } counted_t;
 
 typedef struct {
-    char                  name[32];
+    char                  name[KMQ_NAME_MAX + 1];
     kmq_topic_settings_t  now;
     kmq_topic_settings_t  own;
     int                   has_own;
@@ -483,16 +484,22 @@ seconds(unsigned h)
 }
 
 
+/* s.  One that comes after a dead one has no clock yet, but the block's. */
+static uint64_t
+time_of(unsigned h)
+{
+    return (M.handle[h].wall == UNKNOWN * 1000 ? M.wall : M.handle[h].wall)
+           / 1000;
+}
+
+
 /* The period of a time, in a table of the last n ones of so many seconds. */
 static kmq_period_t *
 period_of(kmq_period_t *period, unsigned n, unsigned h, unsigned length)
 {
-    uint64_t  number, wall;
+    uint64_t  number;
 
-    /* one that comes after a dead one has no clock yet, but the block's */
-
-    wall = M.handle[h].wall == UNKNOWN * 1000 ? M.wall : M.handle[h].wall;
-    number = wall / 1000 / length;
+    number = time_of(h) / length;
     period += number % n;
 
     if (period->number != number) {
@@ -525,6 +532,10 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
     p[2] = period_of(t->count.minute, KMQ_TOPIC_MINUTES, h, 60);
     p[3] = period_of(t->count.day, KMQ_DAYS, h, 86400);
 
+    if (time_of(h) > t->count.latest) {
+        t->count.latest = time_of(h);
+    }
+
     for (i = 0; i < 4; i++) {
         if (published < 0 && p[i]->published < (uint64_t) -published) {
             p[i]->published = 0;
@@ -535,6 +546,14 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
         p[i]->delivered += delivered;
         p[i]->confirmed += confirmed;
     }
+}
+
+
+/* Is the period of a topic, one of n, told at a time, in s, or kept then? */
+static int
+is_current(uint64_t number, unsigned n, uint64_t time)
+{
+    return number && number + n > time / (n == KMQ_DAYS ? 86400 : 60);
 }
 
 

@@ -1490,7 +1490,7 @@ fault(const char *point)
 static void *
 broken_thread(void *arg)
 {
-    char            name[32];
+    char            name[KMQ_NAME_MAX + 1];
     kmq_t          *kmq;
     kmq_message_t   m;
 
@@ -1501,7 +1501,12 @@ broken_thread(void *arg)
 
     memset(&m, 0, sizeof(m));
     m.size = 1;
-    sprintf(name, "topic %u", one_in(2) ? ++M.serial : below(TOPICS));
+
+    if (one_in(2)) {
+        sprintf(name, "topic %*u", one_in(2) ? 100 : 1, ++M.serial);
+    } else {
+        strcpy(name, M.topic[below(TOPICS)].name);
+    }
 
     dies_at = arg;
     M.broken_reserved = kmq_reserve_to(kmq, name, strlen(name), &m) == KMQ_OK;

@@ -97,6 +97,16 @@ static const char  *const topic_name[TOPICS] = { "a", "b", "c" };
 #define WASTE  "waste"
 
 
+/* A second is a minute of the wall clock, so that topics have many minutes. */
+static void
+clock_tell(void)
+{
+    uint64_t  mono = eu_ms();
+
+    kmq_clock(kmq, mono, 1640975470000 + 60 * mono);
+}
+
+
 __attribute__((format(printf, 1, 2))) static void
 complain(const char *fmt, ...)
 {
@@ -799,16 +809,17 @@ do_purge(void)
 }
 
 
-/* Topics of many names come and go, so that some must be forgotten. */
+/* Topics of many names, some of them long, come and go, so that some must be
+ * forgotten. */
 static void
 do_visit(void)
 {
-    char       name[32];
+    char       name[KMQ_NAME_MAX];
     unsigned   i;
     kmq_ref_t  p;
 
     for (i = 0; i < 40; i++) {
-        sprintf(name, "visited %u", below(1000000));
+        sprintf(name, "visited %*u", below(2) ? 200 : 1, below(1000000));
         p = eu_producer(kmq, name);
 
         if (p) {
@@ -927,11 +938,11 @@ child_main(unsigned worker, unsigned steps)
         _exit(1);
     }
 
-    kmq_clock(kmq, eu_ms(), 1640975470000);
+    clock_tell();
     kmq_journal(kmq, 1);
 
     for (i = 0; i < steps; i++) {
-        kmq_clock(kmq, eu_ms(), 1640975470000);
+        clock_tell();
         do_something();
         (void) kmq_wakes(kmq, mask);
     }
@@ -1108,7 +1119,7 @@ round_drain(unsigned char *left)
     }
 
     for (idle = 0; idle < 3 || eu_count(kmq).delayed; idle++) {
-        kmq_clock(kmq, eu_ms(), 1640975470000);
+        clock_tell();
 
         for (i = 0; i < TOPICS; i++) {
             while (kmq_requeue_topic(kmq, topic_name[i], 1, 10) == 10) {

@@ -7,6 +7,7 @@
 #define SECOND  1000
 #define MINUTE  (60 * SECOND)
 #define HOUR    (60 * MINUTE)
+#define DAY     (24 * (uint64_t) HOUR)
 
 
 /* ----------------------------------------------------------------- topics */
@@ -328,9 +329,110 @@ test_growth(void)
 }
 
 
-/* A topic's own periods. */
+/* Some of topic t's periods: ago: published, delivered, confirmed; the first
+ * number is how long ago. */
+static void
+periods_are(const kmq_period_t *period, unsigned n, uint64_t now,
+    const char *want, const char *what)
+{
+    char                 text[EC_TEXT];
+    size_t               len;
+    unsigned             ago, i;
+    const kmq_period_t  *p;
+
+    text[0] = '\0';
+
+    for (ago = 100, len = 0; ago-- > 0; /* void */) {
+        for (i = 0, p = period; i < n; i++, p++) {
+            if (p->number && p->number + ago == now) {
+                len += sprintf(text + len, "%s%u: %llu %llu %llu",
+                               len ? ", " : "", ago,
+                               (unsigned long long) p->published,
+                               (unsigned long long) p->delivered,
+                               (unsigned long long) p->confirmed);
+            }
+        }
+    }
+
+    (void) ec_text(text, want, what);
+}
+
+
+static void
+minutes_are(kmq_t *kmq, uint64_t mono, const char *want, const char *what)
+{
+    kmq_topic_detail_t  t;
+
+    t = topic_of(kmq, "t");
+    periods_are(t.minute, KMQ_TOPIC_MINUTES, (EC_WALL + mono) / MINUTE, want,
+                what);
+}
+
+
+static void
+days_are(kmq_t *kmq, uint64_t mono, const char *want, const char *what)
+{
+    kmq_topic_detail_t  t;
+
+    t = topic_of(kmq, "t");
+    periods_are(t.day, KMQ_DAYS, (EC_WALL + mono) / DAY, want, what);
+}
+
+
+/* A topic's own periods, first few, and then all of them. */
 static void
 test_topic_periods(void)
+{
+    kmq_ref_t    a;
+    uint64_t     mono;
+    ec_queue_t   q;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    minutes_are(q.kmq, 0, "", "nothing yet");
+
+    ec_publish(q.kmq, q.p, 1, 3);
+    minutes_are(q.kmq, 0, "0: 3 0 0", "a minute");
+
+    ec_clock(q.kmq, mono = MINUTE);
+    a = eu_consumer(q.kmq, "t", 10, "a");
+    (void) ec_take(q.kmq);
+    minutes_are(q.kmq, mono, "1: 3 0 0, 0: 0 3 0", "two");
+
+    /* what is older than an hour makes room for others */
+
+    ec_clock(q.kmq, mono = 62 * MINUTE);
+    minutes_are(q.kmq, mono, "", "an hour later there is none");
+    (void) ec_confirm(q.kmq, a, "1");
+    minutes_are(q.kmq, mono, "0: 0 0 1", "but the next one");
+    ec_clock(q.kmq, mono = 63 * MINUTE);
+    ec_publish(q.kmq, q.p, 4, 1);
+    minutes_are(q.kmq, mono, "1: 0 0 1, 0: 1 0 0", "again two");
+
+    ec_clock(q.kmq, mono = 64 * MINUTE);
+    ec_publish(q.kmq, q.p, 5, 1);
+    minutes_are(q.kmq, mono, "2: 0 0 1, 1: 1 0 0, 0: 1 0 0", "three");
+    ec_clock(q.kmq, mono = 121 * MINUTE);
+    ec_publish(q.kmq, q.p, 6, 2);
+    minutes_are(q.kmq, mono, "59: 0 0 1, 58: 1 0 0, 57: 1 0 0, 0: 2 0 0",
+                "an hour");
+    ec_clock(q.kmq, mono = 122 * MINUTE);
+    minutes_are(q.kmq, mono, "59: 1 0 0, 58: 1 0 0, 1: 2 0 0", "goes on");
+    days_are(q.kmq, mono, "0: 7 3 1", "all are of a day");
+
+    /* whoever set the clock back loses nothing of the hour before */
+
+    ec_clock(q.kmq, mono = 120 * MINUTE);
+    ec_publish(q.kmq, q.p, 8, 1);
+    minutes_are(q.kmq, mono + MINUTE, "59: 0 0 1, 58: 1 0 0, 57: 1 0 0, "
+                "1: 1 0 0, 0: 2 0 0", "a clock that was set back");
+
+    ec_close(&q, "periods");
+}
+
+
+/* The last hour by minute, and two weeks by day. */
+static void
+test_topic_busy(void)
 {
     unsigned             i, minutes, days;
     ec_queue_t           q;
@@ -338,26 +440,33 @@ test_topic_periods(void)
 
     ec_open(&q, KMQ_PUSH_ONE);
 
+    for (i = 0; i < 20 * 24 * 60; i += 5) {
+        ec_clock(q.kmq, i * (uint64_t) MINUTE);
+        ec_publish(q.kmq, q.p, 99, 1);
+    }
+
     for (i = 0; i < 100; i++) {
-        ec_clock(q.kmq, i * MINUTE);
-        ec_publish(q.kmq, q.p, i, 1);
+        ec_clock(q.kmq, 20 * DAY + i * MINUTE);
+        ec_publish(q.kmq, q.p, 99, 1);
     }
 
     t = topic_of(q.kmq, "t");
 
     for (i = 0, minutes = 0; i < KMQ_TOPIC_MINUTES; i++) {
         minutes += t.minute[i].published == 1
-                   && EC_WALL / MINUTE + 99 - t.minute[i].number < 60;
+                   && (EC_WALL + 20 * DAY) / MINUTE + 99 - t.minute[i].number
+                      < 60;
     }
 
     for (i = 0, days = 0; i < KMQ_DAYS; i++) {
-        days += t.day[i].number ? t.day[i].published : 0;
+        days += t.day[i].published == 24 * 12
+                && (EC_WALL + 20 * DAY) / DAY - t.day[i].number < 14;
     }
 
     is_int(minutes, KMQ_TOPIC_MINUTES, "the last hour by minute");
-    is_int(days, 100, "all by day");
+    is_int(days, KMQ_DAYS - 1, "thirteen days and the current one");
 
-    ec_close(&q, "periods");
+    ec_close(&q, "a busy topic");
 }
 
 
@@ -722,6 +831,7 @@ main(void)
     test_walk(64);
     test_growth();
     test_topic_periods();
+    test_topic_busy();
     test_latency(KMQ_PUSH_ONE);
     test_latency(KMQ_PUSH_ALL);
     test_latency_requeued();
