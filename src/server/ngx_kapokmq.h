@@ -92,6 +92,13 @@ void ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n);
  */
 void ngx_kapokmq_wake(void);
 
+/*
+ * Sets a timer to fire in ms, or sooner where it is set to that already.
+ * ngx_add_timer() alone leaves a timer as it is that is less than 300 ms off
+ * (NGX_TIMER_LAZY_DELAY): good for timeouts, not for what has to be on time.
+ */
+void ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms);
+
 /* Room may have come: waiting producers try again soon. */
 void ngx_kapokmq_room(void);
 

@@ -181,14 +181,31 @@ ngx_kapokmq_signal(void)
     ms = kmq_next_batch(ngx_kapokmq_worker.kmq);
 
     if (ms) {
-        ngx_add_timer(&ngx_kapokmq_worker.batch, ms);
+        ngx_kapokmq_timer(&ngx_kapokmq_worker.batch, ms);
     }
 
     ms = kmq_next_due(ngx_kapokmq_worker.kmq);
 
     if (ms) {
-        ngx_add_timer(&ngx_kapokmq_worker.due, ngx_min(ms, NGX_KAPOKMQ_DUE));
+        ngx_kapokmq_timer(&ngx_kapokmq_worker.due,
+                          ngx_min(ms, NGX_KAPOKMQ_DUE));
     }
+}
+
+
+void
+ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms)
+{
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec - ms) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, ms);
 }
 
 
