@@ -28,7 +28,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   5
+#define KMQ_VERSION   6
 
 /* Stores that another process relies on when this one dies in between. */
 #define KMQ_SET(member, value)                                               \
@@ -103,7 +103,7 @@ typedef struct {
 /* The first member of what may lie on the schedule. */
 typedef struct {
     kmq_link_t   link;
-    uint64_t     due:56;         /* ms, mono */
+    uint64_t     due:56;         /* ms, mono, see kmq_due() */
     uint64_t     level:8;        /* of the wheel, where it lies */
 } kmq_timer_t;
 
@@ -344,7 +344,8 @@ typedef struct {
 
 /* --------------------------------------------------------------- schedule */
 
-#define KMQ_WHEEL_LEVELS  5
+/* As many bytes as kmq_timer_t.due has. */
+#define KMQ_WHEEL_LEVELS  7
 #define KMQ_WHEEL_SIZE    256
 #define KMQ_WHEEL_SLICE   1024   /* timers moved under one lock */
 
@@ -660,6 +661,7 @@ void kmq_pace_credit(kmq_t *kmq, uint64_t n);
 int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
 
 /* kmq_schedule.c */
+uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
 void kmq_schedule(kmq_t *kmq, kmq_timer_t *timer);
 void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer);
 int  kmq_schedule_run(kmq_t *kmq);

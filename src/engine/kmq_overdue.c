@@ -33,7 +33,7 @@ kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client)
     }
 
     client->timed = KMQ_SCHEDULED;
-    client->timer.due = kmq->mono + topic->settings.retry_time;
+    client->timer.due = kmq_due(kmq, topic->settings.retry_time);
     kmq_schedule(kmq, &client->timer);
 }
 
@@ -358,7 +358,7 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch)
 
     } else if (look.wait != NEVER && !client->stalled) {
         client->timed = KMQ_SCHEDULED;
-        client->timer.due = kmq->mono + look.wait;
+        client->timer.due = kmq_due(kmq, look.wait);
         kmq_schedule(kmq, &client->timer);
     }
 }

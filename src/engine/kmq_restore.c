@@ -268,7 +268,7 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
         wait = wait_left(rs, r);
 
         if (wait) {
-            slot->timer.due = kmq->mono + wait;
+            slot->timer.due = kmq_due(kmq, wait);
         } else {
             slot->state = KMQ_READY;
         }
