@@ -214,6 +214,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    kmq_on_wait(w->kmq, ngx_kapokmq_waits, w);
+
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();
     ngx_kapokmq_disk_init(cycle, mcf);

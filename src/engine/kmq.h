@@ -185,6 +185,16 @@ void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
  */
 unsigned kmq_tick(kmq_t *kmq);
 
+/*
+ * Is called when this handle has waited for the lock for ms, and goes on to
+ * wait: who has it, with its process's id as it was told at kmq_attach().  It
+ * calls nothing of the engine.
+ */
+typedef void (*kmq_waits_pt)(void *arg, unsigned ms, unsigned worker,
+    int pid);
+
+void kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg);
+
 /* 1, once, after this handle had to make all lists and counters anew because
  * a worker had died while it was changing them. */
 int kmq_repaired(kmq_t *kmq);

@@ -381,6 +381,7 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t  alive;      /* held by the worker while it lives */
+    int              pid;
     uint32_t         attached;   /* its handle has not been closed */
     uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
@@ -414,6 +415,7 @@ typedef struct {
     uint64_t         key[2];     /* of the MessageCodes; constant */
 
     pthread_mutex_t  lock;
+    uint32_t         holder;     /* worker that took it last */
     kmq_settings_t   settings;   /* without topic_own and topic_arg */
     uint64_t         configured; /* times they were set */
     uint64_t         repairs;
@@ -527,6 +529,8 @@ struct kmq_s {
     uint64_t             configured;  /* which ones of the block that is */
     uint64_t             changes;     /* seen: local tables fit it */
     int                  repaired;    /* by this handle, and not told yet */
+    kmq_waits_pt         waits;
+    void                *waits_arg;
     uint64_t             wakes[KMQ_WORKERS / 64];
     int                  has_wakes;
     int                  has_work;

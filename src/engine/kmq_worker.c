@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kmq_block.h"
 
@@ -92,6 +93,7 @@ kmq_attach(void *block, size_t size, unsigned worker)
         kmq_journal_loss(kmq);
     }
 
+    b->worker[worker].pid = getpid();
     b->worker[worker].signalled = 0;
     b->worker[worker].retired = 0;
     b->worker[worker].closing = 0;

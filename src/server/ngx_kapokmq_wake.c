@@ -209,6 +209,18 @@ ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms)
 }
 
 
+/* Something is wrong with a worker that keeps the lock for that long. */
+void
+ngx_kapokmq_waits(void *arg, unsigned ms, unsigned worker, int pid)
+{
+    ngx_kapokmq_worker_t  *w = arg;
+
+    ngx_log_error(NGX_LOG_WARN, w->log, 0,
+                  "waiting for the queue's lock for %ud ms, worker %ud with "
+                  "pid %d has it", ms, worker, pid);
+}
+
+
 /* The time has come for paced messages, or for what the keeper looks after. */
 void
 ngx_kapokmq_due(ngx_event_t *ev)
