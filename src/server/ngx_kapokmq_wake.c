@@ -231,12 +231,33 @@ ngx_kapokmq_due(ngx_event_t *ev)
 }
 
 
+/*
+ * Without its master a worker would go on for ever, and an nginx that is
+ * started anew may stand beside it with a queue of its own, so that clients
+ * meet two.  It stops as it does at a reload.
+ */
+static void
+ngx_kapokmq_orphaned(void)
+{
+    if (ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent
+        && !ngx_quit && !ngx_exiting)
+    {
+        ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
+                      "master process %P is gone, this worker stops",
+                      ngx_parent);
+
+        ngx_quit = 1;
+    }
+}
+
+
 /* Housekeeping, and a look at the queue in case a wake-up was lost. */
 void
 ngx_kapokmq_tick(ngx_event_t *ev)
 {
     unsigned  dead;
 
+    ngx_kapokmq_orphaned();
     ngx_kapokmq_clock();
 
     if (ngx_exiting) {
