@@ -70,7 +70,7 @@
 #define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
 #define KMQ_GONE       -5    /* there is no such message */
 
-#define KMQ_WORKERS         128    /* handles at a time, see kmq_attach() */
+#define KMQ_WORKERS        1024    /* handles at a time, see kmq_attach() */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
 #define KMQ_PREFETCH_MAX  65535
@@ -150,6 +150,12 @@ int kmq_block_check(const void *block, size_t size);
  * handle, worker out of bounds or in use, or not a block.
  */
 kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
+
+/* The same as the worker with the lowest number that no live handle has. */
+kmq_t *kmq_attach_any(void *block, size_t size);
+
+/* Which worker a handle is. */
+unsigned kmq_worker(const kmq_t *kmq);
 
 /* Lets all clients of this handle leave and gives back what it reserved; see
  * kmq_wakes() for those who get what they had. */

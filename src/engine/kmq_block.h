@@ -479,6 +479,7 @@ typedef struct {
     uint64_t         check_time; /* mono: of the next look for old messages */
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
+    uint32_t         nworkers;   /* numbers from here on were never used */
     kmq_worker_t     worker[KMQ_WORKERS];
     kmq_page_t       page[];     /* npages + 1, then as many kmq_marks_t */
 } kmq_block_t;

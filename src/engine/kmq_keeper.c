@@ -68,7 +68,7 @@ successor(kmq_t *kmq, unsigned n)
 
     other = KMQ_WORKERS;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < kmq->block->nworkers; i++) {
 
         if (i == n || !kmq_worker_lives(kmq, i)) {
             continue;

@@ -93,7 +93,7 @@ workers_reset(kmq_block_t *b)
     unsigned       i;
     kmq_worker_t  *worker;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < b->nworkers; i++) {
         worker = &b->worker[i];
 
         worker->signalled = 0;

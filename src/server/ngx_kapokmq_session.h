@@ -292,7 +292,7 @@ void ngx_kapokmq_signal(void);
 
 /* Makes the descriptors by which workers wake each other, once, before the
  * first of them is forked. */
-void ngx_kapokmq_wake_create(ngx_log_t *log);
+void ngx_kapokmq_wake_create(ngx_cycle_t *cycle);
 
 /* Listens to this worker's own. */
 ngx_int_t ngx_kapokmq_wake_listen(ngx_cycle_t *cycle);
