@@ -185,8 +185,16 @@ void kmq_retire(kmq_t *kmq);
 void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
 
 /*
+ * This process has stood still, and so may have what its consumers have said
+ * in its sockets: it is read in the next ms, before which nothing of theirs is
+ * found to be overdue.
+ */
+void kmq_hear(kmq_t *kmq, uint64_t ms);
+
+/*
  * Housekeeping, to be called about twice a second by each worker: gives back
- * what dead workers held, and sees to it that there is a keeper and that it
+ * what dead workers held, and others what was granted to those that have not
+ * called for a second, and sees to it that there is a keeper and that it
  * looks.  Returns how many dead workers it found.
  */
 unsigned kmq_tick(kmq_t *kmq);

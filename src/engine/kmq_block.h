@@ -386,6 +386,10 @@ typedef struct {
     uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
     uint32_t         closing;    /* some of its clients may have to go */
+    uint64_t         seen;       /* mono: it did something; see kmq_still.c */
+    uint32_t         still;      /* it has not since */
+    kmq_ref_t        still_last; /* up to this dirty route, others get what
+                                    was granted to it; 0: they have it */
     int              disk_error; /* errno of its last flush */
     uint64_t         flush_time; /* s: of the last one that did not fail */
     kmq_ref_t        dirty;      /* routes with work, in turns */
@@ -479,6 +483,7 @@ typedef struct {
     uint64_t         check_time; /* mono: of the next look for old messages */
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
+    uint32_t         nstill;     /* workers that stand still */
     uint32_t         nworkers;   /* numbers from here on were never used */
     kmq_worker_t     worker[KMQ_WORKERS];
     kmq_page_t       page[];     /* npages + 1, then as many kmq_marks_t */
@@ -535,6 +540,7 @@ struct kmq_s {
     uint64_t             wakes[KMQ_WORKERS / 64];
     int                  has_wakes;
     int                  has_work;
+    uint64_t             heard;       /* mono: nothing is overdue before */
     int                  paced;       /* something waits for the next batch */
     int                  blameless;   /* who leaves now is not to blame */
 
@@ -575,6 +581,12 @@ int  kmq_keeper_wanted(const kmq_t *kmq);
 void kmq_keeper_set(kmq_t *kmq, unsigned worker);
 void kmq_keeper_retire(kmq_t *kmq);
 void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
+
+/* kmq_still.c */
+void kmq_still_end(kmq_block_t *b, unsigned worker);
+void kmq_still_seen(kmq_t *kmq);
+int  kmq_still_find(kmq_t *kmq);
+int  kmq_still_run(kmq_t *kmq);
 
 /* kmq_memory.c */
 void      kmq_memory_init(kmq_block_t *b);
@@ -670,6 +682,7 @@ uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
 void kmq_schedule(kmq_t *kmq, kmq_timer_t *timer);
 void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer);
 int  kmq_schedule_run(kmq_t *kmq);
+int  kmq_schedule_late(const kmq_t *kmq);
 void kmq_schedule_reset(kmq_block_t *b);
 
 /* kmq_client.c */
@@ -741,6 +754,7 @@ void kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client);
 void kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client);
 void kmq_overdue_add(kmq_t *kmq, kmq_client_t *client);
 void kmq_overdue_now(kmq_t *kmq, kmq_client_t *client);
+int  kmq_overdue_wanted(const kmq_t *kmq);
 void kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch);
 
 /* kmq_expire.c */

@@ -364,6 +364,23 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch)
 }
 
 
+/* Have consumers of this worker to be looked at, now that all they have said
+ * has been heard? */
+int
+kmq_overdue_wanted(const kmq_t *kmq)
+{
+    return kmq->block->worker[kmq->worker].overdue.head
+           && kmq->mono >= kmq->heard;
+}
+
+
+void
+kmq_hear(kmq_t *kmq, uint64_t ms)
+{
+    kmq->heard = kmq->mono + ms;
+}
+
+
 /* Looks at this worker's consumers whose time has come, up to the first that
  * is pushed something. */
 void

@@ -13,13 +13,15 @@
  * clock moves no message.
  *
  * One worker, the keeper, turns the wheel; the others tell it when they bring
- * something that is due before what it waits for.
+ * something that is due before what it waits for.  When it does not, because
+ * it stands still, whoever sees that turns the wheel.
  */
 
 #include "kmq_block.h"
 
 
 #define NEVER  UINT64_MAX
+#define LATE   200    /* ms */
 
 /* The last time that a timer can have: two million years. */
 #define LAST   ((UINT64_C(1) << 8 * KMQ_WHEEL_LEVELS) - 1)
@@ -235,6 +237,17 @@ uint64_t
 kmq_due(const kmq_t *kmq, uint64_t ms)
 {
     return kmq->mono < LAST && ms < LAST - kmq->mono ? kmq->mono + ms : LAST;
+}
+
+
+/* Should the keeper have turned the wheel some time ago? */
+int
+kmq_schedule_late(const kmq_t *kmq)
+{
+    const kmq_wheel_t  *wheel = &kmq->block->wheel;
+
+    return wheel->count && wheel->next < kmq->mono
+           && kmq->mono - wheel->next > LATE;
 }
 
 

@@ -50,16 +50,26 @@ kmq_worker_lives(kmq_t *kmq, unsigned n)
 }
 
 
-/* Takes the first place from first on, and before end, that can be had. */
+/*
+ * Takes the first place from first on, and before end, that can be had: of
+ * somebody who died, if possible, so that what he held is given back.
+ */
 static int
 place_take(kmq_t *kmq, unsigned first, unsigned end, int *dead)
 {
-    unsigned      n;
+    unsigned      i, n;
     kmq_block_t  *b = kmq->block;
 
-    for (n = first; n < end; n++) {
+    for (i = 0; i < 2; i++) {
 
-        if (worker_take(&b->worker[n], dead) == KMQ_OK) {
+        for (n = first; n < end; n++) {
+
+            if ((i == 0 && !b->worker[n].attached)
+                || worker_take(&b->worker[n], dead) != KMQ_OK)
+            {
+                continue;
+            }
+
             kmq->worker = n;
 
             if (n >= b->nworkers) {
@@ -97,6 +107,7 @@ worker_begin(kmq_t *kmq, int dead)
     worker->retired = 0;
     worker->closing = 0;
     worker->disk_error = 0;
+    kmq_still_seen(kmq);
     KMQ_SET(worker->attached, 1);
 
     if (b->keeper == 0) {
@@ -268,8 +279,10 @@ kmq_tick(kmq_t *kmq)
     kmq_lock(kmq);
 
     kmq_clock_keep(kmq);
+    kmq_still_seen(kmq);
 
     n = reap_dead(kmq);
+    kmq->has_work |= kmq_still_find(kmq);
     kmq_mark_too_slow(kmq);
     kmq_closing(kmq);
     kmq_count_backlog(kmq);
@@ -365,6 +378,7 @@ kmq_worker_reap(kmq_t *kmq, unsigned n)
 
     dirty_clear(kmq, worker);
     reserved_free(kmq, worker);
+    kmq_still_end(b, n);
     kmq_keeper_replace(kmq, n);
     worker->signalled = 0;
     kmq->blameless = blameless;

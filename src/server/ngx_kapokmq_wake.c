@@ -16,6 +16,11 @@
 
 #define NGX_KAPOKMQ_TICK_TIME  500     /* ms */
 
+/* A worker that has done nothing for so long was stopped, or kept busy by
+ * another module; then it has so much time to hear what clients have said. */
+#define NGX_KAPOKMQ_STOPPED    1000    /* ms */
+#define NGX_KAPOKMQ_HEAR       1000
+
 /* Eventfds: so many at least, and for so many generations of workers. */
 #define NGX_KAPOKMQ_EVENTFDS    128
 #define NGX_KAPOKMQ_GENERATIONS 4
@@ -188,12 +193,21 @@ ngx_kapokmq_wake_write(const uint64_t mask[KMQ_WORKERS / 64])
 static void
 ngx_kapokmq_clock_tell(ngx_msec_t later)
 {
-    ngx_time_t  *tp;
+    ngx_time_t         *tp;
+    static ngx_msec_t   last;
 
     tp = ngx_timeofday();
 
     kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec + later,
               (uint64_t) tp->sec * 1000 + tp->msec);
+
+    /* after a stop timers may be seen before the sockets are read */
+
+    if (last && ngx_current_msec - last > NGX_KAPOKMQ_STOPPED) {
+        kmq_hear(ngx_kapokmq_worker.kmq, NGX_KAPOKMQ_HEAR);
+    }
+
+    last = ngx_current_msec;
 }
 
 
