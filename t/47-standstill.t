@@ -106,4 +106,26 @@ for my $round (1 .. 3) {
     $mq->finish;
 }
 
+# --- the same while a client is asked to go
+
+for my $round (1 .. 3) {
+    my $mq = KapokMQ::Test->start(
+        yaml => { confirm => 'ack', prefetch => 1000, pushRetryTime => 300 });
+    my $consumer = $mq->raw('/Consumers/Conn/topic/c1', key => 'sesame');
+
+    $consumer->next_text;
+    my @codes = map { $mq->publish('topic', $_) } 1 .. 20;
+    $consumer->next_text for @codes;
+    my @old = $mq->worker_pids;
+    $mq->reload;
+    is($consumer->close_code, 1001, 'the server restarts');
+    stop_workers(@old);
+    $consumer->text($_) for @codes;
+    run_for(STOP);
+    go_on();
+    $mq->counts_become({ consumed => 20 }, 'what it has confirmed is consumed');
+    $consumer->close;
+    $mq->finish;
+}
+
 done_testing;

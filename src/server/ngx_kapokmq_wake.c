@@ -205,6 +205,7 @@ ngx_kapokmq_clock_tell(ngx_msec_t later)
 
     if (last && ngx_current_msec - last > NGX_KAPOKMQ_STOPPED) {
         kmq_hear(ngx_kapokmq_worker.kmq, NGX_KAPOKMQ_HEAR);
+        ngx_kapokmq_worker.heard = ngx_current_msec + NGX_KAPOKMQ_HEAR;
     }
 
     last = ngx_current_msec;
@@ -217,6 +218,13 @@ ngx_kapokmq_clock(void)
     if (ngx_kapokmq_worker.kmq) {
         ngx_kapokmq_clock_tell(0);
     }
+}
+
+
+ngx_uint_t
+ngx_kapokmq_hears(void)
+{
+    return (ngx_msec_int_t) (ngx_kapokmq_worker.heard - ngx_current_msec) > 0;
 }
 
 
