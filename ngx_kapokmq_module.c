@@ -147,7 +147,7 @@ static ngx_int_t
 ngx_kapokmq_init_module(ngx_cycle_t *cycle)
 {
     if (!ngx_test_config && ngx_kapokmq_main_conf(cycle)) {
-        ngx_kapokmq_wake_create(cycle->log);
+        ngx_kapokmq_wake_create(cycle);
 #ifdef KMQ_FAULTS
         ngx_kapokmq_fault_init(cycle->log);
 #endif
@@ -205,14 +205,16 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     ngx_kapokmq_output_init();
 
-    w->kmq = kmq_attach(mcf->block, mcf->block_size, ngx_process_slot);
+    w->kmq = kmq_attach_any(mcf->block, mcf->block_size);
 
     if (w->kmq == NULL) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "worker in slot %i cannot use the queue (of %d slots), "
-                      "it answers 503", ngx_process_slot, KMQ_WORKERS);
+                      "worker cannot use the queue, which has no memory for "
+                      "it or %d others, it answers 503", KMQ_WORKERS);
         return NGX_OK;
     }
+
+    kmq_on_wait(w->kmq, ngx_kapokmq_waits, w);
 
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();

@@ -114,4 +114,25 @@ for my $end (qw(KILL QUIT)) {
     $mq->finish;
 }
 
+# A clock that does not jump, but counts from the epoch, as under faketime and
+# in some virtual machines.
+for my $mode (0, 2) {
+    my $mq = KapokMQ::Test->start(
+        main => 'env LD_PRELOAD; env FAKETIME;',
+        env => { LD_PRELOAD => $library, FAKETIME => '+0s' },
+        yaml => { isPersistent => $mode, pushRetryTime => 1 },
+        allow => qr/exited on signal 9/);
+    my $consumer = $mq->consumer('topic', 'c1', confirm => 'ack');
+    my $code = $mq->publish('topic', 'soon', 0.2);
+    my $later = $mq->publish('topic', 'later', SHORT);
+    ok($code && $later, "isPersistent $mode: messages are taken");
+    wait_for { $consumer->got($code) && $consumer->got($later) } 'they come';
+    wait_for { @{$consumer->messages} >= 4 } 'and again, unconfirmed';
+    kill_worker($mq);
+    $consumer = $mq->consumer('topic', 'c2', ack => 1);
+    wait_for { $mq->counts->{unconsumed} == 0 } 'a successor delivers';
+    is(scalar(() = $mq->log =~ /exited on signal/g), 1, 'no other one died');
+    $mq->finish;
+}
+
 done_testing;

@@ -88,7 +88,7 @@ kmq_file_kind(const char *name, uint64_t *generation)
 
     end = 0;
 
-    if (sscanf(name, "journal-%16llx-%3u-%u%n", &g, &worker, &n, &end) == 3
+    if (sscanf(name, "journal-%16llx-%4u-%u%n", &g, &worker, &n, &end) == 3
         && name[end] == '\0')
     {
         *generation = g;

@@ -70,7 +70,7 @@
 #define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
 #define KMQ_GONE       -5    /* there is no such message */
 
-#define KMQ_WORKERS         128    /* handles at a time, see kmq_attach() */
+#define KMQ_WORKERS        1024    /* handles at a time, see kmq_attach() */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
 #define KMQ_PREFETCH_MAX  65535
@@ -151,6 +151,12 @@ int kmq_block_check(const void *block, size_t size);
  */
 kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
 
+/* The same as the worker with the lowest number that no live handle has. */
+kmq_t *kmq_attach_any(void *block, size_t size);
+
+/* Which worker a handle is. */
+unsigned kmq_worker(const kmq_t *kmq);
+
 /* Lets all clients of this handle leave and gives back what it reserved; see
  * kmq_wakes() for those who get what they had. */
 void kmq_leave_all(kmq_t *kmq);
@@ -179,11 +185,29 @@ void kmq_retire(kmq_t *kmq);
 void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
 
 /*
+ * This process has stood still, and so may have what its consumers have said
+ * in its sockets: it is read in the next ms, before which nothing of theirs is
+ * found to be overdue.
+ */
+void kmq_hear(kmq_t *kmq, uint64_t ms);
+
+/*
  * Housekeeping, to be called about twice a second by each worker: gives back
- * what dead workers held, and sees to it that there is a keeper and that it
+ * what dead workers held, and others what was granted to those that have not
+ * called for a second, and sees to it that there is a keeper and that it
  * looks.  Returns how many dead workers it found.
  */
 unsigned kmq_tick(kmq_t *kmq);
+
+/*
+ * Is called when this handle has waited for the lock for ms, and goes on to
+ * wait: who has it, with its process's id as it was told at kmq_attach().  It
+ * calls nothing of the engine.
+ */
+typedef void (*kmq_waits_pt)(void *arg, unsigned ms, unsigned worker,
+    int pid);
+
+void kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg);
 
 /* 1, once, after this handle had to make all lists and counters anew because
  * a worker had died while it was changing them. */

@@ -1,5 +1,9 @@
 /* The block: its making, its lock, its settings. */
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE    /* pthread_mutex_clocklock() */
+#endif
+
 #include <errno.h>
 #include <time.h>
 
@@ -13,6 +17,12 @@ void (*kmq_fault)(const char *point);
 #define MIN_PAGES      64
 #define LOCK_SPINS    200
 #define LOCK_RECHECK   50    /* ms */
+#define LOCK_LONG    1000    /* ms: somebody is told of such a wait */
+#define LOCK_LOOK     200    /* us */
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+#define KMQ_CLOCKLOCK  1
+#endif
 
 
 static size_t
@@ -166,32 +176,74 @@ cpu_relax(void)
 
 
 /*
+ * Waits for a while, by a clock that nobody sets.  A C library without
+ * pthread_mutex_clocklock() gets short looks instead: it could wait only until
+ * a time of the wall clock, which may go back for hours.
+ */
+static int
+lock_sleep(pthread_mutex_t *mutex, unsigned ms)
+{
+    struct timespec  until;
+
+#if KMQ_CLOCKLOCK
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &until);
+
+    until.tv_nsec += ms * 1000000;
+
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+
+#else
+
+    int  rc;
+
+    until.tv_sec = 0;
+    until.tv_nsec = LOCK_LOOK * 1000;
+
+    ms = ms * 1000 / LOCK_LOOK;
+
+    do {
+        (void) nanosleep(&until, NULL);
+        rc = pthread_mutex_trylock(mutex);
+    } while (rc == EBUSY && --ms);
+
+    return rc == EBUSY ? ETIMEDOUT : rc;
+
+#endif
+}
+
+
+/*
  * Sleeps until the lock is free, but never for ever: when a sleeper is killed
  * that has just been woken, while a third process takes the lock past it, the
  * wake-up is lost to all others who sleep (futex(2) cannot tell).  They look
  * again after a while.
  */
 static int
-lock_wait(pthread_mutex_t *mutex)
+lock_wait(kmq_t *kmq)
 {
-    int              rc;
-    struct timespec  until;
+    int           rc;
+    unsigned      n, holder;
+    kmq_block_t  *b = kmq->block;
 
-    do {
-        (void) clock_gettime(CLOCK_REALTIME, &until);
+    for (n = 1; /* void */ ; n++) {
+        rc = lock_sleep(&b->lock, LOCK_RECHECK);
 
-        until.tv_nsec += LOCK_RECHECK * 1000000;
-
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
+        if (rc != ETIMEDOUT) {
+            return rc;
         }
 
-        rc = pthread_mutex_timedlock(mutex, &until);
-
-    } while (rc == ETIMEDOUT);
-
-    return rc;
+        if (n == LOCK_LONG / LOCK_RECHECK && kmq->waits) {
+            holder = b->holder;
+            kmq->waits(kmq->waits_arg, LOCK_LONG, holder,
+                       b->worker[holder].pid);
+        }
+    }
 }
 
 
@@ -215,8 +267,10 @@ kmq_lock(kmq_t *kmq)
     }
 
     if (rc == EBUSY) {
-        rc = lock_wait(&b->lock);
+        rc = lock_wait(kmq);
     }
+
+    b->holder = kmq->worker;
 
     if (rc == EOWNERDEAD) {
         kmq_repair(kmq);
@@ -227,6 +281,14 @@ kmq_lock(kmq_t *kmq)
         kmq->changes = b->changes;
         kmq_local_resync(kmq);
     }
+}
+
+
+void
+kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg)
+{
+    kmq->waits = waits;
+    kmq->waits_arg = arg;
 }
 
 

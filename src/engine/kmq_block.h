@@ -123,7 +123,7 @@ typedef struct {
 /* The first member of what may lie on the schedule. */
 typedef struct {
     kmq_link_t   link;
-    uint64_t     due:56;         /* ms, mono */
+    uint64_t     due:56;         /* ms, mono, see kmq_due() */
     uint64_t     level:8;        /* of the wheel, where it lies */
 } kmq_timer_t;
 
@@ -435,7 +435,8 @@ typedef struct {
 
 /* --------------------------------------------------------------- schedule */
 
-#define KMQ_WHEEL_LEVELS  5
+/* As many bytes as kmq_timer_t.due has. */
+#define KMQ_WHEEL_LEVELS  7
 #define KMQ_WHEEL_SIZE    256
 #define KMQ_WHEEL_SLICE   1024   /* timers moved under one lock */
 
@@ -471,10 +472,15 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t  alive;      /* held by the worker while it lives */
+    int              pid;
     uint32_t         attached;   /* its handle has not been closed */
     uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
     uint32_t         closing;    /* some of its clients may have to go */
+    uint64_t         seen;       /* mono: it did something; see kmq_still.c */
+    uint32_t         still;      /* it has not since */
+    kmq_ref_t        still_last; /* up to this dirty route, others get what
+                                    was granted to it; 0: they have it */
     int              disk_error; /* errno of its last flush */
     uint64_t         flush_time; /* s: of the last one that did not fail */
     kmq_ref_t        dirty;      /* routes with work, in turns */
@@ -505,6 +511,7 @@ typedef struct {
     uint64_t         key[2];     /* of the MessageCodes; constant */
 
     pthread_mutex_t  lock;
+    uint32_t         holder;     /* worker that took it last */
     kmq_settings_t   settings;   /* without topic_own and topic_arg */
     uint64_t         configured; /* times they were set */
     uint64_t         repairs;
@@ -570,6 +577,8 @@ typedef struct {
     uint64_t         check_time; /* mono: of the next look for old messages */
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
+    uint32_t         nstill;     /* workers that stand still */
+    uint32_t         nworkers;   /* numbers from here on were never used */
     kmq_worker_t     worker[KMQ_WORKERS];
     kmq_page_t       page[];     /* npages + 1, then as many kmq_cells_t */
 } kmq_block_t;
@@ -620,9 +629,12 @@ struct kmq_s {
     uint64_t             configured;  /* which ones of the block that is */
     uint64_t             changes;     /* seen: local tables fit it */
     int                  repaired;    /* by this handle, and not told yet */
+    kmq_waits_pt         waits;
+    void                *waits_arg;
     uint64_t             wakes[KMQ_WORKERS / 64];
     int                  has_wakes;
     int                  has_work;
+    uint64_t             heard;       /* mono: nothing is overdue before */
     int                  paced;       /* something waits for the next batch */
     int                  blameless;   /* who leaves now is not to blame */
 
@@ -663,6 +675,12 @@ int  kmq_keeper_wanted(const kmq_t *kmq);
 void kmq_keeper_set(kmq_t *kmq, unsigned worker);
 void kmq_keeper_retire(kmq_t *kmq);
 void kmq_keeper_replace(kmq_t *kmq, unsigned worker);
+
+/* kmq_still.c */
+void kmq_still_end(kmq_block_t *b, unsigned worker);
+void kmq_still_seen(kmq_t *kmq);
+int  kmq_still_find(kmq_t *kmq);
+int  kmq_still_run(kmq_t *kmq);
 
 /* kmq_memory.c */
 void      kmq_memory_init(kmq_block_t *b);
@@ -781,9 +799,11 @@ void kmq_pace_credit(kmq_t *kmq, uint64_t n);
 int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
 
 /* kmq_schedule.c */
+uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
 void kmq_schedule(kmq_t *kmq, kmq_timer_t *timer);
 void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer);
 int  kmq_schedule_run(kmq_t *kmq);
+int  kmq_schedule_late(const kmq_t *kmq);
 void kmq_schedule_reset(kmq_block_t *b);
 
 /* kmq_client.c */
@@ -861,6 +881,7 @@ void kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client);
 void kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client);
 void kmq_overdue_add(kmq_t *kmq, kmq_client_t *client);
 void kmq_overdue_now(kmq_t *kmq, kmq_client_t *client);
+int  kmq_overdue_wanted(const kmq_t *kmq);
 void kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch);
 
 /* kmq_expire.c */

@@ -654,18 +654,26 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
     kmq_lock(kmq);
 
     b->worker[kmq->worker].signalled = 0;
+    kmq_still_seen(kmq);
     kmq_closing(kmq);
 
     if (kmq->leaving) {
         kmq_leaving(kmq);
     }
 
-    if (b->keeper == kmq->worker + 1) {
-        more = kmq_schedule_run(kmq);
-        more |= kmq_expire_run(kmq);
+    if (b->nstill) {
+        more = kmq_still_run(kmq);
     }
 
-    if (b->worker[kmq->worker].overdue.head) {
+    if (b->keeper == kmq->worker + 1) {
+        more |= kmq_schedule_run(kmq);
+        more |= kmq_expire_run(kmq);
+
+    } else if (kmq_schedule_late(kmq)) {
+        more |= kmq_schedule_run(kmq);
+    }
+
+    if (kmq_overdue_wanted(kmq)) {
         kmq_overdue_run(kmq, batch);
     }
 
@@ -680,7 +688,7 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
     take(kmq, batch, &draws);
 
     kmq->has_work = more || b->worker[kmq->worker].dirty != 0
-                    || b->worker[kmq->worker].overdue.head != 0;
+                    || kmq_overdue_wanted(kmq);
 
     kmq_unlock(kmq);
 

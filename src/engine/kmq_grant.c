@@ -25,18 +25,65 @@ route_add_grant(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 }
 
 
-/* A route drawn at random by its ready consumers. */
+/* How many consumers can take something now: not those of a worker that stands
+ * still. */
+static uint32_t
+ready_now(const kmq_block_t *b, const kmq_topic_t *topic)
+{
+    uint32_t            n;
+    kmq_ref_t           ref;
+    const kmq_route_t  *route;
+
+    if (b->nstill == 0) {
+        return topic->ready_consumers;
+    }
+
+    n = 0;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(b, ref);
+        n += b->worker[route->worker].still ? 0 : route->ready;
+    }
+
+    return n;
+}
+
+
+/* What others do not take is there for workers that stand still, when they
+ * are back. */
+static void
+still_tell(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+
+        if (route->ready && kmq->block->worker[route->worker].still) {
+            kmq_route_dirty(kmq, route);
+        }
+    }
+}
+
+
+/* A route drawn at random by its ready consumers, of which there are so
+ * many. */
 static kmq_route_t *
-route_draw(kmq_t *kmq, kmq_topic_t *topic)
+route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t ready)
 {
     uint32_t      i;
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    i = ((kmq_random(kmq) >> 32) * topic->ready_consumers) >> 32;
+    i = ((kmq_random(kmq) >> 32) * ready) >> 32;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(kmq->block, ref);
+
+        if (kmq->block->worker[route->worker].still) {
+            continue;
+        }
 
         if (i < route->ready) {
             return route;
@@ -53,21 +100,27 @@ route_draw(kmq_t *kmq, kmq_topic_t *topic)
 static void
 routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
+    uint32_t      ready;
     uint64_t      each;
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    each = n / topic->ready_consumers;
-    n -= each * topic->ready_consumers;
+    ready = ready_now(kmq->block, topic);
+    each = n / ready;
+    n -= each * ready;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(kmq->block, ref);
+
+        if (kmq->block->worker[route->worker].still) {
+            continue;
+        }
 
         if (each && route->ready) {
             route_add_grant(kmq, topic, route, each * route->ready);
         }
 
-        if (route->ready == topic->ready_consumers) {
+        if (route->ready == ready) {
 
             /* the usual case: no lots to draw */
 
@@ -80,7 +133,7 @@ routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     }
 
     while (n--) {
-        route = route_draw(kmq, topic);
+        route = route_draw(kmq, topic, ready);
 
         if (route) {
             route_add_grant(kmq, topic, route, 1);
@@ -120,6 +173,14 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     if (topic->push_type == KMQ_PUSH_ALL) {
         kmq_routes_tell(kmq, topic, 0);
         return;
+    }
+
+    if (kmq->block->nstill) {
+        still_tell(kmq, topic);
+
+        if (ready_now(kmq->block, topic) == 0) {
+            return;
+        }
     }
 
     n = kmq_pace(kmq, topic, n);
@@ -226,9 +287,9 @@ kmq_pace_credit(kmq_t *kmq, uint64_t n)
 
 
 static int
-topic_wants(const kmq_topic_t *topic)
+topic_wants(const kmq_block_t *b, const kmq_topic_t *topic)
 {
-    return topic->ready_consumers != 0 && kmq_topic_backlog(topic) != 0;
+    return ready_now(b, topic) != 0 && kmq_topic_backlog(topic) != 0;
 }
 
 
@@ -266,7 +327,7 @@ window_begin(kmq_block_t *b)
     do {
         topic = KMQ_AT(b, ref);
         topic->allotted = 0;
-        wanting += topic_wants(topic);
+        wanting += topic_wants(b, topic);
         ref = topic->active_next;
     } while (ref != b->active);
 
@@ -298,11 +359,11 @@ kmq_pace_window(kmq_t *kmq)
         do {
             topic = KMQ_AT(b, ref);
 
-            if (left && topic_wants(topic)) {
+            if (left && topic_wants(b, topic)) {
                 left -= topic_allot(kmq, topic, part < left ? part : left);
             }
 
-            wanting += topic_wants(topic);
+            wanting += topic_wants(b, topic);
             ref = topic->active_next;
         } while (ref != first);
     }

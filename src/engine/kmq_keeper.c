@@ -34,13 +34,14 @@ kmq_keeper_tell(kmq_t *kmq)
 }
 
 
-/* Is there none, or one that is about to end while this worker is not? */
+/* Is there none, one that stands still, or one that is about to end while this
+ * worker is not? */
 int
 kmq_keeper_wanted(const kmq_t *kmq)
 {
     const kmq_block_t  *b = kmq->block;
 
-    return b->keeper == 0
+    return b->keeper == 0 || b->worker[b->keeper - 1].still
            || (b->worker[b->keeper - 1].retired
                && !b->worker[kmq->worker].retired);
 }
@@ -68,13 +69,13 @@ successor(kmq_t *kmq, unsigned n)
 
     other = KMQ_WORKERS;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < kmq->block->nworkers; i++) {
 
         if (i == n || !kmq_worker_lives(kmq, i)) {
             continue;
         }
 
-        if (!kmq->block->worker[i].retired) {
+        if (!kmq->block->worker[i].retired && !kmq->block->worker[i].still) {
             return i;
         }
 

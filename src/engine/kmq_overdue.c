@@ -33,7 +33,7 @@ kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client)
     }
 
     client->timed = KMQ_SCHEDULED;
-    client->timer.due = kmq->mono + topic->settings.retry_time;
+    client->timer.due = kmq_due(kmq, topic->settings.retry_time);
     kmq_schedule(kmq, &client->timer);
 }
 
@@ -358,9 +358,26 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch)
 
     } else if (look.wait != NEVER && !client->stalled) {
         client->timed = KMQ_SCHEDULED;
-        client->timer.due = kmq->mono + look.wait;
+        client->timer.due = kmq_due(kmq, look.wait);
         kmq_schedule(kmq, &client->timer);
     }
+}
+
+
+/* Have consumers of this worker to be looked at, now that all they have said
+ * has been heard? */
+int
+kmq_overdue_wanted(const kmq_t *kmq)
+{
+    return kmq->block->worker[kmq->worker].overdue.head
+           && kmq->mono >= kmq->heard;
+}
+
+
+void
+kmq_hear(kmq_t *kmq, uint64_t ms)
+{
+    kmq->heard = kmq->mono + ms;
 }
 
 

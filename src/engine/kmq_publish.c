@@ -159,7 +159,7 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     slot->position = 0;
     slot->owner = kmq->worker;
     slot->pending = 0;
-    slot->timer.due = m->delay_time ? kmq->mono + m->delay_time : 0;
+    slot->timer.due = m->delay_time ? kmq_due(kmq, m->delay_time) : 0;
     slot->state_time = 0;
     slot->delay = m->delay;
     slot->attempts = 0;

@@ -93,10 +93,12 @@ workers_reset(kmq_block_t *b)
     unsigned       i;
     kmq_worker_t  *worker;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < b->nworkers; i++) {
         worker = &b->worker[i];
 
         worker->signalled = 0;
+        worker->still = 0;
+        worker->still_last = 0;
         worker->dirty = 0;
         worker->dirty_tail = 0;
         worker->clients = 0;
@@ -104,6 +106,7 @@ workers_reset(kmq_block_t *b)
         memset(&worker->overdue, 0, sizeof(kmq_list_t));
     }
 
+    b->nstill = 0;
     b->waiting = 0;
     b->reserved = 0;
     b->in_flight = 0;

@@ -46,7 +46,7 @@ kmq_restore_begin(void *block, size_t size, uint64_t mono, uint64_t wall)
     }
 
     rs->history = malloc(KMQ_HISTORY_KEPT * sizeof(uint64_t));
-    rs->kmq = kmq_attach(block, size, KMQ_WORKERS - 1);
+    rs->kmq = kmq_attach_any(block, size);
 
     if (rs->history == NULL || rs->kmq == NULL) {
         kmq_restore_free(rs);
@@ -265,7 +265,7 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
         wait = wait_left(rs, r);
 
         if (wait) {
-            slot->timer.due = kmq->mono + wait;
+            slot->timer.due = kmq_due(kmq, wait);
         } else {
             slot->state = KMQ_READY;
         }

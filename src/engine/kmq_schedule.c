@@ -3,23 +3,28 @@
  * one, and so has a consumer from which confirmations are awaited.
  *
  * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
- * hierarchical timing wheels") of five levels of 256 lists; level 0 counts
- * milliseconds, and the whole spans 34 years.  A timer lies in the level of
- * the highest byte in which its time differs from the wheel's, so it is found
- * again without a search, and moves down at most four times: its cost does not
+ * hierarchical timing wheels") of a level of 256 lists for each byte of a
+ * time; level 0 counts milliseconds.  A timer lies in the level of the highest
+ * byte in which its time differs from the wheel's, so it is found again
+ * without a search, and moves down once a level at most: its cost does not
  * depend on how many others there are.
  *
  * Times are those of the clock that never jumps, so that setting the wall
  * clock moves no message.
  *
  * One worker, the keeper, turns the wheel; the others tell it when they bring
- * something that is due before what it waits for.
+ * something that is due before what it waits for.  When it does not, because
+ * it stands still, whoever sees that turns the wheel.
  */
 
 #include "kmq_block.h"
 
 
 #define NEVER  UINT64_MAX
+#define LATE   200    /* ms */
+
+/* The last time that a timer can have: two million years. */
+#define LAST   ((UINT64_C(1) << 8 * KMQ_WHEEL_LEVELS) - 1)
 
 #define BYTE(time, level)  ((unsigned) ((time) >> (8 * (level))) & 0xff)
 
@@ -224,6 +229,25 @@ kmq_schedule_run(kmq_t *kmq)
     wheel->next = next;
 
     return 0;
+}
+
+
+/* What a timer is set to that is due in ms. */
+uint64_t
+kmq_due(const kmq_t *kmq, uint64_t ms)
+{
+    return kmq->mono < LAST && ms < LAST - kmq->mono ? kmq->mono + ms : LAST;
+}
+
+
+/* Should the keeper have turned the wheel some time ago? */
+int
+kmq_schedule_late(const kmq_t *kmq)
+{
+    const kmq_wheel_t  *wheel = &kmq->block->wheel;
+
+    return wheel->count && wheel->next < kmq->mono
+           && kmq->mono - wheel->next > LATE;
 }
 
 

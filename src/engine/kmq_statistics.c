@@ -35,7 +35,7 @@ count_workers(const kmq_block_t *b, kmq_counts_t *counts)
 
     counts->keeper = b->keeper ? b->keeper - 1 : KMQ_WORKERS;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < b->nworkers; i++) {
         worker = &b->worker[i];
 
         if (worker->flush_time > counts->flush_time) {

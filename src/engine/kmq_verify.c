@@ -454,7 +454,7 @@ verify_counts(verify_t *v)
     overdue = 0;
     reserved = 0;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < b->nworkers; i++) {
         verify_list(v, &b->worker[i].reserved, KMQ_RESERVED, "reserved");
         reserved += b->worker[i].reserved.count;
         overdue += b->worker[i].overdue.count;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kmq_block.h"
 
@@ -53,14 +54,79 @@ kmq_worker_lives(kmq_t *kmq, unsigned n)
 }
 
 
-kmq_t *
-kmq_attach(void *block, size_t size, unsigned worker)
+/*
+ * Takes the first place from first on, and before end, that can be had: of
+ * somebody who died, if possible, so that what he held is given back.
+ */
+static int
+place_take(kmq_t *kmq, unsigned first, unsigned end, int *dead)
 {
-    int           dead;
-    kmq_t        *kmq;
-    kmq_block_t  *b = block;
+    unsigned      i, n;
+    kmq_block_t  *b = kmq->block;
 
-    if (worker >= KMQ_WORKERS || kmq_block_check(block, size) != KMQ_OK) {
+    for (i = 0; i < 2; i++) {
+
+        for (n = first; n < end; n++) {
+
+            if ((i == 0 && !b->worker[n].attached)
+                || worker_take(&b->worker[n], dead) != KMQ_OK)
+            {
+                continue;
+            }
+
+            kmq->worker = n;
+
+            if (n >= b->nworkers) {
+                KMQ_SET(b->nworkers, n + 1);
+            }
+
+            return KMQ_OK;
+        }
+    }
+
+    return KMQ_AGAIN;
+}
+
+
+/* A new handle has its place. */
+static void
+worker_begin(kmq_t *kmq, int dead)
+{
+    kmq_block_t   *b = kmq->block;
+    kmq_worker_t  *worker = &b->worker[kmq->worker];
+
+    kmq->settings = b->settings;
+    kmq->mono = b->mono;
+    kmq->wall = b->wall;
+    kmq->random = (b->key[0] ^ ++b->clients * UINT64_C(0x9e3779b97f4a7c15))
+                  | 1;
+
+    if (dead) {
+        kmq_worker_reap(kmq, kmq->worker);
+        kmq_journal_loss(kmq);
+    }
+
+    worker->pid = getpid();
+    worker->signalled = 0;
+    worker->retired = 0;
+    worker->closing = 0;
+    worker->disk_error = 0;
+    kmq_still_seen(kmq);
+    KMQ_SET(worker->attached, 1);
+
+    if (b->keeper == 0) {
+        kmq_keeper_set(kmq, kmq->worker);
+    }
+}
+
+
+static kmq_t *
+attach(void *block, size_t size, unsigned first, unsigned end)
+{
+    int     dead, rc;
+    kmq_t  *kmq;
+
+    if (kmq_block_check(block, size) != KMQ_OK) {
         return NULL;
     }
 
@@ -69,8 +135,8 @@ kmq_attach(void *block, size_t size, unsigned worker)
         return NULL;
     }
 
-    kmq->block = b;
-    kmq->worker = worker;
+    kmq->block = block;
+    kmq->worker = first;
     kmq->free_client = KMQ_NOT_READY;
     kmq->free_route = KMQ_NOT_READY;
 
@@ -78,37 +144,45 @@ kmq_attach(void *block, size_t size, unsigned worker)
 
     kmq_lock(kmq);
 
-    kmq->settings = b->settings;
-    kmq->mono = b->mono;
-    kmq->wall = b->wall;
+    rc = place_take(kmq, first, end, &dead);
 
-    if (worker_take(&b->worker[worker], &dead) != KMQ_OK) {
-        kmq_unlock(kmq);
-        free(kmq);
-        return NULL;
-    }
-
-    kmq->random = (b->key[0] ^ ++b->clients * UINT64_C(0x9e3779b97f4a7c15))
-                  | 1;
-
-    if (dead) {
-        kmq_worker_reap(kmq, worker);
-        kmq_journal_loss(kmq);
-    }
-
-    b->worker[worker].signalled = 0;
-    b->worker[worker].retired = 0;
-    b->worker[worker].closing = 0;
-    b->worker[worker].disk_error = 0;
-    KMQ_SET(b->worker[worker].attached, 1);
-
-    if (b->keeper == 0) {
-        kmq_keeper_set(kmq, worker);
+    if (rc == KMQ_OK) {
+        worker_begin(kmq, dead);
     }
 
     kmq_unlock(kmq);
 
+    if (rc != KMQ_OK) {
+        free(kmq);
+        return NULL;
+    }
+
     return kmq;
+}
+
+
+kmq_t *
+kmq_attach(void *block, size_t size, unsigned worker)
+{
+    if (worker >= KMQ_WORKERS) {
+        return NULL;
+    }
+
+    return attach(block, size, worker, worker + 1);
+}
+
+
+kmq_t *
+kmq_attach_any(void *block, size_t size)
+{
+    return attach(block, size, 0, KMQ_WORKERS);
+}
+
+
+unsigned
+kmq_worker(const kmq_t *kmq)
+{
+    return kmq->worker;
 }
 
 
@@ -177,7 +251,7 @@ reap_dead(kmq_t *kmq)
 
     n = 0;
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
+    for (i = 0; i < kmq->block->nworkers; i++) {
         worker = &kmq->block->worker[i];
 
         if (i == kmq->worker || !worker->attached
@@ -209,8 +283,10 @@ kmq_tick(kmq_t *kmq)
     kmq_lock(kmq);
 
     kmq_clock_keep(kmq);
+    kmq_still_seen(kmq);
 
     n = reap_dead(kmq);
+    kmq->has_work |= kmq_still_find(kmq);
     kmq_mark_too_slow(kmq);
     kmq_closing(kmq);
     kmq_count_backlog(kmq);
@@ -308,6 +384,7 @@ kmq_worker_reap(kmq_t *kmq, unsigned n)
 
     dirty_clear(kmq, worker);
     reserved_free(kmq, worker);
+    kmq_still_end(b, n);
     kmq_keeper_replace(kmq, n);
     worker->signalled = 0;
     kmq->blameless = blameless;

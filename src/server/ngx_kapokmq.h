@@ -68,6 +68,8 @@ typedef struct {
     ngx_event_t          resume;    /* timer, posted: is there room again? */
     ngx_event_t          flush;     /* timer, posted: the journal is to be
                                        written */
+    ngx_msec_t           heard;     /* until then, what came while this process
+                                       stood still is read */
     ngx_uint_t           persistent;    /* isPersistent */
     ngx_queue_t          waiting;   /* producers that wait for room */
     ngx_queue_t          pings;     /* consumers that want a ping */
@@ -78,11 +80,15 @@ extern ngx_kapokmq_worker_t  ngx_kapokmq_worker;
 /* Tells the engine the time: once at the start of each event handler. */
 void ngx_kapokmq_clock(void);
 
+/* Has this process stood still, and may not have read yet what clients have
+ * sent meanwhile? */
+ngx_uint_t ngx_kapokmq_hears(void);
+
 /*
- * The same anew where one of n messages is delayed: nginx's time is that of
- * the beginning of this turn of the event loop, and the message may have been
- * sent since.  Its delay would begin too early; so it begins with the next
- * whole millisecond.
+ * ngx_kapokmq_clock() anew where one of n messages is delayed: nginx's time is
+ * that of the beginning of this turn of the event loop, and the message may
+ * have been sent since.  Its delay would begin too early; so it begins with
+ * the next whole millisecond.
  */
 void ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n);
 
@@ -91,6 +97,13 @@ void ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n);
  * workers that have got something to do, posts this worker's push.
  */
 void ngx_kapokmq_wake(void);
+
+/*
+ * Sets a timer to fire in ms, or sooner where it is set to that already.
+ * ngx_add_timer() alone leaves a timer as it is that is less than 300 ms off
+ * (NGX_TIMER_LAZY_DELAY): good for timeouts, not for what has to be on time.
+ */
+void ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms);
 
 /* Room may have come: waiting producers try again soon. */
 void ngx_kapokmq_room(void);

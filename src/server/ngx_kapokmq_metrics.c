@@ -407,6 +407,7 @@ ngx_kapokmq_metrics_label(ngx_pool_t *pool, const kmq_topic_info_t *info,
 static void
 ngx_kapokmq_metrics_values(ngx_kapokmq_scrape_t *scrape)
 {
+    uint64_t               bits;
     ngx_uint_t             i;
     ngx_kapokmq_values_t  *v;
 
@@ -419,9 +420,15 @@ ngx_kapokmq_metrics_values(ngx_kapokmq_scrape_t *scrape)
     v->persistence = ngx_kapokmq_worker.persistent;
     v->failing = (v->counts.disk_error != 0);
 
-    for (i = 0; i < KMQ_WORKERS; i++) {
-        v->workers += v->counts.workers[i / 64] >> (i % 64) & 1;
-        v->retiring += v->counts.retiring[i / 64] >> (i % 64) & 1;
+    for (i = 0; i < KMQ_WORKERS / 64; i++) {
+
+        for (bits = v->counts.workers[i]; bits; bits &= bits - 1) {
+            v->workers++;
+        }
+
+        for (bits = v->counts.retiring[i]; bits; bits &= bits - 1) {
+            v->retiring++;
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 #define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
 #define NGX_KAPOKMQ_CLOSE_TIME    2000
+#define NGX_KAPOKMQ_HEAR_TIME      500    /* see ngx_kapokmq_hears() */
 #define NGX_KAPOKMQ_WRONG_KEYS       5
 
 /* The longest message before login: a key, with something to spare. */
@@ -576,6 +577,11 @@ ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s)
 {
+    if (ngx_kapokmq_hears()) {
+        ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_HEAR_TIME);
+        return NGX_OK;
+    }
+
     if (s->state == NGX_KAPOKMQ_LOGIN) {
         return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
                                          "no secret key came in time");

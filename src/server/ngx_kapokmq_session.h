@@ -283,13 +283,16 @@ void ngx_kapokmq_tick(ngx_event_t *ev);
 void ngx_kapokmq_resume(ngx_event_t *ev);
 void ngx_kapokmq_disk_flush(ngx_event_t *ev);
 
+/* kmq_on_wait(): logs it. */
+void ngx_kapokmq_waits(void *arg, unsigned ms, unsigned worker, int pid);
+
 /* The half of ngx_kapokmq_wake() that is for others: signals workers, arms the
  * timers of paced batches and of the keeper, logs a repair. */
 void ngx_kapokmq_signal(void);
 
 /* Makes the descriptors by which workers wake each other, once, before the
  * first of them is forked. */
-void ngx_kapokmq_wake_create(ngx_log_t *log);
+void ngx_kapokmq_wake_create(ngx_cycle_t *cycle);
 
 /* Listens to this worker's own. */
 ngx_int_t ngx_kapokmq_wake_listen(ngx_cycle_t *cycle);

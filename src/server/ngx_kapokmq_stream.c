@@ -34,7 +34,7 @@ ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
     st = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_stream_t));
 
     if (st) {
-        st->buf = ngx_create_temp_buf(r->pool, NGX_KAPOKMQ_STREAM_SIZE);
+        st->buf = ngx_create_temp_buf(r->pool, NGX_KAPOKMQ_STREAM_SIZE + room);
     }
 
     if (st == NULL || st->buf == NULL) {

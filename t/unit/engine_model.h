@@ -31,7 +31,7 @@
 #define BODY_MAX  60004
 #define NOISE     8192
 #define NONE      UINT32_MAX
-#define BROKEN    (KMQ_WORKERS - 1)    /* worker that dies inside the lock */
+#define BROKEN    127     /* worker that dies inside the lock */
 #define UNKNOWN   UINT64_C(1)      /* a time: of a handle without a clock */
 #define WALL      UINT64_C(1640975470000)
 

@@ -75,7 +75,7 @@ sub run_for {
 
 # ------------------------------------------------------------------- server
 
-# Options: workers; zone ('64m'); yaml, a hash of mq keys over our defaults;
+# Options: workers; connections of each; zone ('64m'); yaml, a hash of mq keys over our defaults;
 # topics, YAML text for mq.topics; main, http, conf, text for nginx.conf;
 # consumer, text for the consumers' location; module, the path of another
 # build's; shutdown, the time of worker_shutdown_timeout ('20s'), '' for none;
@@ -98,6 +98,7 @@ sub new {
         workers  => $ENV{KMQ_WORKERS} || 1,
         zone     => '64m',
         shutdown => '20s',
+        connections => 8192,
         port     => KapokMQ::Suite::free_port(),
         %option,
     }, $class;
@@ -297,7 +298,7 @@ pid $dir/nginx.pid;
 error_log $dir/error.log info;
 $part{main}
 events {
-    worker_connections 8192;
+    worker_connections $self->{connections};
 }
 http {
     access_log off;
