@@ -3,34 +3,88 @@
  * which they were pushed, in a chain of small rings.
  *
  * Positions grow along the chain.  An entry is void when its slot is 0; the
- * chain never begins with void entries (kmq_ring_trim()).  Each step leaves a
- * chain that kmq_repair() can read: an entry counts when ring->count says so,
- * a ring when its predecessor links it.
+ * chain never begins with void entries (kmq_ring_trim()), and a part of it in
+ * which all are void is taken out of it, unless it is the last one: so the
+ * chain is never longer than what is in flight.  Each step leaves a chain that
+ * kmq_repair() can read: an entry counts when ring->count says so, a ring when
+ * its predecessor links it.
  */
 
 #include "kmq_block.h"
+
+
+/* Takes a part that is not the last one out of the chain. */
+void
+kmq_ring_free(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+{
+    kmq_ref_t  ref = KMQ_REF(b, ring);
+
+    if (ring->prev) {
+        KMQ_SET(((kmq_ring_t *) KMQ_AT(b, ring->prev))->next, ring->next);
+    } else {
+        KMQ_SET(client->ring, ring->next);
+    }
+
+    KMQ_POINT("ring-trim");
+
+    ((kmq_ring_t *) KMQ_AT(b, ring->next))->prev = ring->prev;
+
+    if (client->look == ref) {
+        client->look = ring->next;
+    }
+
+    if (client->found == ref) {
+        client->found = ring->next;
+    }
+
+    kmq_object_free(b, ref);
+}
+
+
+/* The part in which the next entry goes, or NULL: no memory. */
+static kmq_ring_t *
+part_open(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t    ref;
+    kmq_ring_t  *ring, *full;
+
+    ring = KMQ_AT(b, client->ring_tail);
+
+    if (ring->count != KMQ_RING_COUNT) {
+        return ring;
+    }
+
+    ref = kmq_ring_alloc(b);
+    if (ref == 0) {
+        return NULL;
+    }
+
+    full = ring;
+    ring = KMQ_AT(b, ref);
+    ring->prev = client->ring_tail;
+
+    KMQ_SET(full->next, ref);
+    KMQ_POINT("ring-grow");
+    client->ring_tail = ref;
+
+    if (full->open == 0) {
+        kmq_ring_free(b, client, full);
+    }
+
+    return ring;
+}
 
 
 int
 kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     uint32_t time)
 {
-    kmq_ref_t        ref;
     kmq_ring_t      *ring;
     kmq_delivery_t  *entry;
 
-    ring = KMQ_AT(b, client->ring_tail);
-
-    if (ring->count == KMQ_RING_COUNT) {
-        ref = kmq_ring_alloc(b);
-        if (ref == 0) {
-            return KMQ_NOMEM;
-        }
-
-        KMQ_SET(ring->next, ref);
-        KMQ_POINT("ring-grow");
-        client->ring_tail = ref;
-        ring = KMQ_AT(b, ref);
+    ring = part_open(b, client);
+    if (ring == NULL) {
+        return KMQ_NOMEM;
     }
 
     entry = &ring->entry[ring->count];
@@ -43,6 +97,7 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     KMQ_SET(ring->count, ring->count + 1);
     KMQ_POINT("ring-append");
 
+    ring->open++;
     client->in_flight++;
     client->messages++;
 
@@ -50,40 +105,60 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
 }
 
 
-/* Drops void entries at the beginning of the chain. */
+/* Passes over void entries at the beginning of the chain. */
 void
 kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
 {
-    kmq_ref_t    done;
-    kmq_ring_t  *ring;
+    kmq_ring_t  *ring = KMQ_AT(b, client->ring);
 
-    for ( ;; ) {
-        ring = KMQ_AT(b, client->ring);
-
-        while (ring->first < ring->count && ring->entry[ring->first].slot == 0)
-        {
+    if (ring->open) {
+        while (ring->entry[ring->first].slot == 0) {
             ring->first++;
         }
 
-        if (ring->first < ring->count) {
-            return;
-        }
-
-        if (client->ring == client->ring_tail) {
-
-            /* empty: begin anew in the one ring that always stays */
-
-            KMQ_SET(ring->count, 0);
-            ring->first = 0;
-            client->disordered = 0;
-            return;
-        }
-
-        done = client->ring;
-        KMQ_SET(client->ring, ring->next);
-        KMQ_POINT("ring-trim");
-        kmq_object_free(b, done);
+        return;
     }
+
+    /* empty: begin anew in the one ring that always stays */
+
+    KMQ_SET(ring->count, 0);
+    ring->first = 0;
+    client->disordered = 0;
+}
+
+
+/* For a repair, which has counted what is open in each part. */
+void
+kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t    ref;
+    kmq_ring_t  *ring;
+
+    for (ref = client->ring; ref; /* void */) {
+        ring = KMQ_AT(b, ref);
+        ref = ring->next;
+
+        if (ref && ring->open == 0) {
+            kmq_ring_free(b, client, ring);
+        }
+    }
+
+    kmq_ring_trim(b, client);
+}
+
+
+/* -1, 1: a message of that position belongs in front of a part, or behind
+ * it. */
+static int
+part_compare(const kmq_ring_t *ring, uint32_t position)
+{
+    if (ring->count == 0
+        || (int32_t) (ring->entry[ring->count - 1].position - position) < 0)
+    {
+        return 1;
+    }
+
+    return (int32_t) (ring->entry[0].position - position) > 0 ? -1 : 0;
 }
 
 
@@ -113,28 +188,52 @@ ring_search(kmq_ring_t *ring, uint32_t position)
 }
 
 
-/* The entry of a message in flight with client, NULL when it is not. */
+/*
+ * The entry of a message in flight with client, and its part of the ring; NULL
+ * when it is not.  The search begins where the one before ended: mostly the
+ * next one is near.
+ */
 kmq_delivery_t *
-kmq_ring_find(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
+kmq_ring_find(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot,
+    kmq_ring_t **part)
 {
+    int              side, before;
     kmq_ref_t        ref;
     kmq_ring_t      *ring;
     kmq_delivery_t  *entry;
 
-    for (ref = client->ring; ref; ref = ring->next) {
-        ring = KMQ_AT(b, ref);
+    before = 0;
+    ring = NULL;
 
-        if (ring->first == ring->count
-            || (int32_t) (ring->entry[ring->count - 1].position
-                          - slot->position) < 0)
-        {
-            continue;
+    for (ref = client->found ? client->found : client->ring; ref;
+         ref = side < 0 ? ring->prev : ring->next)
+    {
+        KMQ_STEP();
+
+        ring = KMQ_AT(b, ref);
+        side = part_compare(ring, slot->position);
+
+        if (side == 0) {
+            break;
         }
 
-        entry = ring_search(ring, slot->position);
+        if (side == -before) {
 
-        return entry && entry->slot == KMQ_REF(b, slot) ? entry : NULL;
+            /* it would be between two parts */
+
+            return NULL;
+        }
+
+        before = side;
     }
 
-    return NULL;
+    if (ref == 0) {
+        return NULL;
+    }
+
+    client->found = ref;
+    *part = ring;
+    entry = ring_search(ring, slot->position);
+
+    return entry && entry->slot == KMQ_REF(b, slot) ? entry : NULL;
 }

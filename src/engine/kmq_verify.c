@@ -504,6 +504,7 @@ int
 kmq_verify(kmq_t *kmq, char *text, size_t size)
 {
     verify_t  v;
+    unsigned  i;
 
     memset(&v, 0, sizeof(v));
 
@@ -515,6 +516,10 @@ kmq_verify(kmq_t *kmq, char *text, size_t size)
     kmq_lock(kmq);
 
     v.pieces = index_nodes(v.b, v.b->index, v.b->index_levels - 1);
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+        v.pieces += chain_length(&v, v.b->worker[i].kept);
+    }
 
     verify_slots(&v);
     verify_topics(&v);
