@@ -222,6 +222,10 @@ lint-text:
 	@! grep -nP '\t|[ \t]+$$' $(C_FILES) || \
 	    { echo "tabs, or blanks at the end of lines" >&2; exit 1; }
 
+	@for file in $(CORE_SRC) $(wildcard src/server/*.c); do \
+	    grep -q "/$$file " config || { echo "config lacks $$file" >&2; \
+	    exit 1; }; done
+
 cppcheck:
 	@mkdir -p $(OUT)/cppcheck
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \

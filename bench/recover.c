@@ -198,10 +198,9 @@ recover_checkpoint(kmq_t *kmq)
     }
 
     for (more = 1; /* void */ ; /* void */ ) {
-        kmq_records_seal(records.data, records.len);
         rc = kmq_checkpoint_file_write(&file, records.data, records.len);
 
-        if (rc != 0 || more == KMQ_NOMEM) {
+        if (rc != 0 || more < 0) {
             recover_stop("a checkpoint cannot be written");
         }
 

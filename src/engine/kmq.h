@@ -146,7 +146,8 @@ int kmq_block_check(const void *block, size_t size);
 /*
  * Opens the block as worker number worker (below KMQ_WORKERS), which no
  * other live handle may have.  What a dead predecessor of that number left
- * (clients, reserved messages) is given back first.  NULL: no memory for the
+ * (clients, reserved messages) is given back first, or, where its consumers
+ * had much, by kmq_take().  NULL: no memory for the
  * handle, worker out of bounds or in use, or not a block.
  */
 kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
@@ -194,8 +195,10 @@ void kmq_hear(kmq_t *kmq, uint64_t ms);
 /*
  * Housekeeping, to be called about twice a second by each worker: gives back
  * what dead workers held, and others what was granted to those that have not
- * called for a second, and sees to it that there is a keeper and that it
- * looks.  Returns how many dead workers it found.
+ * called for a second, looks at all clients now and then, and sees to it that
+ * there is a keeper and that it looks.  What takes longer goes on in
+ * kmq_take(), and kmq_has_work() says so.  Returns how many dead workers have
+ * been done with since the last call.
  */
 unsigned kmq_tick(kmq_t *kmq);
 
@@ -291,8 +294,9 @@ void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
 
 /*
  * Unregisters a client; what a consumer did not confirm waits again, in
- * front of its topic and in its order, or is dead.  The reference is void
- * afterwards.
+ * front of its topic and in its order, or is dead.  Where that is much, the
+ * rest is for this worker's kmq_take(), and kmq_has_work() says so.  The
+ * reference is void afterwards.
  */
 void kmq_leave(kmq_t *kmq, kmq_ref_t client);
 
@@ -421,11 +425,12 @@ typedef struct {
  * Takes the next batch for this worker's ready consumers: the messages are in
  * flight with them, and their bodies stay where they are until they are
  * confirmed, given back, overdue in a later call, or their consumer leaves.
- * Returns the number of runs, 0: nothing to do.  Topics take turns; call it
- * until it returns 0, or again from a posted event.  Each message's position
- * grows with every delivery of its topic (compare as int32_t differences);
- * but what is pushed again to a consumer in publish/subscribe, in a run of
- * its own, keeps the position that it had.
+ * Returns the number of runs, 0: nothing to do, or, when kmq_has_work() says
+ * so, no more than that under one lock.  Topics take turns; call it until it
+ * returns 0, and, while there is work, from a posted event.  Each message's
+ * position grows with every delivery of its topic (compare as int32_t
+ * differences); but what is pushed again to a consumer in publish/subscribe, in
+ * a run of its own, keeps the position that it had.
  */
 unsigned kmq_take(kmq_t *kmq, kmq_batch_t *batch);
 
@@ -634,6 +639,15 @@ typedef struct {
     uint64_t             history;
     uint64_t             losses;
     size_t               full;         /* length of out: the slice's end */
+
+    /* the large message that is taken in parts */
+    unsigned             part;
+    uint32_t             size;
+    kmq_ref_t            piece;
+    uint32_t             left;
+    uint32_t             sum;
+    uint32_t             head_len;
+    unsigned char        head[KMQ_RECORD_MESSAGE_HEAD + KMQ_NAME_MAX];
 } kmq_checkpoint_t;
 
 /* 1: this worker is the keeper, and should make one now, since journals have
@@ -642,14 +656,18 @@ typedef struct {
 int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
 
 /*
- * Begins a generation and its checkpoint; out gets the first record.  Records
+ * Begins a generation and its checkpoint; out gets the first record.  This one
+ * and those that follow have their sums, as they are to be written.  Records
  * of this handle and all others that are taken from now on belong to this
  * generation.  KMQ_OK or KMQ_NOMEM.
  */
 int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
 
-/* Appends the next slice of it to out, about 128 KiB at most.  1, 0: that was
- * the last one, KMQ_NOMEM. */
+/*
+ * Appends the next slice of it to out, about 128 KiB at most, or twice that.  A
+ * message that is larger comes in several slices.  1, 0: that was the last one,
+ * KMQ_NOMEM, or KMQ_AGAIN: a worker died, and it has to begin anew.
+ */
 int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
 
 /* It is on disk, with that many bytes, and older files are not needed. */
@@ -830,6 +848,17 @@ int kmq_verify(kmq_t *kmq, char *text, size_t size);
 /* Called at named points inside critical sections of a debug build; a test
  * may end the process there. */
 extern void (*kmq_fault)(const char *point);
+
+/* Steps of loops that this thread has taken since it got the lock, and the
+ * most that it ever took until it let go. */
+extern _Thread_local uint64_t  kmq_steps;
+extern _Thread_local uint64_t  kmq_steps_max;
+
+/* The steps of a slice, which tests make smaller, or larger. */
+extern unsigned  kmq_slice;
+
+/* Where the positions of new topics begin. */
+extern uint32_t  kmq_position;
 #endif
 
 #endif /* KMQ_H */

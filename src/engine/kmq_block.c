@@ -12,6 +12,12 @@
 
 #ifdef KMQ_FAULTS
 void (*kmq_fault)(const char *point);
+
+_Thread_local uint64_t  kmq_steps;
+_Thread_local uint64_t  kmq_steps_max;
+
+unsigned  kmq_slice = 512;
+uint32_t  kmq_position;
 #endif
 
 #define MIN_PAGES      64
@@ -272,6 +278,10 @@ kmq_lock(kmq_t *kmq)
 
     b->holder = kmq->worker;
 
+#ifdef KMQ_FAULTS
+    kmq_steps = 0;
+#endif
+
     if (rc == EOWNERDEAD) {
         kmq_repair(kmq);
         (void) pthread_mutex_consistent(&b->lock);
@@ -295,6 +305,12 @@ kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg)
 void
 kmq_unlock(kmq_t *kmq)
 {
+#ifdef KMQ_FAULTS
+    if (kmq_steps > kmq_steps_max) {
+        kmq_steps_max = kmq_steps;
+    }
+#endif
+
     (void) pthread_mutex_unlock(&kmq->block->lock);
 }
 
@@ -317,25 +333,44 @@ kmq_random(kmq_t *kmq)
 }
 
 
-/* All topics get their new settings; 1 when a retry_time is another one. */
+/* Lets others have the lock after a slice of steps. */
+static void
+lock_pause(kmq_t *kmq, unsigned *n)
+{
+    KMQ_STEP();
+
+    if (++*n >= KMQ_SLICE) {
+        *n = 0;
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
+    }
+}
+
+
+/* All topics get their new settings, unless somebody has later ones; 1 when a
+ * retry_time is another one. */
 static int
 topics_configure(kmq_t *kmq)
 {
     int           changed;
+    unsigned      n;
     uint32_t      before;
     kmq_walk_t    walk;
     kmq_topic_t  *topic;
 
+    n = 0;
     changed = 0;
     memset(&walk, 0, sizeof(walk));
 
     while ((topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
 
-        if (topic->used) {
+        if (topic->used && topic->configured < kmq->configured) {
             before = topic->settings.retry_time;
             kmq_topic_configure(kmq, topic);
             changed |= topic->settings.retry_time != before;
         }
+
+        lock_pause(kmq, &n);
     }
 
     return changed;
@@ -347,9 +382,11 @@ topics_configure(kmq_t *kmq)
 static void
 deadlines_configure(kmq_t *kmq)
 {
+    unsigned       n;
     kmq_walk_t     walk;
     kmq_client_t  *client;
 
+    n = 0;
     memset(&walk, 0, sizeof(walk));
 
     while ((client = kmq_table_next(kmq->block, KMQ_CLASS_CLIENT, &walk))) {
@@ -359,6 +396,30 @@ deadlines_configure(kmq_t *kmq)
         {
             kmq_overdue_now(kmq, client);
         }
+
+        lock_pause(kmq, &n);
+    }
+}
+
+
+/* What waited for the old pace goes at the new one. */
+static void
+pace_configure(kmq_t *kmq)
+{
+    unsigned      n;
+    kmq_walk_t    walk;
+    kmq_topic_t  *topic;
+
+    n = 0;
+    memset(&walk, 0, sizeof(walk));
+
+    while ((topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+
+        if (topic->used && topic->active) {
+            kmq_grant(kmq, topic, kmq_topic_backlog(kmq->block, topic));
+        }
+
+        lock_pause(kmq, &n);
     }
 }
 
@@ -378,6 +439,7 @@ settings_store(kmq_t *kmq, const kmq_settings_t *settings)
 
     kmq->configured = ++b->configured;
     kmq->paced = 0;
+    b->window++;
 
     if (b->batch_end > kmq->mono + settings->batch_interval) {
         b->batch_end = kmq->mono + settings->batch_interval;
@@ -392,10 +454,6 @@ settings_store(kmq_t *kmq, const kmq_settings_t *settings)
 void
 kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
 {
-    kmq_ref_t     ref;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
-
     kmq_lock(kmq);
 
     kmq_clock_keep(kmq);
@@ -405,16 +463,7 @@ kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
         deadlines_configure(kmq);
     }
 
-    /* what waited for the old pace goes at the new one */
-
-    ref = b->active;
-
-    while (ref) {
-        topic = KMQ_AT(b, ref);
-        kmq_grant(kmq, topic, kmq_topic_backlog(topic));
-
-        ref = topic->active_next == b->active ? 0 : topic->active_next;
-    }
+    pace_configure(kmq);
 
     kmq_unlock(kmq);
 }
@@ -463,7 +512,7 @@ kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64])
 int
 kmq_has_work(kmq_t *kmq)
 {
-    return kmq->has_work || kmq->leaving;
+    return kmq->has_work;
 }
 
 

@@ -38,10 +38,23 @@
         atomic_signal_fence(memory_order_seq_cst);                           \
     } while (0)
 
+/* One step of a loop under the lock: tests hold the loops against the bounds
+ * that they have. */
 #ifdef KMQ_FAULTS
 #define KMQ_POINT(name)  do { if (kmq_fault) { kmq_fault(name); } } while (0)
+#define KMQ_STEP()       ((void) kmq_steps++)
 #else
 #define KMQ_POINT(name)
+#define KMQ_STEP()       ((void) 0)
+#endif
+
+/* Times under the lock are bounded: whatever depends on how many messages,
+ * clients or topics there are goes on in slices of about so many steps, each
+ * some hundred nanoseconds. */
+#ifdef KMQ_FAULTS
+#define KMQ_SLICE     kmq_slice
+#else
+#define KMQ_SLICE     512
 #endif
 
 #define KMQ_AT(block, ref)                                                   \
@@ -149,6 +162,9 @@ typedef struct {
 #define KMQ_CONSUMED   4         /* history */
 #define KMQ_DELAYED    5         /* in the schedule */
 #define KMQ_DEAD       6         /* given up */
+
+/* Checkpoints take larger messages in parts of so many bytes. */
+#define KMQ_PART       (128 * 1024)
 
 /* Consumed messages are dropped so many at a time, and memory is asked for
  * when the one so many before is: several hundred nanoseconds earlier. */
@@ -270,7 +286,9 @@ typedef struct {
     uint8_t      used;
     uint8_t      push_type;      /* of its consumers; changes when the last of
                                     them has gone.  Truth */
-    uint16_t     name_len;
+    uint8_t      name_len;
+    uint8_t      active:1;       /* it has ready messages */
+    uint8_t      idle:1;         /* it may be forgotten */
     uint32_t     hash;
     uint32_t     position;       /* the last one given out */
 
@@ -285,7 +303,8 @@ typedef struct {
     uint64_t     delayed;        /* in the schedule */
     uint64_t     in_flight;      /* without KMQ_DELETED ones */
     uint64_t     held;           /* slots that name this topic */
-    uint32_t     allotted;       /* publish/subscribe, paced: may go now */
+    uint32_t     allotted;       /* publish/subscribe, paced: may go now, */
+    uint32_t     window;         /* in that window alone */
     uint32_t     consumers;
     uint32_t     matching;       /* of these, of the topic's push_type: the
                                     others wait until these have gone */
@@ -297,8 +316,6 @@ typedef struct {
     kmq_ref_t    active_prev;
     kmq_ref_t    idle_next;      /* topics that may be forgotten */
     kmq_ref_t    idle_prev;
-    uint8_t      active;
-    uint8_t      idle;
 
     kmq_ref_t    part[KMQ_TOPIC_PARTS];  /* by class, from KMQ_CLASS_NAME on:
                                     what does not fit here; 0: it does.
@@ -363,15 +380,19 @@ typedef struct {
 } kmq_delivery_t;
 
 #define KMQ_RING_SIZE    512
-#define KMQ_RING_COUNT   ((KMQ_RING_SIZE - 8) / sizeof(kmq_delivery_t))
+#define KMQ_RING_COUNT   ((KMQ_RING_SIZE - 16) / sizeof(kmq_delivery_t))
 
 /* A consumer's deliveries, oldest first, in a chain of these. */
 typedef struct {
-    kmq_ref_t       next;
+    kmq_ref_t       next;        /* Truth */
+    kmq_ref_t       prev;
     uint16_t        first;       /* entries before it are done */
     uint16_t        count;       /* entries that were ever used.  Truth */
+    uint16_t        open;        /* entries that are not confirmed */
     kmq_delivery_t  entry[KMQ_RING_COUNT];
 } kmq_ring_t;
+
+_Static_assert(sizeof(kmq_ring_t) <= KMQ_RING_SIZE, "a part of a ring");
 
 #define KMQ_LEAVING  3           /* a consumer that gives back its backlog */
 
@@ -388,6 +409,9 @@ typedef struct {
         kmq_timer_t  timer;      /* when a confirmation may be overdue */
     };
 
+    kmq_link_t   peers;          /* the worker's clients, or the leaving */
+    kmq_link_t   to_close;       /* the worker's that have to go */
+
     uint8_t      timed;
     uint8_t      stalled;        /* something waits to be pushed again until
                                     the connection takes bytes */
@@ -399,19 +423,26 @@ typedef struct {
     uint8_t      ready;          /* counted in its route's ready */
     uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
                                     KMQ_TOLD: its worker knows */
+    uint8_t      blameless;      /* leaving: it is not to blame */
     uint32_t     worker;
     uint32_t     local;          /* index in the worker's handle */
     kmq_ref_t    topic;
     kmq_ref_t    route;
-    kmq_ref_t    worker_next;    /* the worker's clients */
-    kmq_ref_t    worker_prev;
-
     uint32_t     prefetch;
     uint32_t     limit;          /* prefetch, or less while its ring cannot
                                     grow for want of memory */
     uint32_t     in_flight;
     kmq_ref_t    ring;           /* oldest part.  Truth */
     kmq_ref_t    ring_tail;
+    kmq_ref_t    found;          /* the part where a message was found last */
+    kmq_ref_t    look;           /* and where a look for what is overdue goes
+                                    on, or 0 */
+    uint64_t     look_due;       /* mono: so far, when there is the next one */
+
+    /* what it gave back last, behind which the next ones belong */
+    kmq_ref_t    returned;
+    uint64_t     returned_sequence;
+
     uint32_t     next_position;  /* publish/subscribe: what it has not been
                                     pushed yet begins here.  Truth */
     uint32_t     last_position;  /* leaving: and ends here.  Truth */
@@ -431,6 +462,14 @@ typedef struct {
     char         id[KMQ_NAME_MAX];
     char         addr[KMQ_ADDR_MAX];
 } kmq_client_t;
+
+#define KMQ_CLIENT_OF(link, member)                                          \
+    ((kmq_client_t *) ((unsigned char *) (link)                              \
+                       - offsetof(kmq_client_t, member)))
+
+_Static_assert(offsetof(kmq_client_t, peers) % 8 == 0
+               && offsetof(kmq_client_t, to_close) % 8 == 0,
+               "lists can refer to them");
 
 
 /* --------------------------------------------------------------- schedule */
@@ -476,18 +515,21 @@ typedef struct {
     uint32_t         attached;   /* its handle has not been closed */
     uint32_t         retired;    /* it is about to end */
     uint32_t         signalled;  /* told to look at its dirty routes */
-    uint32_t         closing;    /* some of its clients may have to go */
-    uint64_t         seen;       /* mono: it did something; see kmq_still.c */
-    uint32_t         still;      /* it has not since */
-    kmq_ref_t        still_last; /* up to this dirty route, others get what
+    uint64_t     seen;           /* mono: it did something; see kmq_still.c */
+    uint32_t     still;          /* it has not since */
+    kmq_ref_t    still_last;     /* up to this dirty route, others get what
                                     was granted to it; 0: they have it */
     int              disk_error; /* errno of its last flush */
     uint64_t         flush_time; /* s: of the last one that did not fail */
     kmq_ref_t        dirty;      /* routes with work, in turns */
     kmq_ref_t        dirty_tail;
-    kmq_ref_t        clients;
+    kmq_list_t       clients;    /* by client->peers */
+    kmq_list_t       to_close;   /* of these, by client->to_close */
     kmq_list_t       overdue;    /* consumers whose time has come */
     kmq_list_t       reserved;   /* its slots between reserve and commit */
+    kmq_ref_t        pinned;     /* a large message that its checkpoint reads in
+                                    parts, or, when it is gone already, */
+    kmq_ref_t        kept;       /* its body */
 } kmq_worker_t;
 
 #define KMQ_TOPIC_BUCKETS  4096
@@ -535,6 +577,8 @@ typedef struct {
 
     uint64_t         sequence;   /* the last one given out */
     uint64_t         clients;    /* numbers given out */
+    kmq_list_t       leaving;    /* clients that are nobody's any more and give
+                                    back what they had, by client->peers */
     uint64_t         waiting;    /* ready and reserved */
     uint64_t         reserved;
     uint64_t         delayed;
@@ -556,7 +600,14 @@ typedef struct {
     uint64_t         index_first[2]; /* their first sequence numbers */
 
     uint64_t         batch_end;  /* mono: when the next batch may start */
-    uint32_t         batch_left;
+    uint32_t         batch_left; /* for whoever asks first */
+    uint32_t         window;     /* the number of that batch, and what of it is
+                                    still to be given to topics, in rounds: */
+    uint32_t         window_left;
+    uint32_t         round_rest; /* to so many of them, */
+    uint32_t         round_part; /* so much each; */
+    uint32_t         round_wanting;      /* who would take more */
+    uint32_t         nactive;
     kmq_ref_t        active;     /* topics with ready messages: a circle */
     kmq_list_t       idle;
 
@@ -574,6 +625,8 @@ typedef struct {
     uint32_t         keeper;     /* worker that turns the wheel, plus 1; 0:
                                     none */
     kmq_wheel_t      wheel;
+    uint64_t         look_time;  /* mono: of the next look at all clients */
+    kmq_walk_t       look_walk;  /* where the current one is; page 0: none */
     uint64_t         check_time; /* mono: of the next look for old messages */
     kmq_walk_t       check_walk; /* where the current look is; page 0: none */
     kmq_ref_t        bucket[KMQ_TOPIC_BUCKETS];
@@ -601,6 +654,9 @@ typedef struct {
     kmq_ref_t    route;          /* 0: free */
     uint32_t    *ready;          /* indices in kmq_t.client */
     uint32_t     nready;
+    uint32_t     served;         /* publish/subscribe: so many, the first ones,
+                                    have been pushed all up to */
+    uint32_t     position;
     uint32_t     allocated;
     uint32_t     next_free;
 } kmq_local_route_t;
@@ -646,8 +702,12 @@ struct kmq_s {
     uint32_t             free_route;
     uint32_t             run_stamp;
     kmq_journal_t        journal;
-    int                  leaving;     /* own clients in KMQ_LEAVING */
-    int                  closing;     /* own clients may have to go */
+    int                  leaving;     /* it works off the clients that leave */
+    int                  reaping;     /* and a dead worker's */
+    int                  looking;     /* and looks at all clients */
+    int                  pacing;      /* and gives a batch to topics */
+    int                  closing;     /* own clients have to go */
+    unsigned             reaped;      /* dead workers, not told yet */
 };
 
 
@@ -666,7 +726,7 @@ void kmq_clock_keep(kmq_t *kmq);
 
 /* kmq_worker.c */
 int  kmq_worker_lives(kmq_t *kmq, unsigned worker);
-void kmq_worker_reap(kmq_t *kmq, unsigned worker);
+void kmq_worker_reap_dead(kmq_t *kmq);
 
 /* kmq_keeper.c */
 void kmq_worker_tell(kmq_t *kmq, unsigned worker);
@@ -730,7 +790,9 @@ void      kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot);
 int       kmq_message_room(const kmq_block_t *b, uint32_t size);
 int       kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot,
     uint32_t size);
+void      kmq_chain_free(kmq_block_t *b, kmq_ref_t chain);
 int       kmq_trash_free(kmq_block_t *b);
+uint64_t  kmq_chain_cells(kmq_block_t *b, kmq_ref_t chain, uint32_t size);
 uint64_t  kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot);
 uint64_t  kmq_trash_cells(kmq_block_t *b);
 
@@ -768,7 +830,7 @@ void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic);
 void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic);
 void kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic);
-uint64_t kmq_topic_backlog(const kmq_topic_t *topic);
+uint64_t kmq_topic_backlog(const kmq_block_t *b, const kmq_topic_t *topic);
 
 /* kmq_type.c */
 void kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client);
@@ -776,8 +838,10 @@ void kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic);
 int  kmq_type_matches(kmq_block_t *b, const kmq_client_t *client);
 
 /* kmq_close.c */
-void kmq_mark_too_slow(kmq_t *kmq);
+void kmq_clients_look(kmq_t *kmq);
 void kmq_closing(kmq_t *kmq);
+void kmq_client_close(kmq_t *kmq, kmq_client_t *client, unsigned why);
+void kmq_client_close_cancel(kmq_block_t *b, kmq_client_t *client);
 
 /* kmq_route.c */
 kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic);
@@ -795,6 +859,9 @@ void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route);
 void kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic);
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n);
 void kmq_pace_window(kmq_t *kmq);
+void kmq_pace_slice(kmq_t *kmq);
+uint32_t kmq_pace_allotted(const kmq_block_t *b, const kmq_topic_t *topic);
+void kmq_pace_allot(const kmq_block_t *b, kmq_topic_t *topic, uint32_t n);
 void kmq_pace_credit(kmq_t *kmq, uint64_t n);
 int  kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic);
 
@@ -807,11 +874,11 @@ int  kmq_schedule_late(const kmq_t *kmq);
 void kmq_schedule_reset(kmq_block_t *b);
 
 /* kmq_client.c */
-int  kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice);
+void kmq_client_leave(kmq_t *kmq, kmq_client_t *client);
 int  kmq_client_ready(kmq_block_t *b, const kmq_client_t *client);
 void kmq_client_update(kmq_t *kmq, kmq_client_t *client);
 void kmq_client_link(kmq_block_t *b, kmq_client_t *client);
-void kmq_leaving(kmq_t *kmq);
+unsigned kmq_leaving(kmq_t *kmq, unsigned n);
 
 /* kmq_local.c */
 int  kmq_local_has(const kmq_t *kmq, const kmq_client_t *client);
@@ -821,6 +888,7 @@ int  kmq_local_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i);
 void kmq_local_route_remove(kmq_t *kmq, kmq_route_t *route);
 void kmq_local_ready_add(kmq_t *kmq, uint32_t i);
 void kmq_local_ready_remove(kmq_t *kmq, uint32_t i);
+void kmq_local_served(kmq_t *kmq, kmq_local_route_t *route, uint32_t place);
 void kmq_local_resync(kmq_t *kmq);
 void kmq_local_free(kmq_t *kmq);
 
@@ -831,6 +899,9 @@ void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot);
+kmq_slot_t *kmq_returned(kmq_block_t *b, const kmq_client_t *client);
+void kmq_returned_set(kmq_block_t *b, kmq_client_t *client,
+    const kmq_slot_t *slot);
 void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot);
 int  kmq_history_drop(kmq_t *kmq, unsigned max);
 kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size);
@@ -861,6 +932,8 @@ void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 
 /* kmq_checkpoint.c */
 int  kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn);
+int  kmq_checkpoint_keep(kmq_block_t *b, const kmq_slot_t *slot);
+void kmq_checkpoint_unpin(kmq_block_t *b, kmq_worker_t *worker);
 
 /* kmq_journal.c */
 int  kmq_journal_full(const kmq_t *kmq);
@@ -872,6 +945,8 @@ void kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
     uint64_t sequence, uint32_t attempts);
 void kmq_journal_counts(kmq_t *kmq, const kmq_topic_t *topic,
     uint32_t delivered, uint32_t confirmed);
+size_t kmq_journal_head(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
+    uint64_t lsn, unsigned char *p);
 int  kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     uint64_t lsn, kmq_buffer_t *buffer);
 void kmq_journal_loss(kmq_t *kmq);
@@ -883,6 +958,7 @@ void kmq_overdue_add(kmq_t *kmq, kmq_client_t *client);
 void kmq_overdue_now(kmq_t *kmq, kmq_client_t *client);
 int  kmq_overdue_wanted(const kmq_t *kmq);
 void kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch);
+void kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n);
 
 /* kmq_expire.c */
 int  kmq_expire_run(kmq_t *kmq);
@@ -891,9 +967,30 @@ uint32_t kmq_age_start(const kmq_slot_t *slot);
 /* kmq_ring.c */
 int  kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     uint32_t time);
+void kmq_ring_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring);
 void kmq_ring_trim(kmq_block_t *b, kmq_client_t *client);
+void kmq_ring_settle(kmq_block_t *b, kmq_client_t *client);
 kmq_delivery_t *kmq_ring_find(kmq_block_t *b, kmq_client_t *client,
-    const kmq_slot_t *slot);
+    const kmq_slot_t *slot, kmq_ring_t **part);
+
+/* A delivery in that part, whose slot is 0 now, has ended.  1: it was the last
+ * one there, and the part is gone, or nothing in it is left to be looked at. */
+static inline int
+kmq_ring_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+{
+    client->in_flight--;
+
+    if (--ring->open) {
+        return 0;
+    }
+
+    if (ring->next) {
+        kmq_ring_unlink(b, client, ring);
+    }
+
+    return 1;
+}
+
 
 /* kmq_delete.c */
 void kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot);

@@ -188,6 +188,14 @@ kmq_trash_free(kmq_block_t *b)
 }
 
 
+/* Frees a body that is several pieces; of many, the rest later. */
+void
+kmq_chain_free(kmq_block_t *b, kmq_ref_t chain)
+{
+    trash_add(b, chain_free(b, chain, FREED_MAX));
+}
+
+
 static void
 body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
 {
@@ -203,7 +211,7 @@ body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
         kmq_cells_free(b, body, body_cells(size));
 
     } else {
-        trash_add(b, chain_free(b, body, FREED_MAX));
+        kmq_chain_free(b, body);
     }
 }
 
@@ -254,8 +262,8 @@ kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
 
 
 /* The cells of a message, and of what waits to be freed: for kmq_verify(). */
-static uint64_t
-chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
+uint64_t
+kmq_chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
 {
     uint64_t      n;
     kmq_piece_t  *piece;
@@ -274,7 +282,7 @@ chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
 uint64_t
 kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot)
 {
-    return KMQ_SLOT_CELLS + chain_cells(b, slot->body, slot->size);
+    return KMQ_SLOT_CELLS + kmq_chain_cells(b, slot->body, slot->size);
 }
 
 
@@ -290,7 +298,7 @@ kmq_trash_cells(kmq_block_t *b)
          chain = ((trash_t *) ((unsigned char *) KMQ_AT(b, chain)
                                + KMQ_CHAIN_HEAD))->next)
     {
-        n += chain_cells(b, chain, 0);
+        n += kmq_chain_cells(b, chain, 0);
     }
 
     return n;

@@ -12,10 +12,11 @@
  */
 
 #include "kmq_block.h"
+#include "kmq_crc32c.h"
 
 
 /* These bound the time under the lock. */
-#define SLICE_BYTES     (128 * 1024)
+#define SLICE_BYTES     KMQ_PART
 #define SLICE_MESSAGES  512
 #define SLICE_TOPICS    32
 #define NODES_MAX       2048
@@ -212,11 +213,19 @@ kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     cp->history = history_first(b);
     cp->records = 1;
 
+    kmq_checkpoint_unpin(b, &b->worker[kmq->worker]);
+
     rc = kmq_checkpoint_queue(kmq, out, cp->info.start);
 
     kmq_unlock(kmq);
 
-    return rc == 0 ? KMQ_OK : KMQ_NOMEM;
+    if (rc != 0) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_records_seal(out->data, out->len);
+
+    return KMQ_OK;
 }
 
 
@@ -254,6 +263,177 @@ kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
     max = journals->size > journal_min ? journals->size : journal_min;
 
     return journals->losses != journals->covered || journals->bytes > max;
+}
+
+
+/* --------------------------------------------------------- large messages */
+
+/*
+ * Their parts are read under several locks, first for the record's sum, then
+ * for the record.  Meanwhile the message is pinned: when it goes, its body
+ * stays until that is done.
+ */
+#define PART_SUM   1
+#define PART_COPY  2
+
+
+/* A large message is going: 1 when its body stays. */
+int
+kmq_checkpoint_keep(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned       i;
+    kmq_worker_t  *worker;
+
+    for (i = 0; i < b->nworkers; i++) {
+        worker = &b->worker[i];
+
+        if (worker->pinned == KMQ_REF(b, slot)) {
+            worker->pinned = 0;
+            worker->kept = slot->body;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+kmq_checkpoint_unpin(kmq_block_t *b, kmq_worker_t *worker)
+{
+    worker->pinned = 0;
+
+    if (worker->kept) {
+        kmq_chain_free(b, worker->kept);
+        worker->kept = 0;
+    }
+}
+
+
+/* Where somebody else reads the same one, it is for the next slice. */
+static int
+part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
+    unsigned kind)
+{
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
+
+    for (i = 0; i < b->nworkers; i++) {
+        if (b->worker[i].pinned == KMQ_REF(b, slot)) {
+            return KMQ_AGAIN;
+        }
+    }
+
+    b->worker[kmq->worker].pinned = KMQ_REF(b, slot);
+
+    cp->part = PART_SUM;
+    cp->size = slot->size;
+    cp->left = slot->size;
+    cp->piece = slot->body;
+    cp->head_len = kmq_journal_head(kmq, slot, kind, cp->info.start, cp->head);
+    cp->sum = kmq_crc32c(0, cp->head + 4, cp->head_len - 4);
+
+    return KMQ_OK;
+}
+
+
+/* The sum is complete: the record begins. */
+static int
+part_head(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    unsigned char  *p;
+    kmq_block_t    *b = kmq->block;
+    kmq_worker_t   *worker = &b->worker[kmq->worker];
+
+    p = kmq_buffer_room(out, cp->head_len);
+    if (p == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_put32(cp->head, cp->sum);
+    memcpy(p, cp->head, cp->head_len);
+    out->len += cp->head_len;
+
+    cp->part = PART_COPY;
+    cp->left = cp->size;
+    cp->piece = worker->kept ? worker->kept
+                : ((kmq_slot_t *) KMQ_AT(b, worker->pinned))->body;
+
+    return KMQ_OK;
+}
+
+
+/* And ends. */
+static int
+part_end(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    size_t          n;
+    unsigned char  *p;
+
+    n = cp->head_len + (size_t) cp->size;
+    n = KMQ_RECORD_SPAN(n) - n;
+
+    p = kmq_buffer_room(out, KMQ_RECORD_ALIGN);
+    if (p == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    memset(p, 0, n);
+    out->len += n;
+
+    kmq_checkpoint_unpin(kmq->block, &kmq->block->worker[kmq->worker]);
+
+    cp->part = 0;
+    cp->records++;
+    cp->messages++;
+
+    return KMQ_OK;
+}
+
+
+static int
+part_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    size_t          done;
+    uint32_t        n;
+    const char     *bytes;
+    unsigned char  *p;
+    kmq_worker_t   *worker = &kmq->block->worker[kmq->worker];
+
+    /* a repair knows of no pins */
+
+    if (worker->pinned == 0 && worker->kept == 0) {
+        return KMQ_AGAIN;
+    }
+
+    p = NULL;
+
+    if (cp->part == PART_COPY) {
+        p = kmq_buffer_room(out, KMQ_PART + KMQ_PAGE_SIZE);
+
+        if (p == NULL) {
+            return KMQ_NOMEM;
+        }
+    }
+
+    for (done = 0; done < KMQ_PART; done += n) {
+        bytes = kmq_read(kmq, &cp->piece, &cp->left, &n);
+
+        if (bytes == NULL) {
+            return p ? part_end(kmq, cp, out) : part_head(kmq, cp, out);
+        }
+
+        KMQ_STEP();
+
+        if (p) {
+            memcpy(p + done, bytes, n);
+            out->len += n;
+        } else {
+            cp->sum = kmq_crc32c(cp->sum, bytes, n);
+        }
+    }
+
+    return KMQ_OK;
 }
 
 
@@ -333,6 +513,12 @@ node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
             continue;
         }
 
+        if (slot[i]->size > KMQ_PART) {
+            cp->next = slot[i]->sequence
+                       + (part_begin(kmq, cp, slot[i], kind) == KMQ_OK);
+            return KMQ_OK;
+        }
+
         if (kmq_journal_slot(kmq, slot[i], kind, cp->info.start, out)
             != KMQ_OK)
         {
@@ -356,7 +542,7 @@ messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     unsigned            n;
     const kmq_index_t  *node;
 
-    for (n = 0; n < SLICE_MESSAGES && out->len < cp->full;
+    for (n = 0; n < SLICE_MESSAGES && out->len < cp->full && !cp->part;
          n += KMQ_NODE_NUMBERS)
     {
         node = kmq_index_newer(kmq->block, &cp->next);
@@ -391,13 +577,32 @@ end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 }
 
 
+static int
+part_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    int  rc;
+
+    kmq_lock(kmq);
+    rc = part_slice(kmq, cp, out);
+    kmq_unlock(kmq);
+
+    return rc == KMQ_OK ? 1 : rc;
+}
+
+
 int
 kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
-    int  done;
+    int     done;
+    size_t  first;
 
     done = 0;
+    first = out->len;
     cp->full = out->len + SLICE_BYTES;
+
+    if (cp->part) {
+        return part_next(kmq, cp, out);
+    }
 
     kmq_lock(kmq);
 
@@ -422,6 +627,11 @@ kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
         cp->phase++;
     }
 
-    return done == KMQ_NOMEM ? KMQ_NOMEM
-                             : cp->phase < 3;
+    if (done == KMQ_NOMEM) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_records_seal(out->data + first, out->len - first);
+
+    return cp->phase < 3;
 }

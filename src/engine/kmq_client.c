@@ -3,7 +3,6 @@
 #include "kmq_block.h"
 
 
-#define LEAVE_SLICE  4096
 #define WALK_SLICE   256
 
 
@@ -100,25 +99,15 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
 
 /* ------------------------------------------------------------------- join */
 
-/* Enters a client into its worker's list and into all counts. */
+/* Enters a client into the list where it belongs and into all counts. */
 void
 kmq_client_link(kmq_block_t *b, kmq_client_t *client)
 {
-    kmq_ref_t      ref;
-    kmq_topic_t   *topic;
-    kmq_worker_t  *worker = &b->worker[client->worker];
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
-    ref = KMQ_REF(b, client);
-    topic = KMQ_AT(b, client->topic);
-
-    client->worker_prev = 0;
-    client->worker_next = worker->clients;
-
-    if (worker->clients) {
-        ((kmq_client_t *) KMQ_AT(b, worker->clients))->worker_prev = ref;
-    }
-
-    worker->clients = ref;
+    kmq_list_append(b, client->role == KMQ_LEAVING
+                       ? &b->leaving : &b->worker[client->worker].clients,
+                    &client->peers);
 
     if (client->role == KMQ_PRODUCER) {
         topic->producers++;
@@ -267,11 +256,15 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
 /* ------------------------------------------------------------------ leave */
 
 /*
+ * Whoever leaves is its worker's no more, and takes part in nothing.  What a
+ * consumer had is given back in slices, by whichever worker has time for it:
+ * until then it is KMQ_LEAVING and in the block's list of such.
+ *
  * Publish/subscribe: lets go of what the client should still have got, from
- * the newest on, at most n messages.  1 when that is done.
+ * the newest on, at most *n messages, which counts down.  1 when that is done.
  */
 static int
-leave_backlog(kmq_t *kmq, kmq_client_t *client, uint32_t n)
+leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     kmq_ref_t     prev;
     kmq_slot_t   *slot;
@@ -279,10 +272,11 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, uint32_t n)
 
     while ((int32_t) (client->last_position - client->next_position) >= 0) {
 
-        if (n-- == 0) {
+        if (*n == 0) {
             return 0;
         }
 
+        (*n)--;
         slot = KMQ_AT(b, client->cursor);
         prev = slot->prev;
 
@@ -297,62 +291,69 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, uint32_t n)
 }
 
 
-/*
- * Lets go of what is in flight with the client, oldest in front.  What others
- * may be tried with at once has not used up its part of the current batch.
- */
-static void
-leave_ring(kmq_t *kmq, kmq_client_t *client)
+/* Lets go of one message in flight with a client that leaves.  What others may
+ * be tried with at once has not used up its part of the current batch. */
+static int
+leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
 {
-    unsigned      i;
+    int           done;
     uint32_t      tries;
-    kmq_ref_t     ref;
-    kmq_ring_t   *ring;
     kmq_slot_t   *slot, *after;
     kmq_block_t  *b = kmq->block;
 
-    after = NULL;
     tries = b->settings.retry_count + 1;
+    slot = KMQ_AT(b, entry->slot);
 
-    for (ref = client->ring; ref; ref = ring->next) {
-        ring = KMQ_AT(b, ref);
+    KMQ_SET(entry->slot, 0);
+    KMQ_POINT("leave-ring");
+
+    done = kmq_ring_end(b, client, ring);
+    after = kmq_message_release(kmq, slot, kmq_returned(b, client));
+
+    if (after == slot) {
+        kmq_returned_set(b, client, slot);
+
+        if (slot->attempts % tries) {
+            kmq_pace_credit(kmq, 1);
+        }
+    }
+
+    return done;
+}
+
+
+/* Lets go of what is in flight with the client, oldest in front, as
+ * above. */
+static int
+leave_ring(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    unsigned      i;
+    kmq_ring_t   *ring;
+    kmq_block_t  *b = kmq->block;
+
+    while (client->in_flight) {
+        ring = KMQ_AT(b, client->ring);
 
         for (i = ring->first; i < ring->count; i++) {
+
             if (ring->entry[i].slot == 0) {
                 continue;
             }
 
-            slot = KMQ_AT(b, ring->entry[i].slot);
+            if (*n == 0) {
+                return 0;
+            }
 
-            KMQ_SET(ring->entry[i].slot, 0);
-            KMQ_POINT("leave-ring");
+            (*n)--;
 
-            after = kmq_message_release(kmq, slot, after);
-
-            if (after == slot && slot->attempts % tries) {
-                kmq_pace_credit(kmq, 1);
+            if (leave_entry(kmq, client, ring, &ring->entry[i])) {
+                break;
             }
         }
     }
-}
 
-
-static void
-client_unlink(kmq_t *kmq, kmq_client_t *client)
-{
-    kmq_block_t  *b = kmq->block;
-
-    if (client->worker_prev) {
-        ((kmq_client_t *) KMQ_AT(b, client->worker_prev))->worker_next
-                                                       = client->worker_next;
-    } else {
-        b->worker[client->worker].clients = client->worker_next;
-    }
-
-    if (client->worker_next) {
-        ((kmq_client_t *) KMQ_AT(b, client->worker_next))->worker_prev
-                                                       = client->worker_prev;
-    }
+    return 1;
 }
 
 
@@ -364,8 +365,9 @@ client_free(kmq_t *kmq, kmq_client_t *client)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, client->topic);
 
-    leave_ring(kmq, client);
-    client_unlink(kmq, client);
+    kmq_list_remove(b, client->role == KMQ_LEAVING
+                       ? &b->leaving : &b->worker[client->worker].clients,
+                    &client->peers);
 
     ring = client->ring;
 
@@ -385,6 +387,30 @@ client_free(kmq_t *kmq, kmq_client_t *client)
 }
 
 
+/* A slice for one that is KMQ_LEAVING: at most *n messages, which counts
+ * down. */
+static void
+leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    int           done, blameless;
+    kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
+
+    blameless = kmq->blameless;
+    kmq->blameless = client->blameless;
+
+    done = leave_backlog(kmq, client, n) && leave_ring(kmq, client, n);
+
+    kmq->blameless = blameless;
+
+    if (done) {
+        client_free(kmq, client);
+
+    } else if (topic->ready.count) {
+        kmq_grant(kmq, topic, topic->ready.count);
+    }
+}
+
+
 static void
 leave_consumer(kmq_t *kmq, kmq_client_t *client)
 {
@@ -397,6 +423,8 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 
     client->last_position = topic->position;
     client->cursor = topic->log.tail;
+    client->blameless = kmq->blameless;
+    kmq_returned_set(b, client, NULL);
 
     if (topic->push_type == KMQ_PUSH_ONE || !kmq_type_matches(b, client)) {
         client->last_position = client->next_position - 1;
@@ -404,8 +432,12 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 
     kmq_overdue_cancel(b, client);
 
+    kmq_list_remove(b, &b->worker[client->worker].clients, &client->peers);
+
     KMQ_SET(client->role, KMQ_LEAVING);
     KMQ_POINT("leave");
+
+    kmq_list_append(b, &b->leaving, &client->peers);
 
     topic->consumers--;
     topic->matching -= kmq_type_matches(b, client);
@@ -416,20 +448,22 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/*
- * Lets a client leave, giving back at most slice messages of its backlog.  0
- * when more is left: then it stays as KMQ_LEAVING in its worker's list.
- */
-int
-kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice)
+/* A producer is gone after this; a consumer begins to leave, for
+ * kmq_leaving(). */
+void
+kmq_client_leave(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_block_t  *b = kmq->block;
+
+    KMQ_STEP();
+
+    kmq_client_close_cancel(b, client);
 
     if (client->role == KMQ_PRODUCER) {
         ((kmq_topic_t *) KMQ_AT(b, client->topic))->producers--;
         b->producers--;
 
-    } else if (client->role == KMQ_CONSUMER) {
+    } else {
         leave_consumer(kmq, client);
     }
 
@@ -437,48 +471,57 @@ kmq_client_leave(kmq_t *kmq, kmq_client_t *client, uint32_t slice)
         kmq_local_client_remove(kmq, client);
     }
 
-    if (client->role == KMQ_LEAVING && !leave_backlog(kmq, client, slice)) {
-        return 0;
+    if (client->role == KMQ_PRODUCER) {
+        client_free(kmq, client);
     }
-
-    client_free(kmq, client);
-
-    return 1;
 }
 
 
 void
-kmq_leave(kmq_t *kmq, kmq_ref_t client)
+kmq_leave(kmq_t *kmq, kmq_ref_t ref)
 {
+    unsigned       n, role;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client = KMQ_AT(b, ref);
+
+    n = KMQ_SLICE;
+
     kmq_lock(kmq);
 
-    if (!kmq_client_leave(kmq, KMQ_AT(kmq->block, client), LEAVE_SLICE)) {
+    role = client->role;
+    kmq_client_leave(kmq, client);
+
+    if (role == KMQ_CONSUMER) {
+        leave_slice(kmq, client, &n);
+    }
+
+    if (b->leaving.head) {
         kmq->leaving = 1;
+        kmq->has_work = 1;
     }
 
     kmq_unlock(kmq);
 }
 
 
-/* Goes on with one leaving client of this worker. */
-void
-kmq_leaving(kmq_t *kmq)
+/* Goes on with those that leave, up to n steps; returns how many are left of
+ * these. */
+unsigned
+kmq_leaving(kmq_t *kmq, unsigned n)
 {
-    kmq_ref_t      ref;
     kmq_block_t   *b = kmq->block;
     kmq_client_t  *client;
 
-    for (ref = b->worker[kmq->worker].clients; ref; ref = client->worker_next)
-    {
-        client = KMQ_AT(b, ref);
-
-        if (client->role == KMQ_LEAVING) {
-            (void) kmq_client_leave(kmq, client, LEAVE_SLICE);
-            return;
-        }
+    while (n && b->leaving.head) {
+        n--;
+        client = KMQ_CLIENT_OF(KMQ_AT(b, b->leaving.head), peers);
+        leave_slice(kmq, client, &n);
     }
 
-    kmq->leaving = 0;
+    kmq->leaving = b->leaving.head != 0;
+    kmq->has_work |= kmq->leaving;
+
+    return n;
 }
 
 

@@ -7,16 +7,26 @@
 /* Messages whose slots are asked for before they are looked at. */
 #define AHEAD  4
 
+/* In a ring of so many messages the search for one takes a while: then the
+ * lock is let go after so many codes. */
+#define MANY          4096
+#define CODES_SLICE     16
+
 
 /* ---------------------------------------------------------------- confirm */
 
-/* One consumer has confirmed the message of an entry. */
-static void
-confirm(kmq_t *kmq, kmq_delivery_t *entry)
+/* One consumer has confirmed the message of an entry.  1: nothing else is open
+ * in that part of its ring. */
+static int
+confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
 {
+    int           done;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
+
+    KMQ_STEP();
 
     slot = KMQ_AT(b, entry->slot);
     topic = KMQ_AT(b, slot->topic);
@@ -33,8 +43,10 @@ confirm(kmq_t *kmq, kmq_delivery_t *entry)
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("confirm-entry");
 
+    done = kmq_ring_end(b, client, ring);
+
     if (--slot->pending) {
-        return;
+        return done;
     }
 
     if (slot->flags & KMQ_SHARED) {
@@ -42,6 +54,8 @@ confirm(kmq_t *kmq, kmq_delivery_t *entry)
     }
 
     kmq_message_consumed(kmq, slot);
+
+    return done;
 }
 
 
@@ -54,7 +68,7 @@ count(kmq_t *kmq, kmq_client_t *client, unsigned n)
 }
 
 
-/* n deliveries of client have ended: there may be room for more. */
+/* Deliveries of client have ended: there may be room for more. */
 static void
 ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
 {
@@ -62,7 +76,6 @@ ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
         return;
     }
 
-    client->in_flight -= n;
     client->limit = client->prefetch;
 
     kmq_ring_trim(kmq->block, client);
@@ -70,25 +83,25 @@ ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
 }
 
 
-unsigned
-kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
+/* Confirms up to KMQ_SLICE messages, or a few more; returns how many. */
+static unsigned
+confirm_slice(kmq_t *kmq, kmq_client_t *client, uint32_t position)
 {
-    unsigned       i, n;
-    kmq_ref_t      next;
-    kmq_ring_t    *ring;
-    kmq_block_t   *b = kmq->block;
-    kmq_client_t  *client = KMQ_AT(b, ref);
+    unsigned      i, n;
+    kmq_ref_t     next;
+    kmq_ring_t   *ring;
+    kmq_block_t  *b = kmq->block;
 
     n = 0;
 
-    kmq_lock(kmq);
-
-    for (next = client->ring; next; next = ring->next) {
-        ring = KMQ_AT(b, next);
+    for (ring = KMQ_AT(b, client->ring); n < KMQ_SLICE;
+         ring = KMQ_AT(b, next))
+    {
+        next = ring->next;
 
         for (i = ring->first; i < ring->count; i++) {
             if ((int32_t) (ring->entry[i].position - position) > 0) {
-                goto done;
+                return n;
             }
 
             /* it has not been read since it was pushed */
@@ -97,29 +110,58 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
                 __builtin_prefetch(KMQ_AT(b, ring->entry[i + AHEAD].slot), 1);
             }
 
-            if (ring->entry[i].slot) {
-                confirm(kmq, &ring->entry[i]);
-                n++;
+            if (ring->entry[i].slot == 0) {
+                continue;
+            }
+
+            n++;
+
+            if (confirm(kmq, client, ring, &ring->entry[i])) {
+                break;
             }
         }
+
+        if (next == 0) {
+            return n;
+        }
     }
-
-done:
-
-    count(kmq, client, n);
-    ended(kmq, client, n);
-
-    kmq_unlock(kmq);
 
     return n;
 }
 
 
+unsigned
+kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
+{
+    unsigned       n, confirmed;
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    confirmed = 0;
+
+    do {
+        kmq_lock(kmq);
+
+        n = confirm_slice(kmq, client, position);
+        confirmed += n;
+
+        count(kmq, client, n);
+        ended(kmq, client, n);
+
+        kmq_unlock(kmq);
+
+    } while (n >= KMQ_SLICE);
+
+    return confirmed;
+}
+
+
 /* ----------------------------------------------------------------- by code */
 
-/* The delivery to client of the message of that code, NULL: none. */
+/* The delivery to client of the message of that code, and its part of the
+ * ring; NULL: none. */
 static kmq_delivery_t *
-delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code)
+delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
+    kmq_ring_t **ring)
 {
     kmq_slot_t  *slot;
 
@@ -131,7 +173,15 @@ delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code)
         return NULL;
     }
 
-    return kmq_ring_find(b, client, slot);
+    return kmq_ring_find(b, client, slot, ring);
+}
+
+
+/* Is it time to let go of the lock, before the i-th code? */
+static int
+pause_due(const kmq_client_t *client, unsigned i)
+{
+    return i && i % CODES_SLICE == 0 && client->in_flight > MANY;
 }
 
 
@@ -139,6 +189,7 @@ unsigned
 kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found;
+    kmq_ring_t      *ring;
     kmq_block_t     *b = kmq->block;
     kmq_client_t    *client = KMQ_AT(b, ref);
     kmq_delivery_t  *entry;
@@ -148,10 +199,16 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
     kmq_lock(kmq);
 
     for (i = 0; i < n; i++) {
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN);
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
 
         if (entry) {
-            confirm(kmq, entry);
+            (void) confirm(kmq, client, ring, entry);
             found++;
         }
     }
@@ -169,6 +226,7 @@ unsigned
 kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found;
+    kmq_ring_t      *ring;
     kmq_block_t     *b = kmq->block;
     kmq_client_t    *client = KMQ_AT(b, ref);
     kmq_delivery_t  *entry;
@@ -178,7 +236,13 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
     kmq_lock(kmq);
 
     for (i = 0; i < n; i++) {
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN);
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
 
         if (entry) {
             entry->time = (uint32_t) kmq->mono;
@@ -194,12 +258,12 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 }
 
 
-/* Point to point, a message goes back behind after, or in front of its topic;
- * in publish/subscribe it is for the same consumer again.  1: the delivery has
- * ended. */
+/* Point to point, a message goes back behind the one before, or in front of
+ * its topic; in publish/subscribe it is for the same consumer again.  1: the
+ * delivery has ended. */
 static unsigned
-give_back(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry,
-    kmq_slot_t **after)
+give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
 {
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
@@ -216,7 +280,9 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("return-entry");
 
-    *after = kmq_message_release(kmq, slot, *after);
+    (void) kmq_ring_end(b, client, ring);
+    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
+                                               kmq_returned(b, client)));
 
     return 1;
 }
@@ -226,22 +292,29 @@ unsigned
 kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found, gone;
-    kmq_slot_t      *after;
+    kmq_ring_t      *ring;
     kmq_block_t     *b = kmq->block;
     kmq_client_t    *client = KMQ_AT(b, ref);
     kmq_delivery_t  *entry;
 
     gone = 0;
     found = 0;
-    after = NULL;
 
     kmq_lock(kmq);
 
+    kmq_returned_set(b, client, NULL);
+
     for (i = 0; i < n; i++) {
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN);
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
 
         if (entry) {
-            gone += give_back(kmq, client, entry, &after);
+            gone += give_back(kmq, client, ring, entry);
             found++;
         }
     }

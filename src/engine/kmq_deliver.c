@@ -16,6 +16,9 @@
 #define SHARED_MAX       256
 #define DELIVERIES_MAX  8192
 
+/* And consumers that are looked at in vain. */
+#define LOOKS_MAX  (4 * KMQ_SLICE)
+
 /* This bounds what they are to be sent: bytes of a batch, over all of them. */
 #define SHARED_BYTES    (8 * 1024 * 1024)
 
@@ -269,7 +272,7 @@ take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return;
     }
 
-    go_on(kmq, topic, route, kmq_topic_backlog(topic));
+    go_on(kmq, topic, route, kmq_topic_backlog(kmq->block, topic));
 }
 
 
@@ -303,7 +306,10 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
         bytes += slot->size;
     }
 
-    topic->allotted += n - moved;
+    if (n != moved) {
+        kmq_pace_allot(b, topic, n - moved);
+    }
+
     kmq_topic_active(b, topic);
 
     return moved;
@@ -317,7 +323,8 @@ lags(const kmq_topic_t *topic, const kmq_client_t *client)
 }
 
 
-/* How many messages the quickest of the route's ready consumers can take. */
+/* How many messages the quickest of the route's ready consumers, or of the
+ * first ones where there are many, can take. */
 static unsigned
 credit(kmq_t *kmq, const kmq_local_route_t *local)
 {
@@ -326,7 +333,8 @@ credit(kmq_t *kmq, const kmq_local_route_t *local)
 
     most = 0;
 
-    for (i = 0; i < local->nready && most < SHARED_MAX; i++) {
+    for (i = 0; i < local->nready && i < LOOKS_MAX && most < SHARED_MAX; i++) {
+        KMQ_STEP();
         client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
         n = client->limit - client->in_flight;
         most = n > most ? n : most;
@@ -336,19 +344,37 @@ credit(kmq_t *kmq, const kmq_local_route_t *local)
 }
 
 
-/* A ready consumer of the route that has not been pushed all of the log. */
-static kmq_client_t *
-lagging(kmq_t *kmq, const kmq_topic_t *topic, const kmq_local_route_t *local)
+/* What comes now has been pushed to nobody yet. */
+static void
+served_check(const kmq_topic_t *topic, kmq_local_route_t *local)
 {
-    uint32_t       i;
+    if (local->position != topic->position) {
+        local->position = topic->position;
+        local->served = 0;
+    }
+}
+
+
+/* A ready consumer of the route that has not been pushed all of the log; NULL:
+ * there is none, or, unless all are served, none has been found yet. */
+static kmq_client_t *
+lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_local_route_t *local)
+{
+    uint32_t       n;
     kmq_client_t  *client;
 
-    for (i = 0; i < local->nready; i++) {
-        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+    served_check(topic, local);
+
+    for (n = LOOKS_MAX; n && local->served < local->nready; n--) {
+        KMQ_STEP();
+        client = KMQ_AT(kmq->block,
+                        kmq->client[local->ready[local->served]].client);
 
         if (lags(topic, client)) {
             return client;
         }
+
+        local->served++;
     }
 
     return NULL;
@@ -505,30 +531,36 @@ static int
 runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
     kmq_batch_t *batch)
 {
-    int            all;
-    unsigned       n, deliveries, max, used;
+    unsigned       n, deliveries, max, used, looks;
     uint32_t       i, first, start;
     kmq_run_t     *run;
     kmq_client_t  *client;
 
-    all = 1;
     used = 0;
+    looks = 0;
     deliveries = 0;
     max = deliveries_max(batch);
     start = batch->messages[0].position;
 
-    for (i = 0; i < local->nready; /* void */) {
+    for (i = local->served; i < local->nready; /* void */) {
 
-        if (batch->nruns == KMQ_BATCH_RUNS || deliveries >= max) {
-            all = 0;
+        if (batch->nruns == KMQ_BATCH_RUNS || deliveries >= max
+            || looks == LOOKS_MAX)
+        {
             break;
         }
 
+        KMQ_STEP();
         client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
         first = client->next_position - start;
 
         if (first >= batch->nmessages) {
-            all &= !lags(topic, client);
+            looks++;
+
+            if (!lags(topic, client)) {
+                kmq_local_served(kmq, local, i);
+            }
+
             i++;
             continue;
         }
@@ -546,25 +578,29 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
 
         if (client->in_flight >= client->limit) {
             kmq_client_update(kmq, client);
-
-        } else {
-            all &= !lags(topic, client);
-            i++;
+            continue;
         }
+
+        if (!lags(topic, client)) {
+            kmq_local_served(kmq, local, i);
+        }
+
+        i++;
     }
 
     batch->nmessages = used;
     kmq_count_delivered(kmq, topic, deliveries);
 
-    return all;
+    return local->served == local->nready;
 }
 
 
-static void
+/* Makes a batch of what a route's consumers get; 0 when no other route should
+ * be looked at under this lock. */
+static int
 take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)
 {
-    int                 all;
     kmq_slot_t         *slot;
     kmq_client_t       *client;
     kmq_local_route_t  *local;
@@ -572,18 +608,24 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     local = &kmq->route[route->local];
 
     if (local->nready == 0) {
-        return;
+        return 1;
     }
 
     client = lagging(kmq, topic, local);
+
+    if (client == NULL && local->served < local->nready) {
+        kmq_route_dirty(kmq, route);
+        return 0;
+    }
 
     if (client == NULL) {
         if (log_extend(kmq, topic, credit(kmq, local), batch->bytes_max)
             == 0)
         {
-            return;
+            return 1;
         }
 
+        served_check(topic, local);
         kmq_routes_tell(kmq, topic, KMQ_REF(kmq->block, route));
         client = KMQ_AT(kmq->block, kmq->client[local->ready[0]].client);
     }
@@ -592,18 +634,19 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
     if (slot == NULL) {
         kmq_route_dirty(kmq, route);
-        return;
+        return 1;
     }
 
     log_read(kmq->block, slot, batch);
-    all = runs_make(kmq, topic, local, batch);
 
-    if (local->nready && !all) {
+    if (!runs_make(kmq, topic, local, batch) && local->nready) {
         kmq_route_dirty(kmq, route);
-        return;
+        return local->nready < LOOKS_MAX;
     }
 
     go_on(kmq, topic, route, topic->ready.count);
+
+    return 1;
 }
 
 
@@ -613,10 +656,13 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 static void
 take(kmq_t *kmq, kmq_batch_t *batch, draws_t *draws)
 {
+    unsigned      n;
     kmq_route_t  *route;
     kmq_topic_t  *topic;
 
-    while (draws->n == 0 && batch->nruns == 0) {
+    for (n = KMQ_SLICE; n && draws->n == 0 && batch->nruns == 0; n--) {
+        KMQ_STEP();
+
         route = kmq_route_next(kmq);
         if (route == NULL) {
             return;
@@ -630,8 +676,8 @@ take(kmq_t *kmq, kmq_batch_t *batch, draws_t *draws)
 
         if (topic->push_type == KMQ_PUSH_ONE) {
             take_one(kmq, topic, route, batch->bytes_max, draws);
-        } else {
-            take_all(kmq, topic, route, batch);
+        } else if (!take_all(kmq, topic, route, batch)) {
+            return;
         }
     }
 }
@@ -655,11 +701,20 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
 
     b->worker[kmq->worker].signalled = 0;
     kmq_still_seen(kmq);
-    kmq_closing(kmq);
 
-    if (kmq->leaving) {
-        kmq_leaving(kmq);
+    /* one of these in each turn */
+
+    if (kmq->reaping) {
+        kmq_worker_reap_dead(kmq);
+
+    } else if (kmq->leaving) {
+        (void) kmq_leaving(kmq, KMQ_SLICE);
+
+    } else if (kmq->looking) {
+        kmq_clients_look(kmq);
     }
+
+    kmq_closing(kmq);
 
     if (b->nstill) {
         more = kmq_still_run(kmq);
@@ -683,11 +738,15 @@ kmq_take(kmq_t *kmq, kmq_batch_t *batch)
         if (b->settings.batch_interval) {
             kmq_pace_window(kmq);
         }
+
+    } else if (kmq->pacing) {
+        kmq_pace_slice(kmq);
     }
 
     take(kmq, batch, &draws);
 
-    kmq->has_work = more || b->worker[kmq->worker].dirty != 0
+    kmq->has_work = more || kmq->reaping || kmq->leaving || kmq->pacing
+                    || kmq->looking || b->worker[kmq->worker].dirty != 0
                     || kmq_overdue_wanted(kmq);
 
     kmq_unlock(kmq);

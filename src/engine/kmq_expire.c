@@ -13,8 +13,8 @@
 
 
 /* These bound the time under the lock. */
-#define MESSAGES_SLICE  1024
-#define TOPICS_SLICE     256
+#define MESSAGES_SLICE  (2 * KMQ_SLICE)
+#define TOPICS_SLICE    (KMQ_SLICE / 2)
 
 
 /* When a message's age began, in seconds. */

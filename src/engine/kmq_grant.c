@@ -15,6 +15,10 @@
 #include "kmq_block.h"
 
 
+/* Lots drawn at once. */
+#define DRAWS_MAX  1024
+
+
 static void
 route_add_grant(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     uint64_t n)
@@ -132,11 +136,14 @@ routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
         }
     }
 
-    while (n--) {
+    /* a draw is for several where there are many */
+
+    for (each = n / DRAWS_MAX + 1; n; n -= each) {
+        each = each < n ? each : n;
         route = route_draw(kmq, topic, ready);
 
         if (route) {
-            route_add_grant(kmq, topic, route, 1);
+            route_add_grant(kmq, topic, route, each);
         }
     }
 }
@@ -187,7 +194,7 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 
     /* a window that began just now may have granted them already */
 
-    backlog = kmq_topic_backlog(topic);
+    backlog = kmq_topic_backlog(kmq->block, topic);
 
     if (n > backlog) {
         kmq->block->batch_left += n - backlog;
@@ -206,14 +213,14 @@ kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t n)
 {
     uint64_t  backlog;
 
-    backlog = kmq_topic_backlog(topic);
+    backlog = kmq_topic_backlog(kmq->block, topic);
 
     if (backlog == 0) {
         return;
     }
 
     n = kmq_pace(kmq, topic, n < backlog ? n : backlog);
-    backlog = kmq_topic_backlog(topic);
+    backlog = kmq_topic_backlog(kmq->block, topic);
 
     if (n > backlog) {
         kmq->block->batch_left += n - backlog;
@@ -289,20 +296,36 @@ kmq_pace_credit(kmq_t *kmq, uint64_t n)
 static int
 topic_wants(const kmq_block_t *b, const kmq_topic_t *topic)
 {
-    return ready_now(b, topic) != 0 && kmq_topic_backlog(topic) != 0;
+    return ready_now(b, topic) != 0 && kmq_topic_backlog(b, topic) != 0;
 }
 
 
-static uint64_t
-topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+/* What the current window lets go of a topic beside all others' messages. */
+uint32_t
+kmq_pace_allotted(const kmq_block_t *b, const kmq_topic_t *topic)
+{
+    return topic->window == b->window ? topic->allotted : 0;
+}
+
+
+void
+kmq_pace_allot(const kmq_block_t *b, kmq_topic_t *topic, uint32_t n)
+{
+    topic->allotted = kmq_pace_allotted(b, topic) + n;
+    topic->window = b->window;
+}
+
+
+static uint32_t
+topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint32_t n)
 {
     uint64_t  backlog;
 
-    backlog = kmq_topic_backlog(topic);
+    backlog = kmq_topic_backlog(kmq->block, topic);
     n = n < backlog ? n : backlog;
 
     if (topic->push_type == KMQ_PUSH_ALL) {
-        topic->allotted += n;
+        kmq_pace_allot(kmq->block, topic, n);
         kmq_routes_tell(kmq, topic, 0);
 
     } else {
@@ -313,72 +336,87 @@ topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* How many topics want messages; forgets what the last window allotted. */
-static uint32_t
-window_begin(kmq_block_t *b)
+/* Equal parts of what is left for each of n topics. */
+static void
+round_begin(kmq_block_t *b, uint32_t n)
 {
-    uint32_t      wanting;
-    kmq_ref_t     ref;
-    kmq_topic_t  *topic;
-
-    wanting = 0;
-    ref = b->active;
-
-    do {
-        topic = KMQ_AT(b, ref);
-        topic->allotted = 0;
-        wanting += topic_wants(b, topic);
-        ref = topic->active_next;
-    } while (ref != b->active);
-
-    return wanting;
+    b->round_rest = b->nactive;
+    b->round_part = n && b->window_left / n ? b->window_left / n : 1;
+    b->round_wanting = 0;
 }
 
 
-/* Begins the next batch: equal parts for all topics that want some. */
+/*
+ * A slice of the rounds in which a window is given to the topics; the next one
+ * begins where it ends.  While there is more, kmq->pacing says so, and
+ * kmq_take() goes on.  What then is left goes to whoever asks first.
+ */
 void
-kmq_pace_window(kmq_t *kmq)
+kmq_pace_slice(kmq_t *kmq)
 {
-    uint32_t      wanting, left, part;
-    kmq_ref_t     ref, first;
+    uint32_t      n;
+    unsigned      steps;
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic;
 
+    for (steps = 0; b->active && b->round_rest && b->window_left; steps++) {
+
+        if (steps == KMQ_SLICE) {
+            kmq->pacing = 1;
+            kmq->has_work = 1;
+            return;
+        }
+
+        KMQ_STEP();
+
+        topic = KMQ_AT(b, b->active);
+        b->active = topic->active_next;
+        b->round_rest--;
+
+        if (topic_wants(b, topic)) {
+            n = b->round_part < b->window_left ? b->round_part
+                                               : b->window_left;
+            b->window_left -= topic_allot(kmq, topic, n);
+            b->round_wanting += topic_wants(b, topic);
+        }
+
+        if (b->round_rest == 0 && b->round_wanting) {
+            round_begin(b, b->round_wanting);
+        }
+    }
+
+    kmq->pacing = 0;
+
+    if (b->active && b->round_rest) {
+        kmq->paced = 1;
+
+    } else if (b->active) {
+
+        /* another topic is the first one in the next window */
+
+        b->active = ((kmq_topic_t *) KMQ_AT(b, b->active))->active_next;
+    }
+
+    b->batch_left += b->window_left;
+    b->window_left = 0;
+    b->round_rest = 0;
+}
+
+
+/* Begins the next window: equal parts for all topics that want some. */
+void
+kmq_pace_window(kmq_t *kmq)
+{
+    kmq_block_t  *b = kmq->block;
+
     b->batch_end = kmq->mono + b->settings.batch_interval;
-    left = b->settings.batch_count;
+    b->batch_left = 0;
+    b->window++;
+    b->window_left = b->settings.batch_count;
     kmq->paced = 0;
 
-    wanting = b->active ? window_begin(b) : 0;
-    first = b->active;
-
-    while (left && wanting) {
-        part = left / wanting ? left / wanting : 1;
-        wanting = 0;
-        ref = first;
-
-        do {
-            topic = KMQ_AT(b, ref);
-
-            if (left && topic_wants(b, topic)) {
-                left -= topic_allot(kmq, topic, part < left ? part : left);
-            }
-
-            wanting += topic_wants(b, topic);
-            ref = topic->active_next;
-        } while (ref != first);
-    }
-
-    /* another topic is the first in the next window */
-
-    if (first) {
-        b->active = ((kmq_topic_t *) KMQ_AT(b, first))->active_next;
-    }
-
-    b->batch_left = left;
-
-    if (wanting) {
-        kmq->paced = 1;
-    }
+    round_begin(b, b->nactive);
+    kmq_pace_slice(kmq);
 }
 
 
@@ -389,7 +427,7 @@ kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic)
     const kmq_block_t  *b = kmq->block;
 
     return b->settings.batch_interval == 0 || kmq->mono >= b->batch_end
-           || topic->allotted || b->batch_left;
+           || kmq_pace_allotted(b, topic) || b->batch_left;
 }
 
 
@@ -397,7 +435,7 @@ kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic)
 uint64_t
 kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
-    uint64_t      allowed, more;
+    uint64_t      allowed, allotted, more;
     kmq_block_t  *b = kmq->block;
 
     if (b->settings.batch_interval == 0) {
@@ -408,7 +446,8 @@ kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
         kmq_pace_window(kmq);
     }
 
-    allowed = n < topic->allotted ? n : topic->allotted;
+    allotted = kmq_pace_allotted(b, topic);
+    allowed = n < allotted ? n : allotted;
     topic->allotted -= allowed;
 
     more = n - allowed < b->batch_left ? n - allowed : b->batch_left;

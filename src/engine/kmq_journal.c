@@ -190,6 +190,34 @@ due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 }
 
 
+/* Writes all of a message's record that is in front of its body, but the sum,
+ * and returns how many bytes that are. */
+size_t
+kmq_journal_head(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
+    uint64_t lsn, unsigned char *p)
+{
+    size_t              len;
+    kmq_record_t        r;
+    const kmq_topic_t  *topic = KMQ_AT(kmq->block, slot->topic);
+
+    len = KMQ_RECORD_MESSAGE_HEAD + topic->name_len;
+
+    r.name = kmq_topic_name(kmq->block, topic);
+    r.name_len = topic->name_len;
+    r.sequence = slot->sequence;
+    r.due = kind == KMQ_KIND_DELAYED ? due_wall(kmq, slot) : 0;
+    r.delay = slot->delay;
+    r.state_time = slot->state_time;
+    r.attempts = slot->attempts;
+
+    kmq_record_begin(p, len + slot->size, lsn, KMQ_RECORD_MESSAGE, kind,
+                     topic->name_len, slot->create_time);
+    kmq_record_message(p, &r);
+
+    return len;
+}
+
+
 /* Appends a message as a record of that kind; KMQ_NOMEM. */
 int
 kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
@@ -197,7 +225,6 @@ kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
 {
     size_t              size;
     kmq_block_t        *b = kmq->block;
-    kmq_record_t        r;
     unsigned char      *p;
     const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
@@ -208,18 +235,8 @@ kmq_journal_slot(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
         return KMQ_NOMEM;
     }
 
-    r.name = kmq_topic_name(b, topic);
-    r.name_len = topic->name_len;
-    r.sequence = slot->sequence;
-    r.due = kind == KMQ_KIND_DELAYED ? due_wall(kmq, slot) : 0;
-    r.delay = slot->delay;
-    r.state_time = slot->state_time;
-    r.attempts = slot->attempts;
-
-    kmq_record_head(p, size, lsn, KMQ_RECORD_MESSAGE, kind, topic->name_len,
-                    slot->create_time);
-    kmq_record_message(p, &r);
-    body_copy(kmq, slot, p + KMQ_RECORD_MESSAGE_HEAD + topic->name_len);
+    body_copy(kmq, slot, p + kmq_journal_head(kmq, slot, kind, lsn, p));
+    memset(p + size, 0, KMQ_RECORD_SPAN(size) - size);
 
     buffer->len += KMQ_RECORD_SPAN(size);
 

@@ -95,11 +95,13 @@ kmq_keeper_retire(kmq_t *kmq)
 
     b->worker[kmq->worker].retired = 1;
 
+    if (b->keeper != kmq->worker + 1) {
+        return;
+    }
+
     n = successor(kmq, kmq->worker);
 
-    if (b->keeper == kmq->worker + 1 && n != KMQ_WORKERS
-        && !b->worker[n].retired)
-    {
+    if (n != KMQ_WORKERS && !b->worker[n].retired) {
         kmq_keeper_set(kmq, n);
     }
 }

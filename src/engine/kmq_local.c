@@ -96,6 +96,7 @@ route_alloc(kmq_t *kmq)
     i = kmq->free_route;
     kmq->free_route = kmq->route[i].next_free;
     kmq->route[i].nready = 0;
+    kmq->route[i].served = 0;
 
     return i;
 }
@@ -241,17 +242,51 @@ kmq_local_ready_add(kmq_t *kmq, uint32_t i)
 }
 
 
+static void
+ready_move(kmq_t *kmq, kmq_local_route_t *route, uint32_t from, uint32_t to)
+{
+    uint32_t  i;
+
+    i = route->ready[from];
+    route->ready[to] = i;
+    kmq->client[i].ready_index = to;
+}
+
+
 void
 kmq_local_ready_remove(kmq_t *kmq, uint32_t i)
 {
-    uint32_t             last;
+    uint32_t             place;
     kmq_local_client_t  *client = &kmq->client[i];
     kmq_local_route_t   *route = &kmq->route[client->route];
 
-    last = route->ready[--route->nready];
-    route->ready[client->ready_index] = last;
-    kmq->client[last].ready_index = client->ready_index;
+    place = client->ready_index;
+
+    if (place < route->served) {
+        ready_move(kmq, route, --route->served, place);
+        place = route->served;
+    }
+
+    if (--route->nready != place) {
+        ready_move(kmq, route, route->nready, place);
+    }
+
     client->ready_index = KMQ_NOT_READY;
+}
+
+
+/* The consumer at that place in the route's table has been pushed all. */
+void
+kmq_local_served(kmq_t *kmq, kmq_local_route_t *route, uint32_t place)
+{
+    uint32_t  i;
+
+    i = route->ready[place];
+
+    ready_move(kmq, route, route->served, place);
+    route->ready[route->served] = i;
+    kmq->client[i].ready_index = route->served;
+    route->served++;
 }
 
 
@@ -265,6 +300,7 @@ kmq_local_resync(kmq_t *kmq)
 
     for (i = 0; i < kmq->nroutes; i++) {
         kmq->route[i].nready = 0;
+        kmq->route[i].served = 0;
 
         if (kmq->route[i].route == 0) {
             continue;
@@ -280,6 +316,8 @@ kmq_local_resync(kmq_t *kmq)
     }
 
     for (i = 0; i < kmq->nclients; i++) {
+        KMQ_STEP();
+
         if (kmq->client[i].client == 0) {
             continue;
         }

@@ -282,8 +282,10 @@ kmq_ring_alloc(kmq_block_t *b)
     }
 
     ring->next = 0;
+    ring->prev = 0;
     ring->first = 0;
     ring->count = 0;
+    ring->open = 0;
 
     return KMQ_REF(b, ring);
 }
@@ -532,6 +534,8 @@ kmq_table_first(kmq_block_t *b, unsigned class)
 void *
 kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 {
+    KMQ_STEP();
+
     if (walk->page == 0) {
         walk->page = kmq_table_first(b, class);
         walk->index = 0;

@@ -10,6 +10,8 @@ message_end(kmq_t *kmq, kmq_slot_t *slot)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
+    KMQ_STEP();
+
     KMQ_SET(slot->state, KMQ_FREE);
     KMQ_POINT("message-free");
 
@@ -28,6 +30,10 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     kmq_block_t  *b = kmq->block;
 
     message_end(kmq, slot);
+    if (slot->size > KMQ_PART && kmq_checkpoint_keep(b, slot)) {
+        slot->body = 0;
+    }
+
     kmq_message_memory_free(b, slot);
 }
 
@@ -260,6 +266,8 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
+    KMQ_STEP();
+
     if (--slot->pending) {
         return after;
     }
@@ -299,6 +307,32 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     b->waiting++;
 
     return slot;
+}
+
+
+/*
+ * The lock may be let go between messages that a client gives back: the one
+ * that was last, if it still waits, behind which the next one belongs; or NULL:
+ * in front.
+ */
+kmq_slot_t *
+kmq_returned(kmq_block_t *b, const kmq_client_t *client)
+{
+    kmq_slot_t  *slot;
+
+    slot = client->returned ? kmq_slot_at(b, client->returned) : NULL;
+
+    return slot && slot->sequence == client->returned_sequence
+           && slot->state == KMQ_READY ? slot : NULL;
+}
+
+
+/* NULL: the next one goes in front. */
+void
+kmq_returned_set(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
+{
+    client->returned = slot ? KMQ_REF(b, slot) : 0;
+    client->returned_sequence = slot ? slot->sequence : 0;
 }
 
 

@@ -9,15 +9,20 @@
  * consumer, and stays where it is in the ring.
  *
  * Extensions and such re-pushes disorder the times; then the look is at the
- * whole ring.
+ * whole ring.  It is done in slices: client->look is where it goes on.
  */
 
 #include "kmq_block.h"
 
 
-/* It bounds the time under the lock.  (What goes to others goes at once, as
- * when a consumer leaves: in parts it would come in front in another order.) */
+/* It bounds the time under the lock, as KMQ_SLICE does. */
 #define REPUSH_MAX  256
+
+/* A delivery that so many messages of its topic have overtaken ends: positions
+ * have 32 bits, and are compared by their distance. */
+#define OUTRUN      (UINT32_C(1) << 30)
+
+#define NEVER       UINT64_MAX
 
 
 /* ------------------------------------------------------------- the timer */
@@ -66,10 +71,13 @@ kmq_overdue_add(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/* The same, wherever its timer is. */
+/* The same, wherever its timer is.  A look that is going on may have passed
+ * over what is meant: then there is another one. */
 void
 kmq_overdue_now(kmq_t *kmq, kmq_client_t *client)
 {
+    client->look_due = 0;
+
     kmq_overdue_cancel(kmq->block, client);
     kmq_overdue_add(kmq, client);
 }
@@ -77,44 +85,52 @@ kmq_overdue_now(kmq_t *kmq, kmq_client_t *client)
 
 /* --------------------------------------------------------------- the look */
 
-#define NEVER  UINT32_MAX
-
 /* What a look at a consumer's ring finds. */
 typedef struct {
     kmq_client_t  *client;
     kmq_topic_t   *topic;
-    kmq_ref_t      ring;           /* where it is */
+    kmq_ring_t    *ring;           /* where it is */
     unsigned       i;
+    unsigned       left;           /* so many deliveries at most */
     uint32_t       last;           /* time of the delivery before */
-    uint32_t       wait;           /* ms until the next one is overdue */
+    uint64_t       due;            /* mono: when the next one is overdue */
     unsigned       released;
     int            disordered;
+    int            more;           /* it is to go on */
 } look_t;
 
 
-/* The next delivery that is not ended, NULL: that was all. */
+/* The next delivery that is not ended; NULL: that was all, or all for now. */
 static kmq_delivery_t *
 look_next(kmq_block_t *b, look_t *look)
 {
-    kmq_ring_t      *ring;
     kmq_delivery_t  *entry;
 
-    while (look->ring) {
-        ring = KMQ_AT(b, look->ring);
+    while (look->client->look) {
+        look->ring = KMQ_AT(b, look->client->look);
 
-        if (look->i < ring->first) {
-            look->i = ring->first;
+        if (look->i < look->ring->first) {
+            look->i = look->ring->first;
         }
 
-        while (look->i < ring->count) {
-            entry = &ring->entry[look->i++];
+        while (look->i < look->ring->count) {
+            entry = &look->ring->entry[look->i];
+
+            if (entry->slot && look->left == 0) {
+                look->more = 1;
+                return NULL;
+            }
+
+            look->i++;
 
             if (entry->slot) {
+                KMQ_STEP();
+                look->left--;
                 return entry;
             }
         }
 
-        look->ring = ring->next;
+        look->client->look = look->ring->next;
         look->i = 0;
     }
 
@@ -123,10 +139,10 @@ look_next(kmq_block_t *b, look_t *look)
 
 
 static void
-look_wait(look_t *look, uint32_t ms)
+look_wait(kmq_t *kmq, look_t *look, uint32_t ms)
 {
-    if (ms < look->wait) {
-        look->wait = ms;
+    if (kmq->mono + ms < look->due) {
+        look->due = kmq->mono + ms;
     }
 }
 
@@ -157,26 +173,46 @@ overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
         return 1;
     }
 
-    look_wait(look, retry_time - age);
+    look_wait(kmq, look, retry_time - age);
 
     return 0;
 }
 
 
-/* The consumer has this message no more. */
-static kmq_slot_t *
-take_away(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_slot_t *after)
+/* The consumer has this message no more.  1: nor any other of that part. */
+static int
+take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
 {
-    kmq_slot_t  *slot;
+    int           done;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
 
-    slot = KMQ_AT(kmq->block, entry->slot);
+    slot = KMQ_AT(b, entry->slot);
 
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("overdue-entry");
 
+    done = kmq_ring_end(b, client, ring);
+    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
+                                               kmq_returned(b, client)));
+
+    return done;
+}
+
+
+static void
+look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
+{
     look->released++;
 
-    return kmq_message_release(kmq, slot, after);
+    /* where the part is gone, the look goes on in the next one */
+
+    if (take_away(kmq, look->client, look->ring, entry)
+        && look->client->look != KMQ_REF(kmq->block, look->ring))
+    {
+        look->i = 0;
+    }
 }
 
 
@@ -184,25 +220,17 @@ take_away(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_slot_t *after)
 static void
 release_overdue(kmq_t *kmq, look_t *look)
 {
-    kmq_slot_t      *after;
     kmq_delivery_t  *entry;
-
-    after = NULL;
 
     while ((entry = look_next(kmq->block, look))) {
 
-        if (!overdue(kmq, look, entry)) {
-            if (look->client->disordered) {
-                continue;
-            }
+        if (overdue(kmq, look, entry)) {
+            look_release(kmq, look, entry);
 
+        } else if (!look->client->disordered) {
             return;
         }
-
-        after = take_away(kmq, look, entry, after);
     }
-
-    look->client->disordered = look->disordered;
 }
 
 
@@ -226,7 +254,7 @@ repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
     look->disordered = 1;
 
     if (look->topic->settings.retry_time) {
-        look_wait(look, look->topic->settings.retry_time);
+        look_wait(kmq, look, look->topic->settings.retry_time);
     }
 
     kmq_count_redelivered(kmq, look->topic);
@@ -256,11 +284,9 @@ static void
 repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 {
     size_t           bytes;
-    kmq_slot_t      *after;
     kmq_delivery_t  *entry;
 
     bytes = 0;
-    after = NULL;
 
     while ((entry = look_next(kmq->block, look))) {
 
@@ -273,7 +299,7 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
         }
 
         if (given_up(kmq, look, entry)) {
-            after = take_away(kmq, look, entry, after);
+            look_release(kmq, look, entry);
             continue;
         }
 
@@ -284,7 +310,7 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
         }
 
         if (batch->nmessages == REPUSH_MAX || bytes >= batch->bytes_max) {
-            look->wait = 0;
+            look->more = 1;
             look->disordered = 1;
             break;
         }
@@ -293,7 +319,6 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
         bytes += batch->messages[batch->nmessages - 1].size;
     }
 
-    look->client->disordered = look->disordered;
 }
 
 
@@ -322,20 +347,56 @@ batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 }
 
 
+/* What is next for the consumer after a look, or a part of one. */
 static void
-look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch)
+look_end(kmq_t *kmq, look_t *look)
 {
+    kmq_client_t  *client = look->client;
+
+    client->look_due = look->due;
+
+    if (look->more) {
+        kmq_overdue_add(kmq, client);
+        return;
+    }
+
+    client->look = 0;
+
+    if (look->due == 0) {
+        kmq_overdue_add(kmq, client);
+
+    } else if (look->due != NEVER && !client->stalled) {
+        client->timed = KMQ_SCHEDULED;
+        client->timer.due = look->due;
+        kmq_schedule(kmq, &client->timer);
+    }
+}
+
+
+/* Looks at *left deliveries at most, which counts down. */
+static void
+look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
+{
+    int           begun;
     look_t        look;
     kmq_block_t  *b = kmq->block;
 
     memset(&look, 0, sizeof(look));
     look.client = client;
     look.topic = KMQ_AT(b, client->topic);
-    look.ring = client->ring;
-    look.wait = NEVER;
+    look.left = *left;
     look.last = (uint32_t) kmq->mono - INT32_MAX;
 
-    client->stalled = 0;
+    begun = client->look != 0;
+
+    if (!begun) {
+        client->look = client->ring;
+        client->look_due = NEVER;
+        client->stalled = 0;
+        kmq_returned_set(b, client, NULL);
+    }
+
+    look.due = client->look_due;
 
     if (look.topic->push_type == KMQ_PUSH_ONE) {
         release_overdue(kmq, &look);
@@ -344,23 +405,20 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch)
         batch_make(kmq, &look, batch);
     }
 
-    if (look.released) {
-        client->in_flight -= look.released;
-        client->limit = client->prefetch;
+    /* only who has seen all of it knows that it is in order */
 
+    client->disordered = look.disordered
+                         | ((begun | look.more) & client->disordered);
+
+    if (look.released) {
+        client->limit = client->prefetch;
         kmq_ring_trim(b, client);
-        kmq_client_update(kmq, client);
         kmq_grant(kmq, look.topic, look.topic->ready.count);
     }
 
-    if (look.wait == 0) {
-        kmq_overdue_add(kmq, client);
-
-    } else if (look.wait != NEVER && !client->stalled) {
-        client->timed = KMQ_SCHEDULED;
-        client->timer.due = kmq_due(kmq, look.wait);
-        kmq_schedule(kmq, &client->timer);
-    }
+    kmq_client_update(kmq, client);
+    look_end(kmq, &look);
+    *left = look.left;
 }
 
 
@@ -386,16 +444,56 @@ kmq_hear(kmq_t *kmq, uint64_t ms)
 void
 kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
 {
+    unsigned       left;
     uint64_t       n;
     kmq_list_t    *list;
     kmq_client_t  *client;
 
     list = &kmq->block->worker[kmq->worker].overdue;
+    left = KMQ_SLICE;
 
-    for (n = list->count; n && batch->nruns == 0; n--) {
+    for (n = list->count; n && left && batch->nruns == 0; n--) {
+        left--;
         client = KMQ_AT(kmq->block, list->head);
 
         kmq_overdue_cancel(kmq->block, client);
-        look_at(kmq, client, batch);
+        look_at(kmq, client, batch, &left);
+    }
+}
+
+
+/*
+ * Ends those deliveries of a consumer of any worker that have been overtaken
+ * by far too many messages: up to *n, which counts down.
+ */
+void
+kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    int                 ended;
+    kmq_ring_t         *ring;
+    kmq_block_t        *b = kmq->block;
+    kmq_delivery_t     *entry;
+    const kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    kmq_returned_set(b, client, NULL);
+
+    for (ended = 0; client->in_flight && *n; (*n)--, ended = 1) {
+        ring = KMQ_AT(b, client->ring);
+        entry = &ring->entry[ring->first];
+
+        if (topic->position - entry->position < OUTRUN) {
+            break;
+        }
+
+        (void) take_away(kmq, client, ring, entry);
+        kmq_ring_trim(b, client);
+    }
+
+    if (ended) {
+
+        /* whether it can take more now is for its worker to see */
+
+        kmq_overdue_now(kmq, client);
+        kmq_grant(kmq, KMQ_AT(b, client->topic), topic->ready.count);
     }
 }

@@ -100,7 +100,7 @@ kmq_buffer_free(kmq_buffer_t *buffer)
 
 
 void
-kmq_record_head(unsigned char *p, uint32_t size, uint64_t lsn, unsigned type,
+kmq_record_begin(unsigned char *p, uint32_t size, uint64_t lsn, unsigned type,
     unsigned kind, size_t name_len, uint32_t time)
 {
     kmq_put32(p, 0);
@@ -111,6 +111,14 @@ kmq_record_head(unsigned char *p, uint32_t size, uint64_t lsn, unsigned type,
     p[18] = (unsigned char) name_len;
     p[19] = 0;
     kmq_put32(p + 20, time);
+}
+
+
+void
+kmq_record_head(unsigned char *p, uint32_t size, uint64_t lsn, unsigned type,
+    unsigned kind, size_t name_len, uint32_t time)
+{
+    kmq_record_begin(p, size, lsn, type, kind, name_len, time);
 
     memset(p + size, 0, KMQ_RECORD_SPAN(size) - size);
 }

@@ -183,7 +183,11 @@ kmq_get64(const unsigned char *p)
     (((size_t) (size) + KMQ_RECORD_ALIGN - 1)                                \
      & ~(size_t) (KMQ_RECORD_ALIGN - 1))
 
-/* Writes a record's head but its sum, and what is behind its end. */
+/* Writes a record's head but its sum. */
+void kmq_record_begin(unsigned char *p, uint32_t size, uint64_t lsn,
+    unsigned type, unsigned kind, size_t name_len, uint32_t time);
+
+/* The same, and what is behind its end. */
 void kmq_record_head(unsigned char *p, uint32_t size, uint64_t lsn,
     unsigned type, unsigned kind, size_t name_len, uint32_t time);
 

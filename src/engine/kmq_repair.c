@@ -38,6 +38,8 @@ topics_reset(kmq_block_t *b)
     memset(&b->idle, 0, sizeof(b->idle));
 
     b->active = 0;
+    b->nactive = 0;
+    b->round_rest = 0;
     b->topics = 0;
     memset(&walk, 0, sizeof(walk));
 
@@ -101,12 +103,16 @@ workers_reset(kmq_block_t *b)
         worker->still_last = 0;
         worker->dirty = 0;
         worker->dirty_tail = 0;
-        worker->clients = 0;
+        memset(&worker->clients, 0, sizeof(kmq_list_t));
+        memset(&worker->to_close, 0, sizeof(kmq_list_t));
         memset(&worker->reserved, 0, sizeof(kmq_list_t));
         memset(&worker->overdue, 0, sizeof(kmq_list_t));
+        worker->pinned = 0;
+        worker->kept = 0;
     }
 
     b->nstill = 0;
+    memset(&b->leaving, 0, sizeof(b->leaving));
     b->waiting = 0;
     b->reserved = 0;
     b->in_flight = 0;
@@ -123,11 +129,27 @@ workers_reset(kmq_block_t *b)
 /* --------------------------------------------------------------- rebuild */
 
 static void
+ring_relink(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t    ref, prev;
+    kmq_ring_t  *ring;
+
+    prev = 0;
+
+    for (ref = client->ring; ref; prev = ref, ref = ring->next) {
+        ring = KMQ_AT(b, ref);
+        ring->prev = prev;
+        ring->first = 0;
+        ring->open = 0;
+        client->ring_tail = ref;
+    }
+}
+
+
+static void
 clients_relink(kmq_block_t *b)
 {
     kmq_walk_t     walk;
-    kmq_ref_t      ref;
-    kmq_ring_t    *ring;
     kmq_client_t  *client;
 
     memset(&walk, 0, sizeof(walk));
@@ -144,14 +166,20 @@ clients_relink(kmq_block_t *b)
         client->limit = client->prefetch;
         client->timed = KMQ_IDLE;
         client->disordered = 1;
+        client->found = 0;
+        client->look = 0;
+        kmq_returned_set(b, client, NULL);
 
         kmq_client_link(b, client);
 
-        for (ref = client->ring; ref; ref = ring->next) {
-            ring = KMQ_AT(b, ref);
-            ring->first = 0;
-            client->ring_tail = ref;
+        if (client->closing && client->closing != KMQ_TOLD
+            && client->role != KMQ_LEAVING)
+        {
+            kmq_list_append(b, &b->worker[client->worker].to_close,
+                            &client->to_close);
         }
+
+        ring_relink(b, client);
     }
 }
 
@@ -337,54 +365,171 @@ ring_count(kmq_block_t *b, kmq_client_t *client)
             }
 
             ((kmq_slot_t *) KMQ_AT(b, entry->slot))->pending++;
+            ring->open++;
             client->in_flight++;
         }
     }
 }
 
 
-/* The part of the log that the client has not been pushed, newest first. */
-static void
-backlog_count(kmq_block_t *b, kmq_client_t *client)
-{
-    uint32_t      last;
-    kmq_ref_t     ref;
-    kmq_slot_t   *slot;
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+/*
+ * What consumers have not been pushed of their topics' logs is counted in one
+ * walk over these: they are sorted by where that begins, and, those that leave,
+ * by where it ends.
+ */
 
-    if (!kmq_type_matches(b, client)) {
+/* As by_position(), for all topics. */
+static uint64_t
+place(kmq_block_t *b, const kmq_client_t *client, uint32_t position)
+{
+    const kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    return (uint64_t) client->topic << 32
+           | (UINT32_MAX - (topic->position + 1 - position));
+}
+
+
+/* The lists are linked by the timers, which are armed later. */
+static uint64_t
+by_begin(kmq_block_t *b, const kmq_link_t *link)
+{
+    const kmq_client_t  *client = (const kmq_client_t *) link;
+
+    return place(b, client, client->next_position);
+}
+
+
+/* And by the links of those that are to be closed, which leave no more. */
+static uint64_t
+by_end(kmq_block_t *b, const kmq_link_t *link)
+{
+    const kmq_client_t  *client = KMQ_CLIENT_OF(link, to_close);
+
+    return place(b, client, client->last_position);
+}
+
+
+/* The parts that begin and end, and how many there are where the walk is. */
+typedef struct {
+    kmq_list_t    begin;
+    kmq_list_t    end;
+    uint32_t      open;
+} backlog_t;
+
+
+static void
+backlog_add(kmq_block_t *b, kmq_client_t *client, backlog_t *backlog)
+{
+    if (!kmq_type_matches(b, client)
+        || ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type
+           != KMQ_PUSH_ALL)
+    {
         return;
     }
 
-    last = client->role == KMQ_LEAVING ? client->last_position
-                                       : topic->position;
+    if (client->role == KMQ_LEAVING) {
 
-    for (ref = topic->log.tail; ref; ref = slot->prev) {
-        slot = KMQ_AT(b, ref);
-
-        if ((int32_t) (slot->position - client->next_position) < 0) {
+        if ((int32_t) (client->last_position - client->next_position) < 0) {
             return;
         }
 
-        if ((int32_t) (slot->position - last) > 0) {
-            continue;
-        }
-
-        if (client->role == KMQ_LEAVING && client->cursor == 0) {
-            client->cursor = ref;
-        }
-
-        slot->pending++;
+        kmq_list_append(b, &backlog->end, &client->to_close);
     }
+
+    kmq_list_append(b, &backlog->begin, &client->timer.link);
+}
+
+
+/* Those parts have ended that do not reach up to a place: they end at last, 0:
+ * in front of the log. */
+static void
+parts_end(kmq_block_t *b, backlog_t *backlog, uint64_t to, kmq_ref_t last)
+{
+    kmq_link_t    *link;
+    kmq_slot_t    *slot;
+    kmq_client_t  *client;
+
+    slot = last ? KMQ_AT(b, last) : NULL;
+
+    while (backlog->end.head) {
+        link = KMQ_AT(b, backlog->end.head);
+
+        if (by_end(b, link) >= to) {
+            return;
+        }
+
+        (void) kmq_list_shift(b, &backlog->end);
+        client = KMQ_CLIENT_OF(link, to_close);
+        client->cursor = last;
+        backlog->open--;
+
+        if (slot == NULL
+            || (int32_t) (slot->position - client->next_position) < 0)
+        {
+            KMQ_SET(client->last_position, client->next_position - 1);
+        }
+    }
+}
+
+
+static void
+parts_begin(kmq_block_t *b, backlog_t *backlog, uint64_t at)
+{
+    kmq_link_t  *link;
+
+    while (backlog->begin.head) {
+        link = KMQ_AT(b, backlog->begin.head);
+
+        if (by_begin(b, link) > at) {
+            return;
+        }
+
+        (void) kmq_list_shift(b, &backlog->begin);
+        backlog->open++;
+    }
+}
+
+
+/* The log of the topic of the first of the parts; these are done then. */
+static void
+log_count(kmq_block_t *b, kmq_topic_t *topic, backlog_t *backlog)
+{
+    uint64_t     at;
+    kmq_ref_t    ref, last;
+    kmq_slot_t  *slot;
+
+    last = 0;
+    backlog->open = 0;
+    at = (uint64_t) KMQ_REF(b, topic) << 32;
+
+    for (ref = topic->log.head; ref; last = ref, ref = slot->next) {
+        slot = KMQ_AT(b, ref);
+        at = (uint64_t) slot->topic << 32
+             | (UINT32_MAX - (topic->position + 1 - slot->position));
+
+        parts_end(b, backlog, at, last);
+        parts_begin(b, backlog, at);
+        slot->pending += backlog->open;
+        KMQ_STEP();
+    }
+
+    /* what begins behind the log is nothing */
+
+    at = (uint64_t) KMQ_REF(b, topic) << 32 | UINT32_MAX;
+
+    parts_begin(b, backlog, at);
+    parts_end(b, backlog, at, last);
 }
 
 
 static void
 deliveries_count(kmq_block_t *b)
 {
+    backlog_t      backlog;
     kmq_walk_t     walk;
     kmq_client_t  *client;
 
+    memset(&backlog, 0, sizeof(backlog));
     memset(&walk, 0, sizeof(walk));
 
     while ((client = kmq_record_next(b, KMQ_CLASS_CLIENT, &walk))) {
@@ -396,8 +541,16 @@ deliveries_count(kmq_block_t *b)
         }
 
         ring_count(b, client);
-        backlog_count(b, client);
-        kmq_ring_trim(b, client);
+        kmq_ring_settle(b, client);
+        backlog_add(b, client, &backlog);
+    }
+
+    kmq_list_sort(b, &backlog.begin, by_begin);
+    kmq_list_sort(b, &backlog.end, by_end);
+
+    while (backlog.begin.head) {
+        client = KMQ_AT(b, backlog.begin.head);
+        log_count(b, KMQ_AT(b, client->topic), &backlog);
     }
 }
 

@@ -114,15 +114,19 @@ kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
 }
 
 
-/* The next dirty route of this worker, off the list; NULL: none. */
+/* The next dirty route of this worker, off the list; NULL: none, or none for
+ * now, when there are many whose consumers have left. */
 kmq_route_t *
 kmq_route_next(kmq_t *kmq)
 {
+    unsigned       n;
     kmq_block_t   *b = kmq->block;
     kmq_route_t   *route;
     kmq_worker_t  *worker = &b->worker[kmq->worker];
 
-    while (worker->dirty) {
+    for (n = KMQ_SLICE; n && worker->dirty; n--) {
+        KMQ_STEP();
+
         route = KMQ_AT(b, worker->dirty);
         worker->dirty = route->dirty_next;
         route->dirty = 0;

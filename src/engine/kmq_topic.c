@@ -257,6 +257,10 @@ topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
 
     topic->hash = hash;
 
+#ifdef KMQ_FAULTS
+    topic->position = kmq_position;
+#endif
+
     kmq_topic_configure(kmq, topic);
     topic->push_type = topic->settings.push_type;
 
@@ -343,6 +347,7 @@ kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
     ref = KMQ_REF(b, topic);
 
     if (!active) {
+        b->nactive--;
         topic->allotted = 0;
 
         next = KMQ_AT(b, topic->active_next);
@@ -356,6 +361,8 @@ kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
 
         return;
     }
+
+    b->nactive++;
 
     if (b->active == 0) {
         topic->active_next = ref;
@@ -376,12 +383,12 @@ kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
 
 /* Ready messages that nothing has been decided about. */
 uint64_t
-kmq_topic_backlog(const kmq_topic_t *topic)
+kmq_topic_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
 {
     uint64_t  decided;
 
     decided = topic->push_type == KMQ_PUSH_ONE ? topic->granted
-                                               : topic->allotted;
+                                               : kmq_pace_allotted(b, topic);
 
     return topic->ready.count > decided ? topic->ready.count - decided : 0;
 }

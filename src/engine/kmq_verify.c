@@ -567,6 +567,7 @@ int
 kmq_verify(kmq_t *kmq, char *text, size_t size)
 {
     verify_t  v;
+    unsigned  i;
 
     memset(&v, 0, sizeof(v));
 
@@ -576,6 +577,10 @@ kmq_verify(kmq_t *kmq, char *text, size_t size)
     v.rc = KMQ_OK;
 
     kmq_lock(kmq);
+
+    for (i = 0; i < v.b->nworkers; i++) {
+        v.cells += kmq_chain_cells(v.b, v.b->worker[i].kept, 0);
+    }
 
     verify_slots(&v);
     verify_topics(&v);

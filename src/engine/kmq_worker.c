@@ -54,6 +54,156 @@ kmq_worker_lives(kmq_t *kmq, unsigned n)
 }
 
 
+/* ------------------------------------------------------------------- reap */
+
+/* A dead worker's routes take part in nothing any more. */
+static void
+dirty_clear(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+
+    for ( /* void */ ; worker->dirty && *n; (*n)--) {
+        KMQ_STEP();
+        route = KMQ_AT(b, worker->dirty);
+        worker->dirty = route->dirty_next;
+        route->dirty = 0;
+        kmq_route_release(kmq, route);
+    }
+}
+
+
+static void
+reserved_free(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    for ( /* void */ ; worker->reserved.head && *n; (*n)--) {
+        slot = KMQ_AT(b, worker->reserved.head);
+        kmq_list_remove(b, &worker->reserved, &slot->link);
+        kmq_message_discard(kmq, slot);
+    }
+}
+
+
+/*
+ * Lets clients of worker i leave and gives back what it reserved: up to *n of
+ * them, which counts down.  All is done where some are left of these.  What its
+ * consumers had is then for kmq_leaving(): not before the last of them has
+ * gone, so that none is given what another one gives back.
+ */
+static void
+reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
+{
+    int            blameless;
+    kmq_block_t   *b = kmq->block;
+    kmq_worker_t  *worker = &b->worker[i];
+
+    /* the messages' consumers did not fail: the worker ends, or has died */
+
+    blameless = kmq->blameless;
+    kmq->blameless = 1;
+
+    for ( /* void */ ; worker->clients.head && *n; (*n)--) {
+        kmq_client_leave(kmq, KMQ_CLIENT_OF(KMQ_AT(b, worker->clients.head),
+                                            peers));
+    }
+
+    kmq_checkpoint_unpin(b, worker);
+    dirty_clear(kmq, worker, n);
+    reserved_free(kmq, worker, n);
+    kmq_still_end(b, i);
+    kmq_keeper_replace(kmq, i);
+    worker->signalled = 0;
+    kmq->blameless = blameless;
+}
+
+
+/* This worker's own, or its predecessor's; others have the lock between
+ * slices. */
+static void
+reap_all(kmq_t *kmq)
+{
+    unsigned  n;
+
+    for ( ;; ) {
+        n = KMQ_SLICE;
+        reap_slice(kmq, kmq->worker, &n);
+
+        if (n) {
+            return;
+        }
+
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
+    }
+}
+
+
+/* The same, and all that its clients had is given back.  Not for a worker that
+ * has others waiting for it. */
+static void
+leave_all(kmq_t *kmq)
+{
+    reap_all(kmq);
+
+    while (kmq_leaving(kmq, KMQ_SLICE) == 0) {
+        kmq_unlock(kmq);
+        kmq_lock(kmq);
+    }
+}
+
+
+/* Gives back what a worker held that died, if it did, up to *n steps. */
+static void
+reap_dead(kmq_t *kmq, unsigned i, unsigned *n)
+{
+    int            dead;
+    kmq_worker_t  *worker = &kmq->block->worker[i];
+
+    if (i == kmq->worker || !worker->attached
+        || worker_take(worker, &dead) != KMQ_OK)
+    {
+        return;
+    }
+
+    if (dead) {
+        reap_slice(kmq, i, n);
+    }
+
+    if (dead && *n) {
+        kmq_journal_loss(kmq);
+        KMQ_SET(worker->attached, 0);
+        kmq->reaped++;
+    }
+
+    (void) pthread_mutex_unlock(&worker->alive);
+}
+
+
+/*
+ * A slice of what workers held that died.  While there is more,
+ * kmq->reaping or kmq->leaving says so, and kmq_take() goes on.
+ */
+void
+kmq_worker_reap_dead(kmq_t *kmq)
+{
+    unsigned  i, n;
+
+    n = KMQ_SLICE;
+
+    for (i = 0; i < kmq->block->nworkers && n; i++) {
+        reap_dead(kmq, i, &n);
+    }
+
+    kmq->reaping = n == 0;
+    (void) kmq_leaving(kmq, n);
+}
+
+
+/* ---------------------------------------------------------------- handles */
+
 /*
  * Takes the first place from first on, and before end, that can be had: of
  * somebody who died, if possible, so that what he held is given back.
@@ -102,14 +252,14 @@ worker_begin(kmq_t *kmq, int dead)
                   | 1;
 
     if (dead) {
-        kmq_worker_reap(kmq, kmq->worker);
+        reap_all(kmq);
         kmq_journal_loss(kmq);
+        (void) kmq_leaving(kmq, KMQ_SLICE);
     }
 
     worker->pid = getpid();
     worker->signalled = 0;
     worker->retired = 0;
-    worker->closing = 0;
     worker->disk_error = 0;
     kmq_still_seen(kmq);
     KMQ_SET(worker->attached, 1);
@@ -203,7 +353,7 @@ void
 kmq_leave_all(kmq_t *kmq)
 {
     kmq_lock(kmq);
-    kmq_worker_reap(kmq, kmq->worker);
+    leave_all(kmq);
     kmq_unlock(kmq);
 }
 
@@ -221,7 +371,7 @@ kmq_detach(kmq_t *kmq)
 
     kmq_lock(kmq);
 
-    kmq_worker_reap(kmq, kmq->worker);
+    leave_all(kmq);
 
     /* the last of what it did is in nobody's journal */
 
@@ -241,39 +391,6 @@ kmq_detach(kmq_t *kmq)
 }
 
 
-/* Gives back what workers held that died. */
-static unsigned
-reap_dead(kmq_t *kmq)
-{
-    int            dead;
-    unsigned       i, n;
-    kmq_worker_t  *worker;
-
-    n = 0;
-
-    for (i = 0; i < kmq->block->nworkers; i++) {
-        worker = &kmq->block->worker[i];
-
-        if (i == kmq->worker || !worker->attached
-            || worker_take(worker, &dead) != KMQ_OK)
-        {
-            continue;
-        }
-
-        if (dead) {
-            kmq_worker_reap(kmq, i);
-            kmq_journal_loss(kmq);
-            KMQ_SET(worker->attached, 0);
-            n++;
-        }
-
-        (void) pthread_mutex_unlock(&worker->alive);
-    }
-
-    return n;
-}
-
-
 unsigned
 kmq_tick(kmq_t *kmq)
 {
@@ -285,9 +402,12 @@ kmq_tick(kmq_t *kmq)
     kmq_clock_keep(kmq);
     kmq_still_seen(kmq);
 
-    n = reap_dead(kmq);
+    kmq_worker_reap_dead(kmq);
+    n = kmq->reaped;
+    kmq->reaped = 0;
+
     kmq->has_work |= kmq_still_find(kmq);
-    kmq_mark_too_slow(kmq);
+    kmq_clients_look(kmq);
     kmq_closing(kmq);
     kmq_count_backlog(kmq);
 
@@ -302,7 +422,8 @@ kmq_tick(kmq_t *kmq)
     b->worker[kmq->worker].signalled = 0;
 
     if (b->worker[kmq->worker].dirty || b->worker[kmq->worker].overdue.head
-        || b->keeper == kmq->worker + 1)
+        || b->keeper == kmq->worker + 1 || kmq->reaping || kmq->leaving
+        || kmq->looking)
     {
         kmq->has_work = 1;
     }
@@ -316,78 +437,6 @@ kmq_tick(kmq_t *kmq)
     kmq_unlock(kmq);
 
     return n;
-}
-
-
-/* ------------------------------------------------------------------- reap */
-
-/* A dead worker's routes take part in nothing any more. */
-static void
-dirty_clear(kmq_t *kmq, kmq_worker_t *worker)
-{
-    kmq_block_t  *b = kmq->block;
-    kmq_route_t  *route;
-
-    while (worker->dirty) {
-        route = KMQ_AT(b, worker->dirty);
-        worker->dirty = route->dirty_next;
-        route->dirty = 0;
-        kmq_route_release(kmq, route);
-    }
-}
-
-
-static void
-reserved_free(kmq_t *kmq, kmq_worker_t *worker)
-{
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-
-    while (worker->reserved.head) {
-        slot = KMQ_AT(b, worker->reserved.head);
-        kmq_list_remove(b, &worker->reserved, &slot->link);
-        kmq_message_discard(kmq, slot);
-    }
-}
-
-
-/* Lets all clients of a worker leave and gives back what it reserved. */
-void
-kmq_worker_reap(kmq_t *kmq, unsigned n)
-{
-    int            blameless;
-    kmq_ref_t      ref;
-    kmq_block_t   *b = kmq->block;
-    kmq_client_t  *client;
-    kmq_worker_t  *worker = &b->worker[n];
-
-    /* the messages' consumers did not fail: the worker ends, or has died */
-
-    blameless = kmq->blameless;
-    kmq->blameless = 1;
-
-    /* none of them is to be given what another one gives back */
-
-    for (ref = worker->clients; ref; ref = client->worker_next) {
-        client = KMQ_AT(b, ref);
-
-        if (client->role == KMQ_CONSUMER) {
-            client->open = 0;
-            kmq_client_update(kmq, client);
-        }
-    }
-
-    while (worker->clients) {
-        client = KMQ_AT(b, worker->clients);
-        (void) kmq_client_leave(kmq, client, UINT32_MAX);
-    }
-
-    dirty_clear(kmq, worker);
-    reserved_free(kmq, worker);
-    kmq_still_end(b, n);
-    kmq_keeper_replace(kmq, n);
-    worker->signalled = 0;
-    kmq->blameless = blameless;
 }
 
 

@@ -179,7 +179,6 @@ ngx_kapokmq_checkpoint_write(void *arg)
     }
 
     if (cp->rc == 0) {
-        kmq_records_seal(cp->records.data, cp->records.len);
         cp->rc = kmq_checkpoint_file_write(&cp->file, cp->records.data,
                                            cp->records.len);
     }
@@ -244,8 +243,9 @@ ngx_kapokmq_checkpoint_slice(ngx_event_t *ev)
     cp->more = kmq_checkpoint_next(ngx_kapokmq_worker.kmq, &cp->cp,
                                    &cp->records);
 
-    if (cp->more == KMQ_NOMEM) {
-        ngx_kapokmq_checkpoint_failed(-ENOMEM);
+    if (cp->more < 0) {
+        ngx_kapokmq_checkpoint_failed(cp->more == KMQ_NOMEM ? -ENOMEM
+                                                            : -EAGAIN);
         return;
     }
 

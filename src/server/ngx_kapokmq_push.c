@@ -24,6 +24,9 @@
 /* Batches in one event. */
 #define NGX_KAPOKMQ_PUSH_BATCHES  4
 
+/* Clients closed in one event. */
+#define NGX_KAPOKMQ_PUSH_CLOSES   64
+
 #define NGX_KAPOKMQ_PING_FRAME    (2 + NGX_KAPOKMQ_PING_LEN)
 
 /* Bodies are asked for when so many others are to be composed before, and as
@@ -52,7 +55,7 @@ static void ngx_kapokmq_push_run(ngx_kapokmq_chunk_t *chunk,
     const kmq_run_t *run);
 static void ngx_kapokmq_push_topic(void);
 static void ngx_kapokmq_push_pings(void);
-static void ngx_kapokmq_push_close(void);
+static ngx_uint_t ngx_kapokmq_push_close(void);
 static void ngx_kapokmq_push_failed(ngx_kapokmq_session_t *s);
 
 
@@ -82,7 +85,7 @@ void
 ngx_kapokmq_push(ngx_event_t *ev)
 {
     size_t      left, size;
-    ngx_uint_t  n;
+    ngx_uint_t  n, more;
 
     if (ngx_kapokmq_worker.kmq == NULL) {
         return;
@@ -111,12 +114,12 @@ ngx_kapokmq_push(ngx_event_t *ev)
         ngx_kapokmq_push_deliver(ngx_kapokmq_push_layout(size));
     }
 
-    ngx_kapokmq_push_close();
+    more = ngx_kapokmq_push_close();
     ngx_kapokmq_push_pings();
 
     /* others have their turn before the next batches */
 
-    if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
+    if (more || kmq_has_work(ngx_kapokmq_worker.kmq)) {
         ngx_post_event(ev, &ngx_posted_next_events);
     }
 
@@ -666,19 +669,21 @@ ngx_kapokmq_push_pings(void)
 }
 
 
-/* Clients that have to go get a close frame that says why. */
-static void
+/* Clients that have to go get a close frame that says why.  1 when there may be
+ * more of them than in one turn. */
+static ngx_uint_t
 ngx_kapokmq_push_close(void)
 {
     int                     why;
     ngx_int_t               rc;
+    ngx_uint_t              n;
     ngx_kapokmq_session_t  *s;
 
-    for ( ;; ) {
+    for (n = 0; n < NGX_KAPOKMQ_PUSH_CLOSES; n++) {
         s = kmq_to_close(ngx_kapokmq_worker.kmq, &why);
 
         if (s == NULL) {
-            return;
+            return 0;
         }
 
         ngx_kapokmq_session_leave(s);
@@ -704,4 +709,6 @@ ngx_kapokmq_push_close(void)
 
         ngx_kapokmq_session_wake(s);
     }
+
+    return 1;
 }

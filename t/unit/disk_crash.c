@@ -627,7 +627,6 @@ checkpoint(handle_t *h)
         return;
     }
 
-    kmq_records_seal(cp_buffer.data, cp_buffer.len);
     rc = kmq_checkpoint_file_write(&cp_file, cp_buffer.data, cp_buffer.len);
     cp_buffer.len = 0;
 
@@ -1051,7 +1050,6 @@ life_checkpoint(kmq_t *kmq)
     rc = kmq_checkpoint_file_open(&file, &kmq_io_system, dir, &c.info);
 
     while (rc == 0 && out.len) {
-        kmq_records_seal(out.data, out.len);
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);
         out.len = 0;
 

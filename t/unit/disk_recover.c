@@ -638,7 +638,6 @@ test_slices(void)
 
     for (i = 0; more == 1; i++) {
         more = kmq_checkpoint_next(q.worker[0].kmq, &cp, &out);
-        kmq_records_seal(out.data, out.len);
         (void) kmq_checkpoint_file_write(&file, out.data, out.len);
         out.len = 0;
 

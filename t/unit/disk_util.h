@@ -373,7 +373,6 @@ du_checkpoint(du_queue_t *q, int clean)
     rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info);
 
     for (more = 1; rc == 0; more = kmq_checkpoint_next(kmq, &cp, &out)) {
-        kmq_records_seal(out.data, out.len);
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);
         out.len = 0;
 

@@ -255,7 +255,6 @@ queue_checkpoint(queue_t *q, int finish)
     rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info);
 
     while (rc == 0) {
-        kmq_records_seal(out.data, out.len);
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);
         out.len = 0;
 

@@ -494,6 +494,11 @@ test_memory(void)
     is_int(i, 20000, "the newest first, all are deleted");
     ec_counts(q.kmq, "", "nothing is left");
     kmq_leave(q.kmq, a);
+
+    while (kmq_has_work(q.kmq)) {
+        (void) eu_take(q.kmq);
+    }
+
     (void) eu_consumer(q.kmq, "t", KMQ_PREFETCH_MAX, "a");
     is_int((long long) eu_count(q.kmq).bytes_free, (long long) before,
            "all memory is free");

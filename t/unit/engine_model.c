@@ -720,6 +720,14 @@ main(void)
     pid_t      pid;
     unsigned   n, jobs, running;
 
+    /* the model does all at once */
+
+    kmq_slice = 1 << 20;
+
+    /* positions go round soon */
+
+    kmq_position = UINT32_MAX - 2000;
+
     seed = eu_env("KMQ_SEED", (uint64_t) time(NULL));
     nsteps = eu_env("KMQ_STEPS", 900000);
     only = eu_env("KMQ_RUN", RUNS);

@@ -206,7 +206,6 @@ journal_close(unsigned h, int dies)
 static void
 checkpoint_write(void)
 {
-    kmq_records_seal(D.slice.data, D.slice.len);
     CHECK(kmq_checkpoint_file_write(&D.file, D.slice.data, D.slice.len) == 0,
           "writing a checkpoint");
     D.slice.len = 0;

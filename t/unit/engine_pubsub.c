@@ -439,9 +439,9 @@ test_fan_out(void)
     wrong = 0;
 
     for (w = 0; w < 2; w++) {
-        while ((b = eu_take(kmq[w])) != NULL) {
+        while ((b = eu_take(kmq[w])) != NULL || kmq_has_work(kmq[w])) {
 
-            for (i = 0; i < b->nruns; i++) {
+            for (i = 0; b && i < b->nruns; i++) {
                 unsigned  *to = b->runs[i].user;
 
                 wrong += (unsigned) (to - got) % 2 != w;
@@ -453,7 +453,9 @@ test_fan_out(void)
                 }
             }
 
-            (void) eu_confirm(kmq[w], b);
+            if (b) {
+                (void) eu_confirm(kmq[w], b);
+            }
         }
     }
 
