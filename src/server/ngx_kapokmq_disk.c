@@ -217,7 +217,7 @@ ngx_kapokmq_disk_back_off(size_t len)
         kmq_journal_lost(ngx_kapokmq_worker.kmq);
     }
 
-    if (len) {
+    if (len || ngx_kapokmq_held_waiting()) {
         ngx_kapokmq_disk_arm(d->retry);
     }
 }
@@ -239,6 +239,19 @@ ngx_kapokmq_disk_next(void)
     }
 
     return d->flush_time;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_disk_due(void)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    return ngx_kapokmq_held_waiting()
+           || ((d->unwritten || d->unflushed)
+               && ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()));
 }
 
 
@@ -292,10 +305,13 @@ ngx_kapokmq_disk_wake(void)
 void
 ngx_kapokmq_disk_flush(ngx_event_t *ev)
 {
-    ngx_uint_t           sync;
+    ngx_uint_t           sync, timedout;
     ngx_kapokmq_disk_t  *d;
 
     d = &ngx_kapokmq_disk;
+
+    timedout = ev->timedout;
+    ev->timedout = 0;
 
     if (ngx_kapokmq_worker.kmq == NULL || d->busy) {
         return;
@@ -303,20 +319,11 @@ ngx_kapokmq_disk_flush(ngx_event_t *ev)
 
     ngx_kapokmq_clock();
 
-    if (ev->timedout) {
-        ev->timedout = 0;
+    /* what it was armed for may have been done meanwhile */
 
-        /* it was armed for what has been done meanwhile */
-
-        if (!(d->unwritten || d->unflushed)
-            || !ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()))
-        {
-            ngx_kapokmq_disk_wake();
-            return;
-        }
-    }
-
-    if (d->back_off && !ngx_kapokmq_disk_passed(d->retry)) {
+    if ((timedout && !ngx_kapokmq_disk_due())
+        || (d->back_off && !ngx_kapokmq_disk_passed(d->retry)))
+    {
         ngx_kapokmq_disk_wake();
         return;
     }

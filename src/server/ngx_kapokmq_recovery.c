@@ -139,9 +139,10 @@ ngx_kapokmq_recovery_user(ngx_kapokmq_main_conf_t *mcf, kmq_user_t *user)
 
     ngx_memzero(user, sizeof(kmq_user_t));
 
-    if (geteuid() == 0) {
-        ccf = (ngx_core_conf_t *) ngx_get_conf(mcf->cycle->conf_ctx,
-                                               ngx_core_module);
+    ccf = (ngx_core_conf_t *) ngx_get_conf(mcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (geteuid() == 0 && ccf->master) {
         user->name = ccf->username;
         user->uid = (int) ccf->user;
         user->gid = (int) ccf->group;
