@@ -221,7 +221,7 @@ SKIP: {
     wait_for { $n += answer($producer, $data) eq 'ok'; $n == 200 }
              'it takes many more';
     $mq->stop;
-    system('umount', $disk);
+    system('umount', '-l', $disk);
     $mounted = undef;
     $mq->launch(yaml => { isPersistent => 0 });
     $mq->finish;
