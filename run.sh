@@ -29,7 +29,7 @@ for kind in client_body proxy fastcgi uwsgi scgi; do
 done > run/local.conf
 
 nginx=${NGINX:-$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx)}
-main='daemon off; pid logs/nginx.pid; error_log logs/error.log;'
+main='daemon off; pid logs/nginx.pid; error_log logs/error.log notice;'
 main+=' error_log stderr warn;'
 # Workers get the rights of the owner of these files, not root's; nobody's
 # when the system does not know the owner, as in a container.

@@ -191,7 +191,7 @@ recover_checkpoint(kmq_t *kmq)
     start = net_now();
 
     if (kmq_checkpoint_begin(kmq, &cp, &records) != KMQ_OK
-        || kmq_checkpoint_file_open(&file, &kmq_io_system, o.dir, &cp.info)
+        || kmq_checkpoint_file_open(&file, &kmq_io_system, o.dir, &cp.info, 0)
            != 0)
     {
         recover_stop("a checkpoint cannot begin");
@@ -241,7 +241,7 @@ recover_write(void)
     recover_block();
     kmq = recover_attach();
     producer = recover_join(kmq);
-    kmq_segment_init(&segment, &kmq_io_system, o.dir);
+    kmq_segment_init(&segment, &kmq_io_system, o.dir, 0);
 
     for (left = o.messages; left != 0; left -= n) {
         n = left < RECOVER_BATCH ? (unsigned) left : RECOVER_BATCH;

@@ -17,9 +17,37 @@
 #define SYNC_BYTES  (4 * 1024 * 1024)
 
 
+/* A file that a checkpoint has made superfluous goes.  When it does not,
+ * recovery passes it over, and the next checkpoint tries again. */
+static void
+older_remove(void *arg, const char *name)
+{
+    kmq_checkpoint_file_t  *file = arg;
+
+    char      path[KMQ_PATH_SIZE];
+    int       older;
+    unsigned  kind;
+    uint64_t  generation;
+
+    kind = kmq_file_kind(name, &generation);
+    older = kind == KMQ_FILE_NEW ? generation < file->info.generation
+                                 : generation < file->older;
+
+    if (kind == KMQ_FILE_NONE || !older) {
+        return;
+    }
+
+    if (snprintf(path, sizeof(path), "%s/%s", file->dir, name)
+        < (int) sizeof(path))
+    {
+        (void) file->io->remove(file->io, path);
+    }
+}
+
+
 int
 kmq_checkpoint_file_open(kmq_checkpoint_file_t *file, kmq_io_t *io,
-    const char *dir, const kmq_journal_info_t *info)
+    const char *dir, const kmq_journal_info_t *info, uint64_t complete)
 {
     int              rc;
     unsigned char    bytes[KMQ_FILE_HEAD];
@@ -32,9 +60,25 @@ kmq_checkpoint_file_open(kmq_checkpoint_file_t *file, kmq_io_t *io,
     file->info = *info;
     file->fd = -1;
 
+    file->older = complete;
+
+    /* whoever made the last one may have died before this was done; there may
+     * be no room beside what that left */
+
+    (void) io->list(io, dir, older_remove, file);
+
     kmq_file_path(file->path, dir, KMQ_FILE_NEW, info->generation, 0, 0);
 
     rc = io->create(io, file->path);
+
+    if (rc == -EEXIST) {
+
+        /* of an attempt before, which failed and could not be removed */
+
+        (void) io->remove(io, file->path);
+        rc = io->create(io, file->path);
+    }
+
     if (rc < 0) {
         return rc;
     }
@@ -74,31 +118,6 @@ kmq_checkpoint_file_write(kmq_checkpoint_file_t *file,
 }
 
 
-/* A file that the checkpoint has made superfluous goes.  When it does not,
- * recovery passes it over, and the next checkpoint tries again. */
-static void
-older_remove(void *arg, const char *name)
-{
-    kmq_checkpoint_file_t  *file = arg;
-
-    char      path[KMQ_PATH_SIZE];
-    unsigned  kind;
-    uint64_t  generation;
-
-    kind = kmq_file_kind(name, &generation);
-
-    if (kind == KMQ_FILE_NONE || generation >= file->info.generation) {
-        return;
-    }
-
-    if (snprintf(path, sizeof(path), "%s/%s", file->dir, name)
-        < (int) sizeof(path))
-    {
-        (void) file->io->remove(file->io, path);
-    }
-}
-
-
 int
 kmq_checkpoint_file_finish(kmq_checkpoint_file_t *file)
 {
@@ -125,15 +144,25 @@ kmq_checkpoint_file_finish(kmq_checkpoint_file_t *file)
         return rc;
     }
 
-    file->path[0] = '\0';
+    /* until that name is safe, it is one more file that may have to go */
 
-    return file->io->sync_dir(file->io, file->dir);
+    memcpy(file->path, path, sizeof(path));
+
+    rc = file->io->sync_dir(file->io, file->dir);
+
+    if (rc == 0) {
+        file->path[0] = '\0';
+    }
+
+    return rc;
 }
 
 
 int
 kmq_checkpoint_file_clean(kmq_checkpoint_file_t *file)
 {
+    file->older = file->info.generation;
+
     return file->io->list(file->io, file->dir, older_remove, file);
 }
 

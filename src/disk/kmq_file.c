@@ -1,5 +1,6 @@
 /* Names and heads of files. */
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -119,4 +120,18 @@ kmq_file_now(void)
     (void) clock_gettime(CLOCK_REALTIME, &now);
 
     return (uint64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+
+void
+kmq_log(kmq_log_t log, void *arg, int level, const char *format, ...)
+{
+    char     text[2 * KMQ_PATH_SIZE];
+    va_list  args;
+
+    va_start(args, format);
+    (void) vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    log(arg, level, text);
 }

@@ -1,7 +1,7 @@
 /*
  * The files of a queue, in one directory:
  *
- *     lock                       held by the master, names it
+ *     lock                       locked by the master, as the directory is
  *     checkpoint-GGGG            all that was there when generation GGGG began
  *     checkpoint-GGGG.new        the same, not complete
  *     journal-GGGG-WWW-N         changes since, of worker WWW
@@ -21,6 +21,7 @@
 
 #define KMQ_FILE_HEAD     64
 #define KMQ_PATH_SIZE   2048     /* of a path with its zero byte */
+#define KMQ_NAME_SIZE    256     /* of a name in a directory */
 
 #define KMQ_FILE_NONE        0
 #define KMQ_FILE_JOURNAL     1
@@ -59,19 +60,23 @@ uint64_t kmq_file_now(void);
 typedef struct {
     kmq_io_t    *io;
     const char  *dir;
+    uint64_t     reserve;        /* bytes of the disk left to checkpoints, or
+                                    less where the disk is small */
     int          fd;             /* -1: none is open */
     int          unsynced;
+    uint64_t     size;           /* of what is good in it; 0: not begun */
     uint64_t     generation;
     char         path[KMQ_PATH_SIZE];
 } kmq_segment_t;
 
-void kmq_segment_init(kmq_segment_t *segment, kmq_io_t *io, const char *dir);
+void kmq_segment_init(kmq_segment_t *segment, kmq_io_t *io, const char *dir,
+    uint64_t reserve);
 
 /*
  * Appends sealed records, which belong to info's generation, and with sync sees
  * to it that these and all before survive the loss of power.  0, or a negated
- * errno: then they may be there or not, and the next ones go into a new file.
- * *what: what was being done.
+ * errno: then these may be there or not, and the file that the next ones go to
+ * is not one more for each failure.  *what: what was being done.
  */
 int kmq_segment_write(kmq_segment_t *segment, const kmq_journal_info_t *info,
     const unsigned char *data, size_t len, int sync, const char **what);
@@ -85,13 +90,15 @@ typedef struct {
     int                  fd;
     uint64_t             size;
     uint64_t             unsynced;
+    uint64_t             older;      /* generations that may go */
     kmq_journal_info_t   info;
     char                 path[KMQ_PATH_SIZE];
 } kmq_checkpoint_file_t;
 
-/* 0 or a negated errno, as above. */
+/* 0 or a negated errno, as above.  complete: the generation of the last one
+ * that was finished, whose older files may be left. */
 int kmq_checkpoint_file_open(kmq_checkpoint_file_t *file, kmq_io_t *io,
-    const char *dir, const kmq_journal_info_t *info);
+    const char *dir, const kmq_journal_info_t *info, uint64_t complete);
 int kmq_checkpoint_file_write(kmq_checkpoint_file_t *file,
     const unsigned char *data, size_t len);
 
@@ -115,21 +122,54 @@ void kmq_checkpoint_file_abort(kmq_checkpoint_file_t *file);
 /* Takes a line for the error log. */
 typedef void (*kmq_log_t)(void *arg, int level, const char *text);
 
+/* Logs a line. */
+__attribute__((format(printf, 4, 5)))
+void kmq_log(kmq_log_t log, void *arg, int level, const char *format, ...);
+
+/* Whose the files are: the workers' user.  name NULL: whoever runs this. */
+typedef struct {
+    const char  *name;
+    int          uid;
+    int          gid;
+} kmq_user_t;
+
+/* Until kmq_user_leave() this process has the rights of that user alone, so
+ * that whatever the user puts in the way of a file is no way to somebody
+ * else's.  Both: 0, or -1, which has been logged. */
+int kmq_user_enter(const kmq_user_t *user, kmq_log_t log, void *arg);
+int kmq_user_leave(kmq_log_t log, void *arg);
+
+/* The directory, as long as nobody else may have it. */
+typedef struct {
+    int          fd;             /* -1: it is not open */
+    int          lock;           /* of its file "lock" */
+} kmq_directory_t;
+
 /*
- * Makes the directory, where there is none, for the user with these ids (-1:
- * whoever runs this), and takes its lock.  Returns the lock's descriptor, or
- * -1; what is wrong has been logged, and the pid of whoever has it.
+ * Makes the directory for that user, where there is none, and locks it for this
+ * process and those that it forks.  0; or -1: it cannot be had, or used by the
+ * user, or is full of other things, or in use, which has been logged with the
+ * process that has it.
  */
-int kmq_directory_open(const char *dir, int uid, int gid, kmq_log_t log,
-    void *arg);
+int kmq_directory_open(kmq_directory_t *d, const char *dir,
+    const kmq_user_t *user, kmq_log_t log, void *arg);
 
-/* Has the lock's file name a process, which another one that wants the lock is
- * told. */
-void kmq_directory_holder(int lock, long pid);
+void kmq_directory_close(kmq_directory_t *d);
 
-/* Moves all data files into a directory "aside-..." in dir. */
-int kmq_directory_set_aside(const char *dir, int uid, int gid, kmq_log_t log,
-    void *arg);
+/* Would that do, but for the lock?  Changes nothing.  0, or -1, the same. */
+int kmq_directory_check(const char *dir, const kmq_user_t *user,
+    kmq_log_t log, void *arg);
+
+/* 1 when dir is still that directory. */
+int kmq_directory_same(const kmq_directory_t *d, const char *dir);
+
+/* A living process, other than this one, that has a lock (flock) on the file of
+ * that descriptor; 0: none that can be seen. */
+long kmq_holder(int fd);
+
+/* Moves all data files into a directory "aside-..." in dir, of which the newest
+ * few are kept.  By the files' user, as is recovery. */
+int kmq_directory_set_aside(const char *dir, kmq_log_t log, void *arg);
 
 
 /* --------------------------------------------------------------- recovery */
@@ -187,7 +227,8 @@ typedef struct {
     char             path[KMQ_PATH_SIZE];
 } kmq_reader_t;
 
-/* 0, or a negated errno. */
+/* 0, or a negated errno; and what that means. */
+const char *kmq_reader_error(int rc);
 int kmq_reader_open(kmq_reader_t *reader, const char *path, unsigned kind,
     uint64_t generation, kmq_damage_t damage, void *arg);
 

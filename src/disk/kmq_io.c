@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "kmq_io.h"
@@ -25,10 +26,15 @@ volatile uint32_t  *kmq_io_fault;
 
 #define FAULT(call)                                                          \
     do {                                                                     \
-        uint32_t  fault_ = kmq_io_fault ? *kmq_io_fault : 0;                 \
+        uint32_t  fault_;                                                    \
                                                                              \
-        if (fault_ >> (call) & 1) {                                          \
-            return -(int) (fault_ & 0xffff);                                 \
+        while ((fault_ = kmq_io_fault ? *kmq_io_fault : 0) >> (call) & 1) {  \
+                                                                             \
+            if ((fault_ & 0xffff) != KMQ_IO_STALL) {                         \
+                return -(int) (fault_ & 0xffff);                             \
+            }                                                                \
+                                                                             \
+            (void) usleep(1000);                                             \
         }                                                                    \
     } while (0)
 
@@ -93,6 +99,33 @@ io_append(kmq_io_t *io, int fd, const void *bytes, size_t n)
     if (n >= BEGIN_SIZE) {
         disk_begin(fd);
     }
+
+    return 0;
+}
+
+
+static int
+io_truncate(kmq_io_t *io, int fd, uint64_t n)
+{
+    (void) io;
+
+    return ftruncate(fd, (off_t) n) == -1 ? -errno : 0;
+}
+
+
+static int
+io_room(kmq_io_t *io, const char *dir, uint64_t *all, uint64_t *left)
+{
+    struct statvfs  st;
+
+    (void) io;
+
+    if (statvfs(dir, &st) == -1) {
+        return -errno;
+    }
+
+    *all = (uint64_t) st.f_blocks * st.f_frsize;
+    *left = (uint64_t) st.f_bavail * st.f_frsize;
 
     return 0;
 }
@@ -206,6 +239,8 @@ io_list(kmq_io_t *io, const char *dir,
 kmq_io_t  kmq_io_system = {
     io_create,
     io_append,
+    io_truncate,
+    io_room,
     io_sync,
     io_close,
     io_rename,

@@ -23,6 +23,13 @@ struct kmq_io_s {
      * there. */
     int  (*append)(kmq_io_t *io, int fd, const void *bytes, size_t n);
 
+    /* Of a file there are n bytes from now on. */
+    int  (*truncate)(kmq_io_t *io, int fd, uint64_t n);
+
+    /* Bytes that the file system has in all, and that are free for us. */
+    int  (*room)(kmq_io_t *io, const char *dir, uint64_t *all,
+                 uint64_t *left);
+
     /* What was appended survives the loss of power. */
     int  (*sync)(kmq_io_t *io, int fd);
 
@@ -50,7 +57,10 @@ extern kmq_io_t  kmq_io_system;
 
 /* Builds for tests: where this is not NULL and *kmq_io_fault not 0, the
  * operating system's functions that a bit (1 << KMQ_IO_...) of its upper half
- * names fail with the errno in its lower half (16 bits). */
+ * names fail with the errno in its lower half (16 bits); with KMQ_IO_STALL
+ * there, they wait as long as that stands there. */
+#define KMQ_IO_STALL     0xffff
+
 #define KMQ_IO_CREATE    16
 #define KMQ_IO_APPEND    17
 #define KMQ_IO_SYNC      18

@@ -87,6 +87,23 @@ head_read(kmq_reader_t *reader)
 }
 
 
+const char *
+kmq_reader_error(int rc)
+{
+    switch (-rc) {
+
+    case EMEDIUMTYPE:
+        return "it is not a regular file";
+
+    case EPROTONOSUPPORT:
+        return "it is of another version of the format";
+
+    default:
+        return strerror(-rc);
+    }
+}
+
+
 int
 kmq_reader_open(kmq_reader_t *reader, const char *path, unsigned kind,
     uint64_t generation, kmq_damage_t report, void *arg)
@@ -104,21 +121,25 @@ kmq_reader_open(kmq_reader_t *reader, const char *path, unsigned kind,
     reader->arg = arg;
     reader->offset = KMQ_FILE_HEAD;
 
-    reader->fd = open(path, O_RDONLY|O_CLOEXEC);
+    /* a pipe or a device would keep us waiting */
+
+    reader->fd = open(path, O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
 
     if (reader->fd == -1) {
-        return -errno;
+        return errno == ELOOP ? -EMEDIUMTYPE : -errno;
     }
 
     if (fstat(reader->fd, &st) == -1) {
         rc = -errno;
-        kmq_reader_close(reader);
-        return rc;
+
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = -EMEDIUMTYPE;
+
+    } else {
+        reader->size = st.st_size;
+        rc = head_read(reader);
     }
 
-    reader->size = st.st_size;
-
-    rc = head_read(reader);
     if (rc < 0) {
         kmq_reader_close(reader);
     }
@@ -150,6 +171,7 @@ fill(kmq_reader_t *reader, size_t n)
 {
     size_t          room;
     ssize_t         got;
+    uint64_t        left;
     unsigned char  *data;
 
     if (reader->len - reader->used >= n) {
@@ -165,7 +187,9 @@ fill(kmq_reader_t *reader, size_t n)
     reader->len -= reader->used;
     reader->used = 0;
 
-    room = n > CHUNK ? n : CHUNK;
+    left = reader->size - reader->offset;
+    room = left < CHUNK ? left : CHUNK;
+    room = n > room ? n : room;
 
     if (room > reader->room) {
         data = realloc(reader->data, room);

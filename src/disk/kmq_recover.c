@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,12 +27,16 @@ typedef struct {
     char       name[300];
     unsigned   kind;
     uint64_t   generation;
+    int        newer;            /* than its name says */
     int        damaged;
 } found_t;
 
+/* A journal, which is open only as long as its records have their turn. */
 typedef struct {
-    kmq_reader_t  reader;
-    kmq_record_t  record;        /* the next one; size 0: none */
+    found_t       *file;
+    uint64_t       first;        /* number of its first record that matters */
+    kmq_reader_t  *reader;       /* NULL: not open */
+    kmq_record_t   record;       /* the next one; size 0: none */
 } stream_t;
 
 typedef struct {
@@ -42,6 +47,7 @@ typedef struct {
     size_t           nfiles;
     int              failed;     /* an errno */
     uint64_t         generation; /* of the checkpoint, 0: none */
+    int              complete;   /* which is */
     uint64_t         highest;    /* of all files */
     uint64_t         start;
     uint64_t         lsn;        /* of the last journal record applied */
@@ -150,6 +156,26 @@ damaged_keep(recovery_t *re)
 
 /* --------------------------------------------------------------- the files */
 
+/* A pipe, a device, a link to somewhere else is none of ours. */
+static int
+file_is_regular(recovery_t *re, const char *name)
+{
+    char         path[KMQ_PATH_SIZE];
+    struct stat  st;
+
+    (void) snprintf(path, sizeof(path), "%s/%s", re->rc->dir, name);
+
+    if (lstat(path, &st) == -1 || S_ISREG(st.st_mode)) {
+        return 1;
+    }
+
+    tell(re, KMQ_LOG_ERROR, "\"%s\" is not a regular file, it is passed over",
+         path);
+
+    return 0;
+}
+
+
 static void
 file_found(void *arg, const char *name)
 {
@@ -161,7 +187,7 @@ file_found(void *arg, const char *name)
 
     kind = kmq_file_kind(name, &generation);
 
-    if (kind == KMQ_FILE_NONE || re->failed) {
+    if (kind == KMQ_FILE_NONE || re->failed || !file_is_regular(re, name)) {
         return;
     }
 
@@ -177,6 +203,7 @@ file_found(void *arg, const char *name)
     (void) snprintf(file->name, sizeof(file->name), "%s", name);
     file->kind = kind;
     file->generation = generation;
+    file->newer = 0;
     file->damaged = 0;
 
     if (generation > re->highest) {
@@ -199,7 +226,7 @@ file_open(recovery_t *re, found_t *file, kmq_reader_t *reader)
 
     if (rc < 0) {
         tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-             strerror(-rc));
+             kmq_reader_error(rc));
         return -1;
     }
 
@@ -288,7 +315,7 @@ checkpoint_choose(recovery_t *re, found_t **chosen)
                              NULL, NULL);
         if (rc < 0) {
             tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-                 strerror(-rc));
+                 kmq_reader_error(rc));
             return -1;
         }
 
@@ -313,6 +340,7 @@ checkpoint_choose(recovery_t *re, found_t **chosen)
     }
 
     *chosen = best;
+    re->complete = best_complete;
 
     return 0;
 }
@@ -366,49 +394,109 @@ checkpoint_load(recovery_t *re)
 
 /* ------------------------------------------------------------ the journals */
 
+static void
+stream_close(stream_t *stream)
+{
+    if (stream->reader) {
+        kmq_reader_close(stream->reader);
+        free(stream->reader);
+    }
+
+    stream->reader = NULL;
+    stream->record.size = 0;
+}
+
+
+/* The next record that the checkpoint does not show; size 0: none. */
 static int
 stream_next(recovery_t *re, stream_t *stream)
 {
     int  rc;
 
     do {
-        rc = kmq_reader_next(&stream->reader, &stream->record);
+        rc = kmq_reader_next(stream->reader, &stream->record);
     } while (rc == 1 && stream->record.lsn <= re->start);
 
     if (rc < 0) {
         tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s",
-             stream->reader.path, strerror(-rc));
+             stream->reader->path, strerror(-rc));
         return -1;
     }
 
     if (rc == 0) {
-        stream->record.size = 0;
-        kmq_reader_close(&stream->reader);
+        stream_close(stream);
     }
 
     return 0;
 }
 
 
-/* Which of the streams has the lowest number, and in *until up to which one
- * that stays so; n: none has any. */
+static kmq_reader_t *
+reader_create(recovery_t *re)
+{
+    kmq_reader_t  *reader;
+
+    reader = malloc(sizeof(kmq_reader_t));
+
+    if (reader == NULL) {
+        tell(re, KMQ_LOG_ERROR, "no memory to read a journal");
+    }
+
+    return reader;
+}
+
+
+/* Opens it at its first record, once more: what is wrong before that has been
+ * told. */
+static int
+stream_open(recovery_t *re, stream_t *stream)
+{
+    int            rc;
+    char           path[KMQ_PATH_SIZE];
+    kmq_reader_t  *reader;
+
+    reader = reader_create(re);
+    if (reader == NULL) {
+        return -1;
+    }
+
+    path_of(re, stream->file, path);
+
+    rc = kmq_reader_open(reader, path, stream->file->kind,
+                         stream->file->generation, NULL, NULL);
+    if (rc < 0) {
+        free(reader);
+        tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
+             kmq_reader_error(rc));
+        return -1;
+    }
+
+    stream->reader = reader;
+    rc = stream_next(re, stream);
+
+    if (stream->reader) {
+        reader->damage = damage_report;
+        reader->arg = re;
+    }
+
+    return rc;
+}
+
+
+/* Which of the n that are open has the lowest number, and in *until up to which
+ * one that stays so; n: none has any. */
 static size_t
 stream_lowest(const stream_t *stream, size_t n, uint64_t *until)
 {
     size_t  i, lowest;
 
     lowest = n;
-    *until = UINT64_MAX;
 
     for (i = 0; i < n; i++) {
 
-        if (stream[i].record.size == 0) {
-            continue;
-        }
-
         if (lowest == n || stream[i].record.lsn < stream[lowest].record.lsn) {
 
-            if (lowest != n) {
+            if (lowest != n && stream[lowest].record.lsn < *until) {
                 *until = stream[lowest].record.lsn;
             }
 
@@ -423,36 +511,69 @@ stream_lowest(const stream_t *stream, size_t n, uint64_t *until)
 }
 
 
+/* Applies a stream's records up to that number. */
 static int
-journals_merge(recovery_t *re, stream_t *stream, size_t n)
+stream_apply(recovery_t *re, stream_t *s, uint64_t until)
 {
-    size_t     i;
+    do {
+        /* the same number twice: a file was copied */
+
+        if (s->record.lsn > re->lsn && apply(re, &s->record) != 0) {
+            return -1;
+        }
+
+        re->lsn = s->record.lsn;
+
+        if (stream_next(re, s) != 0) {
+            return -1;
+        }
+
+    } while (s->record.size && s->record.lsn <= until);
+
+    return 0;
+}
+
+
+/* Streams are in the order of their first records: those before next have been
+ * opened, and of these the first n are open. */
+static int
+journals_merge(recovery_t *re, stream_t *stream, size_t nstreams)
+{
+    size_t     i, n, next;
     uint64_t   until;
-    stream_t  *s;
+
+    n = 0;
+    next = 0;
 
     for ( ;; ) {
+        until = next < nstreams ? stream[next].first : UINT64_MAX;
         i = stream_lowest(stream, n, &until);
+
+        if (next < nstreams
+            && (i == n || stream[i].record.lsn >= stream[next].first))
+        {
+            stream[n] = stream[next++];
+
+            if (stream_open(re, &stream[n]) != 0) {
+                return -1;
+            }
+
+            n += stream[n].reader != NULL;
+            continue;
+        }
 
         if (i == n) {
             return 0;
         }
 
-        s = &stream[i];
+        if (stream_apply(re, &stream[i], until) != 0) {
+            return -1;
+        }
 
-        do {
-            /* the same number twice: a file was copied */
-
-            if (s->record.lsn > re->lsn && apply(re, &s->record) != 0) {
-                return -1;
-            }
-
-            re->lsn = s->record.lsn;
-
-            if (stream_next(re, s) != 0) {
-                return -1;
-            }
-
-        } while (s->record.size && s->record.lsn <= until);
+        if (stream[i].reader == NULL) {
+            stream[i] = stream[--n];
+            stream[n].reader = NULL;
+        }
     }
 }
 
@@ -460,9 +581,8 @@ journals_merge(recovery_t *re, stream_t *stream, size_t n)
 /* A journal of an older generation is in the checkpoint, whichever name it
  * has. */
 static int
-journal_wanted(recovery_t *re, const found_t *file)
+journal_wanted(recovery_t *re, found_t *file)
 {
-    int           newer;
     char          path[KMQ_PATH_SIZE];
     kmq_reader_t  reader;
 
@@ -481,40 +601,79 @@ journal_wanted(recovery_t *re, const found_t *file)
         return 0;
     }
 
-    newer = reader.head.info.generation >= re->generation;
+    file->newer = reader.head.info.generation >= re->generation;
 
     kmq_reader_close(&reader);
 
-    return newer;
+    return file->newer;
 }
 
 
-/* Opens those that matter, each at its first record. */
+/* Looks for the first record of a journal; 1: there is one that matters. */
 static int
-journals_open(recovery_t *re, stream_t *stream, size_t *n)
+stream_first(recovery_t *re, stream_t *stream, found_t *file)
 {
-    size_t    i;
-    found_t  *file;
+    stream->file = file;
+    stream->reader = reader_create(re);
+
+    if (stream->reader == NULL) {
+        return -1;
+    }
+
+    if (file_open(re, file, stream->reader) != 1) {
+        free(stream->reader);
+        stream->reader = NULL;
+        return -1;
+    }
+
+    if (stream_next(re, stream) != 0) {
+        return -1;
+    }
+
+    if (stream->reader == NULL) {
+        return 0;
+    }
+
+    stream->first = stream->record.lsn;
+    stream_close(stream);
+
+    return 1;
+}
+
+
+/* Those that matter; there may be more than files that can be open. */
+static int
+journals_find(recovery_t *re, stream_t *stream, size_t *n)
+{
+    int     rc;
+    size_t  i;
 
     for (i = 0; i < re->nfiles; i++) {
-        file = &re->file[i];
 
-        if (!journal_wanted(re, file)) {
+        if (!journal_wanted(re, &re->file[i])) {
             continue;
         }
 
-        if (file_open(re, file, &stream[*n].reader) != 1) {
+        rc = stream_first(re, &stream[*n], &re->file[i]);
+
+        if (rc < 0) {
+            stream_close(&stream[*n]);
             return -1;
         }
 
-        (*n)++;
-
-        if (stream_next(re, &stream[*n - 1]) != 0) {
-            return -1;
-        }
+        *n += rc;
     }
 
     return 0;
+}
+
+
+static int
+stream_compare(const void *one, const void *two)
+{
+    const stream_t  *a = one, *b = two;
+
+    return a->first < b->first ? -1 : a->first > b->first;
 }
 
 
@@ -531,21 +690,18 @@ journals_load(recovery_t *re)
         return -1;
     }
 
-    for (i = 0; i < re->nfiles; i++) {
-        stream[i].reader.fd = -1;
-    }
-
     n = 0;
     re->lsn = re->start;
 
-    rc = journals_open(re, stream, &n);
+    rc = journals_find(re, stream, &n);
 
     if (rc == 0) {
+        qsort(stream, n, sizeof(stream_t), stream_compare);
         rc = journals_merge(re, stream, n);
     }
 
     for (i = 0; i < n; i++) {
-        kmq_reader_close(&stream[i].reader);
+        stream_close(&stream[i]);
     }
 
     free(stream);
@@ -556,17 +712,26 @@ journals_load(recovery_t *re)
 
 /* -------------------------------------------------------------------- all */
 
-/* What an interrupted checkpoint has left. */
+/* What an interrupted checkpoint has left, and what a complete one has made
+ * superfluous. */
 static void
 leftovers_remove(recovery_t *re)
 {
-    char    path[KMQ_PATH_SIZE];
-    size_t  i;
+    int       older;
+    char      path[KMQ_PATH_SIZE];
+    size_t    i;
+    found_t  *file;
+
+    older = re->complete && re->rc->damaged == 0
+            && kmq_io_system.sync_dir(&kmq_io_system, re->rc->dir) == 0;
 
     for (i = 0; i < re->nfiles; i++) {
+        file = &re->file[i];
 
-        if (re->file[i].kind == KMQ_FILE_NEW) {
-            path_of(re, &re->file[i], path);
+        if (file->kind == KMQ_FILE_NEW
+            || (older && file->generation < re->generation && !file->newer))
+        {
+            path_of(re, file, path);
             (void) unlink(path);
         }
     }

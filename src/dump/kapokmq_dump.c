@@ -536,9 +536,7 @@ file_open(dump_t *d, const char *path)
     }
 
     if (rc < 0) {
-        complain(d, "reading \"%s\" failed: %s", path,
-                 rc == -EPROTONOSUPPORT ? "another version of the format"
-                                        : strerror(-rc));
+        complain(d, "reading \"%s\" failed: %s", path, kmq_reader_error(rc));
         return -1;
     }
 

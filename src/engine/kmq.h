@@ -627,6 +627,7 @@ int kmq_journal_covered(kmq_t *kmq, uint64_t generation);
 /* A checkpoint on its way. */
 typedef struct {
     kmq_journal_info_t   info;
+    uint64_t             complete;     /* generation of the last one */
     uint64_t             messages;     /* so far */
     uint64_t             records;
 
@@ -662,6 +663,14 @@ int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
  * generation.  KMQ_OK or KMQ_NOMEM.
  */
 int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/*
+ * The same after this worker's last one, cp, has failed: its generation is
+ * begun anew, if nobody has begun another, so that journals are not.  Without
+ * history: no consumed messages.
+ */
+int kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
+    int history);
 
 /*
  * Appends the next slice of it to out, about 128 KiB at most, or twice that.  A

@@ -188,8 +188,9 @@ history_first(kmq_block_t *b)
 }
 
 
-int
-kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+/* failed: a generation that is begun again where it is still the last. */
+static int
+begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
 {
     int              rc;
     kmq_block_t     *b = kmq->block;
@@ -199,7 +200,7 @@ kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 
     kmq_lock(kmq);
 
-    journals->generation++;
+    journals->generation += journals->generation != failed;
     journals->start = number_take(b);
     journals->bytes = 0;
 
@@ -208,6 +209,7 @@ kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     cp->info.worker = kmq->worker;
     cp->info.key[0] = b->key[0];
     cp->info.key[1] = b->key[1];
+    cp->complete = journals->complete;
     cp->losses = journals->losses;
     cp->last = b->sequence;
     cp->history = history_first(b);
@@ -229,6 +231,41 @@ kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 }
 
 
+int
+kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    return begin(kmq, cp, out, UINT64_MAX);
+}
+
+
+int
+kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
+    int history)
+{
+    int  rc;
+
+    rc = begin(kmq, cp, out, cp->info.generation);
+
+    if (!history) {
+        cp->history = UINT64_MAX;
+    }
+
+    return rc;
+}
+
+
+/* All that failed before is made good. */
+static void
+errors_clear(kmq_block_t *b)
+{
+    unsigned  i;
+
+    for (i = 0; i < b->nworkers; i++) {
+        b->worker[i].disk_error = 0;
+    }
+}
+
+
 void
 kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
 {
@@ -241,6 +278,10 @@ kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
         journals->covered = cp->losses;
         journals->size = size;
         journals->time = kmq->wall / 1000;
+
+        if (journals->covered == journals->losses) {
+            errors_clear(kmq->block);
+        }
     }
 
     kmq_unlock(kmq);

@@ -131,14 +131,13 @@ void ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data);
 #define NGX_KAPOKMQ_DISK_FIRST  2
 
 /* In the master: makes and locks the directory, and fills a fresh block from
- * it.  At a reload: only what has become necessary. */
+ * it.  At a reload: only what has become necessary.  _check: would it do?
+ * Nothing is changed.  NGX_ERROR has been logged. */
+ngx_int_t ngx_kapokmq_recovery_check(ngx_log_t *log,
+    ngx_kapokmq_main_conf_t *mcf);
 ngx_int_t ngx_kapokmq_recovery(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf);
 ngx_int_t ngx_kapokmq_recovery_reload(ngx_log_t *log,
     ngx_kapokmq_main_conf_t *mcf, ngx_kapokmq_main_conf_t *old);
-
-/* The lock names the master's pid, which it has only after it has become a
- * daemon. */
-void ngx_kapokmq_recovery_holder(ngx_pid_t master);
 
 /* In a worker: its journal, from its beginning to its end, with which all
  * clients leave. */

@@ -19,8 +19,9 @@
  * more than theirs. */
 #define NGX_KAPOKMQ_WRITE_SIZE   (512 * 1024)
 
-/* After a failure. */
+/* After a failure, and twice that after the next one, and so on. */
 #define NGX_KAPOKMQ_RETRY_TIME   2000        /* ms */
+#define NGX_KAPOKMQ_RETRY_MAX    8000
 
 
 typedef struct {
@@ -36,10 +37,12 @@ typedef struct {
     int                      more;           /* slices to come */
     ngx_msec_t               start;
     ngx_msec_t               retry;          /* the next one not before */
+    ngx_msec_t               wait;           /* after the next failure */
     unsigned                 running:1;
     unsigned                 cleaning:1;
     unsigned                 opened:1;
     unsigned                 failed:1;       /* and that has been logged */
+    unsigned                 full:1;         /* because there was no room */
 } ngx_kapokmq_checkpoint_t;
 
 
@@ -64,6 +67,7 @@ ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
 
     ngx_memzero(cp, sizeof(ngx_kapokmq_checkpoint_t));
 
+    cp->wait = NGX_KAPOKMQ_RETRY_TIME;
     cp->slice.handler = ngx_kapokmq_checkpoint_slice;
     cp->slice.log = cycle->log;
 
@@ -132,6 +136,8 @@ ngx_kapokmq_checkpoint_tick(void)
 static void
 ngx_kapokmq_checkpoint_begin(void)
 {
+    int                        rc;
+    kmq_t                     *kmq;
     ngx_kapokmq_checkpoint_t  *cp;
 
     cp = &ngx_kapokmq_checkpoint;
@@ -142,9 +148,15 @@ ngx_kapokmq_checkpoint_begin(void)
     cp->start = ngx_current_msec;
     cp->records.len = 0;
 
-    if (kmq_checkpoint_begin(ngx_kapokmq_worker.kmq, &cp->cp, &cp->records)
-        != KMQ_OK)
-    {
+    kmq = ngx_kapokmq_worker.kmq;
+
+    /* history is what can be done without where there is no room for it */
+
+    rc = cp->failed ? kmq_checkpoint_again(kmq, &cp->cp, &cp->records,
+                                           !cp->full)
+                    : kmq_checkpoint_begin(kmq, &cp->cp, &cp->records);
+
+    if (rc != KMQ_OK) {
         ngx_kapokmq_checkpoint_failed(-ENOMEM);
         return;
     }
@@ -175,7 +187,8 @@ ngx_kapokmq_checkpoint_write(void *arg)
     if (!cp->opened) {
         cp->opened = 1;
         cp->rc = kmq_checkpoint_file_open(&cp->file, &kmq_io_system,
-                                          cp->directory, &cp->cp.info);
+                                          cp->directory, &cp->cp.info,
+                                          cp->cp.complete);
     }
 
     if (cp->rc == 0) {
@@ -268,6 +281,8 @@ ngx_kapokmq_checkpoint_finished(void)
     cp = &ngx_kapokmq_checkpoint;
 
     cp->failed = 0;
+    cp->full = 0;
+    cp->wait = NGX_KAPOKMQ_RETRY_TIME;
 
     /* half of the time at most goes into them, whatever their cause */
 
@@ -298,7 +313,9 @@ ngx_kapokmq_checkpoint_failed(int rc)
     }
 
     cp->running = 0;
-    cp->retry = ngx_current_msec + NGX_KAPOKMQ_RETRY_TIME;
+    cp->full = (rc == -ENOSPC || rc == -EDQUOT);
+    cp->retry = ngx_current_msec + cp->wait;
+    cp->wait = ngx_min(2 * cp->wait, NGX_KAPOKMQ_RETRY_MAX);
 
     if (!cp->failed) {
         cp->failed = 1;

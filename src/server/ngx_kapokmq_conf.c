@@ -206,7 +206,9 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 
     if (omcf == NULL) {
         /* a test of the configuration leaves no trace, and needs no queue */
-        return ngx_test_config ? NGX_OK : ngx_kapokmq_zone_format(zone, mcf);
+        return ngx_test_config
+               ? ngx_kapokmq_recovery_check(zone->shm.log, mcf)
+               : ngx_kapokmq_zone_format(zone, mcf);
     }
 
     mcf->block = omcf->block;
@@ -324,7 +326,8 @@ ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 
     file.name = *name;
     file.log = cf->log;
-    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                            NGX_FILE_OPEN, 0);
 
     if (file.fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,

@@ -33,6 +33,14 @@
 
 #define NGX_KAPOKMQ_REASON       256
 
+/* After a failure it is not tried again for so long, twice that after the next
+ * one, and so on; who waits for an answer gets it after the try. */
+#define NGX_KAPOKMQ_BACK_OFF     100                /* ms */
+#define NGX_KAPOKMQ_BACK_OFF_MAX 1000
+
+/* What journals leave of the disk, for checkpoints: a part of the zone. */
+#define NGX_KAPOKMQ_RESERVE(n)   ((n) / 16)
+
 
 typedef struct {
     kmq_buffer_t             records;   /* being written */
@@ -48,10 +56,13 @@ typedef struct {
     kmq_thread_t             thread;
     int                      fd;
     ngx_kapokmq_batch_t      batch;     /* the thread's, too */
-    ngx_msec_t               flush_time;    /* of what is not flushed yet; */
-    unsigned                 unflushed:1;   /* there is such */
+    ngx_msec_t               write_time;    /* of what is not written yet, */
+    ngx_msec_t               flush_time;    /* and of what is not flushed */
+    ngx_msec_t               retry;         /* failed: not before that; */
+    ngx_msec_t               back_off;      /* which was so much later */
+    unsigned                 unwritten:1;   /* there is such */
+    unsigned                 unflushed:1;
     unsigned                 busy:1;    /* there is a batch */
-    unsigned                 due:1;     /* to be written as soon as possible */
     unsigned                 failed:1;  /* and that has been logged */
 } ngx_kapokmq_disk_t;
 
@@ -85,14 +96,12 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
         return;
     }
 
-    ngx_kapokmq_recovery_holder(ngx_process == NGX_PROCESS_SINGLE
-                                ? ngx_pid : ngx_parent);
-
     ngx_memzero(d, sizeof(ngx_kapokmq_disk_t));
 
     ngx_kapokmq_held_init(cycle->log);
     kmq_segment_init(&d->segment, &kmq_io_system,
-                     (char *) mcf->directory.data);
+                     (char *) mcf->directory.data,
+                     NGX_KAPOKMQ_RESERVE(mcf->block_size));
 
     if (ngx_kapokmq_notify(cycle, ngx_kapokmq_disk_done, &d->fd) != NGX_OK) {
         d->fd = -1;
@@ -158,11 +167,98 @@ ngx_kapokmq_disk_exit(void)
 
 /* --------------------------------------------------------------- writing */
 
+/* Is that time over? */
+static ngx_uint_t
+ngx_kapokmq_disk_passed(ngx_msec_t time)
+{
+    return (ngx_msec_int_t) (ngx_current_msec - time) >= 0;
+}
+
+
+/* The timer is to expire then, or sooner.  nginx leaves one that is set as it
+ * is when the difference is small. */
+static void
+ngx_kapokmq_disk_arm(ngx_msec_t time)
+{
+    ngx_event_t     *ev;
+    ngx_msec_int_t   ms;
+
+    ev = &ngx_kapokmq_worker.flush;
+
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - time) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ms = time - ngx_current_msec;
+
+    ngx_add_timer(ev, ngx_max(ms, 1));
+}
+
+
+/* It has failed, and is not tried yet.  With isPersistent 1 nobody waits for
+ * that: what gathers meanwhile is in memory alone. */
+static void
+ngx_kapokmq_disk_back_off(size_t len)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE
+        && ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_LATER)
+    {
+        (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &d->batch.records,
+                                &d->batch.info);
+        kmq_journal_lost(ngx_kapokmq_worker.kmq);
+    }
+
+    if (len || ngx_kapokmq_held_waiting()) {
+        ngx_kapokmq_disk_arm(d->retry);
+    }
+}
+
+
+/* When has something to be done next?  There is something. */
+static ngx_msec_t
+ngx_kapokmq_disk_next(void)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    if (d->unwritten
+        && (!d->unflushed
+            || (ngx_msec_int_t) (d->flush_time - d->write_time) > 0))
+    {
+        return d->write_time;
+    }
+
+    return d->flush_time;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_disk_due(void)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    return ngx_kapokmq_held_waiting()
+           || ((d->unwritten || d->unflushed)
+               && ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()));
+}
+
+
 void
 ngx_kapokmq_disk_wake(void)
 {
     size_t                 len;
-    ngx_msec_int_t         ms;
     ngx_kapokmq_disk_t    *d;
     ngx_kapokmq_worker_t  *w;
 
@@ -175,58 +271,67 @@ ngx_kapokmq_disk_wake(void)
 
     len = kmq_journal_len(w->kmq);
 
+    if (len && !d->unwritten) {
+        d->unwritten = 1;
+        d->write_time = ngx_current_msec + NGX_KAPOKMQ_FLUSH_TIME;
+    }
+
     if (len && !d->unflushed) {
         d->unflushed = 1;
         d->flush_time = ngx_current_msec + w->config->persistent_time;
-    }
-
-    if (len > NGX_KAPOKMQ_FLUSH_SIZE || d->due
-        || ngx_kapokmq_held_waiting())
-    {
-        if (!d->busy) {
-            ngx_post_event(&w->flush, &ngx_posted_events);
-        }
-
-        return;
-    }
-
-    if (d->unflushed && !w->flush.timer_set) {
-        ms = d->flush_time - ngx_current_msec;
-
-        if (len && ms > NGX_KAPOKMQ_FLUSH_TIME) {
-            ms = NGX_KAPOKMQ_FLUSH_TIME;
-        }
-
-        ngx_add_timer(&w->flush, ngx_max(ms, 1));
-    }
-}
-
-
-void
-ngx_kapokmq_disk_flush(ngx_event_t *ev)
-{
-    ngx_kapokmq_disk_t  *d;
-
-    d = &ngx_kapokmq_disk;
-
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return;
-    }
-
-    if (ev->timedout) {
-        ev->timedout = 0;
-        d->due = 1;
     }
 
     if (d->busy) {
         return;
     }
 
+    if (d->back_off && !ngx_kapokmq_disk_passed(d->retry)) {
+        ngx_kapokmq_disk_back_off(len);
+        return;
+    }
+
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_held_waiting()) {
+        ngx_post_event(&w->flush, &ngx_posted_events);
+        return;
+    }
+
+    if (d->unwritten || d->unflushed) {
+        ngx_kapokmq_disk_arm(ngx_kapokmq_disk_next());
+    }
+}
+
+
+/* A timer, or posted: those who wait do not wait for that. */
+void
+ngx_kapokmq_disk_flush(ngx_event_t *ev)
+{
+    ngx_uint_t           sync, timedout;
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    timedout = ev->timedout;
+    ev->timedout = 0;
+
+    if (ngx_kapokmq_worker.kmq == NULL || d->busy) {
+        return;
+    }
+
     ngx_kapokmq_clock();
-    ngx_kapokmq_disk_take(ngx_kapokmq_worker.persistent
-                          == NGX_KAPOKMQ_DISK_FIRST
-                          || (ngx_msec_int_t) (ngx_current_msec
-                                               - d->flush_time) >= 0);
+
+    /* what it was armed for may have been done meanwhile */
+
+    if ((timedout && !ngx_kapokmq_disk_due())
+        || (d->back_off && !ngx_kapokmq_disk_passed(d->retry)))
+    {
+        ngx_kapokmq_disk_wake();
+        return;
+    }
+
+    sync = ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
+           || (d->unflushed && ngx_kapokmq_disk_passed(d->flush_time));
+
+    ngx_kapokmq_disk_take(sync);
 
     if (d->thread.started && d->fd != -1) {
         kmq_thread_run(&d->thread, ngx_kapokmq_disk_write, d);
@@ -250,7 +355,7 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
     batch = &d->batch;
 
     d->busy = 1;
-    d->due = 0;
+    d->unwritten = 0;
 
     if (sync) {
         d->unflushed = 0;
@@ -358,6 +463,7 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 
         if (batch->records.len) {
             kmq_journal_written(kmq, batch->records.len);
+            d->back_off = 0;
         }
 
         if (d->failed && batch->records.len) {
@@ -375,6 +481,11 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 
     kmq_journal_lost(kmq);
     kmq_journal_flushed(kmq, -batch->rc);
+
+    d->back_off = d->back_off ? ngx_min(2 * d->back_off,
+                                        NGX_KAPOKMQ_BACK_OFF_MAX)
+                              : NGX_KAPOKMQ_BACK_OFF;
+    d->retry = ngx_current_msec + d->back_off;
 
     *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, "not stored: %s failed: %s",
                   batch->what, strerror(-batch->rc)) = '\0';

@@ -13,6 +13,9 @@
 /* Messages committed under one lock. */
 #define NGX_KAPOKMQ_COMMIT     512
 
+/* Room for more messages than that is given back when they are settled. */
+#define NGX_KAPOKMQ_KEPT       16384
+
 /* An exiting worker waits for the disk so long. */
 #define NGX_KAPOKMQ_HOLD_TIME  60000        /* ms */
 
@@ -149,6 +152,12 @@ ngx_kapokmq_held_commit(ngx_kapokmq_held_t *held, ngx_int_t rc)
             kmq_discard(ngx_kapokmq_worker.kmq, m, n);
         }
     }
+
+    if (held->allocated > NGX_KAPOKMQ_KEPT) {
+        free(held->messages);
+        held->messages = NULL;
+        held->allocated = 0;
+    }
 }
 
 
@@ -182,6 +191,7 @@ ngx_kapokmq_held_answer_session(ngx_kapokmq_answer_t *answer, ngx_int_t rc,
 
     s = answer->session;
     s->unanswered--;
+    s->owed -= answer->n + (answer->error != NULL);
 
     if (rc != NGX_OK) {
         ngx_kapokmq_producer_refused(s, answer->n);
@@ -335,6 +345,7 @@ ngx_kapokmq_held_session(ngx_kapokmq_session_t *s, kmq_message_t *m,
     }
 
     answer->n += n;
+    s->owed += n;
 
     return NGX_OK;
 }
@@ -351,6 +362,7 @@ ngx_kapokmq_held_error(ngx_kapokmq_session_t *s, const char *error)
     }
 
     answer->error = error;
+    s->owed++;
 
     return NGX_OK;
 }
@@ -381,6 +393,7 @@ ngx_kapokmq_held_forget(ngx_kapokmq_session_t *s)
     }
 
     s->unanswered = 0;
+    s->owed = 0;
 }
 
 

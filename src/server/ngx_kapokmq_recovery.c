@@ -1,13 +1,19 @@
-/* What the master does with the queue's files: it locks their directory, and
- * fills the new zone from them. */
+/* What the master does with the queue's files, with the rights of the workers'
+ * user: it locks their directory, and fills the new zone from them. */
 
 #include "ngx_kapokmq.h"
 #include "../disk/kmq_file.h"
 
 
 static void ngx_kapokmq_recovery_log(void *arg, int level, const char *text);
+static void ngx_kapokmq_recovery_user(ngx_kapokmq_main_conf_t *mcf,
+    kmq_user_t *user);
 static ngx_int_t ngx_kapokmq_recovery_lock(ngx_log_t *log,
     ngx_kapokmq_main_conf_t *mcf);
+static ngx_int_t ngx_kapokmq_recovery_unusable(ngx_log_t *log,
+    ngx_kapokmq_main_conf_t *mcf);
+static ngx_int_t ngx_kapokmq_recovery_files(ngx_log_t *log,
+    ngx_kapokmq_main_conf_t *mcf, ngx_uint_t aside);
 static ngx_int_t ngx_kapokmq_recovery_aside(ngx_log_t *log,
     ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_recovery_read(ngx_log_t *log,
@@ -16,7 +22,29 @@ static ngx_int_t ngx_kapokmq_recovery_read(ngx_log_t *log,
 
 /* Held by the master and, inherited, by all workers: nobody else may write
  * there as long as one of them is left. */
-static int  ngx_kapokmq_lock = -1;
+static kmq_directory_t  ngx_kapokmq_directory = { -1, -1 };
+
+
+ngx_int_t
+ngx_kapokmq_recovery_check(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
+{
+    kmq_user_t  user;
+
+    if (mcf->config->is_persistent == NGX_KAPOKMQ_DISK_NONE) {
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_recovery_user(mcf, &user);
+
+    if (kmq_directory_check((char *) mcf->directory.data, &user,
+                            ngx_kapokmq_recovery_log, log)
+        != 0)
+    {
+        return ngx_kapokmq_recovery_unusable(log, mcf);
+    }
+
+    return NGX_OK;
+}
 
 
 ngx_int_t
@@ -30,11 +58,8 @@ ngx_kapokmq_recovery(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (!mcf->config->recovery_strategy) {
-        return ngx_kapokmq_recovery_aside(log, mcf);
-    }
-
-    return ngx_kapokmq_recovery_read(log, mcf);
+    return ngx_kapokmq_recovery_files(log, mcf,
+                                      !mcf->config->recovery_strategy);
 }
 
 
@@ -47,7 +72,7 @@ ngx_kapokmq_recovery_reload(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf,
     now = mcf->config->is_persistent != NGX_KAPOKMQ_DISK_NONE;
     before = old->config->is_persistent != NGX_KAPOKMQ_DISK_NONE;
 
-    if (ngx_kapokmq_lock != -1
+    if (ngx_kapokmq_directory.fd != -1
         && (mcf->directory.len != old->directory.len
             || ngx_memcmp(mcf->directory.data, old->directory.data,
                           old->directory.len) != 0))
@@ -66,11 +91,20 @@ ngx_kapokmq_recovery_reload(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf,
                       &mcf->directory);
     }
 
-    if (before || !now) {
+    if (!now) {
         return NGX_OK;
     }
 
-    /* the zone is the truth; the workers write all of it */
+    if (before && kmq_directory_same(&ngx_kapokmq_directory,
+                                     (char *) mcf->directory.data))
+    {
+        /* the user may be another one */
+
+        return ngx_kapokmq_recovery_check(log, mcf);
+    }
+
+    /* there were no files until now, or their directory is not there any more:
+     * the zone is the truth, the workers write all of it */
 
     mcf->begun = 1;
 
@@ -78,7 +112,9 @@ ngx_kapokmq_recovery_reload(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
-    return ngx_kapokmq_recovery_aside(log, mcf);
+    /* in another directory in its place, the old workers write already */
+
+    return before ? NGX_OK : ngx_kapokmq_recovery_files(log, mcf, 1);
 }
 
 
@@ -95,66 +131,95 @@ ngx_kapokmq_recovery_log(void *arg, int level, const char *text)
 }
 
 
-/* The workers' user and group, -1 where nginx does not change them. */
+/* The workers', where nginx changes theirs. */
 static void
-ngx_kapokmq_recovery_owner(ngx_kapokmq_main_conf_t *mcf, int *uid, int *gid)
+ngx_kapokmq_recovery_user(ngx_kapokmq_main_conf_t *mcf, kmq_user_t *user)
 {
     ngx_core_conf_t  *ccf;
 
-    *uid = -1;
-    *gid = -1;
+    ngx_memzero(user, sizeof(kmq_user_t));
 
-    if (geteuid() == 0) {
-        ccf = (ngx_core_conf_t *) ngx_get_conf(mcf->cycle->conf_ctx,
-                                               ngx_core_module);
-        *uid = (int) ccf->user;
-        *gid = (int) ccf->group;
+    ccf = (ngx_core_conf_t *) ngx_get_conf(mcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (geteuid() == 0 && ccf->master) {
+        user->name = ccf->username;
+        user->uid = (int) ccf->user;
+        user->gid = (int) ccf->group;
     }
 }
 
 
 static ngx_int_t
+ngx_kapokmq_recovery_unusable(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
+                  "the queue cannot use persistentFile \"%V\"",
+                  &mcf->directory);
+
+    return NGX_ERROR;
+}
+
+
+/* At a reload there may be another one, whose lock goes when this one is
+ * there. */
+static ngx_int_t
 ngx_kapokmq_recovery_lock(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
 {
-    int  uid, gid;
+    kmq_user_t        user;
+    kmq_directory_t   directory;
 
-    if (ngx_kapokmq_lock != -1) {
-        return NGX_OK;
+    if (ngx_kapokmq_directory.fd != -1
+        && kmq_directory_same(&ngx_kapokmq_directory,
+                              (char *) mcf->directory.data))
+    {
+        return ngx_kapokmq_recovery_check(log, mcf);
     }
 
-    ngx_kapokmq_recovery_owner(mcf, &uid, &gid);
+    ngx_kapokmq_recovery_user(mcf, &user);
 
-    ngx_kapokmq_lock = kmq_directory_open((char *) mcf->directory.data, uid,
-                                          gid, ngx_kapokmq_recovery_log, log);
-
-    if (ngx_kapokmq_lock == -1) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "the queue cannot use persistentFile \"%V\"",
-                      &mcf->directory);
-        return NGX_ERROR;
+    if (kmq_directory_open(&directory, (char *) mcf->directory.data, &user,
+                           ngx_kapokmq_recovery_log, log)
+        != 0)
+    {
+        return ngx_kapokmq_recovery_unusable(log, mcf);
     }
+
+    kmq_directory_close(&ngx_kapokmq_directory);
+    ngx_kapokmq_directory = directory;
 
     return NGX_OK;
 }
 
 
-void
-ngx_kapokmq_recovery_holder(ngx_pid_t master)
+static ngx_int_t
+ngx_kapokmq_recovery_files(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf,
+    ngx_uint_t aside)
 {
-    if (ngx_kapokmq_lock != -1) {
-        kmq_directory_holder(ngx_kapokmq_lock, master);
+    ngx_int_t   rc;
+    kmq_user_t  user;
+
+    ngx_kapokmq_recovery_user(mcf, &user);
+
+    if (kmq_user_enter(&user, ngx_kapokmq_recovery_log, log) != 0) {
+        return NGX_ERROR;
     }
+
+    rc = aside ? ngx_kapokmq_recovery_aside(log, mcf)
+               : ngx_kapokmq_recovery_read(log, mcf);
+
+    if (kmq_user_leave(ngx_kapokmq_recovery_log, log) != 0) {
+        return NGX_ERROR;
+    }
+
+    return rc;
 }
 
 
 static ngx_int_t
 ngx_kapokmq_recovery_aside(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
 {
-    int  uid, gid;
-
-    ngx_kapokmq_recovery_owner(mcf, &uid, &gid);
-
-    if (kmq_directory_set_aside((char *) mcf->directory.data, uid, gid,
+    if (kmq_directory_set_aside((char *) mcf->directory.data,
                                 ngx_kapokmq_recovery_log, log)
         != 0)
     {
@@ -208,7 +273,12 @@ ngx_kapokmq_recovery_read(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
                       rc.restored.dead, rc.restored.consumed, rc.records,
                       (ngx_uint_t) rc.files, rc.bytes, rc.damaged,
                       ngx_current_msec - start);
+        return NGX_OK;
     }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "there are no files in \"%V\", the queue begins empty",
+                  &mcf->directory);
 
     return NGX_OK;
 }

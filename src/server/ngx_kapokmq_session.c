@@ -20,6 +20,9 @@
 /* Unsent bytes of answers (not "ok") at which reading stops. */
 #define NGX_KAPOKMQ_ANSWERS_MAX   4096
 
+/* So does it at so many messages whose answers wait for the disk. */
+#define NGX_KAPOKMQ_OWED_MAX     16384
+
 #define NGX_KAPOKMQ_PROMPT     "Please enter the secret key"
 #define NGX_KAPOKMQ_RIGHT_KEY  "Secret key matching succeeded"
 #define NGX_KAPOKMQ_WRONG_KEY  "Secret key matching error"
@@ -31,6 +34,7 @@ static ngx_int_t ngx_kapokmq_session_input(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_over(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_session_unpause(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_login(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_open(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_control(ngx_kapokmq_session_t *s);
@@ -115,9 +119,8 @@ ngx_kapokmq_session_writable(ngx_kapokmq_session_t *s)
 
     rc = ngx_kapokmq_output_flush(s);
 
-    if (rc == NGX_OK && s->paused) {
-        s->paused = 0;
-        ngx_kapokmq_session_wake(s);
+    if (rc == NGX_OK) {
+        ngx_kapokmq_session_unpause(s);
     }
 
     if (rc == NGX_OK && s->state == NGX_KAPOKMQ_FINISHING) {
@@ -150,6 +153,10 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
         s->connection->close = s->going;
         s->going = 0;
         ngx_kapokmq_session_wake(s);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_kapokmq_session_unpause(s);
     }
 
     ngx_kapokmq_session_settle(s, rc == NGX_ERROR ? NGX_ERROR : NGX_OK);
@@ -213,9 +220,8 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
         return ngx_kapokmq_session_finished(s);
     }
 
-    if (s->paused && rc == NGX_OK) {
-        s->paused = 0;
-        ngx_kapokmq_session_wake(s);
+    if (rc == NGX_OK) {
+        ngx_kapokmq_session_unpause(s);
     }
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
@@ -330,7 +336,9 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
             break;
         }
 
-        if (rc == NGX_OK && s->answers > NGX_KAPOKMQ_ANSWERS_MAX) {
+        if (rc == NGX_OK && (s->answers > NGX_KAPOKMQ_ANSWERS_MAX
+                             || s->owed > NGX_KAPOKMQ_OWED_MAX))
+        {
             rc = ngx_kapokmq_session_pause(s);
         }
     }
@@ -384,7 +392,9 @@ ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s)
 
     rc = ngx_kapokmq_output_flush(s);
 
-    if (rc != NGX_AGAIN) {
+    if (rc == NGX_ERROR
+        || (rc == NGX_OK && s->owed <= NGX_KAPOKMQ_OWED_MAX))
+    {
         return rc;
     }
 
@@ -393,6 +403,17 @@ ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s)
     s->paused = 1;
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_BUSY;
+}
+
+
+/* All has been sent: does it go on? */
+static void
+ngx_kapokmq_session_unpause(ngx_kapokmq_session_t *s)
+{
+    if (s->paused && s->owed <= NGX_KAPOKMQ_OWED_MAX) {
+        s->paused = 0;
+        ngx_kapokmq_session_wake(s);
+    }
 }
 
 

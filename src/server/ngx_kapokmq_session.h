@@ -138,7 +138,8 @@ struct ngx_kapokmq_session_s {
     unsigned                  failed:1;    /* sending failed */
     unsigned                  linger:1;    /* input is discarded at the end, */
     unsigned                  shut:1;      /* and nothing sent any more */
-    unsigned                  paused:1;    /* answers pile up: no reading */
+    unsigned                  paused:1;    /* answers pile up, unread or not
+                                              on disk: no reading */
     unsigned                  queued:1;    /* queue is linked */
     unsigned                  turn:1;      /* a producer's turn to go on */
     unsigned                  going:1;     /* to be closed when all that was
@@ -157,7 +158,8 @@ struct ngx_kapokmq_session_s {
 
     /* producers */
     void                     *pending;     /* messages that found no room */
-    ngx_uint_t                unanswered;  /* answers that wait for the disk */
+    ngx_uint_t                unanswered;  /* answers that wait for the disk, */
+    ngx_uint_t                owed;        /* to so many messages */
 };
 
 /* Upgrades a request to a session of that role. */

@@ -92,6 +92,7 @@ static char                  dir[256];
 static int                    cp_running;
 static int                    cp_more;
 static unsigned               cp_handle;
+static unsigned               cp_failed;   /* 1 + whose last one did */
 static uint32_t               cp_events;
 static kmq_checkpoint_t       cp;
 static kmq_checkpoint_file_t  cp_file;
@@ -597,6 +598,7 @@ checkpoint_end(int finished)
     }
 
     cp_running = 0;
+    cp_failed = finished ? 0 : 1 + cp_handle;
     kmq_buffer_free(&cp_buffer);
 }
 
@@ -612,8 +614,16 @@ checkpoint(handle_t *h)
         cp_handle = (unsigned) (h - handle);
         cp_events = nevents;
 
-        (void) kmq_checkpoint_begin(h->kmq, &cp, &cp_buffer);
-        rc = kmq_checkpoint_file_open(&cp_file, &fs_io, dir, &cp.info);
+        /* after one that failed, its own generation, if it may */
+
+        if (cp_failed == 1 + cp_handle) {
+            (void) kmq_checkpoint_again(h->kmq, &cp, &cp_buffer, 1);
+        } else {
+            (void) kmq_checkpoint_begin(h->kmq, &cp, &cp_buffer);
+        }
+
+        rc = kmq_checkpoint_file_open(&cp_file, &fs_io, dir, &cp.info,
+                                      cp.complete);
 
         if (rc < 0) {
             checkpoint_end(0);
@@ -681,7 +691,7 @@ handle_open(handle_t *h)
     kmq_clock(h->kmq, mono, WALL + mono);
     kmq_journal(h->kmq, 1);
 
-    kmq_segment_init(&h->segment, &fs_io, dir);
+    kmq_segment_init(&h->segment, &fs_io, dir, 0);
 }
 
 
@@ -692,6 +702,10 @@ handle_close(handle_t *h)
 
     if (cp_running && cp_handle == (unsigned) (h - handle)) {
         checkpoint_end(0);
+    }
+
+    if (cp_failed == 1 + (unsigned) (h - handle)) {
+        cp_failed = 0;
     }
 
     flush(h, 1);
@@ -771,6 +785,7 @@ run(void)
     nmessages = 0;
     nevents = 1;
     mono = 1000;
+    cp_failed = 0;
     cp_running = 0;
     memset(handle, 0, sizeof(handle));
 
@@ -1047,7 +1062,8 @@ life_checkpoint(kmq_t *kmq)
     memset(&out, 0, sizeof(out));
 
     more = kmq_checkpoint_begin(kmq, &c, &out) == KMQ_OK;
-    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, dir, &c.info);
+    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, dir, &c.info,
+                                  c.complete);
 
     while (rc == 0 && out.len) {
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);
@@ -1117,7 +1133,7 @@ life(kmq_t *kmq)
     s.keep_consumed = 1;
     kmq_configure(kmq, &s);
     kmq_journal(kmq, 1);
-    kmq_segment_init(&segment, &kmq_io_system, dir);
+    kmq_segment_init(&segment, &kmq_io_system, dir, 0);
 
     (void) kmq_tick(kmq);
     life_message(kmq, &segment);

@@ -3,7 +3,8 @@
  * so that it can be told what the loss of power at any moment may leave.
  *
  * A file keeps what was flushed; of what was appended after that, any part may
- * be there, in 512-byte sectors of which some read as zeros.  What a flush
+ * be there, in 512-byte sectors of which some read as zeros.  What was cut off
+ * since may be there still.  What a flush
  * that failed was to keep may be lost whatever is flushed later.  Names made,
  * changed and removed since their directory was flushed may be as before,
  * each for itself; a rename happens or does not.
@@ -29,27 +30,30 @@
 #define FS_SECTOR  512
 
 typedef enum {
-    FS_CREATE, FS_APPEND, FS_SYNC, FS_SYNC_FAILED, FS_RENAME, FS_REMOVE,
-    FS_SYNC_DIR
+    FS_CREATE, FS_APPEND, FS_TRUNCATE, FS_SYNC, FS_SYNC_FAILED, FS_RENAME,
+    FS_REMOVE, FS_SYNC_DIR
 } fs_call_t;
 
 typedef struct {
     fs_call_t       call;
     unsigned        file;
-    size_t          n;             /* appended */
+    size_t          n;             /* appended, or left */
+    unsigned char  *data;          /* appended */
     char            name[FS_NAME];
     char            to[FS_NAME];
 } fs_op_t;
 
 typedef struct {
-    unsigned char  *data;
     size_t          len;
     char            name[FS_NAME];     /* now; "": it has none */
 } fs_file_t;
 
-/* Bytes of a file: what was flushed, and what a failed flush gave up. */
+/* Bytes of a file: all, as far as it goes, what was flushed, and what a failed
+ * flush gave up; behind len, up to stale, what was cut off since. */
 typedef struct {
+    unsigned char  *data;
     size_t          len;
+    size_t          stale;
     size_t          safe;
     size_t          bad;
     size_t          bad_end;
@@ -153,6 +157,7 @@ static int
 fs_append(kmq_io_t *io, int fd, const void *bytes, size_t n)
 {
     int         fails;
+    fs_op_t    *op;
     fs_file_t  *file = &fs_file[fd];
 
     (void) io;
@@ -162,16 +167,47 @@ fs_append(kmq_io_t *io, int fd, const void *bytes, size_t n)
     fails = fs_fails();
     n = fails ? eu_below(&fs_random, (uint32_t) n + 1) : n;
 
-    file->data = realloc(file->data, file->len + n + 1);
-    if (file->data == NULL) {
+    op = fs_record(FS_APPEND, fd, "");
+    op->n = n;
+    op->data = malloc(n + 1);
+
+    if (op->data == NULL) {
         exit(2);
     }
 
-    memcpy(file->data + file->len, bytes, n);
+    memcpy(op->data, bytes, n);
     file->len += n;
-    fs_record(FS_APPEND, fd, "")->n = n;
 
     return fails ? -EIO : 0;
+}
+
+
+static int
+fs_truncate(kmq_io_t *io, int fd, uint64_t n)
+{
+    (void) io;
+
+    if (fs_fails()) {
+        return -EIO;
+    }
+
+    fs_file[fd].len = (size_t) n;
+    fs_record(FS_TRUNCATE, fd, "")->n = (size_t) n;
+
+    return 0;
+}
+
+
+static int
+fs_room(kmq_io_t *io, const char *path, uint64_t *all, uint64_t *left)
+{
+    (void) io;
+    (void) path;
+
+    *all = 0;
+    *left = UINT64_MAX;
+
+    return 0;
 }
 
 
@@ -300,8 +336,8 @@ fs_list(kmq_io_t *io, const char *dir,
 
 
 static kmq_io_t  fs_io = {
-    fs_create, fs_append, fs_sync, fs_close, fs_rename, fs_remove,
-    fs_sync_dir, fs_same, fs_list
+    fs_create, fs_append, fs_truncate, fs_room, fs_sync, fs_close, fs_rename,
+    fs_remove, fs_sync_dir, fs_same, fs_list
 };
 
 
@@ -310,8 +346,8 @@ fs_reset(uint64_t seed)
 {
     unsigned  i;
 
-    for (i = 0; i < fs_nfiles; i++) {
-        free(fs_file[i].data);
+    for (i = 0; i < fs_nops; i++) {
+        free(fs_op[i].data);
     }
 
     memset(fs_file, 0, sizeof(fs_file));
@@ -410,7 +446,26 @@ fs_names(unsigned cut, uint64_t *r, fs_entry_t *e)
 }
 
 
-/* How far a file is, and is safe, after the first cut calls. */
+static void
+fs_extent_append(fs_extent_t *e, const fs_op_t *op)
+{
+    size_t  room;
+
+    room = e->stale > e->len + op->n ? e->stale : e->len + op->n;
+    e->data = realloc(e->data, room + 1);
+
+    if (e->data == NULL) {
+        exit(2);
+    }
+
+    memcpy(e->data + e->len, op->data, op->n);
+    e->len += op->n;
+    e->stale = room;
+}
+
+
+/* What a file is, and how far it is safe, after the first cut calls; its data
+ * is the caller's. */
 static void
 fs_extent(unsigned file, unsigned cut, fs_extent_t *e)
 {
@@ -424,15 +479,34 @@ fs_extent(unsigned file, unsigned cut, fs_extent_t *e)
             continue;
         }
 
-        if (fs_op[i].call == FS_APPEND) {
-            e->len += fs_op[i].n;
+        switch (fs_op[i].call) {
 
-        } else if (fs_op[i].call == FS_SYNC) {
+        case FS_APPEND:
+            fs_extent_append(e, &fs_op[i]);
+            break;
+
+        case FS_TRUNCATE:
+            e->len = fs_op[i].n;
+            e->safe = e->safe < e->len ? e->safe : e->len;
+            e->bad = e->bad < e->len ? e->bad : e->len;
+            break;
+
+        case FS_SYNC:
             e->safe = e->len;
+            e->stale = e->len;
+            break;
 
-        } else if (fs_op[i].call == FS_SYNC_FAILED && e->safe < e->len) {
-            e->bad = e->bad_end ? e->bad : e->safe;
-            e->bad_end = e->len;
+        case FS_SYNC_FAILED:
+
+            if (e->safe < e->len) {
+                e->bad = e->bad_end ? e->bad : e->safe;
+                e->bad_end = e->len;
+            }
+
+            break;
+
+        default:
+            break;
         }
     }
 }
@@ -483,8 +557,8 @@ fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
 
     fs_extent(file, cut, &e);
 
-    style = eu_below(r, 5);
-    len = e.len;
+    style = eu_below(r, 6);
+    len = style == 5 ? e.stale : e.len;
 
     if (style == 0) {
         len = e.safe;
@@ -498,7 +572,8 @@ fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
         exit(2);
     }
 
-    memcpy(data, fs_file[file].data, len);
+    memcpy(data, e.data ? e.data : data, len);
+    free(e.data);
 
     if (style == 2 || style == 3) {
         fs_tear(data, e.safe, len, r);

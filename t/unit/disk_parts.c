@@ -562,6 +562,10 @@ static struct {
     char      text[4096];
     unsigned  calls;
     unsigned  fail;                /* the n-th call; 0: none */
+    const char *broken;            /* calls that begin so always fail */
+    uint64_t  all;                 /* of the disk */
+    uint64_t  left;
+    int       there;               /* files made and not removed */
     unsigned  exist;               /* names that are taken */
     unsigned  files;
     unsigned  open;
@@ -579,6 +583,10 @@ f_call(int rc, const char *format, ...)
     va_start(args, format);
     vsnprintf(F.text + len, sizeof(F.text) - len, format, args);
     va_end(args);
+
+    if (F.broken && strncmp(format, F.broken, strlen(F.broken)) == 0) {
+        return -EIO;
+    }
 
     return ++F.calls == F.fail ? -EIO : rc;
 }
@@ -608,6 +616,7 @@ f_create(kmq_io_t *io, const char *path)
     if (rc > 0) {
         F.files++;
         F.open++;
+        F.there++;
     }
 
     return rc;
@@ -656,9 +665,36 @@ f_rename(kmq_io_t *io, const char *from, const char *to)
 static int
 f_remove(kmq_io_t *io, const char *path)
 {
+    int  rc;
+
     (void) io;
 
-    return f_call(0, "remove %s\n", f_base(path));
+    rc = f_call(0, "remove %s\n", f_base(path));
+    F.there -= rc == 0;
+
+    return rc;
+}
+
+
+static int
+f_truncate(kmq_io_t *io, int fd, uint64_t n)
+{
+    (void) io;
+
+    return f_call(0, "cut %d %llu\n", fd, (unsigned long long) n);
+}
+
+
+static int
+f_room(kmq_io_t *io, const char *dir, uint64_t *all, uint64_t *left)
+{
+    (void) io;
+    (void) dir;
+
+    *all = F.all;
+    *left = F.left;
+
+    return 0;
 }
 
 
@@ -706,8 +742,8 @@ f_list(kmq_io_t *io, const char *dir,
 
 
 static kmq_io_t  f_io = {
-    f_create, f_append, f_sync, f_close, f_rename, f_remove, f_sync_dir,
-    f_same, f_list
+    f_create, f_append, f_truncate, f_room, f_sync, f_close, f_rename,
+    f_remove, f_sync_dir, f_same, f_list
 };
 
 
@@ -716,6 +752,8 @@ f_reset(unsigned fail)
 {
     memset(&F, 0, sizeof(F));
     F.fail = fail;
+    F.all = 16000;
+    F.left = 1000000;
 }
 
 
@@ -752,7 +790,7 @@ test_segment(void)
 
     f_reset(0);
     F.exist = 2;
-    kmq_segment_init(&s, &f_io, "/dir");
+    kmq_segment_init(&s, &f_io, "/dir", 0);
 
     is_int(f_write(&s, &info, "", 1), 0, "nothing is written");
     f_did("", "nothing is done");
@@ -784,48 +822,104 @@ test_segment(void)
 }
 
 
-/* Whichever call fails: nothing is appended to that file after it. */
+#define BEGIN   "create " NAME "0\nhead 1\nnames /dir\nappend 1 one\n"
+#define SAFE    "sync 1\nsame 1\n"
+#define SAME    "append 1 three\n" SAFE
+#define ANEW    "head 1\nnames /dir\n" SAME
+#define SECOND  "create " NAME "0\nhead 2\nnames /dir\nappend 2 three\n" \
+                "sync 2\nsame 2\n"
+
+/* Whichever call fails: what a write did, and what the next one does. */
 static void
 test_segment_failures(void)
 {
     int             rc;
-    char            again[16];
-    unsigned        fail, files, wrong, n;
+    unsigned        i;
     kmq_segment_t   s;
 
-    for (fail = 1, n = 0, wrong = 0; n == 0; fail++) {
-        f_reset(fail);
-        kmq_segment_init(&s, &f_io, "/dir");
+    static const struct {
+        const char  *done;
+        const char  *next;
+    } call[] = {
+        { "create " NAME "0\n", "create " NAME "0\n" ANEW },
+        { "create " NAME "0\nhead 1\ncut 1 0\n", ANEW },
+        { "create " NAME "0\nhead 1\nnames /dir\ncut 1 0\n", ANEW },
+        { BEGIN "cut 1 0\n", ANEW },
+        { BEGIN "sync 1\ncut 1 0\nclose 1\nremove " NAME "0\n", SECOND },
+        { BEGIN SAFE "close 1\n", SECOND },
+        { BEGIN SAFE "append 1 two\ncut 1 67\n", SAME },
+        { BEGIN SAFE "append 1 two\nsync 1\ncut 1 67\nclose 1\n", SECOND },
+        { BEGIN SAFE "append 1 two\n" SAFE "close 1\n", SECOND }
+    };
+
+    for (i = 0; i < sizeof(call) / sizeof(call[0]); i++) {
+        f_reset(i + 1);
+        kmq_segment_init(&s, &f_io, "/dir", 0);
 
         rc = f_write(&s, &info, "one", 1);
         rc = rc < 0 ? rc : f_write(&s, &info, "two", 1);
+        is_int(rc, -EIO, "call %u fails", i + 1);
+        f_did(call[i].done, "back to what was good");
 
-        if (rc == 0) {
-            n = fail - 1;
-            kmq_segment_close(&s);
-            break;
-        }
-
-        wrong += rc != -EIO || s.fd != -1 || F.open != 0;
-        files = F.files;
-        F.text[0] = '\0';
-
-        wrong += f_write(&s, &info, "three", 1) != 0;
-        snprintf(again, sizeof(again), "append %u ", files + 1);
-        wrong += strstr(F.text, again) == NULL || F.files != files + 1;
+        is_int(f_write(&s, &info, "three", 1), 0, "the next one does not");
+        f_did(call[i].next, "in a file of which all is known");
 
         kmq_segment_close(&s);
-        wrong += F.open != 0;
-
-        if (wrong) {
-            diag("call %u: %s", fail, F.text);
-            break;
-        }
+        is_int(F.open, 0, "no file stays open");
     }
+}
 
-    is_int(wrong, 0, "after a failure comes a new file");
-    is_int(n, 9, "of all calls: create, head, names, and twice append, sync, "
-           "same");
+
+/* A disk that fails for long does not fill with files. */
+static void
+test_segment_broken(void)
+{
+    unsigned        i, k, n;
+    kmq_segment_t   s;
+
+    static const char *const  broken[] = {
+        "create", "head", "names", "append", "sync", "cut"
+    };
+
+    for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        f_reset(0);
+        kmq_segment_init(&s, &f_io, "/dir", 0);
+        n = 0;
+
+        for (k = 0; k < 100; k++) {
+            F.broken = k == 0 ? NULL : k % 10 ? broken[i] : "append";
+            F.text[0] = '\0';
+            n += f_write(&s, &info, "one", 1) == 0;
+        }
+
+        ok(F.there <= 2, "%s always fails: %d files", broken[i], F.there);
+        kmq_segment_close(&s);
+    }
+}
+
+
+/* Journals leave room for a checkpoint: as much as is said, or a part of a
+ * small disk. */
+static void
+test_segment_room(void)
+{
+    kmq_segment_t   s;
+
+    f_reset(0);
+    kmq_segment_init(&s, &f_io, "/dir", 2000);
+
+    F.left = 1000 + 5;
+    is_int(f_write(&s, &info, "three", 0), 0, "a 16th of the disk is left");
+    F.text[0] = '\0';
+    is_int(f_write(&s, &info, "longer", 0), -ENOSPC, "less would be");
+    f_did("cut 1 69\n", "nothing is written");
+
+    F.all = 16000000;
+    F.left = 2004;
+    is_int(f_write(&s, &info, "three", 0), -ENOSPC, "of a large one, that");
+    F.left = 2005;
+    is_int(f_write(&s, &info, "three", 0), 0, "is left");
+    kmq_segment_close(&s);
 }
 
 
@@ -836,7 +930,7 @@ f_checkpoint(kmq_checkpoint_file_t *file)
     kmq_journal_info_t   second = info;
 
     second.generation = 2;
-    rc = kmq_checkpoint_file_open(file, &f_io, "/dir", &second);
+    rc = kmq_checkpoint_file_open(file, &f_io, "/dir", &second, 1);
     rc = rc ? rc : kmq_checkpoint_file_write(file,
                                       (const unsigned char *) "all", 3);
 
@@ -854,7 +948,8 @@ test_checkpoint(void)
 
     f_reset(0);
     is_int(f_checkpoint(&file), 0, "a checkpoint");
-    f_did("create " CHECKPOINT ".new\nhead 1\nappend 1 all\nsync 1\nclose 1\n"
+    f_did("remove checkpoint-0000000000000001.new\n"
+          "create " CHECKPOINT ".new\nhead 1\nappend 1 all\nsync 1\nclose 1\n"
           "rename " CHECKPOINT ".new " CHECKPOINT "\nnames /dir\n",
           "it is flushed, then named");
     is_int(kmq_checkpoint_file_clean(&file), 0, "then older files go");
@@ -864,17 +959,18 @@ test_checkpoint(void)
     kmq_checkpoint_file_abort(&file);
     f_did("", "there is nothing to give up after it");
 
-    for (fail = 1, wrong = 0; fail <= 7; fail++) {
+    for (fail = 2, wrong = 0; fail <= 8; fail++) {
         f_reset(fail);
         wrong += f_checkpoint(&file) != -EIO;
         kmq_checkpoint_file_abort(&file);
 
         wrong += F.open != 0;
 
-        /* its file goes, unless it has its name already */
+        /* its file goes, whichever name it has */
 
-        wrong += (strstr(F.text, "remove " CHECKPOINT ".new") != NULL)
-                 != (fail < 7);
+        wrong += strstr(F.text, fail < 8 ? "remove " CHECKPOINT ".new"
+                                         : "remove " CHECKPOINT "\n")
+                 == NULL;
 
         if (wrong) {
             diag("call %u: %s", fail, F.text);
@@ -883,6 +979,40 @@ test_checkpoint(void)
     }
 
     is_int(wrong, 0, "whichever call fails: it is told, and its file goes");
+}
+
+
+/* Whoever made the last one, or tried this one, has left something. */
+static void
+test_checkpoint_leftovers(void)
+{
+    kmq_checkpoint_file_t  file;
+
+    kmq_journal_info_t  third = info;
+
+    f_reset(0);
+    third.generation = 3;
+
+    is_int(kmq_checkpoint_file_open(&file, &f_io, "/dir", &third, 2), 0,
+           "a checkpoint, after one that was finished");
+    f_did("remove checkpoint-0000000000000001\n"
+          "remove journal-0000000000000001-000-0\n"
+          "remove checkpoint-0000000000000001.new\n"
+          "create checkpoint-0000000000000003.new\nhead 1\n",
+          "what that left goes, to make room");
+    kmq_checkpoint_file_abort(&file);
+
+    f_reset(0);
+    F.exist = 1;
+    third.generation = 1;
+
+    is_int(kmq_checkpoint_file_open(&file, &f_io, "/dir", &third, 0), 0,
+           "one whose attempt before could not be removed");
+    f_did("taken checkpoint-0000000000000001.new\n"
+          "remove checkpoint-0000000000000001.new\n"
+          "create checkpoint-0000000000000001.new\nhead 1\n",
+          "takes its place");
+    kmq_checkpoint_file_abort(&file);
 }
 
 
@@ -902,7 +1032,10 @@ main(void)
     test_thread();
     test_segment();
     test_segment_failures();
+    test_segment_broken();
+    test_segment_room();
     test_checkpoint();
+    test_checkpoint_leftovers();
 
     return done_testing();
 }

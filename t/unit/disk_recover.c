@@ -4,6 +4,8 @@
  */
 
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "disk_util.h"
@@ -633,7 +635,8 @@ test_slices(void)
     du_flush_all(&q);
 
     more = kmq_checkpoint_begin(q.worker[0].kmq, &cp, &out) == KMQ_OK;
-    is_int(kmq_checkpoint_file_open(&file, &kmq_io_system, q.dir, &cp.info),
+    is_int(kmq_checkpoint_file_open(&file, &kmq_io_system, q.dir, &cp.info,
+                                    0),
            0, "a checkpoint begins");
 
     for (i = 0; more == 1; i++) {
@@ -859,89 +862,396 @@ mode_of(const char *dir, const char *name)
 }
 
 
-static void
-test_lock(void)
+static const kmq_user_t  self = { NULL, 0, 0 };
+
+
+/* Opens, for whoever runs this; what was logged before is forgotten. */
+static int
+opens(kmq_directory_t *d, const char *dir, const kmq_user_t *user)
 {
-    int    lock, go[2], ready[2];
-    char   text[64], c;
-    pid_t  pid;
+    q.log_len = 0;
+    q.log[0] = '\0';
 
-    du_init(&q, "lock");
-    rmdir(q.dir);
+    return kmq_directory_open(d, dir, user, du_log, &q);
+}
 
-    if (pipe(go) != 0 || pipe(ready) != 0 || (pid = fork()) == -1) {
+
+/* A process that has the directory, and one that it forks, until go is
+ * closed. */
+static pid_t
+holders(int go, int *other)
+{
+    int              ready[2];
+    pid_t            pid;
+    kmq_directory_t  d;
+
+    if (pipe(ready) != 0 || (pid = fork()) == -1) {
         perror("fork");
         exit(2);
     }
 
     if (pid == 0) {
-        (void) close(go[1]);
-        lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
-        (void) !write(ready[1], lock != -1 ? "y" : "n", 1);
-        (void) !read(go[0], &c, 1);
+        *other = opens(&d, q.dir, &self) == 0 ? (int) fork() : 0;
+        (void) !(*other ? write(ready[1], other, sizeof(int)) : 0);
+        (void) !read(go, other, 1);
         _exit(0);
     }
 
-    (void) close(go[0]);
-    ok(read(ready[0], &c, 1) == 1 && c == 'y', "another process has it");
-    is_int(mode_of(q.dir, ""), 0700, "the directory's mode");
-    is_int(mode_of(q.dir, "lock"), 0600, "the lock's");
-
-    q.log_len = 0;
-    is_int(kmq_directory_open(q.dir, -1, -1, du_log, &q), -1, "it is locked");
-    sprintf(text, "is in use by process %ld,", (long) pid);
-    ok(du_logged(&q, text), "by that process: %s", q.log);
-
-    (void) close(go[1]);
-    (void) waitpid(pid, NULL, 0);
-    lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
-    ok(lock != -1, "it has died: now it is free");
-
-    kmq_directory_holder(lock, 4711);
-    is_int(kmq_directory_open(q.dir, -1, -1, du_log, &q), -1, "locked");
-    ok(du_logged(&q, "is in use by process 4711,"), "by whom it names");
-    (void) close(lock);
+    ok(read(ready[0], other, sizeof(int)) == sizeof(int) && *other > 0,
+       "another process has it");
 
     (void) close(ready[0]);
     (void) close(ready[1]);
+
+    return pid;
+}
+
+
+static void
+test_lock(void)
+{
+    int              go[2], other;
+    char             text[64], path[KMQ_PATH_SIZE];
+    pid_t            pid;
+    kmq_directory_t  d;
+
+    du_init(&q, "lock");
+    rmdir(q.dir);
+
+    if (pipe(go) != 0) {
+        perror("pipe");
+        exit(2);
+    }
+
+    /* the child has its own end of it, which goes with it */
+
+    (void) fcntl(go[1], F_SETFD, FD_CLOEXEC);
+    pid = holders(go[0], &other);
+    is_int(mode_of(q.dir, ""), 0700, "the directory's mode");
+    is_int(mode_of(q.dir, "lock"), 0600, "the lock's");
+
+    is_int(opens(&d, q.dir, &self), -1, "it is locked");
+    sprintf(text, "is in use by process %ld\n", (long) pid);
+    ok(du_logged(&q, text), "by that process, not its child: %s", q.log);
+
+    (void) snprintf(path, sizeof(path), "%s/lock", q.dir);
+    is_int(unlink(path), 0, "its file is removed");
+    is_int(opens(&d, q.dir, &self), -1, "it is locked");
+    ok(du_logged(&q, text), "still: %s", q.log);
+
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+    is_int(opens(&d, q.dir, &self), -1, "it dies, its child has the lock");
+    sprintf(text, "is in use by process %d\n", other);
+    ok(du_logged(&q, text), "which is named: %s", q.log);
+
+    (void) kill(other, SIGKILL);
+    is_int(opens(&d, q.dir, &self), 0, "that dies, too: now it is free");
+    kmq_directory_close(&d);
+
+    (void) close(go[0]);
+    (void) close(go[1]);
+}
+
+
+/* As earlier versions lock. */
+static void
+test_lock_old(void)
+{
+    int              fd;
+    char             path[KMQ_PATH_SIZE];
+    pid_t            pid;
+    kmq_directory_t  d;
+
+    du_init(&q, "lock-old");
+    (void) snprintf(path, sizeof(path), "%s/lock", q.dir);
+    du_write(path, "4711                \n", 21);
+
+    pid = fork();
+
+    if (pid == 0) {
+        fd = open(path, O_RDWR);
+        (void) flock(fd, LOCK_EX);
+        (void) pause();
+        _exit(0);
+    }
+
+    while (kmq_holder(fd = open(path, O_RDONLY)) != (long) pid) {
+        (void) close(fd);
+        (void) usleep(1000);
+    }
+
+    (void) close(fd);
+
+    is_int(opens(&d, q.dir, &self), -1, "an earlier version has it");
+    (void) snprintf(path, sizeof(path), "is in use by process %ld\n",
+                    (long) pid);
+    ok(du_logged(&q, path), "it is named: %s", q.log);
+
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+    is_int(opens(&d, q.dir, &self), 0, "not any more");
+    kmq_directory_close(&d);
 }
 
 
 static void
 test_directory(void)
 {
-    int   lock;
-    char  path[KMQ_PATH_SIZE];
+    char             path[KMQ_PATH_SIZE];
+    kmq_directory_t  d;
 
     du_init(&q, "directory");
     (void) chmod(q.dir, 0755);
-    lock = kmq_directory_open(q.dir, (int) getuid(), (int) getgid(), du_log,
-                              &q);
-    ok(lock != -1, "a directory that is there already");
-    is_int(mode_of(q.dir, ""), 0700, "gets its mode");
-    (void) close(lock);
+    is_int(opens(&d, q.dir, &self), 0, "a directory that is there already");
+    is_int(mode_of(q.dir, ""), 0755, "keeps its mode");
+    is_int(kmq_directory_same(&d, q.dir), 1, "it is itself");
+    is_int(kmq_directory_check(q.dir, &self, du_log, &q), 0, "it would do");
+    kmq_directory_close(&d);
+
+    (void) chmod(q.dir, 0775);
+    is_int(opens(&d, q.dir, &self), 0, "one that a group may change");
+    ok(du_logged(&q, "W the directory \""), "is warned of: %s", q.log);
+    kmq_directory_close(&d);
 
     (void) snprintf(path, sizeof(path), "%s/file", q.dir);
     du_write(path, "", 0);
-    is_int(kmq_directory_open(path, -1, -1, du_log, &q), -1, "a file");
+    is_int(opens(&d, path, &self), -1, "a file");
     ok(du_logged(&q, "is not a directory"), "is none");
+    is_int(kmq_directory_check(path, &self, du_log, &q), -1, "nor checked");
+
+    is_int(opens(&d, q.dir, &self), -1, "one with something else in it");
+    ok(du_logged(&q, "has \"file\" in it, and no files of a queue"),
+       "is somebody else's: %s", q.log);
+    is_int(kmq_directory_check(q.dir, &self, du_log, &q), -1, "as checked");
+
+    (void) snprintf(path, sizeof(path), "%s/checkpoint-0000000000000001",
+                    q.dir);
+    du_write(path, "", 0);
+    is_int(opens(&d, q.dir, &self), 0, "unless a queue's are there, too");
+    kmq_directory_close(&d);
 
     (void) snprintf(path, sizeof(path), "%s/no/no", q.dir);
-    is_int(kmq_directory_open(path, -1, -1, du_log, &q), -1, "no parent");
+    is_int(opens(&d, path, &self), -1, "no parent");
     ok(du_logged(&q, "E making the directory"), "is told");
+    q.log_len = 0;
+    is_int(kmq_directory_check(path, &self, du_log, &q), -1, "so it is when "
+           "checked");
+    ok(du_logged(&q, "E making the directory"), "with the same text");
+
+    (void) snprintf(path, sizeof(path), "%s/new", q.dir);
+    is_int(kmq_directory_check(path, &self, du_log, &q), 0, "it would be made");
+    is_int(mode_of(path, ""), 0, "but is not");
+}
+
+
+/* Somebody who may not be trusted has the directory. */
+static const kmq_user_t  nobody = { "nobody", 65534, 65534 };
+
+
+static uid_t
+owner_of(const char *path)
+{
+    struct stat  st;
+
+    return stat(path, &st) == 0 ? st.st_uid : (uid_t) -1;
+}
+
+
+static void
+test_user(void)
+{
+    char             path[KMQ_PATH_SIZE], victim[KMQ_PATH_SIZE];
+    size_t           n;
+    unsigned char   *data;
+    kmq_directory_t  d;
+
+    if (geteuid() != 0) {
+        ok(1, "# SKIP another user needs root");
+        return;
+    }
+
+    (void) chmod(du_top, 0755);
+    du_init(&q, "user");
+    rmdir(q.dir);
+
+    is_int(opens(&d, q.dir, &nobody), 0, "made for a user: %s", q.log);
+    is_int(owner_of(q.dir), 65534, "it is the user's");
+    is_int(mode_of(q.dir, ""), 0700, "alone");
+    (void) snprintf(path, sizeof(path), "%s/lock", q.dir);
+    is_int(owner_of(path), 65534, "the lock, too");
+    is_int((long long) geteuid(), 0, "root is root again");
+    kmq_directory_close(&d);
+
+    (void) snprintf(victim, sizeof(victim), "%s/victim", du_top);
+    du_write(victim, "root's own", 10);
+    (void) unlink(path);
+    is_int(symlink(victim, path), 0, "a link in the place of the lock");
+    is_int(opens(&d, q.dir, &nobody), -1, "is refused");
+    ok(du_logged(&q, "/lock\" is not a regular file"), "by name: %s", q.log);
+    is_int(kmq_directory_check(q.dir, &nobody, du_log, &q), -1,
+           "and found by the check");
+    (void) unlink(path);
+    is_int(link(victim, path), 0, "root's file in the place of the lock");
+    is_int(opens(&d, q.dir, &nobody), -1, "is refused");
+    data = du_read(victim, &n);
+    ok(n == 10 && memcmp(data, "root's own", 10) == 0, "it is as it was");
+    is_int(owner_of(victim), 0, "and root's");
+    free(data);
+    (void) unlink(path);
+    is_int(mkfifo(path, 0666), 0, "a pipe");
+    is_int(opens(&d, q.dir, &nobody), -1, "is refused");
+    (void) unlink(path);
+
+    du_directory(path, "user-root");
+    is_int(opens(&d, path, &nobody), -1, "root's directory");
+    ok(du_logged(&q, "user \"nobody\" cannot use the directory \""),
+       "is refused: %s", q.log);
+    ok(du_logged(&q, "which belongs to user \"root\" (0)"), "with its owner");
+    is_int(owner_of(path), 0, "and stays root's");
+    (void) chmod(path, 0777);
+    is_int(opens(&d, path, &nobody), 0, "unless anybody may use it");
+    is_int(owner_of(path), 0, "which it stays, too");
+    kmq_directory_close(&d);
+}
+
+
+/* What is no file is no file of ours; it keeps nobody waiting. */
+static void
+test_no_files(void)
+{
+    char  path[KMQ_PATH_SIZE];
+
+    du_init(&q, "no-files");
+    du_start(&q, 1);
+    (void) du_publish(&q, 0, "t", "one", 0, NULL);
+    du_flush_all(&q);
+    du_kill(&q);
+
+    (void) snprintf(path, sizeof(path), "%s/journal-0000000000000000-001-0",
+                    q.dir);
+    is_int(mkfifo(path, 0600), 0, "a pipe among the files");
+    (void) snprintf(path, sizeof(path), "%s/checkpoint-0000000000000007",
+                    q.dir);
+    is_int(symlink("/dev/zero", path), 0, "a link to a device");
+
+    du_start(&q, 1);
+    is_int((long long) q.rc.restored.ready, 1, "what is there is there");
+    ok(du_logged(&q, "-001-0\" is not a regular file, it is passed over"),
+       "the pipe is named: %s", q.log);
+    ok(du_logged(&q, "07\" is not a regular file, it is passed over"),
+       "the link, too");
+    du_kill(&q);
+}
+
+
+/* Earlier versions began a file with each attempt, when a disk failed; there
+ * may be more than can be open at once. */
+static void
+test_many_files(void)
+{
+    unsigned       i;
+    struct rlimit  before, few;
+    char           body[32];
+
+    du_init(&q, "many");
+    du_start(&q, 2);
+
+    for (i = 0; i < 600; i++) {
+        sprintf(body, "m%u", i);
+        (void) du_publish(&q, i % 2, "t", body, 0, NULL);
+        (void) du_flush(&q, i % 2);
+
+        if (i % 3) {
+            kmq_segment_close(&q.worker[i % 2].segment);
+        }
+    }
+
+    ok(du_names(q.dir, "journal-", "") > 300, "many files");
+    is_int(getrlimit(RLIMIT_NOFILE, &before), 0, "few may be open");
+    few = before;
+    few.rlim_cur = 32;
+    (void) setrlimit(RLIMIT_NOFILE, &few);
+    restart(2, "many files");
+    (void) setrlimit(RLIMIT_NOFILE, &before);
+    is_int((long long) q.rc.restored.ready, 600, "all of it is there");
+    ok(strncmp(du_drain(&q, 0, "t"), "m0 m1 m2 m3 ", 12) == 0, "in order");
+    du_kill(&q);
+}
+
+
+/* What a complete checkpoint has made superfluous goes at the next start. */
+static void
+test_leftovers(void)
+{
+    char  path[KMQ_PATH_SIZE];
+
+    du_init(&q, "leftovers");
+    du_start(&q, 1);
+    (void) du_publish(&q, 0, "t", "one", 0, NULL);
+    du_flush_all(&q);
+    is_int(du_checkpoint(&q, 0), 0, "a checkpoint; what is older stays");
+    is_int(du_names(q.dir, "journal-0000000000000000", ""), 1, "a journal");
+    (void) snprintf(path, sizeof(path), "%s/checkpoint-0000000000000001.new",
+                    q.dir);
+    du_write(path, "", 0);
+    restart(1, "leftovers");
+    is_int(du_names(q.dir, "journal-0000000000000000", ""), 0, "goes");
+    is_int(du_names(q.dir, "checkpoint-", ".new"), 0, "and what has no end");
+    du_kill(&q);
+}
+
+
+/* After a failure the same generation is begun again, so that journals are not;
+ * and errors end with the checkpoint that makes them good. */
+static void
+test_checkpoint_again(void)
+{
+    kmq_buffer_t      out;
+    kmq_counts_t      counts;
+    kmq_checkpoint_t  cp, other;
+
+    du_init(&q, "begun-again");
+    du_start(&q, 2);
+    memset(&out, 0, sizeof(out));
+
+    kmq_journal_flushed(q.worker[1].kmq, ENOSPC);
+    kmq_journal_lost(q.worker[1].kmq);
+    kmq_count(q.worker[0].kmq, &counts);
+    is_int(counts.disk_error, ENOSPC, "an error");
+
+    is_int(kmq_checkpoint_begin(q.worker[0].kmq, &cp, &out), KMQ_OK, "begun");
+    is_int((long long) cp.info.generation, 1, "of generation 1");
+    is_int(kmq_checkpoint_again(q.worker[0].kmq, &cp, &out, 0), KMQ_OK,
+           "it fails, and is begun again");
+    is_int((long long) cp.info.generation, 1, "of the same generation");
+    is_int(kmq_checkpoint_begin(q.worker[1].kmq, &other, &out), KMQ_OK,
+           "somebody else's");
+    is_int((long long) other.info.generation, 2, "is of another");
+    is_int(kmq_checkpoint_again(q.worker[0].kmq, &cp, &out, 1), KMQ_OK,
+           "then, once more");
+    is_int((long long) cp.info.generation, 3, "it has to be a new one");
+
+    kmq_checkpoint_end(q.worker[0].kmq, &cp, 100);
+    kmq_count(q.worker[0].kmq, &counts);
+    is_int(counts.disk_error, 0, "complete: no error any more");
+
+    kmq_buffer_free(&out);
+    du_kill(&q);
 }
 
 
 static void
 test_aside(void)
 {
-    int    lock;
-    char   name[64];
-    char  *p;
+    int              i;
+    char             name[64], path[KMQ_PATH_SIZE];
+    char            *p;
+    kmq_directory_t  d;
 
     du_init(&q, "aside");
-    lock = kmq_directory_open(q.dir, -1, -1, du_log, &q);
-    is_int(kmq_directory_set_aside(q.dir, -1, -1, du_log, &q), 0, "no files");
+    is_int(opens(&d, q.dir, &self), 0, "it is opened");
+    is_int(kmq_directory_set_aside(q.dir, du_log, &q), 0, "no files");
     is_int((long long) q.log_len, 0, "nothing to say");
     is_int(du_names(q.dir, "aside-", ""), 0, "no directory for them");
 
@@ -956,7 +1266,7 @@ test_aside(void)
            "a checkpoint's");
     du_kill(&q);
 
-    is_int(kmq_directory_set_aside(q.dir, -1, -1, du_log, &q), 0, "aside");
+    is_int(kmq_directory_set_aside(q.dir, du_log, &q), 0, "aside");
     ok(du_logged(&q, "W 3 file(s) of an older queue were set aside in \""),
        "three files: %s", q.log);
     is_int(du_names(q.dir, "aside-", ""), 1, "into a directory");
@@ -977,7 +1287,22 @@ test_aside(void)
     du_start(&q, 1);
     is_int(q.rc.files, 0, "recovery does not see them");
     du_kill(&q);
-    (void) close(lock);
+
+    for (i = 0; i < 12; i++) {
+        (void) snprintf(path, sizeof(path), "%s/journal-0000000000000000-000"
+                        "-0", q.dir);
+        du_write(path, "", 0);
+        q.log_len = 0;
+        is_int(kmq_directory_set_aside(q.dir, du_log, &q), 0, "once more");
+        p = strstr(q.log, "/aside-");
+        (void) snprintf(path, sizeof(path), "%s%.*s", q.dir,
+                        (int) strcspn(p, "\""), p);
+        is_int(du_names(path, "journal-", ""), 1, "the newest is there");
+    }
+
+    is_int(du_names(q.dir, "aside-", ""), 3, "the newest three are kept");
+    ok(du_logged(&q, "I \""), "which is said: %s", q.log);
+    kmq_directory_close(&d);
 }
 
 
@@ -1009,7 +1334,13 @@ main(void)
     test_again_and_again();
     test_too_small();
     test_lock();
+    test_lock_old();
     test_directory();
+    test_user();
+    test_no_files();
+    test_many_files();
+    test_leftovers();
+    test_checkpoint_again();
     test_aside();
 
     return done_testing();

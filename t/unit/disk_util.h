@@ -282,7 +282,7 @@ du_attach(du_queue_t *q, unsigned n)
         kmq_clock(w->kmq, q->mono, q->wall);
         kmq_configure(w->kmq, &q->settings);
         kmq_journal(w->kmq, 1);
-        kmq_segment_init(&w->segment, &kmq_io_system, q->dir);
+        kmq_segment_init(&w->segment, &kmq_io_system, q->dir, 0);
     }
 }
 
@@ -370,7 +370,8 @@ du_checkpoint(du_queue_t *q, int clean)
         return KMQ_NOMEM;
     }
 
-    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info);
+    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info,
+                                  cp.complete);
 
     for (more = 1; rc == 0; more = kmq_checkpoint_next(kmq, &cp, &out)) {
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);

@@ -220,7 +220,7 @@ queue_open(queue_t *q, const char *name, const kmq_settings_t *s)
 
     kmq_configure(q->kmq, s);
     kmq_journal(q->kmq, 1);
-    kmq_segment_init(&q->segment, &kmq_io_system, q->dir);
+    kmq_segment_init(&q->segment, &kmq_io_system, q->dir, 0);
 }
 
 
@@ -252,7 +252,8 @@ queue_checkpoint(queue_t *q, int finish)
     memset(&out, 0, sizeof(out));
 
     more = kmq_checkpoint_begin(q->kmq, &cp, &out) == KMQ_OK;
-    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info);
+    rc = kmq_checkpoint_file_open(&file, &kmq_io_system, q->dir, &cp.info,
+                                  cp.complete);
 
     while (rc == 0) {
         rc = kmq_checkpoint_file_write(&file, out.data, out.len);
@@ -942,10 +943,12 @@ test_names(void)
        "the unfinished checkpoint");
 
     is_int(symlink("/no/such/file", path_of(&q, KMQ_FILE_JOURNAL, 7)), 0,
-           "a name whose file is gone");
-    is_int(dump("", q.dir), 0, "as when it goes meanwhile");
+           "a link");
+    is_int(dump("", q.dir), 2, "is not followed");
+    ok(strstr(run.errors, "it is not a regular file") != NULL,
+       "which is said");
     is_int(dump("", path_of(&q, KMQ_FILE_JOURNAL, 7)), 2,
-           "but not when it is asked for");
+           "nor when it is asked for");
 
     is_int(dump("", "/dev/null"), 2, "an empty file of any name");
     is_int(dump("--help", ""), 0, "--help");

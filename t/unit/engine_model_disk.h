@@ -121,7 +121,7 @@ journal_open(unsigned h)
 {
     handle_t  *handle = &M.handle[h];
 
-    kmq_segment_init(&handle->segment, &D.io, D.dir);
+    kmq_segment_init(&handle->segment, &D.io, D.dir, 0);
 
     if (M.options & JOURNALED) {
         kmq_journal(handle->kmq, 1);
@@ -225,7 +225,8 @@ checkpoint_begin(unsigned h)
 
     CHECK(kmq_checkpoint_begin(M.handle[h].kmq, &D.cp, &D.slice) == KMQ_OK,
           "checkpoint_begin");
-    CHECK(kmq_checkpoint_file_open(&D.file, &D.io, D.dir, &D.cp.info) == 0,
+    CHECK(kmq_checkpoint_file_open(&D.file, &D.io, D.dir, &D.cp.info,
+                                   D.cp.complete) == 0,
           "a checkpoint's file");
     checkpoint_write();
 }
