@@ -20,8 +20,9 @@ void (*kmq_fault)(const char *point);
 #define LOCK_LONG    1000    /* ms: somebody is told of such a wait */
 #define LOCK_LOOK     200    /* us */
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
-#define KMQ_CLOCKLOCK  1
+/* ThreadSanitizer does not know pthread_mutex_clocklock(). */
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#define KMQ_CLOCKLOCK  __GLIBC_PREREQ(2, 30)
 #endif
 
 
