@@ -26,8 +26,9 @@ uint32_t  kmq_position;
 #define LOCK_LONG    1000    /* ms: somebody is told of such a wait */
 #define LOCK_LOOK     200    /* us */
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
-#define KMQ_CLOCKLOCK  1
+/* ThreadSanitizer does not know pthread_mutex_clocklock(). */
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#define KMQ_CLOCKLOCK  __GLIBC_PREREQ(2, 30)
 #endif
 
 
