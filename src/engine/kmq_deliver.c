@@ -355,6 +355,18 @@ served_check(const kmq_topic_t *topic, kmq_local_route_t *local)
 }
 
 
+/* The one at that place has been pushed all; mostly it is the next one. */
+static inline void
+served_add(kmq_t *kmq, kmq_local_route_t *local, uint32_t place)
+{
+    if (place == local->served) {
+        local->served++;
+    } else {
+        kmq_local_served(kmq, local, place);
+    }
+}
+
+
 /* A ready consumer of the route that has not been pushed all of the log; NULL:
  * there is none, or, unless all are served, none has been found yet. */
 static kmq_client_t *
@@ -558,7 +570,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
             looks++;
 
             if (!lags(topic, client)) {
-                kmq_local_served(kmq, local, i);
+                served_add(kmq, local, i);
             }
 
             i++;
@@ -582,7 +594,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
         }
 
         if (!lags(topic, client)) {
-            kmq_local_served(kmq, local, i);
+            served_add(kmq, local, i);
         }
 
         i++;
