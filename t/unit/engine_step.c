@@ -55,6 +55,7 @@ typedef enum {
 typedef struct {
     volatile event_t     event;
     volatile int         held;     /* the process has the block's lock */
+    volatile int         tries[WORKERS]; /* and perhaps a worker's mutex */
     const char          *call;     /* at the same address in both */
     uint64_t             calls;
     uint64_t             chance;
@@ -118,6 +119,20 @@ stop(event_t event)
 }
 
 
+/* The process begins to lock a worker's mutex, or has given it back. */
+static void
+worker_tried(const pthread_mutex_t *mutex, int begins)
+{
+    unsigned  i;
+
+    for (i = 0; traced && i < WORKERS; i++) {
+        if ((const unsigned char *) mutex == block + alive[i]) {
+            S->tries[i] = begins;
+        }
+    }
+}
+
+
 /* The engine calls these two. */
 int
 pthread_mutex_trylock(pthread_mutex_t *mutex)
@@ -129,6 +144,7 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
         *(void **) &trylock = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
     }
 
+    worker_tried(mutex, 1);
     rc = trylock(mutex);
 
     if (recording < 2 && recording >= 0) {
@@ -149,6 +165,7 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
 int
 pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
+    int           rc;
     static int  (*unlock)(pthread_mutex_t *mutex);
 
     if (unlock == NULL) {
@@ -159,7 +176,10 @@ pthread_mutex_unlock(pthread_mutex_t *mutex)
         S->held = 0;
     }
 
-    return unlock(mutex);
+    rc = unlock(mutex);
+    worker_tried(mutex, 0);
+
+    return rc;
 }
 
 
@@ -627,6 +647,7 @@ static pid_t         process;
 static unsigned      worker;       /* which one it is */
 static uint64_t      states, steps, repairs, deaths;
 static int           has_chosen;   /* a state of the last call */
+static int           chosen_tries[WORKERS];
 static int           failed;
 
 static statuses_t    now;          /* of the state that is looked at */
@@ -769,10 +790,18 @@ verified(kmq_t *observer, uintptr_t place, const char *when)
 static void
 recover(const unsigned char *image, int locked, uintptr_t place)
 {
-    kmq_t  *observer;
+    kmq_t     *observer;
+    unsigned   i;
 
     memcpy(copy, image, size);
-    memcpy(copy + alive[worker], &deceased, sizeof(deceased));
+
+    /* all that it has locked, or may have */
+
+    for (i = 0; i < WORKERS; i++) {
+        if (i == worker || S->tries[i]) {
+            memcpy(copy + alive[i], &deceased, sizeof(deceased));
+        }
+    }
 
     if (locked) {
         memcpy(copy + mutexes[0], &deceased, sizeof(deceased));
@@ -1004,6 +1033,8 @@ locked_steps(uint64_t *r, uint64_t max)
 
         if (eu_below(r, (uint32_t) (states % 64 + 1)) == 0) {
             memcpy(chosen, before, size);
+            chosen_tries[0] = S->tries[0];
+            chosen_tries[1] = S->tries[1];
             has_chosen = 1;
         }
     }
@@ -1050,11 +1081,20 @@ process_kill(void)
 static void
 process_dies(uint64_t *r)
 {
+    unsigned  i;
+
     process_kill();
 
     memcpy(block, chosen, size);
     memcpy(block + mutexes[0], &deceased, sizeof(deceased));
-    memcpy(block + alive[worker], &deceased, sizeof(deceased));
+
+    for (i = 0; i < WORKERS; i++) {
+        if (i == worker || chosen_tries[i]) {
+            memcpy(block + alive[i], &deceased, sizeof(deceased));
+        }
+
+        S->tries[i] = 0;
+    }
 
     worker = eu_below(r, WORKERS);
     process_start();
