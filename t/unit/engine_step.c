@@ -43,6 +43,9 @@
 #define FLIGHT      64
 #define BODY_MAX    9500
 #define LIFE        40             /* calls of a process, on average */
+#define MOOD        100            /* calls */
+#define CHAIN       36             /* messages */
+#define EXTRA       (8 * 8192)     /* bytes more than the smallest block has */
 #define HANGS       1800           /* s */
 
 /* why the process has stopped */
@@ -278,7 +281,12 @@ body_make(char *body, uint32_t id)
     uint64_t  r;
 
     r = id;
-    n = 16 + eu_below(&r, eu_below(&r, 10) ? 300 : BODY_MAX - 16);
+
+    /* of few classes, each of which takes a page at least */
+
+    n = eu_below(&r, 2) ? 40 : 100;
+    n = eu_below(&r, 20) ? n : 16 + eu_below(&r, BODY_MAX - 16);
+
     eu_fill(body, n, id);
     sprintf(body, "%015u", id);
     body[15] = ':';
@@ -349,7 +357,7 @@ do_take(void)
     kmq_message_t        *m;
     static kmq_batch_t    batch;
 
-    batch.bytes_max = below(2) ? 1000 : 100000;
+    batch.bytes_max = below(4) ? 100000 : 1000;
 
     call("take");
     (void) kmq_take(kmq, &batch);
@@ -551,7 +559,8 @@ do_join(void)
     } else {
         call("join");
         memset(c, 0, sizeof(*c));
-        c->ref = eu_join(kmq, KMQ_CONSUMER, topics[topic], 1 + below(40), c);
+        c->ref = eu_join(kmq, KMQ_CONSUMER, topics[topic],
+                         1 + below(below(3) ? FLIGHT : 8), c);
     }
 }
 
@@ -584,6 +593,50 @@ do_tick(void)
 {
     call("tick");
     (void) kmq_tick(kmq);
+}
+
+
+/* More in flight with one consumer than one ring of its deliveries holds. */
+static void
+do_chain(void)
+{
+    char            body[BODY_MAX];
+    unsigned        i, n;
+    consumer_t     *c = &consumer[0];
+    kmq_message_t   m[CHAIN];
+
+    producer[0] = eu_producer(kmq, topics[0]);
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < CHAIN; i++) {
+        m[i].size = body_make(body, S->id + 1 + i);
+    }
+
+    call("reserve");
+    n = kmq_reserve(kmq, producer[0], m, CHAIN, NULL);
+
+    for (i = 0; i < n; i++) {
+        (void) body_make(body, S->id + 1 + i);
+        kmq_write(kmq, &m[i], body, m[i].size);
+    }
+
+    S->id += n;
+
+    if (n) {
+        call("commit");
+        kmq_commit(kmq, m, n);
+    }
+
+    do_take();
+
+    if (c->n > 1) {
+        call("confirm");
+        (void) kmq_confirm_upto(kmq, c->ref, c->position[c->n - 2]);
+
+        while (c->n > 1) {
+            forget(c, 0);
+        }
+    }
 }
 
 
@@ -623,11 +676,13 @@ process_main(unsigned worker)
 
     for (i = 0; i < 2; i++) {
         call("join");
-        consumer[i].ref = eu_join(kmq, KMQ_CONSUMER, topics[i], 20,
+        consumer[i].ref = eu_join(kmq, KMQ_CONSUMER, topics[i], FLIGHT,
                                   &consumer[i]);
         call("ready");
         kmq_set_ready(kmq, consumer[i].ref, 1);
     }
+
+    do_chain();
 
     for ( ;; ) {
         x = below(100);
@@ -636,7 +691,13 @@ process_main(unsigned worker)
             x -= calls[i].weight;
         }
 
-        calls[i].call();
+        /* in turns, messages become more and fewer */
+
+        if (calls[i].call == do_confirm && S->calls / MOOD % 2 == 0) {
+            do_publish();
+        } else {
+            calls[i].call();
+        }
     }
 }
 
@@ -1253,7 +1314,7 @@ main(int argc, char **argv)
         skip_all("processes may not be traced here");
     }
 
-    size = (kmq_block_min() + 4095) / 4096 * 4096;
+    size = (kmq_block_min() + EXTRA + 4095) / 4096 * 4096;
     S = eu_map(sizeof(shared_t));
     S->chance = seed;
     S->mono = 1000;
