@@ -121,6 +121,7 @@ capacity_measure(void)
     below = 0;
     least = 0;
     worst[0] = '\0';
+    memset(ratio, 0, sizeof(ratio));
 
     for (i = 0; i < npatterns; i++) {
         ec_run(&patterns[i], o.size, CAPACITY_LIMIT, &r);

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine_model_restart.h"
+#include "engine_model_sieve.h"
 
 
 #define HANGS  600                 /* s in one run */
@@ -386,6 +386,7 @@ static const op_t  ops[] = {
     { op_flush,         JOURNALED, { 40,    40,     40,    40 } },
     { op_checkpoint,    JOURNALED, { 30,    30,     30,    30 } },
     { op_restart,       JOURNALED, {  1,     1,      1,     2 } },
+    { op_sieve,         SIEVES,    {  1,     1,      1,     1 } },
 };
 
 #define OPS  (sizeof(ops) / sizeof(ops[0]))
@@ -596,6 +597,9 @@ static const run_t  runs[] = {
       TIMED|MANAGED|KILLS|MIXED|PACED|JOURNALED },
     { "both, all there is, large",         PUB,
       TIMED|MANAGED|KILLS|MIXED|PACED|LARGE|BREAKS|JOURNALED },
+    { "point to point, survivors",         ONE, SIEVES },
+    { "both, timed, repaired, survivors",  ONE,
+      TIMED|MIXED|KILLS|BREAKS|SIEVES },
 };
 
 #define RUNS  (sizeof(runs) / sizeof(runs[0]))
@@ -619,6 +623,7 @@ report(result_t *r)
              && (!(M.options & JOURNALED)
                  || (M.restarts && M.accepted && D.checkpoints
                      && D.abandoned))
+             && (!(M.options & SIEVES) || M.sieved)
              && M.disconnected && M.watched
              && (!(M.options & MANAGED)
                  || (M.deleted && M.purged && M.searches))
@@ -632,7 +637,7 @@ report(result_t *r)
              "%llu requeued, %llu searches, %llu kills, %llu repairs, "
              "%llu probes, %llu restarts, %llu checkpoints, "
              "%llu consumed missing, %llu there again, "
-             "%llu purged, %llu disconnected",
+             "%llu purged, %llu disconnected, %llu times sieved",
              (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
              (unsigned long long) M.nomems, (unsigned long long) M.due,
@@ -646,7 +651,8 @@ report(result_t *r)
              (unsigned long long) M.missing,
              (unsigned long long) M.remembered,
              (unsigned long long) M.purged,
-             (unsigned long long) M.disconnected);
+             (unsigned long long) M.disconnected,
+             (unsigned long long) M.sieved);
 }
 
 

@@ -39,10 +39,11 @@ enum { FREE, RESERVED, READY, IN_FLIGHT, DELAYED, CONSUMED, DEAD };
 
 /* what a run does beside the usual: it paces, it changes the push type, it
  * has bodies that fill the block, it has times, it manages messages, workers
- * die, also inside the lock, all ends and is recovered from disk */
+ * die, also inside the lock, all ends and is recovered from disk, most messages
+ * pass and a few stay */
 enum {
     PACED = 1, MIXED = 2, LARGE = 4, TIMED = 8, MANAGED = 16, KILLS = 32,
-    BREAKS = 64, JOURNALED = 128
+    BREAKS = 64, JOURNALED = 128, SIEVES = 256
 };
 
 /* which list a message's link is for */
@@ -229,7 +230,7 @@ static struct {
     /* what a run has met */
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, probed, searches, died_leaving;
-    uint64_t         purged, disconnected, watched;
+    uint64_t         purged, disconnected, watched, sieved;
     /* most bytes since the last checkpoint began; since the next one did */
     uint64_t         peak, peak_next;
     uint64_t         repaired, restarts, accepted, remembered, missing;

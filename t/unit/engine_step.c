@@ -43,6 +43,9 @@
 #define FLIGHT      64
 #define BODY_MAX    9500
 #define LIFE        40             /* calls of a process, on average */
+#define MOOD        100            /* calls */
+#define CHAIN       36             /* messages */
+#define EXTRA       (8 * 8192)     /* bytes more than the smallest block has */
 #define HANGS       1800           /* s */
 
 /* why the process has stopped */
@@ -55,6 +58,7 @@ typedef enum {
 typedef struct {
     volatile event_t     event;
     volatile int         held;     /* the process has the block's lock */
+    volatile int         tries[WORKERS]; /* and perhaps a worker's mutex */
     const char          *call;     /* at the same address in both */
     uint64_t             calls;
     uint64_t             chance;
@@ -118,6 +122,20 @@ stop(event_t event)
 }
 
 
+/* The process begins to lock a worker's mutex, or has given it back. */
+static void
+worker_tried(const pthread_mutex_t *mutex, int begins)
+{
+    unsigned  i;
+
+    for (i = 0; traced && i < WORKERS; i++) {
+        if ((const unsigned char *) mutex == block + alive[i]) {
+            S->tries[i] = begins;
+        }
+    }
+}
+
+
 /* The engine calls these two. */
 int
 pthread_mutex_trylock(pthread_mutex_t *mutex)
@@ -129,6 +147,7 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
         *(void **) &trylock = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
     }
 
+    worker_tried(mutex, 1);
     rc = trylock(mutex);
 
     if (recording < 2 && recording >= 0) {
@@ -149,6 +168,7 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
 int
 pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
+    int           rc;
     static int  (*unlock)(pthread_mutex_t *mutex);
 
     if (unlock == NULL) {
@@ -159,7 +179,10 @@ pthread_mutex_unlock(pthread_mutex_t *mutex)
         S->held = 0;
     }
 
-    return unlock(mutex);
+    rc = unlock(mutex);
+    worker_tried(mutex, 0);
+
+    return rc;
 }
 
 
@@ -258,7 +281,12 @@ body_make(char *body, uint32_t id)
     uint64_t  r;
 
     r = id;
-    n = 16 + eu_below(&r, eu_below(&r, 10) ? 300 : BODY_MAX - 16);
+
+    /* of few classes, each of which takes a page at least */
+
+    n = eu_below(&r, 2) ? 40 : 100;
+    n = eu_below(&r, 20) ? n : 16 + eu_below(&r, BODY_MAX - 16);
+
     eu_fill(body, n, id);
     sprintf(body, "%015u", id);
     body[15] = ':';
@@ -329,7 +357,7 @@ do_take(void)
     kmq_message_t        *m;
     static kmq_batch_t    batch;
 
-    batch.bytes_max = below(2) ? 1000 : 100000;
+    batch.bytes_max = below(4) ? 100000 : 1000;
 
     call("take");
     (void) kmq_take(kmq, &batch);
@@ -531,7 +559,8 @@ do_join(void)
     } else {
         call("join");
         memset(c, 0, sizeof(*c));
-        c->ref = eu_join(kmq, KMQ_CONSUMER, topics[topic], 1 + below(40), c);
+        c->ref = eu_join(kmq, KMQ_CONSUMER, topics[topic],
+                         1 + below(below(3) ? FLIGHT : 8), c);
     }
 }
 
@@ -564,6 +593,50 @@ do_tick(void)
 {
     call("tick");
     (void) kmq_tick(kmq);
+}
+
+
+/* More in flight with one consumer than one ring of its deliveries holds. */
+static void
+do_chain(void)
+{
+    char            body[BODY_MAX];
+    unsigned        i, n;
+    consumer_t     *c = &consumer[0];
+    kmq_message_t   m[CHAIN];
+
+    producer[0] = eu_producer(kmq, topics[0]);
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < CHAIN; i++) {
+        m[i].size = body_make(body, S->id + 1 + i);
+    }
+
+    call("reserve");
+    n = kmq_reserve(kmq, producer[0], m, CHAIN, NULL);
+
+    for (i = 0; i < n; i++) {
+        (void) body_make(body, S->id + 1 + i);
+        kmq_write(kmq, &m[i], body, m[i].size);
+    }
+
+    S->id += n;
+
+    if (n) {
+        call("commit");
+        kmq_commit(kmq, m, n);
+    }
+
+    do_take();
+
+    if (c->n > 1) {
+        call("confirm");
+        (void) kmq_confirm_upto(kmq, c->ref, c->position[c->n - 2]);
+
+        while (c->n > 1) {
+            forget(c, 0);
+        }
+    }
 }
 
 
@@ -603,11 +676,13 @@ process_main(unsigned worker)
 
     for (i = 0; i < 2; i++) {
         call("join");
-        consumer[i].ref = eu_join(kmq, KMQ_CONSUMER, topics[i], 20,
+        consumer[i].ref = eu_join(kmq, KMQ_CONSUMER, topics[i], FLIGHT,
                                   &consumer[i]);
         call("ready");
         kmq_set_ready(kmq, consumer[i].ref, 1);
     }
+
+    do_chain();
 
     for ( ;; ) {
         x = below(100);
@@ -616,7 +691,13 @@ process_main(unsigned worker)
             x -= calls[i].weight;
         }
 
-        calls[i].call();
+        /* in turns, messages become more and fewer */
+
+        if (calls[i].call == do_confirm && S->calls / MOOD % 2 == 0) {
+            do_publish();
+        } else {
+            calls[i].call();
+        }
     }
 }
 
@@ -627,6 +708,7 @@ static pid_t         process;
 static unsigned      worker;       /* which one it is */
 static uint64_t      states, steps, repairs, deaths;
 static int           has_chosen;   /* a state of the last call */
+static int           chosen_tries[WORKERS];
 static int           failed;
 
 static statuses_t    now;          /* of the state that is looked at */
@@ -769,10 +851,18 @@ verified(kmq_t *observer, uintptr_t place, const char *when)
 static void
 recover(const unsigned char *image, int locked, uintptr_t place)
 {
-    kmq_t  *observer;
+    kmq_t     *observer;
+    unsigned   i;
 
     memcpy(copy, image, size);
-    memcpy(copy + alive[worker], &deceased, sizeof(deceased));
+
+    /* all that it has locked, or may have */
+
+    for (i = 0; i < WORKERS; i++) {
+        if (i == worker || S->tries[i]) {
+            memcpy(copy + alive[i], &deceased, sizeof(deceased));
+        }
+    }
 
     if (locked) {
         memcpy(copy + mutexes[0], &deceased, sizeof(deceased));
@@ -1004,6 +1094,8 @@ locked_steps(uint64_t *r, uint64_t max)
 
         if (eu_below(r, (uint32_t) (states % 64 + 1)) == 0) {
             memcpy(chosen, before, size);
+            chosen_tries[0] = S->tries[0];
+            chosen_tries[1] = S->tries[1];
             has_chosen = 1;
         }
     }
@@ -1050,11 +1142,20 @@ process_kill(void)
 static void
 process_dies(uint64_t *r)
 {
+    unsigned  i;
+
     process_kill();
 
     memcpy(block, chosen, size);
     memcpy(block + mutexes[0], &deceased, sizeof(deceased));
-    memcpy(block + alive[worker], &deceased, sizeof(deceased));
+
+    for (i = 0; i < WORKERS; i++) {
+        if (i == worker || chosen_tries[i]) {
+            memcpy(block + alive[i], &deceased, sizeof(deceased));
+        }
+
+        S->tries[i] = 0;
+    }
 
     worker = eu_below(r, WORKERS);
     process_start();
@@ -1213,7 +1314,7 @@ main(int argc, char **argv)
         skip_all("processes may not be traced here");
     }
 
-    size = (kmq_block_min() + 4095) / 4096 * 4096;
+    size = (kmq_block_min() + EXTRA + 4095) / 4096 * 4096;
     S = eu_map(sizeof(shared_t));
     S->chance = seed;
     S->mono = 1000;
