@@ -181,11 +181,16 @@ void ngx_kapokmq_notified(ngx_event_t *ev);
 /* ------------------------------------------------------------------- HTTP */
 
 /*
- * Starts an HTTP request of the send and console handlers: CORS, OPTIONS,
- * method, key; reads the body and calls handler when it is there.
+ * Starts an HTTP request of the send and console handlers: OPTIONS, method,
+ * key, what the body is; reads the body and calls handler when it is there.
  */
 ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
+
+#define NGX_KAPOKMQ_TOO_LARGE  "The request is too large"
+
+/* Puts the filter of all answers in place; a postconfiguration. */
+void ngx_kapokmq_filter_init(void);
 
 /*
  * Answers {"code":-1,"msg":"text"} with that status.  _refuse is for content
@@ -215,6 +220,14 @@ void ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
  * another type where the request has got one. */
 ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t size);
+
+/* Parts of these: the headers of type and size; a body as a chain of one
+ * buffer; the body of an error, with the header that its status needs. */
+void ngx_kapokmq_http_json_type(ngx_http_request_t *r, off_t size);
+ngx_int_t ngx_kapokmq_http_chain(ngx_http_request_t *r, ngx_str_t *json,
+    ngx_chain_t *out);
+ngx_int_t ngx_kapokmq_http_error_json(ngx_http_request_t *r,
+    ngx_uint_t status, const char *text, ngx_str_t *json);
 
 /* Adds a header to the answer; name and value must stay. */
 ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,

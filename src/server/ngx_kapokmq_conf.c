@@ -31,6 +31,8 @@ static const char *ngx_kapokmq_conf_env(const char *name);
 static void ngx_kapokmq_conf_log(void *arg, int fatal, const char *file,
     size_t line, size_t column, const char *text);
 static void ngx_kapokmq_conf_free(void *data);
+static char *ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf,
+    ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
 
@@ -84,30 +86,13 @@ ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* nginx's ngx_parse_size() knows k and m, but not g. */
+/* As an offset, since those may have a g. */
 static ngx_int_t
 ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size)
 {
-    ssize_t    n;
-    ngx_str_t  text;
+    off_t  n;
 
-    text = *value;
-
-    if (text.len && (text.data[text.len - 1] | 0x20) == 'g') {
-        text.len--;
-
-        n = ngx_atosz(text.data, text.len);
-
-        if (n == NGX_ERROR || n > NGX_MAX_SIZE_T_VALUE / (1024 * 1024 * 1024))
-        {
-            return NGX_ERROR;
-        }
-
-        n *= 1024 * 1024 * 1024;
-
-    } else {
-        n = ngx_parse_size(&text);
-    }
+    n = ngx_parse_offset(value);
 
     if (n == NGX_ERROR) {
         return NGX_ERROR;
@@ -630,8 +615,6 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_kapokmq_loc_conf_t  *prev = parent;
     ngx_kapokmq_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
-
     if (conf->cors_origins == NULL) {
         conf->cors_origins = prev->cors_origins;
     }
@@ -641,9 +624,33 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
                               ? NGX_KAPOKMQ_LOG_END
                               : NGX_KAPOKMQ_LOG_UPGRADE);
 
-    /* a later proxy_pass, for example, would have taken its place */
+    return ngx_kapokmq_conf_merge_handler(cf, prev, conf);
+}
+
+
+/* Inside "if" and "limit_except" the handler is that around them, as with
+ * proxy_pass, unless there is another one. */
+static char *
+ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
+    ngx_kapokmq_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL) {
+        conf->handler = prev->handler;
+        conf->metrics_topics = prev->metrics_topics;
+        conf->metrics_key = prev->metrics_key;
+
+        if (clcf->lmt_excpt) {
+            clcf->handler = conf->handler;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    /* a later proxy_pass, for example, would have taken its place */
 
     if (conf->handler && clcf->handler != conf->handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -661,6 +668,8 @@ ngx_int_t
 ngx_kapokmq_conf_check(ngx_conf_t *cf)
 {
     ngx_kapokmq_main_conf_t  *mcf;
+
+    ngx_kapokmq_filter_init();
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
 
