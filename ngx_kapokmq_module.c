@@ -195,6 +195,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     ngx_queue_init(&w->waiting);
     ngx_queue_init(&w->pings);
+    ngx_queue_init(&w->kept);
 
     ngx_kapokmq_init_event(cycle, &w->push, ngx_kapokmq_push);
     ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_due);
@@ -222,6 +223,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                       "this worker looks for messages only twice a second");
     }
+
+    ngx_kapokmq_upgrade_listen(cycle);
 
     /* a predecessor that died has left work for others */
     ngx_kapokmq_wake();

@@ -71,6 +71,7 @@ typedef struct {
     ngx_uint_t           persistent;    /* isPersistent */
     ngx_queue_t          waiting;   /* producers that wait for room */
     ngx_queue_t          pings;     /* consumers that want a ping */
+    ngx_queue_t          kept;      /* sessions that have their request */
 } ngx_kapokmq_worker_t;
 
 extern ngx_kapokmq_worker_t  ngx_kapokmq_worker;

@@ -86,8 +86,9 @@ ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
     if (c->error || s->failed) {
         rc = NGX_ERROR;
 
-    } else if (c->close) {
+    } else if (c->close || s->exiting) {
         c->close = 0;
+        s->exiting = 0;
         rc = ngx_kapokmq_session_shutdown(s);
 
     } else if (rev->timedout) {
@@ -146,7 +147,7 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
     if (s->unanswered == 0
         && (s->going || s->closed || s->broken || s->ended))
     {
-        s->connection->close = s->going;
+        s->exiting = s->going;
         s->going = 0;
         ngx_kapokmq_session_wake(s);
     }

@@ -12,12 +12,20 @@
 #include "../protocol/kmq_form.h"
 
 
+/* A session that has its request, as the request's pool knows it. */
+typedef struct {
+    ngx_queue_t             queue;      /* in worker's kept */
+    ngx_kapokmq_session_t  *session;
+} ngx_kapokmq_kept_t;
+
+
 static ngx_int_t ngx_kapokmq_upgrade_check(ngx_http_request_t *r,
     ngx_str_t **found);
 static ngx_int_t ngx_kapokmq_upgrade_version(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_upgrade_asked(ngx_http_request_t *r);
 static ngx_kapokmq_session_t *ngx_kapokmq_upgrade_session(
     ngx_http_request_t *r, const ngx_kapokmq_role_t *role);
+static void ngx_kapokmq_upgrade_free(void *data);
 static const char *ngx_kapokmq_upgrade_names(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static const char *ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r,
@@ -28,9 +36,10 @@ static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
     ngx_str_t *key);
 static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_upgrade_begin(ngx_event_t *rev);
-static void ngx_kapokmq_upgrade_read(ngx_event_t *rev);
-static void ngx_kapokmq_upgrade_write(ngx_event_t *wev);
+static void ngx_kapokmq_upgrade_begin(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_read(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_write(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_exiting(ngx_event_t *ev);
 static ngx_int_t ngx_kapokmq_upgrade_rest(ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_upgrade_kept(ngx_http_request_t *r);
 static void ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s);
@@ -215,11 +224,12 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
 {
     ngx_log_t              *log;
     ngx_pool_cleanup_t     *cleanup;
+    ngx_kapokmq_kept_t     *kept;
     ngx_kapokmq_session_t  *s;
 
     log = r->connection->log;
 
-    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    cleanup = ngx_pool_cleanup_add(r->pool, sizeof(ngx_kapokmq_kept_t));
     if (cleanup == NULL) {
         return NULL;
     }
@@ -229,8 +239,11 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
         return NULL;
     }
 
-    cleanup->handler = ngx_kapokmq_session_free;
-    cleanup->data = s;
+    kept = cleanup->data;
+    kept->session = s;
+    ngx_queue_init(&kept->queue);
+
+    cleanup->handler = ngx_kapokmq_upgrade_free;
 
     s->connection = r->connection;
     s->request = r;
@@ -243,6 +256,16 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
     }
 
     return s;
+}
+
+
+static void
+ngx_kapokmq_upgrade_free(void *data)
+{
+    ngx_kapokmq_kept_t  *kept = data;
+
+    ngx_queue_remove(&kept->queue);
+    ngx_kapokmq_session_free(kept->session);
 }
 
 
@@ -361,28 +384,31 @@ ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
-/* The connection's events are the session's from now on. */
+/*
+ * The request's events are the session's from now on, and not yet the
+ * connection's: while there is a request, nginx may put its own handlers of the
+ * connection back, when a subrequest in the background fails for example.
+ * nginx would end an idle connection that has them at once, when the worker has
+ * to go; so the session is told of that otherwise.
+ */
 static void
 ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t    *c;
+    ngx_kapokmq_kept_t  *kept;
 
     c = r->connection;
+    kept = s->cleanup->data;
 
     ngx_http_set_ctx(r, s, ngx_kapokmq_module);
 
     s->status = KMQ_WS_ABNORMAL;
 
     r->main->count++;
-    r->read_event_handler = ngx_http_block_reading;
+    r->read_event_handler = ngx_kapokmq_upgrade_begin;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    s->http_handler = c->read->handler;
-    c->read->handler = ngx_kapokmq_upgrade_begin;
-    c->write->handler = ngx_http_empty_handler;
-
-    /* so that nginx calls the read handler when the worker has to go */
-    c->idle = 1;
+    ngx_queue_insert_tail(&ngx_kapokmq_worker.kept, &kept->queue);
 
     if (c->sockaddr->sa_family != AF_UNIX) {
         (void) ngx_tcp_nodelay(c);
@@ -396,18 +422,16 @@ ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 
 /* The first event. */
 static void
-ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
+ngx_kapokmq_upgrade_begin(ngx_http_request_t *r)
 {
-    ngx_connection_t       *c;
-    ngx_http_request_t     *r;
     ngx_kapokmq_session_t  *s;
 
-    c = rev->data;
-    r = c->data;
     s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
 
-    rev->handler = ngx_kapokmq_upgrade_read;
-    c->write->handler = ngx_kapokmq_upgrade_write;
+    r->read_event_handler = ngx_kapokmq_upgrade_read;
+    r->write_event_handler = ngx_kapokmq_upgrade_write;
+
+    s->connection->log->action = (char *) s->role->action;
 
     if (ngx_kapokmq_upgrade_rest(s) != NGX_OK) {
         s->failed = 1;
@@ -416,37 +440,68 @@ ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
         ngx_kapokmq_upgrade_give_back(s);
     }
 
-    c->log->action = (char *) s->role->action;
-
     ngx_kapokmq_session_readable(s);
 }
 
 
-/* While the request is kept, it is what the connection belongs to: whoever
- * waits for its end, mirror's subrequests for example, looks for it there. */
 static void
-ngx_kapokmq_upgrade_read(ngx_event_t *rev)
+ngx_kapokmq_upgrade_read(ngx_http_request_t *r)
 {
-    ngx_connection_t  *c;
-
-    c = rev->data;
-
-    ngx_kapokmq_session_readable(ngx_http_get_module_ctx(
-                                     (ngx_http_request_t *) c->data,
-                                     ngx_kapokmq_module));
+    ngx_kapokmq_session_readable(ngx_http_get_module_ctx(r,
+                                                         ngx_kapokmq_module));
 }
 
 
 static void
-ngx_kapokmq_upgrade_write(ngx_event_t *wev)
+ngx_kapokmq_upgrade_write(ngx_http_request_t *r)
 {
+    ngx_kapokmq_session_writable(ngx_http_get_module_ctx(r,
+                                                         ngx_kapokmq_module));
+}
+
+
+/* A connection that is idle for ever has its handler called when the worker
+ * has to go. */
+void
+ngx_kapokmq_upgrade_listen(ngx_cycle_t *cycle)
+{
+    int                fd;
+    ngx_uint_t         i;
     ngx_connection_t  *c;
 
-    c = wev->data;
+    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_upgrade_exiting, &fd) != NGX_OK)
+    {
+        return;
+    }
 
-    ngx_kapokmq_session_writable(ngx_http_get_module_ctx(
-                                     (ngx_http_request_t *) c->data,
-                                     ngx_kapokmq_module));
+    c = cycle->connections;
+
+    for (i = 0; i < cycle->connection_n; i++) {
+        if (c[i].fd == fd) {
+            c[i].idle = 1;
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_kapokmq_upgrade_exiting(ngx_event_t *ev)
+{
+    ngx_queue_t         *q, *next, *all;
+    ngx_kapokmq_kept_t  *kept;
+
+    (void) ev;
+
+    all = &ngx_kapokmq_worker.kept;
+
+    for (q = ngx_queue_head(all); q != ngx_queue_sentinel(all); q = next) {
+        next = ngx_queue_next(q);
+        kept = ngx_queue_data(q, ngx_kapokmq_kept_t, queue);
+
+        kept->session->exiting = 1;
+        ngx_kapokmq_session_readable(kept->session);
+    }
 }
 
 
@@ -492,7 +547,7 @@ ngx_kapokmq_upgrade_kept(ngx_http_request_t *r)
 
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
 
-        if (cleanup->handler && cleanup->handler != ngx_kapokmq_session_free
+        if (cleanup->handler && cleanup->handler != ngx_kapokmq_upgrade_free
             && cleanup->handler != ngx_kapokmq_facts_cleanup)
         {
             return 1;
@@ -510,6 +565,7 @@ ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
 {
     ngx_connection_t       *c;
     ngx_pool_cleanup_t     *cleanup;
+    ngx_kapokmq_kept_t     *kept;
     ngx_http_request_t     *r;
     ngx_http_connection_t  *hc;
 
@@ -522,18 +578,26 @@ ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
         return;
     }
 
+    kept = s->cleanup->data;
+    ngx_queue_remove(&kept->queue);
+
     s->cleanup->handler = NULL;
     s->cleanup = cleanup;
     cleanup->handler = ngx_kapokmq_session_free;
     cleanup->data = s;
 
+    /* it marks the connection as destroyed: nginx, which is still in a handler
+     * of the request, looks for no further requests then */
+
     s->request = NULL;
     ngx_http_free_request(r, 0);
-    c->destroyed = 0;
 
     c->data = s;
     c->read->handler = ngx_kapokmq_session_read;
     c->write->handler = ngx_kapokmq_session_write;
+
+    /* so that nginx calls the read handler when the worker has to go */
+    c->idle = 1;
 
     ngx_kapokmq_upgrade_buffers(hc, c);
 }
@@ -595,12 +659,12 @@ ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc)
     facts->confirmed = s->confirmed;
     facts->status = s->status;
 
-    c->read->handler = s->http_handler;
-    c->write->handler = s->http_handler;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
 
     ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
     s->cleanup->handler = NULL;
-    ngx_kapokmq_session_free(s);
+    ngx_kapokmq_upgrade_free(s->cleanup->data);
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
