@@ -198,7 +198,7 @@ for my $padding (0, 20_000) {
 my $raw = KapokMQ::Raw->new(port => $mq->{port}, key => 'sesame',
                             path => '/Producers/Conn/a/bad');
 $raw->next_text;
-$raw->write(KapokMQ::Raw::frame(1, 'x' x 5000) . "\0" x 3_000_000);
+$raw->write(KapokMQ::Raw::frame(1, 'x' x 30_000) . "\0" x 3_000_000);
 is($raw->close_code, 1009, 'a message that is too large, and much behind it');
 ok($raw->ended, 'then the end');
 $raw->close;

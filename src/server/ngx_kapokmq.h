@@ -230,6 +230,17 @@ ngx_int_t ngx_kapokmq_http_chain(ngx_http_request_t *r, ngx_str_t *json,
 ngx_int_t ngx_kapokmq_http_error_json(ngx_http_request_t *r,
     ngx_uint_t status, const char *text, ngx_str_t *json);
 
+/*
+ * What of the request's URI follows the prefix of its location, and NGX_OK;
+ * NGX_DECLINED: the location has none, as one with a regular expression.
+ */
+ngx_int_t ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
+/* The names in a WebSocket's path: see kmq_path_names(). */
+const char *ngx_kapokmq_http_names(ngx_http_request_t *r,
+    u_char topic[KMQ_NAME_MAX], size_t *topic_len, u_char id[KMQ_NAME_MAX],
+    size_t *id_len);
+
 /* Adds a header to the answer; name and value must stay. */
 ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
     const char *value);

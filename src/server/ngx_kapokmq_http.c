@@ -19,7 +19,6 @@ static off_t ngx_kapokmq_http_body_max(void);
 static ngx_int_t ngx_kapokmq_http_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static u_char *ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf);
-static void *ngx_kapokmq_http_alloc(void *pool, size_t size);
 
 
 /* ---------------------------------------------------------------- headers */
@@ -76,6 +75,72 @@ ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
     header->value.len = ngx_strlen(value);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest)
+{
+    ngx_str_t                 *prefix;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    prefix = &clcf->name;
+
+    if (r->uri.len < prefix->len
+        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    rest->data = r->uri.data + prefix->len;
+    rest->len = r->uri.len - prefix->len;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_http_slashes(const u_char *p, const u_char *end)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; p < end; p++) {
+        n += (*p == '/');
+    }
+
+    return n;
+}
+
+
+/* A slash may end the path where both names stand before it. */
+const char *
+ngx_kapokmq_http_names(ngx_http_request_t *r, u_char topic[KMQ_NAME_MAX],
+    size_t *topic_len, u_char id[KMQ_NAME_MAX], size_t *id_len)
+{
+    u_char      *path, *end;
+    ngx_str_t    rest;
+    ngx_uint_t   names;
+
+    path = r->unparsed_uri.data;
+    end = ngx_strlchr(path, path + r->unparsed_uri.len, '?');
+
+    if (end == NULL) {
+        end = path + r->unparsed_uri.len;
+    }
+
+    if (end > path && end[-1] == '/'
+        && ngx_kapokmq_http_rest(r, &rest) == NGX_OK)
+    {
+        names = ngx_kapokmq_http_slashes(path, end)
+                - ngx_kapokmq_http_slashes(r->uri.data, rest.data);
+
+        if (names == (rest.len && rest.data[0] == '/' ? 3 : 2)) {
+            end--;
+        }
+    }
+
+    return kmq_path_names(path, end - path, topic, topic_len, id, id_len);
 }
 
 
@@ -254,7 +319,7 @@ ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     }
 
     err = kmq_form_read(body.data, body.len, (char *) type.data, type.len,
-                        fields, n, ngx_kapokmq_http_alloc, r->pool);
+                        fields, n);
     if (err) {
         ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
         return NGX_ERROR;
@@ -326,13 +391,6 @@ ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf)
     n = ngx_read_file(buf->file, to, size, buf->file_pos);
 
     return n == (ssize_t) size ? to + size : NULL;
-}
-
-
-static void *
-ngx_kapokmq_http_alloc(void *pool, size_t size)
-{
-    return ngx_palloc(pool, size);
 }
 
 

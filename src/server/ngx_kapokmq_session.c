@@ -13,6 +13,10 @@
 /* The longest message before login: a key, with something to spare. */
 #define NGX_KAPOKMQ_LOGIN_MAX     4096
 
+/* What escapes and an envelope may make of a message that is not too large. */
+#define NGX_KAPOKMQ_FRAME_GROWTH     6
+#define NGX_KAPOKMQ_FRAME_EXTRA   4096
+
 /* Receives in one event, so that no client keeps others waiting. */
 #define NGX_KAPOKMQ_RECEIVES         1
 
@@ -454,7 +458,9 @@ ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
     s->info = NULL;
 
     s->state = NGX_KAPOKMQ_OPEN;
-    s->parser.max_message = ngx_kapokmq_worker.config->max_message_size;
+    s->parser.max_message = (uint64_t) NGX_KAPOKMQ_FRAME_GROWTH
+                            * ngx_kapokmq_worker.config->max_message_size
+                            + NGX_KAPOKMQ_FRAME_EXTRA;
 
     return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_RIGHT_KEY);
 }

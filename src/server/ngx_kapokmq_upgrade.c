@@ -11,6 +11,10 @@
 #include "ngx_kapokmq_session.h"
 #include "../protocol/kmq_form.h"
 
+#include <ngx_sha1.h>
+
+
+#define NGX_KAPOKMQ_WS_KEY  24     /* characters */
 
 /* A session that has its request, as the request's pool knows it. */
 typedef struct {
@@ -21,6 +25,7 @@ typedef struct {
 
 static ngx_int_t ngx_kapokmq_upgrade_check(ngx_http_request_t *r,
     ngx_str_t **found);
+static ngx_uint_t ngx_kapokmq_upgrade_key_valid(ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_version(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_upgrade_asked(ngx_http_request_t *r);
 static ngx_kapokmq_session_t *ngx_kapokmq_upgrade_session(
@@ -32,6 +37,8 @@ static const char *ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_upgrade_facts(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
+static char *ngx_kapokmq_upgrade_accept(ngx_http_request_t *r,
+    ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
     ngx_str_t *key);
 static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
@@ -149,7 +156,7 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
                                         sizeof("sec-websocket-key") - 1)
                 : NULL;
 
-    if (key == NULL || !kmq_ws_key_valid((char *) key->data, key->len)) {
+    if (key == NULL || !ngx_kapokmq_upgrade_key_valid(key)) {
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST,
                                        "Sec-WebSocket-Version or "
                                        "Sec-WebSocket-Key is missing or wrong");
@@ -158,6 +165,23 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
     *found = key;
 
     return NGX_OK;
+}
+
+
+/* Base64 of 16 bytes. */
+static ngx_uint_t
+ngx_kapokmq_upgrade_key_valid(ngx_str_t *key)
+{
+    u_char     bytes[ngx_base64_decoded_length(NGX_KAPOKMQ_WS_KEY)];
+    ngx_str_t  decoded;
+
+    if (key->len != NGX_KAPOKMQ_WS_KEY || key->data[key->len - 1] != '=') {
+        return 0;
+    }
+
+    decoded.data = bytes;
+
+    return ngx_decode_base64(&decoded, key) == NGX_OK && decoded.len == 16;
 }
 
 
@@ -281,9 +305,8 @@ ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     info = s->info;
     addr = &r->connection->addr_text;
 
-    error = kmq_path_names(r->unparsed_uri.data, r->unparsed_uri.len,
-                           (u_char *) info->topic, &topic_len,
-                           (u_char *) info->id, &id_len);
+    error = ngx_kapokmq_http_names(r, (u_char *) info->topic, &topic_len,
+                                   (u_char *) info->id, &id_len);
     if (error) {
         return error;
     }
@@ -327,19 +350,49 @@ ngx_kapokmq_upgrade_facts(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 static const char *
 ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
-    size_t         len;
-    const u_char  *value;
+    ngx_str_t  value;
 
-    if (s->role->number != KMQ_CONSUMER || r->args.len == 0
-        || !kmq_query_find(r->args.data, r->args.len, "confirm", &value,
-                           &len))
+    if (s->role->number != KMQ_CONSUMER
+        || ngx_http_arg(r, (u_char *) "confirm", sizeof("confirm") - 1,
+                        &value)
+           != NGX_OK)
     {
         return NULL;
     }
 
-    s->confirm = kmq_confirm_value((const char *) value, len);
+    s->confirm = kmq_confirm_value((char *) value.data, value.len);
 
     return s->confirm ? NULL : "confirm must be socket, pong or ack";
+}
+
+
+/* Sec-WebSocket-Accept: RFC 6455, section 4.2.2, item 5.4. */
+static char *
+ngx_kapokmq_upgrade_accept(ngx_http_request_t *r, ngx_str_t *key)
+{
+    static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+    u_char      digest[20];
+    ngx_str_t   text, accept;
+    ngx_sha1_t  sha1;
+
+    accept.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(20) + 1);
+    if (accept.data == NULL) {
+        return NULL;
+    }
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, guid, sizeof(guid) - 1);
+    ngx_sha1_final(digest, &sha1);
+
+    text.data = digest;
+    text.len = sizeof(digest);
+
+    ngx_encode_base64(&accept, &text);
+    accept.data[accept.len] = '\0';
+
+    return (char *) accept.data;
 }
 
 
@@ -350,13 +403,11 @@ ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
     char       *accept;
     ngx_int_t   rc;
 
-    accept = ngx_pnalloc(r->pool, KMQ_WS_ACCEPT_LEN + 1);
+    accept = ngx_kapokmq_upgrade_accept(r, key);
+
     if (accept == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    kmq_ws_accept((char *) key->data, key->len, accept);
-    accept[KMQ_WS_ACCEPT_LEN] = '\0';
 
     if (ngx_kapokmq_http_header(r, "Upgrade", "websocket") != NGX_OK
         || ngx_kapokmq_http_header(r, "Sec-WebSocket-Accept", accept)
