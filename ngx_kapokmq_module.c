@@ -172,6 +172,21 @@ ngx_kapokmq_init_event(ngx_cycle_t *cycle, ngx_event_t *ev,
 }
 
 
+/* From now on workers with another key know that it is not valid any more;
+ * unless this one, begun late, is such a worker itself. */
+static void
+ngx_kapokmq_init_key(ngx_kapokmq_worker_t *w)
+{
+    ngx_atomic_uint_t  newest;
+
+    do {
+        newest = w->shared->key_number;
+    } while (newest < w->key_number
+             && !ngx_atomic_cmp_set(&w->shared->key_number, newest,
+                                    w->key_number));
+}
+
+
 /* A failure only makes this worker refuse requests: one that exits here is
  * not started again. */
 static ngx_int_t
@@ -191,6 +206,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     w = &ngx_kapokmq_worker;
 
     w->config = mcf->config;
+    w->shared = mcf->shared;
+    w->key_number = mcf->key_number;
     w->log = cycle->log;
 
     ngx_queue_init(&w->waiting);
@@ -214,6 +231,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
                       "it answers 503", ngx_process_slot, KMQ_WORKERS);
         return NGX_OK;
     }
+
+    ngx_kapokmq_init_key(w);
 
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();

@@ -23,10 +23,17 @@
 
 /* ---------------------------------------------------------- configuration */
 
+/* In the zone, beside the engine's block. */
+typedef struct {
+    ngx_atomic_t     key_number;    /* of the newest workers' configuration */
+} ngx_kapokmq_shared_t;
+
 typedef struct {
     ngx_shm_zone_t  *zone;          /* kapokmq_zone; NULL: not configured */
     void            *block;         /* the engine's part of it */
     size_t           block_size;
+    ngx_kapokmq_shared_t *shared;
+    ngx_uint_t       key_number;    /* how often secretKey has changed */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
     ngx_cycle_t     *cycle;         /* of this configuration */
@@ -60,6 +67,8 @@ typedef struct {
     kmq_t               *kmq;       /* NULL: the worker could not attach, and
                                        every request gets a 503 */
     kmq_config_t        *config;
+    ngx_kapokmq_shared_t *shared;
+    ngx_uint_t           key_number;
     ngx_log_t           *log;
     ngx_event_t          push;      /* posted: ngx_kapokmq_push() */
     ngx_event_t          batch;     /* timer: paced messages are due */
@@ -210,6 +219,12 @@ void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
  */
 ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n);
+
+/* Refuses, before the body was read, what cannot be served here; the other one
+ * is for what is called later: NGX_ERROR, the request has been answered and
+ * finalized. */
+ngx_int_t ngx_kapokmq_http_unavailable(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_http_still(ngx_http_request_t *r);
 
 /* A JSON body of the request's pool with that status: the same two ways. */
 ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
@@ -383,6 +398,13 @@ u_char *ngx_kapokmq_growth_topic(u_char *p,
 void ngx_kapokmq_fault_init(ngx_log_t *log);
 void ngx_kapokmq_fault(ngx_http_request_t *r);
 #endif
+
+/* Has the secret key been changed by a reload that this worker does not belong
+ * to? */
+ngx_uint_t ngx_kapokmq_key_stale(void);
+
+/* Can requests be served here? */
+ngx_uint_t ngx_kapokmq_available(void);
 
 /* Compares the key a client gave in constant time: 1 when it is right. */
 ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);

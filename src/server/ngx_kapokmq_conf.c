@@ -21,6 +21,8 @@ static char *ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size);
 static char *ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 static ngx_int_t ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data);
+static ngx_uint_t ngx_kapokmq_conf_new_key(
+    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
 static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
     ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name,
@@ -196,6 +198,8 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 
     mcf->block = omcf->block;
     mcf->block_size = omcf->block_size;
+    mcf->shared = omcf->shared;
+    mcf->key_number = omcf->key_number + ngx_kapokmq_conf_new_key(mcf, omcf);
 
     if (!ngx_test_config
         && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
@@ -214,6 +218,22 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
+/* Is what clients have to know another key? */
+static ngx_uint_t
+ngx_kapokmq_conf_new_key(const ngx_kapokmq_main_conf_t *mcf,
+    const ngx_kapokmq_main_conf_t *omcf)
+{
+    size_t  len;
+
+    len = mcf->config->secret_key_len;
+
+    return len != omcf->config->secret_key_len
+           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
+                         len)
+              != 0;
+}
+
+
 /* The engine's block is all of a new zone that its allocator can give. */
 static ngx_int_t
 ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
@@ -223,6 +243,14 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shpool->log_nomem = 0;
+
+    mcf->shared = ngx_slab_calloc(shpool, sizeof(ngx_kapokmq_shared_t));
+
+    if (mcf->shared == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
 
     mcf->block_size = ngx_min(shpool->pfree * ngx_pagesize, kmq_block_max());
     mcf->block = ngx_slab_alloc(shpool, mcf->block_size);

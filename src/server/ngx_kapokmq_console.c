@@ -53,6 +53,10 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
     u_char                     *name, *end;
     const ngx_kapokmq_route_t  *route;
 
+    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+        return;
+    }
+
     end = r->uri.data + r->uri.len;
 
     if (end[-1] == '/') {

@@ -10,6 +10,8 @@
 #define NGX_KAPOKMQ_BODY_GROWTH  6
 #define NGX_KAPOKMQ_BODY_EXTRA   65536
 
+#define NGX_KAPOKMQ_UNAVAILABLE  "The queue is not available"
+
 
 static ngx_int_t ngx_kapokmq_http_options(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_http_encoded(ngx_http_request_t *r);
@@ -151,6 +153,24 @@ ngx_kapokmq_key_header(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_kapokmq_key_stale(void)
+{
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+
+    return w->key_number != w->shared->key_number;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_available(void)
+{
+    return ngx_kapokmq_worker.kmq && !ngx_kapokmq_key_stale();
+}
+
+
 /* Takes a time that depends on the length of the given key alone. */
 ngx_uint_t
 ngx_kapokmq_key_matches(const u_char *key, size_t len)
@@ -224,9 +244,8 @@ ngx_kapokmq_http_start(ngx_http_request_t *r,
                                        "The method must be POST");
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "The queue is not available");
+    if (!ngx_kapokmq_available()) {
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     key = ngx_kapokmq_key_header(r);
@@ -277,6 +296,32 @@ ngx_kapokmq_http_encoded(ngx_http_request_t *r)
                || ngx_strncasecmp(coding->data, (u_char *) "identity",
                                   coding->len)
                   != 0);
+}
+
+
+/* The next try comes to another worker. */
+ngx_int_t
+ngx_kapokmq_http_unavailable(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   NGX_KAPOKMQ_UNAVAILABLE);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_still(ngx_http_request_t *r)
+{
+    if (ngx_kapokmq_available()) {
+        return NGX_OK;
+    }
+
+    r->keepalive = 0;
+    ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                           NGX_KAPOKMQ_UNAVAILABLE);
+
+    return NGX_ERROR;
 }
 
 

@@ -112,9 +112,8 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
                                        "The method must be GET or HEAD");
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "The queue is not available");
+    if (!ngx_kapokmq_available()) {
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);

@@ -450,17 +450,12 @@ ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s)
 }
 
 
-/* What was read is stored or not answered; nothing more is taken. */
+/* What was read is answered first.  What comes until the client has seen Close
+ * is stored as well, but there are no answers behind Close. */
 static ngx_int_t
 ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s)
 {
-    if (s->unanswered) {
-        return NGX_AGAIN;
-    }
-
-    ngx_kapokmq_session_leave(s);
-
-    return NGX_OK;
+    return s->unanswered ? NGX_AGAIN : NGX_OK;
 }
 
 

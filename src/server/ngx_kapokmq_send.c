@@ -59,6 +59,10 @@ ngx_kapokmq_send_body(ngx_http_request_t *r)
         { "delayTime", NULL, 0 }
     };
 
+    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+        return;
+    }
+
     if (!ngx_kapokmq_send_named(r)) {
         ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
                                "There is no such function");

@@ -422,6 +422,11 @@ ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_login(ngx_kapokmq_session_t *s)
 {
+    if (ngx_kapokmq_key_stale()) {
+        return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,
+                                         "the server restarts");
+    }
+
     if (ngx_kapokmq_key_matches(s->parser.data, s->parser.size)) {
         return ngx_kapokmq_session_open(s);
     }
@@ -573,6 +578,12 @@ ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
 
     if (rc != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (s->client && ngx_kapokmq_key_stale()) {
+        ngx_kapokmq_session_leave(s);
+        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
+                                         "the secret key has changed");
     }
 
     return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,

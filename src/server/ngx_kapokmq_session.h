@@ -249,7 +249,8 @@ ngx_int_t ngx_kapokmq_output_send(ngx_kapokmq_session_t *s,
 ngx_int_t ngx_kapokmq_output_rest(ngx_kapokmq_session_t *s,
     ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
 
-/* Appends a whole frame, "ok" frames, or Close, and sends nothing yet. */
+/* Appends a whole frame, "ok" frames, or Close, and sends nothing yet.  Behind
+ * Close there is nothing: what would be is left out. */
 ngx_int_t ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
     const void *payload, size_t size);
 ngx_int_t ngx_kapokmq_output_text(ngx_kapokmq_session_t *s, const char *text);

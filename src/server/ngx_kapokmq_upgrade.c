@@ -132,9 +132,8 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
                                        "a WebSocket begins with GET");
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL || ngx_exiting) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "not available at the moment");
+    if (!ngx_kapokmq_available() || ngx_exiting) {
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     if (r->http_version != NGX_HTTP_VERSION_11
