@@ -108,7 +108,7 @@ sub post_head {
 }
 
 # those that say nothing yet, at each point
-my @plain = map { $mq->raw('/', upgrade => 0) } 1 .. 4;
+my @plain = map { $mq->raw('/', upgrade => 0) } 1 .. 5;
 $plain[1]->write(post_head('sesame'));
 $plain[3]->write(post_head('sesame') . substr $body, 0, 5);
 my $asked = $mq->raw('/Producers/Conn/t/asked');
@@ -135,9 +135,11 @@ $plain[2]->write("GET /Producers/Conn/t/late HTTP/1.1\r\nHost: x\r\n"
     . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     . frame(1, 'x'));
 $plain[3]->write(substr $body, 5);
-for my $i (0 .. 3) {
+$plain[4]->write(post_head('another') . $body);
+my @wanted = (401, 401, 503, 401, 503);
+for my $i (0 .. 4) {
     my $answer = $plain[$i]->rest;
-    like($answer, qr/^HTTP\S+ (?:503|401) .*"code":-1/s,
+    like($answer, qr/^HTTP\S+ $wanted[$i] .*"code":-1/s,
          "the old key does not do, $i");
     like($answer, qr/^Connection: close\r$/m, 'nor does the connection stay');
 }

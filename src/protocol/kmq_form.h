@@ -1,6 +1,7 @@
 /*
- * Parameters of an HTTP request: path segments, and bodies in the three forms that clients send (application/x-www-form-urlencoded,
- * multipart/form-data, a JSON object).
+ * Parameters of an HTTP request: path segments, and bodies in the three forms
+ * that clients send (application/x-www-form-urlencoded, multipart/form-data, a
+ * JSON object).
  */
 
 #ifndef KMQ_FORM_H

@@ -220,10 +220,16 @@ void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n);
 
-/* Refuses, before the body was read, what cannot be served here; the other one
- * is for what is called later: NGX_ERROR, the request has been answered and
- * finalized. */
+/* Refuses, before the body was read, what cannot be served here. */
 ngx_int_t ngx_kapokmq_http_unavailable(ngx_http_request_t *r);
+
+/*
+ * Refuses, before the body was read, a request whose key is not the right one
+ * of this worker, or not valid any more; NGX_DECLINED: it is.  _still is for
+ * when the body is there, which may have taken long: NGX_ERROR, the request has
+ * been answered and finalized.
+ */
+ngx_int_t ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right);
 ngx_int_t ngx_kapokmq_http_still(ngx_http_request_t *r);
 
 /* A JSON body of the request's pool with that status: the same two ways. */
@@ -402,9 +408,6 @@ void ngx_kapokmq_fault(ngx_http_request_t *r);
 /* Has the secret key been changed by a reload that this worker does not belong
  * to? */
 ngx_uint_t ngx_kapokmq_key_stale(void);
-
-/* Can requests be served here? */
-ngx_uint_t ngx_kapokmq_available(void);
 
 /* Compares the key a client gave in constant time: 1 when it is right. */
 ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);

@@ -11,6 +11,7 @@
 #define NGX_KAPOKMQ_BODY_EXTRA   65536
 
 #define NGX_KAPOKMQ_UNAVAILABLE  "The queue is not available"
+#define NGX_KAPOKMQ_WRONG_KEY    "Secret key matching error"
 
 
 static ngx_int_t ngx_kapokmq_http_options(ngx_http_request_t *r);
@@ -164,13 +165,6 @@ ngx_kapokmq_key_stale(void)
 }
 
 
-ngx_uint_t
-ngx_kapokmq_available(void)
-{
-    return ngx_kapokmq_worker.kmq && !ngx_kapokmq_key_stale();
-}
-
-
 /* Takes a time that depends on the length of the given key alone. */
 ngx_uint_t
 ngx_kapokmq_key_matches(const u_char *key, size_t len)
@@ -244,15 +238,16 @@ ngx_kapokmq_http_start(ngx_http_request_t *r,
                                        "The method must be POST");
     }
 
-    if (!ngx_kapokmq_available()) {
+    if (ngx_kapokmq_worker.kmq == NULL) {
         return ngx_kapokmq_http_unavailable(r);
     }
 
     key = ngx_kapokmq_key_header(r);
 
-    if (key == NULL || !ngx_kapokmq_key_matches(key->data, key->len)) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                       "Secret key matching error");
+    rc = ngx_kapokmq_http_key(r, key && ngx_kapokmq_key_matches(key->data,
+                                                                key->len));
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_kapokmq_http_encoded(r)) {
@@ -299,27 +294,44 @@ ngx_kapokmq_http_encoded(ngx_http_request_t *r)
 }
 
 
-/* The next try comes to another worker. */
 ngx_int_t
 ngx_kapokmq_http_unavailable(ngx_http_request_t *r)
 {
-    r->keepalive = 0;
-
     return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                    NGX_KAPOKMQ_UNAVAILABLE);
+}
+
+
+/* A worker whose key was changed can only say that a key was right once; any
+ * other may be the new one, and the next try comes to another worker. */
+ngx_int_t
+ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right)
+{
+    if (ngx_kapokmq_key_stale()) {
+        r->keepalive = 0;
+
+        if (!right) {
+            return ngx_kapokmq_http_unavailable(r);
+        }
+
+    } else if (right) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                                   NGX_KAPOKMQ_WRONG_KEY);
 }
 
 
 ngx_int_t
 ngx_kapokmq_http_still(ngx_http_request_t *r)
 {
-    if (ngx_kapokmq_available()) {
+    if (!ngx_kapokmq_key_stale()) {
         return NGX_OK;
     }
 
     r->keepalive = 0;
-    ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           NGX_KAPOKMQ_UNAVAILABLE);
+    ngx_kapokmq_http_error(r, NGX_HTTP_UNAUTHORIZED, NGX_KAPOKMQ_WRONG_KEY);
 
     return NGX_ERROR;
 }

@@ -92,9 +92,10 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
 
     if (secret) {
 
-        if (!ngx_kapokmq_key_matches(secret->data, secret->len)) {
-            return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                           "Secret key matching error");
+        rc = ngx_kapokmq_http_key(r, ngx_kapokmq_key_matches(secret->data,
+                                                             secret->len));
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
 
         s->key_given = 1;
@@ -132,7 +133,7 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
                                        "a WebSocket begins with GET");
     }
 
-    if (!ngx_kapokmq_available() || ngx_exiting) {
+    if (ngx_kapokmq_worker.kmq == NULL || ngx_exiting) {
         return ngx_kapokmq_http_unavailable(r);
     }
 
