@@ -172,6 +172,21 @@ ngx_kapokmq_init_event(ngx_cycle_t *cycle, ngx_event_t *ev,
 }
 
 
+/* From now on workers with another key know that it is not valid any more;
+ * unless this one, begun late, is such a worker itself. */
+static void
+ngx_kapokmq_init_key(ngx_kapokmq_worker_t *w)
+{
+    ngx_atomic_uint_t  newest;
+
+    do {
+        newest = w->shared->key_number;
+    } while (newest < w->key_number
+             && !ngx_atomic_cmp_set(&w->shared->key_number, newest,
+                                    w->key_number));
+}
+
+
 /* A failure only makes this worker refuse requests: one that exits here is
  * not started again. */
 static ngx_int_t
@@ -191,10 +206,13 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     w = &ngx_kapokmq_worker;
 
     w->config = mcf->config;
+    w->shared = mcf->shared;
+    w->key_number = mcf->key_number;
     w->log = cycle->log;
 
     ngx_queue_init(&w->waiting);
     ngx_queue_init(&w->pings);
+    ngx_queue_init(&w->kept);
 
     ngx_kapokmq_init_event(cycle, &w->push, ngx_kapokmq_push);
     ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_due);
@@ -215,6 +233,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     }
 
     kmq_on_wait(w->kmq, ngx_kapokmq_waits, w);
+    ngx_kapokmq_init_key(w);
 
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();
@@ -224,6 +243,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                       "this worker looks for messages only twice a second");
     }
+
+    ngx_kapokmq_upgrade_listen(cycle);
 
     /* a predecessor that died has left work for others */
     ngx_kapokmq_wake();

@@ -4,7 +4,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "../src/protocol/kmq_websocket.h"
 #include "floor.h"
 #include "wire.h"
 
@@ -104,7 +103,6 @@ floor_upgrade(floor_t *f, floor_conn_t *conn, const char *request,
 {
     static const char  welcome[] = "Secret key matching succeeded";
 
-    char            accept[KMQ_WS_ACCEPT_LEN];
     size_t          n, len, key_len;
     const char     *ws_key, *key;
     unsigned char  *p;
@@ -113,21 +111,20 @@ floor_upgrade(floor_t *f, floor_conn_t *conn, const char *request,
     key = floor_header(request, end, "secretKey", &key_len);
     p = net_room(&conn->out, 512);
 
-    if (p == NULL || ws_key == NULL || key == NULL
+    if (p == NULL || ws_key == NULL || len != sizeof(WIRE_WS_KEY) - 1
+        || memcmp(ws_key, WIRE_WS_KEY, len) != 0 || key == NULL
         || key_len != strlen(f->key) || memcmp(key, f->key, key_len) != 0
         || floor_path(f, conn, request, end) == -1)
     {
         return -1;
     }
 
-    kmq_ws_accept(ws_key, len, accept);
-
     n = (size_t) sprintf((char *) p,
                          "HTTP/1.1 101 Switching Protocols\r\n"
                          "Upgrade: websocket\r\n"
                          "Connection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: %.*s\r\n\r\n",
-                         KMQ_WS_ACCEPT_LEN, accept);
+                         "Sec-WebSocket-Accept: " WIRE_WS_ACCEPT
+                         "\r\n\r\n");
     conn->out.to += n;
 
     p = wire_header(p + n, WIRE_TEXT, sizeof(welcome) - 1, NULL);

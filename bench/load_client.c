@@ -13,10 +13,6 @@
 #define LOAD_OUT_BATCH   (512 * 1024)      /* bytes composed for one send() */
 #define LOAD_OUT_MAX     (64 * 1024 * 1024)
 
-/* The handshake of RFC 6455, section 1.3; a fixed key does for a test. */
-#define LOAD_WS_KEY      "dGhlIHNhbXBsZSBub25jZQ=="
-#define LOAD_WS_ACCEPT   "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-
 static const char  load_welcome[] = "Secret key matching succeeded";
 static const unsigned char  load_ok[4] = { 0x81, 0x02, 'o', 'k' };
 
@@ -190,7 +186,7 @@ load_request(load_t *l, client_t *c)
                  "Upgrade: websocket\r\n"
                  "Connection: Upgrade\r\n"
                  "Sec-WebSocket-Version: 13\r\n"
-                 "Sec-WebSocket-Key: " LOAD_WS_KEY "\r\n"
+                 "Sec-WebSocket-Key: " WIRE_WS_KEY "\r\n"
                  "secretKey: %s\r\n\r\n",
                  c->role == LOAD_PRODUCER ? "Producers" : "Consumers", topic,
                  prefix[c->role], c->number, query,
@@ -261,8 +257,8 @@ load_upgraded(load_t *l, client_t *c, unsigned char *data, size_t size)
     }
 
     if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
-        || memmem(data, (size_t) (end - data), LOAD_WS_ACCEPT,
-                  sizeof(LOAD_WS_ACCEPT) - 1) == NULL)
+        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
+                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
     {
         end = memchr(data, '\r', size);
         load_fail(l, "no upgrade: %.*s", (int) (end - data), data);

@@ -19,6 +19,10 @@
 #define WIRE_PING          0x9
 #define WIRE_PONG          0xa
 
+/* The handshake of RFC 6455, section 1.3; a fixed key does for a test. */
+#define WIRE_WS_KEY        "dGhlIHNhbXBsZSBub25jZQ=="
+#define WIRE_WS_ACCEPT     "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
 #define WIRE_FIN           0x80
 #define WIRE_MASKED        0x80
 

@@ -23,7 +23,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 HEADERS
 
 # refusals: status, two headers, body; answers: status and headers
-plan tests => 76;
+plan tests => 86;
 run_tests();
 
 __DATA__
@@ -276,3 +276,27 @@ GET /Consumers/Conn/topic/c1
 "GET /Producers/Conn/topic/p1\nhello"
 --- more_headers eval: $::Upgrade
 --- error_code: 400
+
+=== TEST 24: a slash at the end, which no forgotten id becomes a name by
+--- request eval
+["GET /Producers/Conn/topic/p1/", "GET /Consumers/Conn/topic/c1/?confirm=ack",
+"GET /Producers/Conn/a%2Fb/p1/", "GET /Producers/Conn/topic/",
+"GET /Producers/Conn/a%2Fb/", "GET /Producers/Conn/topic/p1//"]
+--- more_headers eval
+[($::Upgrade) x 6]
+--- error_code eval
+[101, 101, 101, 400, 400, 400]
+--- abort
+--- timeout: 200ms
+
+=== TEST 25: the same where the prefix has none
+--- config
+location /p { kapokmq_producer; }
+--- request eval
+["GET /p/topic/p1/", "GET /p/topic/p1", "GET /p/topic/", "GET /p/topic/p1"]
+--- more_headers eval
+[($::Upgrade) x 4]
+--- error_code eval
+[101, 101, 400, 101]
+--- abort
+--- timeout: 200ms

@@ -39,7 +39,7 @@ sub multipart {
     } sort keys %field) . "--XX--\r\n";
 }
 
-plan tests => 126;
+plan tests => 156;
 run_tests();
 
 __DATA__
@@ -267,3 +267,59 @@ client_body_buffer_size 1k;
 --- ignore_response
 --- no_error_log
 [alert]
+
+=== TEST 22: of a field that is given twice, the first counts
+--- request eval
+["POST /Producer/Send\ntopic=t&topic=&messageData=x&messageData=",
+"POST /Producer/Send\ntopic=&topic=t&messageData=x",
+"POST /Producer/Send\n--XX\r\nContent-Disposition: form-data; name=topic\r\n"
+. "\r\n\r\n" . main::multipart(topic => 't', messageData => 'x')]
+--- more_headers eval
+[$::Form, $::Form, $::Multipart]
+--- error_code eval
+[200, 400, 400]
+
+=== TEST 23: a byte order mark
+--- request eval
+[qq(POST /Producer/Send\n\xef\xbb\xbf{"topic":"t","messageData":"hello"}),
+qq(POST /Producer/Send\n\xef\xbb\xbf{"topic":"t","messageData":"hello"}),
+"POST /Producer/Send\n\xef\xbb\xbftopic=t&messageData=hello"]
+--- more_headers eval
+[$::Json, $::Key, $::Form]
+--- response_body_like eval
+[($::Code) x 3]
+
+=== TEST 24: a body that is compressed
+--- request eval
+[("POST /Producer/Send\ntopic=t&messageData=hello") x 4]
+--- more_headers eval
+[map { "${main::Form}Content-Encoding: $_\n" }
+'gzip', 'br', 'identity, gzip', 'Identity']
+--- error_code eval
+[415, 415, 415, 200]
+--- response_body_like eval
+[('^\{"code":-1,"msg":".*Content-Encoding') x 3, $::Code]
+
+=== TEST 25: half a surrogate pair
+--- request eval
+[qq(POST /Producer/Send\n{"topic":"t\\ud83d","messageData":"a\\ude00"})]
+--- more_headers eval
+[$::Json]
+--- response_body_like eval
+[$::Code]
+
+=== TEST 26: what follows the location's prefix
+--- config
+location /Producer/Send { kapokmq_send; }
+location /Queue/ { kapokmq_send; }
+location ~ ^/reg/(.*)$ { kapokmq_send; }
+location = /exact { kapokmq_send; }
+--- request eval
+[map { "POST $_\ntopic=t&messageData=hello" } "/Producer/Send",
+"/Producer/Send/", "/Producer/Send/?x=/y", "/Producer/Sendx",
+"/Producer/Send/x", "/Queue/", "/Queue/Send", "/Queue/Send/", "/Queue/send",
+"/reg/any/thing", "/exact"]
+--- more_headers eval
+[($::Form) x 11]
+--- error_code eval
+[200, 200, 200, 404, 404, 200, 200, 200, 404, 200, 200]

@@ -49,16 +49,16 @@ Content-Type: application/json; charset=utf-8
 POST /Console/CountMessage
 --- more_headers eval: $::Key
 --- response_body eval
-'{"code":0,"data":{"all":0,"consumed":0,"delay":0,"unconsumed":0,"dead":0}}'
+'{"code":0,"data":{"all":0,"consumed":0,"delay":0,"unconsumed":0,"dead":0,"notConsumed":0,"stateless":0}}'
 
-=== TEST 4: three to count
+=== TEST 4: three to count, and a slash at the end of an endpoint
 --- request eval
 [("POST /Producer/Send\ntopic=t&messageData=x") x 3,
-"POST /Console/CountMessage"]
+"POST /Console/CountMessage/"]
 --- more_headers eval
 [($::Key) x 4]
 --- response_body_like eval
-['"code":0', '"code":0', '"code":0', '"all":3,"consumed":0,"delay":0,"unconsumed":3,"dead":0']
+['"code":0', '"code":0', '"code":0', '"all":3,"consumed":0,"delay":0,"unconsumed":3,"dead":0,"notConsumed":0,"stateless":3']
 
 === TEST 5: every setting but the key
 --- request

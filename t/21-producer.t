@@ -45,6 +45,9 @@ my @good = (
     ['other alphabets', encode('UTF-8', 'größe 木棉 🌳'), 'größe 木棉 🌳'],
     ['JSON escapes', '{"MessageData":"a\\n\\"\\u00fc\\ud83c\\udf33\\/"}',
      "a\n\"ü🌳/"],
+    ['half a surrogate pair', '{"MessageData":"a\\ud83c"}', "a\x{fffd}"],
+    ['the other half', '{"MessageData":"\\uDF33\\ud83c\\n\\ud83c\\ud83c\\udf33"}',
+     "\x{fffd}\x{fffd}\n\x{fffd}🌳"],
     ['JSON with raw UTF-8', encode('UTF-8', '{"MessageData":"木棉"}'),
      '木棉'],
 );
@@ -75,8 +78,6 @@ my @bad = (
      '{"MessageData":"a","DelayTime":{}}', qr/DelayTime/],
     ['a delay beyond all bounds', 1,
      '{"MessageData":"a","DelayTime":1e300}', qr/DelayTime/],
-    ['half a surrogate pair', 1, '{"MessageData":"\\ud83c"}',
-     qr/surrogate|UTF-8|escape/],
     ['invalid UTF-8', 2, "a\xff", qr/UTF-8/],
     ['a cut character', 2, "a\xe6\x9c", qr/UTF-8/],
     ['a surrogate in UTF-8', 2, "\xed\xa0\x80", qr/UTF-8/],
@@ -88,6 +89,43 @@ for my $case (@bad) {
     my ($name, $opcode, $frame, $names) = @$case;
     $client->send($opcode, $frame);
     like($client->next_text, qr/^error: .*$names/, "$name: error");
+}
+
+# maxMessageSize counts the data alone: no frame, no envelope, no escapes.
+my $max = 65536;
+my $object = sub { qq({"MessageData":"$_[0]","DelayTime":0}) };
+
+for my $case (
+    ['as much as there may be', 'x' x $max, $max],
+    ['a byte more', 'x' x ($max + 1)],
+    ['the same in JSON', $object->('x' x $max), $max],
+    ['a byte more in JSON', $object->('x' x ($max + 1))],
+    ['escapes', $object->('\\n' x $max), $max],
+    ['an escape more', $object->('\\n' x ($max + 1))],
+    ['escapes of six bytes', $object->('\\u0041' x $max), $max],
+    ['one more of them', $object->('\\u0041' x ($max + 1))],
+    ['a surrogate pair is four bytes',
+     $object->('\\ud83c\\udf33' x ($max / 4)), $max / 4],
+    ['and a half is three', $object->('\\ud83c' x ($max / 3)), int $max / 3],
+    ['a half more', $object->('\\ud83c' x ($max / 3 + 1))],
+    ['plain data that has to be escaped', "\1" x $max, $max],
+    ['a byte more of that', "\1" x ($max + 1)],
+    ['white space around little', (' ' x (2 * $max)) . $object->('x'), 1],
+    ['other members', '{"x":"' . 'x' x (5 * $max) . '","MessageData":"x"}', 1],
+    ['the longest frame', 'x' x (6 * $max + 4096)],
+) {
+    my ($name, $frame, $length) = @$case;
+
+    $client->text($frame);
+    if (!defined $length) {
+        like($client->next_text, qr/^error: .*maxMessageSize/,
+             "$name: too large");
+        next;
+    }
+    is($client->next_text, 'ok', "$name: ok");
+    wait_for { @{$consumer->messages} } 'is delivered';
+    is(length shift(@{$consumer->messages})->{MessageData}, $length,
+       'in its length');
 }
 
 # A delayed message does not come early (t/36-delay.t has more).

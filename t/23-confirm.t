@@ -140,5 +140,104 @@ consumed(52, 'the next gets the rest');
 is_deeply([$second->codes], [@all[10 .. 20]], 'in order');
 $second->finish;
 
+# --- a wrong acknowledgement is answered, where it can be meant as nothing else
+
+sub open_raw {
+    my ($path) = @_;
+    my $raw = $mq->raw("/Consumers/Conn/$path", key => 'sesame');
+
+    $raw->next_text;
+    return $raw;
+}
+
+sub code_of {
+    my ($raw) = @_;
+    my ($code) = $raw->next_text =~ /"MessageCode":"(\w{40})"/;
+
+    return $code;
+}
+
+my $strict = open_raw('wrong/c1?confirm=ack');
+my @mine = map { $mq->publish('wrong', $_); code_of($strict) } 1 .. 4;
+my $waits = $mq->publish('elsewhere', 'x');
+my $delayed = $mq->publish('wrong', 'x', 3600);
+(my $swapped = $mine[0]) =~ s/^(.*)(.)(.)$/$1$3$2/;
+$swapped =~ tr/0-9a-f/1-9a-f0/ if $swapped eq $mine[0];
+
+for my $case (
+    ['a digit that is wrong', $swapped, qr/\Q$swapped\E/],
+    ['a message that waits elsewhere', $waits, qr/\Q$waits\E/],
+    ['one that is delayed', $delayed, qr/\Q$delayed\E/],
+    ['bytes that are no text', "\xff" x 40, qr/\?{40}/, 2],
+    ['a code cut short', substr($mine[0], 1), qr/MessageCode/],
+    ['a code and a newline', "$mine[0]\n", qr/MessageCode/],
+    ['a code in an object', qq({"MessageCode":"$mine[0]"}), qr/MessageCode/],
+    ['nothing', '', qr/MessageCode/],
+    ['a sign', '+', qr/MessageCode/],
+    ['a sign and a wrong code', "-$swapped", qr/\Q$swapped\E/],
+    ['the other sign', qq("+$swapped"), qr/\Q$swapped\E/],
+) {
+    my ($name, $frame, $says, $opcode) = @$case;
+    $strict->send($opcode // 1, $frame);
+    like($strict->next_text, qr/^error: .*$says/, "ack: $name");
+}
+
+$strict->text($mine[0]);
+$strict->text($mine[0]);
+$strict->text("+$mine[0]");
+$strict->text("-$mine[0]");
+$strict->text("+$mine[1]");
+$strict->text("+$mine[1]");
+$strict->text('x');
+like($strict->next_text, qr/^error: a MessageCode/,
+     'what is consumed, or in flight, is no error');
+$strict->text("-$mine[2]");
+is(code_of($strict), $mine[2], 'what is given back comes again');
+$strict->text('y');
+like($strict->next_text, qr/^error: a MessageCode/, 'and is no error, either');
+
+my $other = open_raw('wrong/c2?confirm=ack');
+$other->text($mine[1]);
+like($other->next_text, qr/^error: .*\Q$mine[1]\E/,
+     'what another consumer has, is one');
+$other->text($mine[0]);
+$other->text('z');
+like($other->next_text, qr/^error: a MessageCode/,
+     'what another one has consumed, is none');
+
+for my $mode (qw(socket pong)) {
+    my $loose = open_raw("wrong/c3?confirm=$mode");
+    $loose->text($_) for $swapped, 'x', '', $waits, $mine[1];
+    $loose->text("-$swapped");
+    like($loose->next_text, qr/^error: .*\Q$swapped\E/,
+         "$mode: behind a sign alone");
+    $loose->text('-');
+    like($loose->next_text, qr/^error: a MessageCode/, "$mode: or that alone");
+    $loose->close;
+}
+
+# many, by a client that does not read
+$strict->write(join '', map { KapokMQ::Raw::frame(1, "no $_") } 1 .. 20_000);
+$strict->text($mine[1]);
+my $errors = 0;
+$errors++ while $errors < 20_000
+                && ($strict->next_text // '') =~ /^error: a MessageCode/;
+is($errors, 20_000, 'each is answered');
+$strict->text($_) for @mine[2, 3];
+wait_for { in_flight() == 1 } 'and the right ones count';
+$_->close for $strict, $other;
+$mq->remove($_) for $waits, $delayed;
+
+# those that are gone, history and all
+$mq->renew(yaml => { isCleanConsumed => 1 });
+$strict = open_raw('gone/c1?confirm=ack');
+$mq->publish('gone', 'x');
+my $gone = code_of($strict);
+$strict->text($gone) for 1 .. 2;
+$strict->text('x');
+like($strict->next_text, qr/^error: a MessageCode/,
+     'what was consumed and is gone is no error');
+$strict->close;
+
 $mq->finish;
 done_testing;

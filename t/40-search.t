@@ -183,7 +183,8 @@ for my $name (sort keys %no) {
         like($json->{msg}, qr/\Q$name\E/, 'which names it');
     }
 }
-for my $path (qw(GetMessage DelMessage)) {
+{
+    my $path = 'GetMessage';
     my @cases = (
         ['0' x 40, 404], [substr($waiting, 0, 39) . 'g', qr/^40[04]$/],
         [substr($waiting, 1), 400], ["${waiting}0", 400], ['x', 400],
@@ -199,6 +200,20 @@ for my $path (qw(GetMessage DelMessage)) {
         is($json->{code}, -1, 'code -1');
         ok(length $json->{msg}, 'and a reason');
     }
+}
+for my $code ('0' x 40, substr($waiting, 0, 39) . 'g', "${waiting}0", 'x',
+              "+$waiting", uc $waiting)
+{
+    my ($status, $json) = $mq->post('/Console/DelMessage',
+                                    { messageCode => $code });
+    is_deeply([$status, $json], [200, { code => 0 }],
+              "DelMessage $code: as it is not there");
+}
+for my $code ('', undef) {
+    my ($status, $json) = $mq->post('/Console/DelMessage',
+        { defined $code ? (messageCode => $code) : () });
+    is($status, 400, 'DelMessage of nothing');
+    is($json->{code}, -1, 'code -1');
 }
 is($mq->counts->{all}, 9, 'nothing has been deleted by that');
 
@@ -296,8 +311,8 @@ is_deeply([($mq->post('/Console/DelMessage',
           [200, { code => 0 }], 'a message that waits: deleted');
 my ($status, $json) = $mq->post('/Console/DelMessage',
                                 { messageCode => $waiting });
-is($status, 404, 'not twice');
-is($json->{code}, -1, 'code -1');
+is($status, 200, 'twice');
+is($json->{code}, 0, 'code 0, as ever');
 is($mq->counts->{all}, $before - 1, 'one less');
 finds({ topic => 'del' }, [$other], 'gone from the list');
 $acker = $mq->consumer('del', 'acker', ack => 1);

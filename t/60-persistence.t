@@ -129,7 +129,7 @@ sub expect {
         for qw(Status ConsumedTime);
     is($view->{messages}{$half}{Status}, 1, 'and is listed as such');
     $view->{counts}{consumed}++;
-    $view->{counts}{unconsumed}--;
+    $view->{counts}{$_}-- for qw(unconsumed stateless);
 }
 
 sub works_on {

@@ -393,8 +393,8 @@ members($_, 'ConsumerId Topic ConsumerIp JoinTime', 'a consumer')
     for @{$both->{consumers}};
 members($_, 'ProducerId Topic ProducerIp JoinTime', 'a producer')
     for @{$both->{producers}};
-members(scalar ask('CountMessage'), 'all consumed delay unconsumed dead',
-        'CountMessage');
+members(scalar ask('CountMessage'), 'all consumed delay unconsumed dead
+        notConsumed stateless', 'CountMessage');
 my ($list, $answer) = ask('GetMessageList');
 members($answer, 'code data next', 'GetMessageList');
 members($_, 'MessageCode Topic CreateTime ConsumedTime DelayTime Status Size

@@ -95,8 +95,8 @@ logs('/t2/lost', 'a producer that is lost', role => 'producer', topic => 't2',
      id => 'lost', messages => 1, status => 1006);
 
 $second = $mq->producer('t2', 'large');
-$second->send('a' x 5000);
-wait_for { $second->closed } 'a message that is too large';
+$second->send('a' x 30_000);
+wait_for { $second->closed } 'a frame that is too long for any data';
 logs('/t2/large', 'a bad frame', role => 'producer', topic => 't2',
      id => 'large', messages => 0, status => 1009);
 

@@ -24,7 +24,7 @@ $ENV{MALLOC_PERTURB_} = 165;
 my $mq = KapokMQ::Test->start(
     yaml => { maxMessageSize => 4096 },
     http => "$plain limit_conn_zone \$kapokmq_topic zone=topics:1m;",
-    allow => qr/limiting connections by zone/,
+    allow => qr/limiting connections by zone|upstream/,
     conf => "location = /mirror {
             internal;
             proxy_pass http://127.0.0.1:$mirror_port;
@@ -40,6 +40,16 @@ my $mq = KapokMQ::Test->start(
         location /Consumers/Conn/told/ {
             kapokmq_consumer;
             kapokmq_access_log end;
+        }
+        location = /refused { internal; proxy_pass http://127.0.0.1:1; }
+        location = /missing { internal; return 404; }
+        location /Consumers/Conn/failing/ {
+            kapokmq_consumer;
+            mirror /missing; mirror /refused; mirror /mirror;
+        }
+        location /Producers/Conn/failing/ {
+            kapokmq_producer;
+            mirror /mirror;
         }
         location = /allow { access_log off; return 204; }
         location = /auth {
@@ -86,6 +96,52 @@ wait_for { @{$mirrored->messages} == 2 } 'and the session goes on';
 $mq->counts_become({ unconsumed => 0, consumed => 2 }, 'and confirms');
 $mirrored->finish;
 wait_for { status()->{active} == 1 } 'it leaves';
+
+
+# --- kept while subrequests fail, at once and later
+
+for my $answer ('', "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n", 'x') {
+    my $name = $answer ? 'it says ' . substr $answer, 0, 12 : 'it breaks off';
+    my $consumer = $mq->consumer('failing', 'c');
+    my @served = scalar $mirror->accept;
+    my $producer = $mq->producer('failing', 'p');
+    push @served, scalar $mirror->accept;
+    $producer->send('early');
+    wait_for { @{$consumer->messages} == 1 } 'what fails delays nothing';
+
+    for my $peer (@served) {
+        sysread $peer, $heard, 4096;
+        syswrite $peer, $answer if $answer;
+        shutdown $peer, 1;
+        1 while sysread $peer, $heard, 4096;
+    }
+    is($heard, '', "a mirror fails: $name");
+    $producer->send('late');
+    wait_for { @{$consumer->messages} == 2 } 'both sessions go on';
+    wait_for { @{$producer->texts} == 2 } 'and are answered';
+    $mq->counts_become({ unconsumed => 0 }, 'and confirm');
+    $_->finish(1000) for $consumer, $producer;
+    wait_for {
+        my $clients = $mq->clients;
+        !@{$clients->{consumers}} && !@{$clients->{producers}}
+    } 'and leave';
+    wait_for { status()->{active} == 1 } 'with their connections';
+    $mq->post('/Console/PurgeTopic', { topic => 'failing', status => 3 });
+}
+
+{
+    my $consumer = $mq->consumer('failing', 'c');
+    my $peer = $mirror->accept;
+    sysread $peer, $heard, 4096;
+    close $peer;
+    $mq->publish('failing', 'x');
+    wait_for { @{$consumer->messages} == 1 } 'one of which a mirror fails';
+    $mq->renew;
+    wait_for { $consumer->closed } 'is closed by a reload';
+    is($consumer->closed->[0], 1001, 'with 1001');
+    $mq->post('/Console/PurgeTopic', { topic => 'failing', status => 3 });
+    wait_for { status()->{active} == 1 } 'and gone';
+}
 
 
 # --- given back: logged at the beginning, works to the end
@@ -142,7 +198,7 @@ for my $padding (0, 20_000) {
 my $raw = KapokMQ::Raw->new(port => $mq->{port}, key => 'sesame',
                             path => '/Producers/Conn/a/bad');
 $raw->next_text;
-$raw->write(KapokMQ::Raw::frame(1, 'x' x 5000) . "\0" x 3_000_000);
+$raw->write(KapokMQ::Raw::frame(1, 'x' x 30_000) . "\0" x 3_000_000);
 is($raw->close_code, 1009, 'a message that is too large, and much behind it');
 ok($raw->ended, 'then the end');
 $raw->close;

@@ -11,10 +11,6 @@
 
 #define PEER_TEXT_MAX  2048    /* bytes of one peer_printf() */
 
-/* The handshake of RFC 6455, section 1.3; a fixed key does for a test. */
-#define PEER_WS_KEY     "dGhlIHNhbXBsZSBub25jZQ=="
-#define PEER_WS_ACCEPT  "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-
 
 static peer_conn_t  *peer_conns;   /* of each client */
 
@@ -145,7 +141,7 @@ peer_upgrade(peer_conn_t *p, const char *path, const char *protocol)
                        "Upgrade: websocket\r\n"
                        "Connection: Upgrade\r\n"
                        "Sec-WebSocket-Version: 13\r\n"
-                       "Sec-WebSocket-Key: " PEER_WS_KEY "\r\n"
+                       "Sec-WebSocket-Key: " WIRE_WS_KEY "\r\n"
                        "%s%s%s\r\n",
                        path, p->load->o.host,
                        protocol == NULL ? "" : "Sec-WebSocket-Protocol: ",
@@ -168,8 +164,8 @@ peer_upgraded(peer_conn_t *p, unsigned char *data, size_t size)
     }
 
     if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
-        || memmem(data, (size_t) (end - data), PEER_WS_ACCEPT,
-                  sizeof(PEER_WS_ACCEPT) - 1) == NULL)
+        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
+                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
     {
         (void) peer_unexpected(p, data, size);
         return NET_CLOSE;

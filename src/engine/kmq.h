@@ -459,6 +459,14 @@ unsigned kmq_confirm_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
 
 /*
+ * 1 when a consumer errs that names a message by code: it is not in flight with
+ * client, nor consumed, deleted or gone; nor, where late is set, does it wait
+ * again after it was pushed.  0 when it does not.
+ */
+int kmq_code_wrong(kmq_t *kmq, kmq_ref_t client,
+    const char code[KMQ_CODE_LEN], int late);
+
+/*
  * The consumer still works on n messages that it names as above: each has
  * retry_time from now on.  Returns how many were in flight with client.
  */

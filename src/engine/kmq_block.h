@@ -999,6 +999,7 @@ void kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot);
 void kmq_code_of(const kmq_block_t *b, uint64_t sequence,
     uint32_t create_time, char code[KMQ_CODE_LEN]);
 kmq_slot_t *kmq_code_find(kmq_block_t *b, const char *code);
+int kmq_code_genuine(const kmq_block_t *b, const char *code);
 
 /* kmq_repair.c */
 void kmq_repair(kmq_t *kmq);

@@ -183,6 +183,25 @@ kmq_code_of(const kmq_block_t *b, uint64_t sequence, uint32_t create_time,
 }
 
 
+/* Is it the code of a message that there is, or has been? */
+int
+kmq_code_genuine(const kmq_block_t *b, const char *code)
+{
+    char      right[KMQ_CODE_LEN];
+    uint32_t  high, low, create_time;
+
+    if (hex_read(code, &high) != 0 || hex_read(code + 8, &low) != 0
+        || hex_read(code + 32, &create_time) != 0)
+    {
+        return 0;
+    }
+
+    kmq_code_of(b, (uint64_t) high << 32 | low, create_time, right);
+
+    return memcmp(right, code, KMQ_CODE_LEN) == 0;
+}
+
+
 /* The message that a code names, NULL when there is none. */
 kmq_slot_t *
 kmq_code_find(kmq_block_t *b, const char *code)

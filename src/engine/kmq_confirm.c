@@ -331,6 +331,51 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 }
 
 
+/* Does a message that is there, and not in flight with client, make its code
+ * an error? */
+static int
+is_wrong(const kmq_slot_t *slot, int late)
+{
+    switch (slot->state) {
+
+    case KMQ_IN_FLIGHT:
+        return !(slot->flags & (KMQ_CONFIRMED | KMQ_DELETED));
+
+    case KMQ_READY:
+        return !late || slot->attempts == 0;
+
+    case KMQ_CONSUMED:
+        return 0;
+
+    default:
+        return 1;
+    }
+}
+
+
+int
+kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
+    int late)
+{
+    int            wrong;
+    kmq_slot_t    *slot;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client = KMQ_AT(b, ref);
+
+    kmq_lock(kmq);
+
+    slot = kmq_code_find(b, code);
+
+    wrong = slot ? delivery_find(b, client, code) == NULL
+                   && is_wrong(slot, late)
+                 : !kmq_code_genuine(b, code);
+
+    kmq_unlock(kmq);
+
+    return wrong;
+}
+
+
 unsigned
 kmq_in_flight(kmq_t *kmq, kmq_ref_t client)
 {

@@ -44,4 +44,30 @@ kmq_hex_digit(unsigned char c)
     return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
 }
 
+
+/* The value of the four hex digits at p, or -1. */
+static inline int
+kmq_hex_unit(const unsigned char *p, const unsigned char *end)
+{
+    int  value, digit, i;
+
+    if (end - p < 4) {
+        return -1;
+    }
+
+    value = 0;
+
+    for (i = 0; i < 4; i++) {
+        digit = kmq_hex_digit(p[i]);
+
+        if (digit < 0) {
+            return -1;
+        }
+
+        value = value << 4 | digit;
+    }
+
+    return value;
+}
+
 #endif /* KMQ_ASCII_H */

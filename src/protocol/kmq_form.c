@@ -2,17 +2,11 @@
 
 #include <string.h>
 
-#include <jansson.h>
-
 #include "kmq_ascii.h"
 #include "kmq_field.h"
-
-
-/* Decimal digits that every double keeps: 0.1 stays 0.1 */
-#define KMQ_FORM_DIGITS  15
-
-/* A number as text: 15 digits, sign, point, exponent; or an integer. */
-#define KMQ_FORM_NUMBER_MAX  32
+#include "kmq_json.h"
+#include "kmq_scan.h"
+#include "kmq_utf8.h"
 
 
 typedef enum {
@@ -22,11 +16,12 @@ typedef enum {
     KMQ_FORM_JSON
 } kmq_form_kind_t;
 
-/* Where values that are not part of the body are kept. */
+/* The fields that are looked for in a JSON object, and what is there. */
 typedef struct {
-    void  *(*alloc)(void *arg, size_t size);
-    void  *arg;
-} kmq_form_memory_t;
+    kmq_field_t       *fields;
+    unsigned           n;
+    kmq_scan_value_t   values[KMQ_FORM_FIELDS];
+} kmq_form_json_t;
 
 
 kmq_field_t *
@@ -77,7 +72,7 @@ kmq_form_urlencoded(unsigned char *body, size_t size, kmq_field_t *fields,
 
         field = kmq_field_find(fields, n, p, (size_t) name);
 
-        if (field) {
+        if (field && field->value == NULL) {
             field->value = equals;
             field->len = (size_t) value;
         }
@@ -89,101 +84,79 @@ kmq_form_urlencoded(unsigned char *body, size_t size, kmq_field_t *fields,
 
 /* ------------------------------------------------------------------ JSON */
 
-static const char *
-kmq_form_keep(kmq_form_memory_t *memory, kmq_field_t *field, const char *text,
-    size_t len)
+static kmq_scan_value_t *
+kmq_form_json_place(void *arg, const kmq_scan_value_t *name)
 {
-    /* one byte more: alloc() may have no answer for 0 */
-    field->value = memory->alloc(memory->arg, len + 1);
+    kmq_form_json_t  *json = arg;
 
-    if (field->value == NULL) {
-        return "no memory for the parameters";
+    unsigned  i;
+
+    for (i = 0; i < json->n; i++) {
+        if (kmq_scan_is(name, json->fields[i].name)) {
+            return &json->values[i];
+        }
     }
-
-    memcpy(field->value, text, len);
-    field->len = len;
 
     return NULL;
 }
 
 
-/* A number or a boolean, as text. */
 static const char *
-kmq_form_json_text(kmq_form_memory_t *memory, kmq_field_t *field,
-    const json_t *value)
+kmq_form_json_value(kmq_field_t *field, unsigned char *body,
+    const kmq_scan_value_t *value)
 {
-    char    text[KMQ_FORM_NUMBER_MAX];
-    size_t  len;
+    switch (value->kind) {
 
-    len = json_dumpb(value, text, sizeof(text),
-                     JSON_ENCODE_ANY | JSON_REAL_PRECISION(KMQ_FORM_DIGITS));
-
-    if (len == 0 || len > sizeof(text)) {
-        return "a number in the JSON body is too long";
-    }
-
-    return kmq_form_keep(memory, field, text, len);
-}
-
-
-static const char *
-kmq_form_json_value(kmq_form_memory_t *memory, kmq_field_t *field,
-    const json_t *value)
-{
-    switch (json_typeof(value)) {
-
-    case JSON_NULL:
-        field->value = NULL;
-        field->len = 0;
+    case KMQ_SCAN_ABSENT:
+    case KMQ_SCAN_NULL:
         return NULL;
 
-    case JSON_STRING:
-        return kmq_form_keep(memory, field, json_string_value(value),
-                             json_string_length(value));
-
-    case JSON_OBJECT:
-    case JSON_ARRAY:
+    case KMQ_SCAN_OBJECT:
+    case KMQ_SCAN_ARRAY:
         return "a parameter in the JSON body is an object or an array";
 
     default:
-        return kmq_form_json_text(memory, field, value);
+        break;
     }
+
+    field->value = body + (value->start - body);
+    field->len = (size_t) (value->end - value->start);
+
+    if (value->kind == KMQ_SCAN_STRING) {
+        field->len = kmq_json_unescape(field->value, field->len);
+    }
+
+    return NULL;
 }
 
 
 static const char *
-kmq_form_json(const unsigned char *body, size_t size, kmq_field_t *fields,
-    unsigned n, kmq_form_memory_t *memory)
+kmq_form_json(unsigned char *body, size_t size, kmq_field_t *fields,
+    unsigned n)
 {
-    json_t       *root, *value;
-    const char   *key, *error;
-    kmq_field_t  *field;
+    unsigned          i;
+    const char       *error;
+    kmq_form_json_t   json;
 
-    root = json_loadb((const char *) body, size, JSON_ALLOW_NUL, NULL);
+    json.fields = fields;
+    json.n = n;
 
-    if (root == NULL) {
-        return "body is not valid JSON";
+    for (i = 0; i < n; i++) {
+        json.values[i].kind = KMQ_SCAN_ABSENT;
     }
 
-    error = json_is_object(root) ? NULL : "body is not a JSON object";
-
-    if (error == NULL) {
-        json_object_foreach(root, key, value) {
-
-            field = kmq_field_find(fields, n, (const unsigned char *) key,
-                                   strlen(key));
-            if (field == NULL) {
-                continue;
-            }
-
-            error = kmq_form_json_value(memory, field, value);
-            if (error) {
-                break;
-            }
-        }
+    if (!kmq_utf8_valid(body, size)
+        || kmq_scan_members(body, body + size, kmq_form_json_place, &json)
+           != 0)
+    {
+        return "body is not valid JSON, an object of at most 64 levels";
     }
 
-    json_decref(root);
+    error = NULL;
+
+    for (i = 0; i < n && error == NULL; i++) {
+        error = kmq_form_json_value(&fields[i], body, &json.values[i]);
+    }
 
     return error;
 }
@@ -246,18 +219,22 @@ kmq_form_looks_like_json(const unsigned char *body, size_t size)
 
 const char *
 kmq_form_read(unsigned char *body, size_t size, const char *type,
-    size_t type_len, kmq_field_t *fields, unsigned n,
-    void *(*alloc)(void *arg, size_t size), void *arg)
+    size_t type_len, kmq_field_t *fields, unsigned n)
 {
     const unsigned char  *content_type, *boundary;
     size_t                boundary_len;
     kmq_form_kind_t       kind;
-    kmq_form_memory_t     memory = { alloc, arg };
     unsigned              i;
 
     for (i = 0; i < n; i++) {
         fields[i].value = NULL;
         fields[i].len = 0;
+    }
+
+    if (size >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) {
+        /* some editors and languages put a mark there */
+        body += 3;
+        size -= 3;
     }
 
     if (size == 0) {
@@ -281,7 +258,7 @@ kmq_form_read(unsigned char *body, size_t size, const char *type,
         || (kind != KMQ_FORM_URLENCODED
             && kmq_form_looks_like_json(body, size)))
     {
-        return kmq_form_json(body, size, fields, n, &memory);
+        return kmq_form_json(body, size, fields, n);
     }
 
     if (kind == KMQ_FORM_MULTIPART) {

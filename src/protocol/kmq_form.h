@@ -1,7 +1,7 @@
 /*
- * Parameters of an HTTP request: path segments, query, and bodies in the
- * three forms that clients send (application/x-www-form-urlencoded,
- * multipart/form-data, a JSON object).
+ * Parameters of an HTTP request: path segments, and bodies in the three forms
+ * that clients send (application/x-www-form-urlencoded, multipart/form-data, a
+ * JSON object).
  */
 
 #ifndef KMQ_FORM_H
@@ -30,13 +30,6 @@ const char *kmq_path_names(const unsigned char *path, size_t size,
     unsigned char topic[255], size_t *topic_len,
     unsigned char id[255], size_t *id_len);
 
-/*
- * Finds an argument in a raw query string (a=b&c=d); value points into it,
- * still encoded.  1 or 0.
- */
-int kmq_query_find(const unsigned char *query, size_t size, const char *name,
-    const unsigned char **value, size_t *len);
-
 
 /* One parameter that the caller wants, found by name in any letter case. */
 typedef struct {
@@ -45,21 +38,23 @@ typedef struct {
     size_t                len;
 } kmq_field_t;
 
+/* So many can be wanted at once. */
+#define KMQ_FORM_FIELDS  8
+
 /*
  * Reads a body of the given Content-Type (may be NULL or empty: then a body
  * that begins with { is JSON, anything else urlencoded) into fields[0 .. n).
- * Values point into body, which is changed in place (decoded), or, for JSON,
- * into memory from alloc(arg, size), which returns NULL when there is none.
- * JSON numbers come as their text, true and false too; nested values are an
- * error.  A multipart type without a boundary, and an empty body, have no
- * fields: no error (specification, "HTTP endpoints"); if such a body begins
- * with { it is read as JSON.  Of repeated fields the last counts.  Files in
- * multipart bodies are values like others.
+ * Values point into body, which is changed in place (decoded).  JSON numbers
+ * come as their text, true and false too; nested values are an error.  A
+ * multipart type without a boundary, and an empty body, have no fields: no
+ * error (specification, "HTTP endpoints"); if such a body begins with { it is
+ * read as JSON.  Of repeated fields the first counts, of repeated members of
+ * JSON the last.  Files in multipart bodies are values like others.  A byte
+ * order mark at the beginning is passed over.
  *
  * NULL, or a static string that says what is wrong.
  */
 const char *kmq_form_read(unsigned char *body, size_t size,
-    const char *type, size_t type_len, kmq_field_t *fields, unsigned n,
-    void *(*alloc)(void *arg, size_t size), void *arg);
+    const char *type, size_t type_len, kmq_field_t *fields, unsigned n);
 
 #endif /* KMQ_FORM_H */

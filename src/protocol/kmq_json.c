@@ -247,7 +247,7 @@ kmq_data_object_delay(kmq_data_t *data, const kmq_scan_value_t *value)
 
 static const char *
 kmq_data_object(kmq_data_t *data, const kmq_scan_object_t *object,
-    const unsigned char *frame)
+    unsigned char *frame)
 {
     const kmq_scan_value_t  *value;
 
@@ -255,12 +255,12 @@ kmq_data_object(kmq_data_t *data, const kmq_scan_object_t *object,
 
     if (value->kind == KMQ_SCAN_STRING) {
 
-        if (value->broken_pair) {
-            return "MessageData has half of a surrogate pair in an escape";
-        }
-
         data->bytes = value->start;
         data->size = (size_t) (value->end - value->start);
+
+        if (value->broken_pair) {
+            kmq_json_mend(frame + (value->start - frame), data->size);
+        }
 
     } else if (value->kind == KMQ_SCAN_NULL) {
         data->bytes = frame;
@@ -278,7 +278,7 @@ kmq_data_object(kmq_data_t *data, const kmq_scan_object_t *object,
 
 
 const char *
-kmq_data_frame(kmq_data_t *data, const unsigned char *frame, size_t size,
+kmq_data_frame(kmq_data_t *data, unsigned char *frame, size_t size,
     int binary)
 {
     kmq_scan_object_t  object;
@@ -296,6 +296,14 @@ kmq_data_frame(kmq_data_t *data, const unsigned char *frame, size_t size,
     kmq_data_plain(data, frame, size);
 
     return NULL;
+}
+
+
+size_t
+kmq_data_size(const kmq_data_t *data)
+{
+    return data->json ? kmq_json_unescaped(data->bytes, data->size)
+                      : data->size;
 }
 
 

@@ -36,12 +36,15 @@ typedef struct {
  *
  * NULL and data filled in, or what the answer says behind "error: " (a static
  * string): MessageData is neither a string nor null, DelayTime is neither a
- * number nor null or is above ten years, the data is not valid UTF-8, an
- * escape names half of a surrogate pair.  An object without MessageData, or
- * whose JSON is broken, is plain data.
+ * number nor null or is above ten years, the data is not valid UTF-8.  An
+ * object without MessageData, or whose JSON is broken, is plain data.  An
+ * escape that names half of a surrogate pair is changed, in place, into U+FFFD.
  */
-const char *kmq_data_frame(kmq_data_t *data, const unsigned char *frame,
+const char *kmq_data_frame(kmq_data_t *data, unsigned char *frame,
     size_t size, int binary);
+
+/* The bytes of the data alone, without escapes; at most data->size. */
+size_t kmq_data_size(const kmq_data_t *data);
 
 /*
  * Takes plain text, as it comes from a form.  NULL, or the error: not valid
@@ -69,6 +72,18 @@ size_t kmq_json_escaped(const unsigned char *text, size_t size);
  */
 size_t kmq_json_escape(unsigned char *to, size_t room,
     const unsigned char *text, size_t size, size_t *used);
+
+
+/* The other way, for the inside of a valid JSON string: reads the escapes in
+ * it, in place, and returns how long it is then (half of a surrogate pair is
+ * U+FFFD). */
+size_t kmq_json_unescape(unsigned char *text, size_t size);
+
+/* That length alone. */
+size_t kmq_json_unescaped(const unsigned char *text, size_t size);
+
+/* Changes each escape of half a surrogate pair into one of U+FFFD. */
+void kmq_json_mend(unsigned char *text, size_t size);
 
 
 /* --------------------------------------------------------- pushed message */

@@ -216,7 +216,7 @@ kmq_multipart_read(unsigned char *body, size_t size,
             return "multipart body ends without its closing boundary";
         }
 
-        if (field) {
+        if (field && field->value == NULL) {
             field->value = value;
             field->len = kmq_multipart_value_len(value, delimiter);
         }

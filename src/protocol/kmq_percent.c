@@ -1,4 +1,4 @@
-/* What stands in a request line: percent-escapes, path, query. */
+/* What stands in a request line: percent-escapes, path. */
 
 #include <string.h>
 
@@ -153,33 +153,4 @@ kmq_path_names(const unsigned char *path, size_t size,
 
     return kmq_path_name(&kmq_path_id, second + 1,
                          (size_t) (end - second - 1), id, id_len);
-}
-
-
-int
-kmq_query_find(const unsigned char *query, size_t size, const char *name,
-    const unsigned char **value, size_t *len)
-{
-    const unsigned char  *p, *end, *next, *equals;
-    int                   found;
-
-    found = 0;
-    end = query + size;
-
-    for (p = query; p < end; p = next + 1) {
-
-        next = memchr(p, '&', (size_t) (end - p));
-        next = next ? next : end;
-
-        equals = memchr(p, '=', (size_t) (next - p));
-        equals = equals ? equals : next;
-
-        if (kmq_same_name(p, (size_t) (equals - p), name)) {
-            *value = (equals < next) ? equals + 1 : next;
-            *len = (size_t) (next - *value);
-            found = 1;
-        }
-    }
-
-    return found;
 }

@@ -47,32 +47,6 @@ kmq_scan_special(const unsigned char *p, const unsigned char *end)
 }
 
 
-/* The value of the four hex digits at p, or -1. */
-static int
-kmq_scan_hex(const unsigned char *p, const unsigned char *end)
-{
-    int  value, digit, i;
-
-    if (end - p < 4) {
-        return -1;
-    }
-
-    value = 0;
-
-    for (i = 0; i < 4; i++) {
-        digit = kmq_hex_digit(p[i]);
-
-        if (digit < 0) {
-            return -1;
-        }
-
-        value = value << 4 | digit;
-    }
-
-    return value;
-}
-
-
 /* What follows \u: four hex digits, and the second half of a pair. */
 static const unsigned char *
 kmq_scan_unicode(kmq_scan_value_t *value, const unsigned char *p,
@@ -80,7 +54,7 @@ kmq_scan_unicode(kmq_scan_value_t *value, const unsigned char *p,
 {
     int  unit;
 
-    unit = kmq_scan_hex(p, end);
+    unit = kmq_hex_unit(p, end);
     if (unit < 0) {
         return NULL;
     }
@@ -93,7 +67,7 @@ kmq_scan_unicode(kmq_scan_value_t *value, const unsigned char *p,
 
     if (unit < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
 
-        unit = kmq_scan_hex(p + 2, end);
+        unit = kmq_hex_unit(p + 2, end);
 
         if (unit >= 0xdc00 && unit <= 0xdfff) {
             return p + 6;
@@ -237,12 +211,11 @@ kmq_scan_scalar(kmq_scan_value_t *value, const unsigned char *p,
         return kmq_scan_word(p, end, "null");
 
     case 't':
-        value->kind = KMQ_SCAN_BOOLEAN;
-        return kmq_scan_word(p, end, "true");
-
     case 'f':
         value->kind = KMQ_SCAN_BOOLEAN;
-        return kmq_scan_word(p, end, "false");
+        value->start = p;
+        value->end = kmq_scan_word(p, end, *p == 't' ? "true" : "false");
+        return value->end;
 
     default:
         value->kind = KMQ_SCAN_NUMBER;
@@ -386,8 +359,7 @@ kmq_scan_value(kmq_scan_value_t *value, const unsigned char *p,
 }
 
 
-/* Is a member's name, escapes in it read, the one given? */
-static int
+int
 kmq_scan_is(const kmq_scan_value_t *name, const char *wanted)
 {
     const unsigned char  *p;
@@ -403,12 +375,12 @@ kmq_scan_is(const kmq_scan_value_t *name, const char *wanted)
                 return 0;
             }
 
-            unit = kmq_scan_hex(p + 1, name->end);
+            unit = kmq_hex_unit(p + 1, name->end);
             c = (unit < 0x80) ? (unsigned char) unit : 0;
             p += 5;
         }
 
-        if (c == '\0' || kmq_lower(c) != (unsigned char) *wanted) {
+        if (c == '\0' || kmq_lower(c) != kmq_lower((unsigned char) *wanted)) {
             return 0;
         }
     }
@@ -417,11 +389,75 @@ kmq_scan_is(const kmq_scan_value_t *name, const char *wanted)
 }
 
 
+/* The members and the closing brace; p is behind the opening one. */
+static inline const unsigned char *
+kmq_scan_body(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg)
+{
+    kmq_scan_value_t  name, ignored, *value;
+
+    p = kmq_scan_space(p, end);
+
+    if (p < end && *p == '}') {
+        return p + 1;
+    }
+
+    for ( ;; ) {
+        p = kmq_scan_name(&name, p, end);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        value = place(arg, &name);
+
+        p = kmq_scan_value(value ? value : &ignored, p, end);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        p = kmq_scan_space(p, end);
+
+        if (p == end || (*p != ',' && *p != '}')) {
+            return NULL;
+        }
+
+        if (*p++ == '}') {
+            return p;
+        }
+    }
+}
+
+
+static inline int
+kmq_scan_whole(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg)
+{
+    p = kmq_scan_space(p, end);
+
+    if (p == end || *p != '{') {
+        return -1;
+    }
+
+    p = kmq_scan_body(p + 1, end, place, arg);
+
+    return (p && kmq_scan_space(p, end) == end) ? 0 : -1;
+}
+
+
+int
+kmq_scan_members(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg)
+{
+    return kmq_scan_whole(p, end, place, arg);
+}
+
+
 /* The place for the value of the member so named. */
 static inline kmq_scan_value_t *
-kmq_scan_place(kmq_scan_object_t *object, const kmq_scan_value_t *name,
-    kmq_scan_value_t *ignored)
+kmq_scan_place(void *arg, const kmq_scan_value_t *name)
 {
+    kmq_scan_object_t  *object = arg;
+
     size_t  len;
 
     len = (size_t) (name->end - name->start);
@@ -444,44 +480,7 @@ kmq_scan_place(kmq_scan_object_t *object, const kmq_scan_value_t *name,
         return &object->delay;
     }
 
-    return ignored;
-}
-
-
-/* The members and the closing brace; p is behind the opening one. */
-static const unsigned char *
-kmq_scan_members(kmq_scan_object_t *object, const unsigned char *p,
-    const unsigned char *end)
-{
-    kmq_scan_value_t  name, ignored;
-
-    p = kmq_scan_space(p, end);
-
-    if (p < end && *p == '}') {
-        return p + 1;
-    }
-
-    for ( ;; ) {
-        p = kmq_scan_name(&name, p, end);
-        if (p == NULL) {
-            return NULL;
-        }
-
-        p = kmq_scan_value(kmq_scan_place(object, &name, &ignored), p, end);
-        if (p == NULL) {
-            return NULL;
-        }
-
-        p = kmq_scan_space(p, end);
-
-        if (p == end || (*p != ',' && *p != '}')) {
-            return NULL;
-        }
-
-        if (*p++ == '}') {
-            return p;
-        }
-    }
+    return NULL;
 }
 
 
@@ -492,13 +491,5 @@ kmq_scan_object(kmq_scan_object_t *object, const unsigned char *p,
     object->data.kind = KMQ_SCAN_ABSENT;
     object->delay.kind = KMQ_SCAN_ABSENT;
 
-    p = kmq_scan_space(p, end);
-
-    if (p == end || *p != '{') {
-        return -1;
-    }
-
-    p = kmq_scan_members(object, p + 1, end);
-
-    return (p && kmq_scan_space(p, end) == end) ? 0 : -1;
+    return kmq_scan_whole(p, end, kmq_scan_place, object);
 }

@@ -1,7 +1,6 @@
 /*
- * Reads a JSON object (RFC 8259) for its members MessageData and DelayTime,
- * in one pass and without allocation; everything else in it is checked and
- * passed over.
+ * Reads a JSON object (RFC 8259) for some of its members, in one pass and
+ * without allocation; everything else in it is checked and passed over.
  */
 
 #ifndef KMQ_SCAN_H
@@ -27,7 +26,8 @@ typedef struct {
     kmq_scan_kind_t       kind;
     unsigned              broken_pair;  /* a string: names half of a
                                            surrogate pair */
-    const unsigned char  *start;        /* a string: inside its quotes */
+    const unsigned char  *start;        /* a string: inside its quotes; not of
+                                           null, objects and arrays */
     const unsigned char  *end;
 } kmq_scan_value_t;
 
@@ -35,6 +35,22 @@ typedef struct {
     kmq_scan_value_t      data;         /* MessageData */
     kmq_scan_value_t      delay;        /* DelayTime */
 } kmq_scan_object_t;
+
+/* Where the value of the member of that name, an unread string, goes; NULL:
+ * nowhere. */
+typedef kmq_scan_value_t *(*kmq_scan_place_pt)(void *arg,
+    const kmq_scan_value_t *name);
+
+/*
+ * 0 when [p, end) is a JSON object as below, whose members' values, those of
+ * nested objects excepted, are where place says for each; else -1.
+ */
+int kmq_scan_members(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg);
+
+/* Is a member's name, escapes in it read, the ASCII text wanted, in any letter
+ * case?  1 or 0. */
+int kmq_scan_is(const kmq_scan_value_t *name, const char *wanted);
 
 /*
  * 0 and the two values when [p, end), white space around it allowed, is one

@@ -1,7 +1,7 @@
 /*
  * WebSocket (RFC 6455), server side, without I/O and without allocation:
- * the opening handshake's check and answer, the frames that come in, the
- * headers of the frames that go out.
+ * what its headers list, the frames that come in, the headers of the frames
+ * that go out.
  */
 
 #ifndef KMQ_WEBSOCKET_H
@@ -14,17 +14,6 @@
 
 
 /* ------------------------------------------------------------- handshake */
-
-#define KMQ_WS_ACCEPT_LEN  28
-
-/*
- * Is key a Sec-WebSocket-Key: base64 of 16 bytes (section 4.2.1, item 5)?
- * 1 or 0.
- */
-int kmq_ws_key_valid(const char *key, size_t len);
-
-/* Sec-WebSocket-Accept for key (section 4.2.2, item 5.4), no zero byte. */
-void kmq_ws_accept(const char *key, size_t len, char accept[KMQ_WS_ACCEPT_LEN]);
 
 /*
  * Does a comma-separated header value hold token, in any letter case

@@ -44,7 +44,7 @@ static const kmq_key_t  kmq_root_keys[] = {
 };
 
 static const kmq_key_t  kmq_server_keys[] = {
-    { "port", kmq_value_whole, KMQ_AT(port), 1, 65535, 0 },
+    { "port", kmq_value_port, KMQ_AT(port), 1, 65535, 0 },
     { "addr", kmq_read_ignored, 0, 0, 0, 0 },
     { "ip", kmq_read_ignored, 0, 0, 0, 0 },
     { NULL, NULL, 0, 0, 0, 0 }

@@ -126,6 +126,18 @@ kmq_value_whole(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 }
 
 
+/* In quotes or without. */
+void
+kmq_value_port(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    if (y->event.type == YAML_SCALAR_EVENT) {
+        y->event.data.scalar.style = YAML_PLAIN_SCALAR_STYLE;
+    }
+
+    kmq_value_whole(y, map, key);
+}
+
+
 void
 kmq_value_seconds(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 {

@@ -109,6 +109,8 @@ struct kmq_map_s {
 
 /* ----------------------------------------------------------------- values */
 
+void kmq_value_port(kmq_yaml_t *y, kmq_map_t *map,
+    const kmq_key_t *key);
 void kmq_value_whole(kmq_yaml_t *y, kmq_map_t *map,
     const kmq_key_t *key);
 void kmq_value_seconds(kmq_yaml_t *y, kmq_map_t *map,

@@ -23,10 +23,17 @@
 
 /* ---------------------------------------------------------- configuration */
 
+/* In the zone, beside the engine's block. */
+typedef struct {
+    ngx_atomic_t     key_number;    /* of the newest workers' configuration */
+} ngx_kapokmq_shared_t;
+
 typedef struct {
     ngx_shm_zone_t  *zone;          /* kapokmq_zone; NULL: not configured */
     void            *block;         /* the engine's part of it */
     size_t           block_size;
+    ngx_kapokmq_shared_t *shared;
+    ngx_uint_t       key_number;    /* how often secretKey has changed */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
     ngx_cycle_t     *cycle;         /* of this configuration */
@@ -60,6 +67,8 @@ typedef struct {
     kmq_t               *kmq;       /* NULL: the worker could not attach, and
                                        every request gets a 503 */
     kmq_config_t        *config;
+    ngx_kapokmq_shared_t *shared;
+    ngx_uint_t           key_number;
     ngx_log_t           *log;
     ngx_event_t          push;      /* posted: ngx_kapokmq_push() */
     ngx_event_t          batch;     /* timer: paced messages are due */
@@ -73,6 +82,7 @@ typedef struct {
     ngx_uint_t           persistent;    /* isPersistent */
     ngx_queue_t          waiting;   /* producers that wait for room */
     ngx_queue_t          pings;     /* consumers that want a ping */
+    ngx_queue_t          kept;      /* sessions that have their request */
 } ngx_kapokmq_worker_t;
 
 extern ngx_kapokmq_worker_t  ngx_kapokmq_worker;
@@ -193,11 +203,16 @@ void ngx_kapokmq_notified(ngx_event_t *ev);
 /* ------------------------------------------------------------------- HTTP */
 
 /*
- * Starts an HTTP request of the send and console handlers: CORS, OPTIONS,
- * method, key; reads the body and calls handler when it is there.
+ * Starts an HTTP request of the send and console handlers: OPTIONS, method,
+ * key, what the body is; reads the body and calls handler when it is there.
  */
 ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
+
+#define NGX_KAPOKMQ_TOO_LARGE  "The request is too large"
+
+/* Puts the filter of all answers in place; a postconfiguration. */
+void ngx_kapokmq_filter_init(void);
 
 /*
  * Answers {"code":-1,"msg":"text"} with that status.  _refuse is for content
@@ -217,6 +232,18 @@ void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n);
 
+/* Refuses, before the body was read, what cannot be served here. */
+ngx_int_t ngx_kapokmq_http_unavailable(ngx_http_request_t *r);
+
+/*
+ * Refuses, before the body was read, a request whose key is not the right one
+ * of this worker, or not valid any more; NGX_DECLINED: it is.  _still is for
+ * when the body is there, which may have taken long: NGX_ERROR, the request has
+ * been answered and finalized.
+ */
+ngx_int_t ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right);
+ngx_int_t ngx_kapokmq_http_still(ngx_http_request_t *r);
+
 /* A JSON body of the request's pool with that status: the same two ways. */
 ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json);
@@ -227,6 +254,25 @@ void ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
  * another type where the request has got one. */
 ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t size);
+
+/* Parts of these: the headers of type and size; a body as a chain of one
+ * buffer; the body of an error, with the header that its status needs. */
+void ngx_kapokmq_http_json_type(ngx_http_request_t *r, off_t size);
+ngx_int_t ngx_kapokmq_http_chain(ngx_http_request_t *r, ngx_str_t *json,
+    ngx_chain_t *out);
+ngx_int_t ngx_kapokmq_http_error_json(ngx_http_request_t *r,
+    ngx_uint_t status, const char *text, ngx_str_t *json);
+
+/*
+ * What of the request's URI follows the prefix of its location, and NGX_OK;
+ * NGX_DECLINED: the location has none, as one with a regular expression.
+ */
+ngx_int_t ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
+/* The names in a WebSocket's path: see kmq_path_names(). */
+const char *ngx_kapokmq_http_names(ngx_http_request_t *r,
+    u_char topic[KMQ_NAME_MAX], size_t *topic_len, u_char id[KMQ_NAME_MAX],
+    size_t *id_len);
 
 /* Adds a header to the answer; name and value must stay. */
 ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
@@ -370,6 +416,10 @@ u_char *ngx_kapokmq_growth_topic(u_char *p,
 void ngx_kapokmq_fault_init(ngx_log_t *log);
 void ngx_kapokmq_fault(ngx_http_request_t *r);
 #endif
+
+/* Has the secret key been changed by a reload that this worker does not belong
+ * to? */
+ngx_uint_t ngx_kapokmq_key_stale(void);
 
 /* Compares the key a client gave in constant time: 1 when it is right. */
 ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);

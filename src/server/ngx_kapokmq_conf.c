@@ -21,6 +21,8 @@ static char *ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size);
 static char *ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 static ngx_int_t ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data);
+static ngx_uint_t ngx_kapokmq_conf_new_key(
+    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
 static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
     ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name,
@@ -31,6 +33,8 @@ static const char *ngx_kapokmq_conf_env(const char *name);
 static void ngx_kapokmq_conf_log(void *arg, int fatal, const char *file,
     size_t line, size_t column, const char *text);
 static void ngx_kapokmq_conf_free(void *data);
+static char *ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf,
+    ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
 
@@ -84,30 +88,13 @@ ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* nginx's ngx_parse_size() knows k and m, but not g. */
+/* As an offset, since those may have a g. */
 static ngx_int_t
 ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size)
 {
-    ssize_t    n;
-    ngx_str_t  text;
+    off_t  n;
 
-    text = *value;
-
-    if (text.len && (text.data[text.len - 1] | 0x20) == 'g') {
-        text.len--;
-
-        n = ngx_atosz(text.data, text.len);
-
-        if (n == NGX_ERROR || n > NGX_MAX_SIZE_T_VALUE / (1024 * 1024 * 1024))
-        {
-            return NGX_ERROR;
-        }
-
-        n *= 1024 * 1024 * 1024;
-
-    } else {
-        n = ngx_parse_size(&text);
-    }
+    n = ngx_parse_offset(value);
 
     if (n == NGX_ERROR) {
         return NGX_ERROR;
@@ -213,6 +200,8 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 
     mcf->block = omcf->block;
     mcf->block_size = omcf->block_size;
+    mcf->shared = omcf->shared;
+    mcf->key_number = omcf->key_number + ngx_kapokmq_conf_new_key(mcf, omcf);
 
     if (!ngx_test_config
         && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
@@ -231,6 +220,22 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
+/* Is what clients have to know another key? */
+static ngx_uint_t
+ngx_kapokmq_conf_new_key(const ngx_kapokmq_main_conf_t *mcf,
+    const ngx_kapokmq_main_conf_t *omcf)
+{
+    size_t  len;
+
+    len = mcf->config->secret_key_len;
+
+    return len != omcf->config->secret_key_len
+           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
+                         len)
+              != 0;
+}
+
+
 /* The engine's block is all of a new zone that its allocator can give. */
 static ngx_int_t
 ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
@@ -240,6 +245,14 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shpool->log_nomem = 0;
+
+    mcf->shared = ngx_slab_calloc(shpool, sizeof(ngx_kapokmq_shared_t));
+
+    if (mcf->shared == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
 
     mcf->block_size = ngx_min(shpool->pfree * ngx_pagesize, kmq_block_max());
     mcf->block = ngx_slab_alloc(shpool, mcf->block_size);
@@ -633,8 +646,6 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_kapokmq_loc_conf_t  *prev = parent;
     ngx_kapokmq_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
-
     if (conf->cors_origins == NULL) {
         conf->cors_origins = prev->cors_origins;
     }
@@ -644,9 +655,33 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
                               ? NGX_KAPOKMQ_LOG_END
                               : NGX_KAPOKMQ_LOG_UPGRADE);
 
-    /* a later proxy_pass, for example, would have taken its place */
+    return ngx_kapokmq_conf_merge_handler(cf, prev, conf);
+}
+
+
+/* Inside "if" and "limit_except" the handler is that around them, as with
+ * proxy_pass, unless there is another one. */
+static char *
+ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
+    ngx_kapokmq_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL) {
+        conf->handler = prev->handler;
+        conf->metrics_topics = prev->metrics_topics;
+        conf->metrics_key = prev->metrics_key;
+
+        if (clcf->lmt_excpt) {
+            clcf->handler = conf->handler;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    /* a later proxy_pass, for example, would have taken its place */
 
     if (conf->handler && clcf->handler != conf->handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -664,6 +699,8 @@ ngx_int_t
 ngx_kapokmq_conf_check(ngx_conf_t *cf)
 {
     ngx_kapokmq_main_conf_t  *mcf;
+
+    ngx_kapokmq_filter_init();
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
 

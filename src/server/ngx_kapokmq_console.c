@@ -53,7 +53,15 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
     u_char                     *name, *end;
     const ngx_kapokmq_route_t  *route;
 
+    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+        return;
+    }
+
     end = r->uri.data + r->uri.len;
+
+    if (end[-1] == '/') {
+        end--;
+    }
 
     for (name = end; name > r->uri.data && name[-1] != '/'; name--) {
         /* void */
@@ -86,6 +94,7 @@ ngx_kapokmq_console_ping(ngx_http_request_t *r)
 }
 
 
+/* The last two members are names that two others had in an early version. */
 static void
 ngx_kapokmq_console_count(ngx_http_request_t *r)
 {
@@ -94,7 +103,7 @@ ngx_kapokmq_console_count(ngx_http_request_t *r)
 
     kmq_count(ngx_kapokmq_worker.kmq, &n);
 
-    json.data = ngx_pnalloc(r->pool, 100 + 5 * NGX_INT64_LEN);
+    json.data = ngx_pnalloc(r->pool, 150 + 7 * NGX_INT64_LEN);
     if (json.data == NULL) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -103,11 +112,12 @@ ngx_kapokmq_console_count(ngx_http_request_t *r)
     json.len = ngx_sprintf(json.data,
                            "{\"code\":0,\"data\":{\"all\":%uL,"
                            "\"consumed\":%uL,\"delay\":%uL,"
-                           "\"unconsumed\":%uL,\"dead\":%uL}}",
+                           "\"unconsumed\":%uL,\"dead\":%uL,"
+                           "\"notConsumed\":%uL,\"stateless\":%uL}}",
                            n.ready + n.in_flight + n.delayed + n.consumed
                            + n.dead,
                            n.consumed, n.delayed, n.ready + n.in_flight,
-                           n.dead)
+                           n.dead, n.delayed, n.ready + n.in_flight)
                - json.data;
 
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);

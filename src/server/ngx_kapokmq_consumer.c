@@ -5,9 +5,16 @@
 
 #define NGX_KAPOKMQ_CODES  128    /* MessageCodes confirmed at once */
 
+/* The longest answer to one that is wrong. */
+#define NGX_KAPOKMQ_CONSUMER_ERROR  100
+
 
 static ngx_int_t ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_consumer_check(ngx_kapokmq_session_t *s,
+    ngx_uint_t ncodes);
+static ngx_int_t ngx_kapokmq_consumer_error(ngx_kapokmq_session_t *s,
+    const char *error, const char *code);
 static void ngx_kapokmq_consumer_pong(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_consumer_sent(ngx_kapokmq_session_t *s,
     uint32_t position);
@@ -34,6 +41,10 @@ static const ngx_kapokmq_role_t  ngx_kapokmq_consumer_role = {
 typedef unsigned (*ngx_kapokmq_say_pt)(kmq_t *kmq, kmq_ref_t client,
     const char *codes, unsigned n);
 
+static ngx_uint_t ngx_kapokmq_consumer_strict(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_say_pt say);
+
+
 /* Codes from the session that is read at the moment, and what all of them say;
  * empty between two events. */
 static char                ngx_kapokmq_codes[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
@@ -48,8 +59,9 @@ ngx_kapokmq_consumer_handler(ngx_http_request_t *r)
 }
 
 
-/* A MessageCode, with a sign or without, bare or as a JSON string; anything
- * else is ignored. */
+/* A MessageCode, with a sign or without, bare or as a JSON string.  Anything
+ * else is ignored, but where nothing else is expected: in mode ack, and behind
+ * a sign. */
 static ngx_int_t
 ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s)
 {
@@ -66,18 +78,25 @@ ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s)
         size -= 2;
     }
 
-    if (size == KMQ_CODE_LEN + 1 && (data[0] == '+' || data[0] == '-')) {
+    if (size && (data[0] == '+' || data[0] == '-')) {
         say = (data[0] == '+') ? kmq_extend_codes : kmq_return_codes;
         data++;
         size--;
     }
 
     if (size != KMQ_CODE_LEN) {
-        return NGX_OK;
+        return ngx_kapokmq_consumer_strict(s, say)
+               ? ngx_kapokmq_consumer_error(s, "a MessageCode is expected",
+                                            NULL)
+               : NGX_OK;
     }
 
     if (say != ngx_kapokmq_say) {
-        (void) ngx_kapokmq_session_flush(s);
+
+        if (ngx_kapokmq_session_flush(s) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         ngx_kapokmq_say = say;
     }
 
@@ -96,25 +115,94 @@ ngx_kapokmq_consumer_message(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_consumer_flush(ngx_kapokmq_session_t *s)
 {
-    ngx_uint_t  n;
+    ngx_int_t   rc;
+    ngx_uint_t  n, ncodes;
 
-    if (ngx_kapokmq_ncodes) {
+    ncodes = ngx_kapokmq_ncodes;
+    ngx_kapokmq_ncodes = 0;
 
-        n = ngx_kapokmq_say(ngx_kapokmq_worker.kmq, s->client,
-                            ngx_kapokmq_codes, ngx_kapokmq_ncodes);
+    if (ncodes == 0) {
+        return NGX_OK;
+    }
 
-        if (n) {
-            ngx_kapokmq_room();
+    rc = NGX_OK;
+
+    /* what is given back is not in flight any more, and may be in flight with
+     * others at once */
+
+    if (ngx_kapokmq_say == kmq_return_codes) {
+        rc = ngx_kapokmq_consumer_check(s, ncodes);
+    }
+
+    n = ngx_kapokmq_say(ngx_kapokmq_worker.kmq, s->client, ngx_kapokmq_codes,
+                        ncodes);
+
+    if (n) {
+        ngx_kapokmq_room();
+    }
+
+    if (ngx_kapokmq_say == kmq_confirm_codes) {
+        s->confirmed += n;
+    }
+
+    if (n < ncodes && ngx_kapokmq_say != kmq_return_codes
+        && ngx_kapokmq_consumer_strict(s, ngx_kapokmq_say))
+    {
+        rc = ngx_kapokmq_consumer_check(s, ncodes);
+    }
+
+    return rc;
+}
+
+
+/* Is what is no code of a message in flight an error?  Clients of the original
+ * confirm what a pong has confirmed already, without a sign. */
+static ngx_uint_t
+ngx_kapokmq_consumer_strict(ngx_kapokmq_session_t *s, ngx_kapokmq_say_pt say)
+{
+    return s->confirm == KMQ_CONFIRM_ACK || say != kmq_confirm_codes;
+}
+
+
+/* Answers those of the codes that are wrong. */
+static ngx_int_t
+ngx_kapokmq_consumer_check(ngx_kapokmq_session_t *s, ngx_uint_t ncodes)
+{
+    char        *code;
+    ngx_uint_t   i;
+
+    for (i = 0; i < ncodes; i++) {
+        code = ngx_kapokmq_codes + i * KMQ_CODE_LEN;
+
+        if (kmq_code_wrong(ngx_kapokmq_worker.kmq, s->client, code,
+                           ngx_kapokmq_say == kmq_confirm_codes)
+            && ngx_kapokmq_consumer_error(s, "not in flight with this "
+                                          "consumer: ", code)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
-
-        if (ngx_kapokmq_say == kmq_confirm_codes) {
-            s->confirmed += n;
-        }
-
-        ngx_kapokmq_ncodes = 0;
     }
 
     return NGX_OK;
+}
+
+
+/* The code comes from the client, and need not even be text. */
+static ngx_int_t
+ngx_kapokmq_consumer_error(ngx_kapokmq_session_t *s, const char *error,
+    const char *code)
+{
+    u_char      *p, text[NGX_KAPOKMQ_CONSUMER_ERROR];
+    ngx_uint_t   i;
+
+    p = ngx_sprintf(text, "error: %s", error);
+
+    for (i = 0; code && i < KMQ_CODE_LEN; i++) {
+        *p++ = (code[i] >= 0x20 && code[i] < 0x7f) ? code[i] : '?';
+    }
+
+    return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text);
 }
 
 

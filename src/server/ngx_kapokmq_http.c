@@ -1,6 +1,6 @@
 /*
- * What the HTTP endpoints have in common: cross-origin headers, methods, the
- * key, the body of a request, JSON answers.
+ * What the HTTP endpoints have in common: methods, the key, the body of a
+ * request, JSON answers.
  */
 
 #include "ngx_kapokmq.h"
@@ -10,21 +10,18 @@
 #define NGX_KAPOKMQ_BODY_GROWTH  6
 #define NGX_KAPOKMQ_BODY_EXTRA   65536
 
+#define NGX_KAPOKMQ_UNAVAILABLE  "The queue is not available"
+#define NGX_KAPOKMQ_WRONG_KEY    "Secret key matching error"
 
-static ngx_int_t ngx_kapokmq_http_cors(ngx_http_request_t *r);
-static const char *ngx_kapokmq_http_origin(ngx_http_request_t *r,
-    ngx_array_t *allowed);
+
 static ngx_int_t ngx_kapokmq_http_options(ngx_http_request_t *r);
+static ngx_uint_t ngx_kapokmq_http_encoded(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_http_message(ngx_http_request_t *r,
     ngx_uint_t status, const char *text);
 static off_t ngx_kapokmq_http_body_max(void);
 static ngx_int_t ngx_kapokmq_http_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static u_char *ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf);
-static void *ngx_kapokmq_http_alloc(void *pool, size_t size);
-
-
-static const char  ngx_kapokmq_too_large[] = "The request is too large";
 
 
 /* ---------------------------------------------------------------- headers */
@@ -84,10 +81,87 @@ ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
 }
 
 
+ngx_int_t
+ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest)
+{
+    ngx_str_t                 *prefix;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    prefix = &clcf->name;
+
+    if (r->uri.len < prefix->len
+        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    rest->data = r->uri.data + prefix->len;
+    rest->len = r->uri.len - prefix->len;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_http_slashes(const u_char *p, const u_char *end)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; p < end; p++) {
+        n += (*p == '/');
+    }
+
+    return n;
+}
+
+
+/* A slash may end the path where both names stand before it. */
+const char *
+ngx_kapokmq_http_names(ngx_http_request_t *r, u_char topic[KMQ_NAME_MAX],
+    size_t *topic_len, u_char id[KMQ_NAME_MAX], size_t *id_len)
+{
+    u_char      *path, *end;
+    ngx_str_t    rest;
+    ngx_uint_t   names;
+
+    path = r->unparsed_uri.data;
+    end = ngx_strlchr(path, path + r->unparsed_uri.len, '?');
+
+    if (end == NULL) {
+        end = path + r->unparsed_uri.len;
+    }
+
+    if (end > path && end[-1] == '/'
+        && ngx_kapokmq_http_rest(r, &rest) == NGX_OK)
+    {
+        names = ngx_kapokmq_http_slashes(path, end)
+                - ngx_kapokmq_http_slashes(r->uri.data, rest.data);
+
+        if (names == (rest.len && rest.data[0] == '/' ? 3 : 2)) {
+            end--;
+        }
+    }
+
+    return kmq_path_names(path, end - path, topic, topic_len, id, id_len);
+}
+
+
 ngx_str_t *
 ngx_kapokmq_key_header(ngx_http_request_t *r)
 {
     return ngx_kapokmq_http_find(r, "secretkey", sizeof("secretkey") - 1);
+}
+
+
+ngx_uint_t
+ngx_kapokmq_key_stale(void)
+{
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+
+    return w->key_number != w->shared->key_number;
 }
 
 
@@ -116,91 +190,7 @@ ngx_kapokmq_key_matches(const u_char *key, size_t len)
 }
 
 
-/* ------------------------------------------------------------------- CORS */
-
-static ngx_int_t
-ngx_kapokmq_http_cors(ngx_http_request_t *r)
-{
-    const char                *origin;
-    ngx_kapokmq_loc_conf_t    *lcf;
-
-    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
-
-    if (lcf->cors_origins
-        && ngx_kapokmq_http_header(r, "Vary", "Origin") != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    origin = ngx_kapokmq_http_origin(r, lcf->cors_origins);
-
-    if (origin == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Origin", origin)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (r->method != NGX_HTTP_OPTIONS) {
-        return ngx_kapokmq_http_header(r, "Access-Control-Expose-Headers",
-                                       "Content-Length, Content-Type, "
-                                       "Retry-After");
-    }
-
-    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Methods",
-                                "POST, OPTIONS")
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    /* secretKey, and what pages written for the original may send along */
-    if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Headers",
-                                "secretKey, Content-Type, AccessToken, "
-                                "X-CSRF-Token, Authorization, Token")
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_kapokmq_http_header(r, "Access-Control-Max-Age", "600");
-}
-
-
-/* What Access-Control-Allow-Origin says, NULL: the header is left out. */
-static const char *
-ngx_kapokmq_http_origin(ngx_http_request_t *r, ngx_array_t *allowed)
-{
-    ngx_str_t   *origin, *value;
-    ngx_uint_t   i;
-
-    if (allowed == NULL) {
-        return "*";
-    }
-
-    origin = ngx_kapokmq_http_find(r, "origin", sizeof("origin") - 1);
-    value = allowed->elts;
-
-    for (i = 0; i < allowed->nelts; i++) {
-
-        if (value[i].len == 1 && value[i].data[0] == '*') {
-            return "*";
-        }
-
-        if (origin && origin->len == value[i].len
-            && ngx_strncasecmp(origin->data, value[i].data, origin->len) == 0)
-        {
-            /* values of headers end with a zero byte */
-            return (char *) origin->data;
-        }
-    }
-
-    return NULL;
-}
-
+/* ------------------------------------------------------------------ start */
 
 static ngx_int_t
 ngx_kapokmq_http_options(ngx_http_request_t *r)
@@ -223,8 +213,6 @@ ngx_kapokmq_http_options(ngx_http_request_t *r)
 }
 
 
-/* ------------------------------------------------------------------ start */
-
 ngx_int_t
 ngx_kapokmq_http_start(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler)
@@ -235,10 +223,6 @@ ngx_kapokmq_http_start(ngx_http_request_t *r,
     /* answers are written by the request's own connection */
     if (r != r->main) {
         return NGX_HTTP_FORBIDDEN;
-    }
-
-    if (ngx_kapokmq_http_cors(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (r->method == NGX_HTTP_OPTIONS) {
@@ -255,29 +239,101 @@ ngx_kapokmq_http_start(ngx_http_request_t *r,
     }
 
     if (ngx_kapokmq_worker.kmq == NULL) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "The queue is not available");
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     key = ngx_kapokmq_key_header(r);
 
-    if (key == NULL || !ngx_kapokmq_key_matches(key->data, key->len)) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                       "Secret key matching error");
+    rc = ngx_kapokmq_http_key(r, key && ngx_kapokmq_key_matches(key->data,
+                                                                key->len));
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (ngx_kapokmq_http_encoded(r)) {
+
+        if (ngx_kapokmq_http_header(r, "Accept-Encoding", "identity")
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                       "The body must have no "
+                                       "Content-Encoding");
     }
 
     if (r->headers_in.content_length_n > ngx_kapokmq_http_body_max()) {
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                       ngx_kapokmq_too_large);
+                                       NGX_KAPOKMQ_TOO_LARGE);
     }
+
+    /* a body that breaks off is nginx's to refuse, with the connection: it is
+     * not known where the next request begins */
 
     rc = ngx_http_read_client_request_body(r, handler);
 
-    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        return ngx_kapokmq_http_refuse(r, rc, ngx_kapokmq_too_large);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+/* Is the body compressed, or the like? */
+static ngx_uint_t
+ngx_kapokmq_http_encoded(ngx_http_request_t *r)
+{
+    ngx_str_t  *coding;
+
+    coding = ngx_kapokmq_http_find(r, "content-encoding",
+                                   sizeof("content-encoding") - 1);
+
+    return coding && coding->len
+           && (coding->len != sizeof("identity") - 1
+               || ngx_strncasecmp(coding->data, (u_char *) "identity",
+                                  coding->len)
+                  != 0);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_unavailable(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   NGX_KAPOKMQ_UNAVAILABLE);
+}
+
+
+/* A worker whose key was changed can only say that a key was right once; any
+ * other may be the new one, and the next try comes to another worker. */
+ngx_int_t
+ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right)
+{
+    if (ngx_kapokmq_key_stale()) {
+        r->keepalive = 0;
+
+        if (!right) {
+            return ngx_kapokmq_http_unavailable(r);
+        }
+
+    } else if (right) {
+        return NGX_DECLINED;
     }
 
-    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
+                                   NGX_KAPOKMQ_WRONG_KEY);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_still(ngx_http_request_t *r)
+{
+    if (!ngx_kapokmq_key_stale()) {
+        return NGX_OK;
+    }
+
+    r->keepalive = 0;
+    ngx_kapokmq_http_error(r, NGX_HTTP_UNAUTHORIZED, NGX_KAPOKMQ_WRONG_KEY);
+
+    return NGX_ERROR;
 }
 
 
@@ -303,7 +359,7 @@ ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
 
     if (rc == NGX_DECLINED) {
         ngx_kapokmq_http_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                               ngx_kapokmq_too_large);
+                               NGX_KAPOKMQ_TOO_LARGE);
         return NGX_ERROR;
     }
 
@@ -320,7 +376,7 @@ ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     }
 
     err = kmq_form_read(body.data, body.len, (char *) type.data, type.len,
-                        fields, n, ngx_kapokmq_http_alloc, r->pool);
+                        fields, n);
     if (err) {
         ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
         return NGX_ERROR;
@@ -395,20 +451,11 @@ ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf)
 }
 
 
-static void *
-ngx_kapokmq_http_alloc(void *pool, size_t size)
-{
-    return ngx_palloc(pool, size);
-}
-
-
 /* ---------------------------------------------------------------- answers */
 
-ngx_int_t
-ngx_kapokmq_http_json_header(ngx_http_request_t *r, ngx_uint_t status,
-    off_t size)
+void
+ngx_kapokmq_http_json_type(ngx_http_request_t *r, off_t size)
 {
-    r->headers_out.status = status;
     r->headers_out.content_length_n = size;
 
     if (r->headers_out.content_type.len == 0) {
@@ -418,24 +465,25 @@ ngx_kapokmq_http_json_header(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     ngx_str_set(&r->headers_out.charset, "utf-8");
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_json_header(ngx_http_request_t *r, ngx_uint_t status,
+    off_t size)
+{
+    r->headers_out.status = status;
+    ngx_kapokmq_http_json_type(r, size);
 
     return ngx_http_send_header(r);
 }
 
 
 ngx_int_t
-ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *json)
+ngx_kapokmq_http_chain(ngx_http_request_t *r, ngx_str_t *json,
+    ngx_chain_t *out)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
-
-    rc = ngx_kapokmq_http_json_header(r, status, (off_t) json->len);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
+    ngx_buf_t  *b;
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
@@ -448,8 +496,29 @@ ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
     b->last_buf = (r == r->main);
     b->last_in_chain = 1;
 
-    out.buf = b;
-    out.next = NULL;
+    out->buf = b;
+    out->next = NULL;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    rc = ngx_kapokmq_http_json_header(r, status, (off_t) json->len);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    if (ngx_kapokmq_http_chain(r, json, &out) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_output_filter(r, &out);
 }
@@ -498,13 +567,12 @@ ngx_kapokmq_http_or_null(u_char *p, uint64_t n)
 }
 
 
-static ngx_int_t
-ngx_kapokmq_http_message(ngx_http_request_t *r, ngx_uint_t status,
-    const char *text)
+ngx_int_t
+ngx_kapokmq_http_error_json(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text, ngx_str_t *json)
 {
-    u_char     *p;
-    size_t      len, room, used;
-    ngx_str_t   json;
+    u_char  *p;
+    size_t   len, room, used;
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
         && ngx_kapokmq_http_header(r, "Retry-After", "1") != NGX_OK)
@@ -515,20 +583,34 @@ ngx_kapokmq_http_message(ngx_http_request_t *r, ngx_uint_t status,
     len = ngx_strlen(text);
     room = kmq_json_escaped((u_char *) text, len) + 6;
 
-    json.data = ngx_pnalloc(r->pool, sizeof("{\"code\":-1,\"msg\":\"\"}")
-                                     + room);
-    if (json.data == NULL) {
+    json->data = ngx_pnalloc(r->pool, sizeof("{\"code\":-1,\"msg\":\"\"}")
+                                      + room);
+    if (json->data == NULL) {
         return NGX_ERROR;
     }
 
     used = 0;
-    p = ngx_cpymem(json.data, "{\"code\":-1,\"msg\":\"",
+    p = ngx_cpymem(json->data, "{\"code\":-1,\"msg\":\"",
                    sizeof("{\"code\":-1,\"msg\":\"") - 1);
     p += kmq_json_escape(p, room, (u_char *) text, len, &used);
     *p++ = '"';
     *p++ = '}';
 
-    json.len = p - json.data;
+    json->len = p - json->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_http_message(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text)
+{
+    ngx_str_t  json;
+
+    if (ngx_kapokmq_http_error_json(r, status, text, &json) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_kapokmq_http_answer(r, status, &json);
 }
@@ -539,6 +621,15 @@ ngx_kapokmq_http_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *text)
 {
     ngx_int_t  rc;
+
+    /* nobody is asked for a body that is not wanted, nor waited for where it
+     * is known to be too long */
+
+    r->expect_tested = 1;
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        r->keepalive = 0;
+    }
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {

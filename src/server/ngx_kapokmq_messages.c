@@ -437,6 +437,7 @@ ngx_kapokmq_messages_code(ngx_http_request_t *r, const kmq_field_t *field)
 
 /* --------------------------------------------------------- delete, requeue */
 
+/* What is not there, under whatever code, need not be deleted. */
 void
 ngx_kapokmq_messages_delete(ngx_http_request_t *r)
 {
@@ -445,17 +446,17 @@ ngx_kapokmq_messages_delete(ngx_http_request_t *r)
     kmq_field_t  code = { "messageCode", NULL, 0 };
 
     if (ngx_kapokmq_http_fields(r, &code, 1) != NGX_OK
-        || ngx_kapokmq_messages_code(r, &code) != NGX_OK)
+        || ngx_kapokmq_field_required(r, &code) != NGX_OK)
     {
         return;
     }
 
-    if (kmq_delete(ngx_kapokmq_worker.kmq, (char *) code.value) != KMQ_OK) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_NO_MESSAGE);
-        return;
+    if (code.len == KMQ_CODE_LEN
+        && kmq_delete(ngx_kapokmq_worker.kmq, (char *) code.value) == KMQ_OK)
+    {
+        ngx_kapokmq_room();
     }
 
-    ngx_kapokmq_room();
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
 }
 

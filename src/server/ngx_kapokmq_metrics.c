@@ -95,6 +95,7 @@ ngx_int_t
 ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
 {
     ngx_int_t                rc;
+    ngx_uint_t               allowed;
     ngx_kapokmq_loc_conf_t  *lcf;
 
     /* the answer is written by the request's own connection */
@@ -113,22 +114,25 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
     }
 
     if (ngx_kapokmq_worker.kmq == NULL) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "The queue is not available");
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    if (lcf->metrics_key && !ngx_kapokmq_metrics_allowed(r)) {
+    if (lcf->metrics_key) {
+        allowed = ngx_kapokmq_metrics_allowed(r);
 
-        if (ngx_kapokmq_http_header(r, "WWW-Authenticate", "Bearer")
-            != NGX_OK)
+        if (!allowed
+            && ngx_kapokmq_http_header(r, "WWW-Authenticate", "Bearer")
+               != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                       "Secret key matching error");
+        rc = ngx_kapokmq_http_key(r, allowed);
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     rc = ngx_http_discard_request_body(r);

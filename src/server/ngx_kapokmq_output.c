@@ -396,6 +396,10 @@ ngx_kapokmq_output_oks(ngx_kapokmq_session_t *s, ngx_uint_t n)
 {
     ngx_kapokmq_out_t  *out;
 
+    if (s->state >= NGX_KAPOKMQ_CLOSING) {
+        return NGX_OK;
+    }
+
     out = ngx_kapokmq_output_tail(s);
 
     if (out && out->chunk == NULL) {
@@ -456,6 +460,10 @@ ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
     u_char         *p;
     size_t          len;
     unsigned char   header[KMQ_WS_HEADER_MAX];
+
+    if (s->state >= NGX_KAPOKMQ_CLOSING) {
+        return NGX_OK;
+    }
 
     len = kmq_ws_header(header, opcode, size);
 

@@ -81,12 +81,23 @@ ngx_kapokmq_producer_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s)
 {
+    size_t                max;
     ngx_kapokmq_entry_t  *e;
 
     e = &ngx_kapokmq_gather.entry[ngx_kapokmq_gather.n++];
 
     e->error = kmq_data_frame(&e->data, s->parser.data, s->parser.size,
                               s->parser.opcode == KMQ_WS_BINARY);
+
+    /* data with escapes counts as what they mean, which takes a look */
+
+    max = ngx_kapokmq_worker.config->max_message_size;
+
+    if (e->error == NULL && e->data.size > max
+        && kmq_data_size(&e->data) > max)
+    {
+        e->error = "the message is larger than maxMessageSize";
+    }
 
     if (e->error == NULL
         && e->data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq))
@@ -439,17 +450,12 @@ ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s)
 }
 
 
-/* What was read is stored or not answered; nothing more is taken. */
+/* What was read is answered first.  What comes until the client has seen Close
+ * is stored as well, but there are no answers behind Close. */
 static ngx_int_t
 ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s)
 {
-    if (s->unanswered) {
-        return NGX_AGAIN;
-    }
-
-    ngx_kapokmq_session_leave(s);
-
-    return NGX_OK;
+    return s->unanswered ? NGX_AGAIN : NGX_OK;
 }
 
 

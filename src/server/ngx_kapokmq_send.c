@@ -4,6 +4,7 @@
 #include "../protocol/kmq_utf8.h"
 
 
+static ngx_uint_t ngx_kapokmq_send_named(ngx_http_request_t *r);
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);
 static void ngx_kapokmq_send_fact(ngx_http_request_t *r,
     const kmq_field_t *topic);
@@ -12,10 +13,37 @@ static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
     const kmq_field_t *topic, const kmq_data_t *data);
 
+
 ngx_int_t
 ngx_kapokmq_send_handler(ngx_http_request_t *r)
 {
     return ngx_kapokmq_http_start(r, ngx_kapokmq_send_body);
+}
+
+
+/* Is it this function that the URI names?  Behind the location's prefix there
+ * is nothing, or its name. */
+static ngx_uint_t
+ngx_kapokmq_send_named(ngx_http_request_t *r)
+{
+    ngx_str_t  rest;
+
+    if (ngx_kapokmq_http_rest(r, &rest) != NGX_OK) {
+        return 1;
+    }
+
+    if (rest.len && rest.data[0] == '/') {
+        rest.data++;
+        rest.len--;
+    }
+
+    if (rest.len && rest.data[rest.len - 1] == '/') {
+        rest.len--;
+    }
+
+    return rest.len == 0
+           || (rest.len == sizeof("Send") - 1
+               && ngx_strncmp(rest.data, "Send", rest.len) == 0);
 }
 
 
@@ -30,6 +58,16 @@ ngx_kapokmq_send_body(ngx_http_request_t *r)
         { "messageData", NULL, 0 },
         { "delayTime", NULL, 0 }
     };
+
+    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+        return;
+    }
+
+    if (!ngx_kapokmq_send_named(r)) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
+                               "There is no such function");
+        return;
+    }
 
     if (ngx_kapokmq_http_fields(r, fields, 3) != NGX_OK) {
         return;

@@ -14,6 +14,10 @@
 /* The longest message before login: a key, with something to spare. */
 #define NGX_KAPOKMQ_LOGIN_MAX     4096
 
+/* What escapes and an envelope may make of a message that is not too large. */
+#define NGX_KAPOKMQ_FRAME_GROWTH     6
+#define NGX_KAPOKMQ_FRAME_EXTRA   4096
+
 /* Receives in one event, so that no client keeps others waiting. */
 #define NGX_KAPOKMQ_RECEIVES         1
 
@@ -91,8 +95,9 @@ ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
     if (c->error || s->failed) {
         rc = NGX_ERROR;
 
-    } else if (c->close) {
+    } else if (c->close || s->exiting) {
         c->close = 0;
+        s->exiting = 0;
         rc = ngx_kapokmq_session_shutdown(s);
 
     } else if (rev->timedout) {
@@ -150,7 +155,7 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
     if (s->unanswered == 0
         && (s->going || s->closed || s->broken || s->ended))
     {
-        s->connection->close = s->going;
+        s->exiting = s->going;
         s->going = 0;
         ngx_kapokmq_session_wake(s);
     }
@@ -439,6 +444,11 @@ ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_login(ngx_kapokmq_session_t *s)
 {
+    if (ngx_kapokmq_key_stale()) {
+        return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,
+                                         "the server restarts");
+    }
+
     if (ngx_kapokmq_key_matches(s->parser.data, s->parser.size)) {
         return ngx_kapokmq_session_open(s);
     }
@@ -475,7 +485,9 @@ ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
     s->info = NULL;
 
     s->state = NGX_KAPOKMQ_OPEN;
-    s->parser.max_message = ngx_kapokmq_worker.config->max_message_size;
+    s->parser.max_message = (uint64_t) NGX_KAPOKMQ_FRAME_GROWTH
+                            * ngx_kapokmq_worker.config->max_message_size
+                            + NGX_KAPOKMQ_FRAME_EXTRA;
 
     return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_RIGHT_KEY);
 }
@@ -588,6 +600,12 @@ ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
 
     if (rc != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (s->client && ngx_kapokmq_key_stale()) {
+        ngx_kapokmq_session_leave(s);
+        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
+                                         "the secret key has changed");
     }
 
     return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,

@@ -115,7 +115,6 @@ struct ngx_kapokmq_session_s {
     ngx_http_request_t       *request;     /* NULL: it was given back */
     const ngx_kapokmq_role_t *role;
     ngx_pool_cleanup_t       *cleanup;
-    ngx_event_handler_pt      http_handler;    /* nginx's, for the request */
 
     kmq_ref_t                 client;      /* 0 before login and at the end */
     kmq_client_info_t        *info;        /* until login */
@@ -144,6 +143,7 @@ struct ngx_kapokmq_session_s {
     unsigned                  turn:1;      /* a producer's turn to go on */
     unsigned                  going:1;     /* to be closed when all that was
                                               sent is answered */
+    unsigned                  exiting:1;   /* now, as the worker is to go */
 
     /* for the access log */
     ngx_uint_t                messages;    /* accepted from, or pushed to, it */
@@ -165,6 +165,9 @@ struct ngx_kapokmq_session_s {
 /* Upgrades a request to a session of that role. */
 ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
     const ngx_kapokmq_role_t *role);
+
+/* Has sessions with a request told when the worker has to go. */
+void ngx_kapokmq_upgrade_listen(ngx_cycle_t *cycle);
 
 /* Gives a request that was kept back to nginx, with the connection, which
  * nginx closes; the session is gone. */
@@ -248,7 +251,8 @@ ngx_int_t ngx_kapokmq_output_send(ngx_kapokmq_session_t *s,
 ngx_int_t ngx_kapokmq_output_rest(ngx_kapokmq_session_t *s,
     ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
 
-/* Appends a whole frame, "ok" frames, or Close, and sends nothing yet. */
+/* Appends a whole frame, "ok" frames, or Close, and sends nothing yet.  Behind
+ * Close there is nothing: what would be is left out. */
 ngx_int_t ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
     const void *payload, size_t size);
 ngx_int_t ngx_kapokmq_output_text(ngx_kapokmq_session_t *s, const char *text);

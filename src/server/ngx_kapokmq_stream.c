@@ -48,7 +48,12 @@ ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
 
     ngx_http_set_ctx(r, st, ngx_kapokmq_module);
 
-    r->read_event_handler = ngx_http_test_reading;
+    /* unless nginx is still reading a body that nobody wants */
+
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
     r->write_event_handler = ngx_kapokmq_stream_writer;
 
     ngx_kapokmq_stream_run(r, st);

@@ -11,26 +11,42 @@
 #include "ngx_kapokmq_session.h"
 #include "../protocol/kmq_form.h"
 
+#include <ngx_sha1.h>
+
+
+#define NGX_KAPOKMQ_WS_KEY  24     /* characters */
+
+/* A session that has its request, as the request's pool knows it. */
+typedef struct {
+    ngx_queue_t             queue;      /* in worker's kept */
+    ngx_kapokmq_session_t  *session;
+} ngx_kapokmq_kept_t;
+
 
 static ngx_int_t ngx_kapokmq_upgrade_check(ngx_http_request_t *r,
     ngx_str_t **found);
+static ngx_uint_t ngx_kapokmq_upgrade_key_valid(ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_version(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_upgrade_asked(ngx_http_request_t *r);
 static ngx_kapokmq_session_t *ngx_kapokmq_upgrade_session(
     ngx_http_request_t *r, const ngx_kapokmq_role_t *role);
+static void ngx_kapokmq_upgrade_free(void *data);
 static const char *ngx_kapokmq_upgrade_names(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static const char *ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_upgrade_facts(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
+static char *ngx_kapokmq_upgrade_accept(ngx_http_request_t *r,
+    ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
     ngx_str_t *key);
 static void ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_upgrade_begin(ngx_event_t *rev);
-static void ngx_kapokmq_upgrade_read(ngx_event_t *rev);
-static void ngx_kapokmq_upgrade_write(ngx_event_t *wev);
+static void ngx_kapokmq_upgrade_begin(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_read(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_write(ngx_http_request_t *r);
+static void ngx_kapokmq_upgrade_exiting(ngx_event_t *ev);
 static ngx_int_t ngx_kapokmq_upgrade_rest(ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_upgrade_kept(ngx_http_request_t *r);
 static void ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s);
@@ -76,9 +92,10 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
 
     if (secret) {
 
-        if (!ngx_kapokmq_key_matches(secret->data, secret->len)) {
-            return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                           "Secret key matching error");
+        rc = ngx_kapokmq_http_key(r, ngx_kapokmq_key_matches(secret->data,
+                                                             secret->len));
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
 
         s->key_given = 1;
@@ -117,8 +134,7 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
     }
 
     if (ngx_kapokmq_worker.kmq == NULL || ngx_exiting) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                       "not available at the moment");
+        return ngx_kapokmq_http_unavailable(r);
     }
 
     if (r->http_version != NGX_HTTP_VERSION_11
@@ -140,7 +156,7 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
                                         sizeof("sec-websocket-key") - 1)
                 : NULL;
 
-    if (key == NULL || !kmq_ws_key_valid((char *) key->data, key->len)) {
+    if (key == NULL || !ngx_kapokmq_upgrade_key_valid(key)) {
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST,
                                        "Sec-WebSocket-Version or "
                                        "Sec-WebSocket-Key is missing or wrong");
@@ -149,6 +165,23 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
     *found = key;
 
     return NGX_OK;
+}
+
+
+/* Base64 of 16 bytes. */
+static ngx_uint_t
+ngx_kapokmq_upgrade_key_valid(ngx_str_t *key)
+{
+    u_char     bytes[ngx_base64_decoded_length(NGX_KAPOKMQ_WS_KEY)];
+    ngx_str_t  decoded;
+
+    if (key->len != NGX_KAPOKMQ_WS_KEY || key->data[key->len - 1] != '=') {
+        return 0;
+    }
+
+    decoded.data = bytes;
+
+    return ngx_decode_base64(&decoded, key) == NGX_OK && decoded.len == 16;
 }
 
 
@@ -215,11 +248,12 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
 {
     ngx_log_t              *log;
     ngx_pool_cleanup_t     *cleanup;
+    ngx_kapokmq_kept_t     *kept;
     ngx_kapokmq_session_t  *s;
 
     log = r->connection->log;
 
-    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    cleanup = ngx_pool_cleanup_add(r->pool, sizeof(ngx_kapokmq_kept_t));
     if (cleanup == NULL) {
         return NULL;
     }
@@ -229,8 +263,11 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
         return NULL;
     }
 
-    cleanup->handler = ngx_kapokmq_session_free;
-    cleanup->data = s;
+    kept = cleanup->data;
+    kept->session = s;
+    ngx_queue_init(&kept->queue);
+
+    cleanup->handler = ngx_kapokmq_upgrade_free;
 
     s->connection = r->connection;
     s->request = r;
@@ -246,6 +283,16 @@ ngx_kapokmq_upgrade_session(ngx_http_request_t *r,
 }
 
 
+static void
+ngx_kapokmq_upgrade_free(void *data)
+{
+    ngx_kapokmq_kept_t  *kept = data;
+
+    ngx_queue_remove(&kept->queue);
+    ngx_kapokmq_session_free(kept->session);
+}
+
+
 static const char *
 ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
@@ -258,9 +305,8 @@ ngx_kapokmq_upgrade_names(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
     info = s->info;
     addr = &r->connection->addr_text;
 
-    error = kmq_path_names(r->unparsed_uri.data, r->unparsed_uri.len,
-                           (u_char *) info->topic, &topic_len,
-                           (u_char *) info->id, &id_len);
+    error = ngx_kapokmq_http_names(r, (u_char *) info->topic, &topic_len,
+                                   (u_char *) info->id, &id_len);
     if (error) {
         return error;
     }
@@ -304,19 +350,49 @@ ngx_kapokmq_upgrade_facts(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 static const char *
 ngx_kapokmq_upgrade_confirm(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
-    size_t         len;
-    const u_char  *value;
+    ngx_str_t  value;
 
-    if (s->role->number != KMQ_CONSUMER || r->args.len == 0
-        || !kmq_query_find(r->args.data, r->args.len, "confirm", &value,
-                           &len))
+    if (s->role->number != KMQ_CONSUMER
+        || ngx_http_arg(r, (u_char *) "confirm", sizeof("confirm") - 1,
+                        &value)
+           != NGX_OK)
     {
         return NULL;
     }
 
-    s->confirm = kmq_confirm_value((const char *) value, len);
+    s->confirm = kmq_confirm_value((char *) value.data, value.len);
 
     return s->confirm ? NULL : "confirm must be socket, pong or ack";
+}
+
+
+/* Sec-WebSocket-Accept: RFC 6455, section 4.2.2, item 5.4. */
+static char *
+ngx_kapokmq_upgrade_accept(ngx_http_request_t *r, ngx_str_t *key)
+{
+    static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+    u_char      digest[20];
+    ngx_str_t   text, accept;
+    ngx_sha1_t  sha1;
+
+    accept.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(20) + 1);
+    if (accept.data == NULL) {
+        return NULL;
+    }
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, guid, sizeof(guid) - 1);
+    ngx_sha1_final(digest, &sha1);
+
+    text.data = digest;
+    text.len = sizeof(digest);
+
+    ngx_encode_base64(&accept, &text);
+    accept.data[accept.len] = '\0';
+
+    return (char *) accept.data;
 }
 
 
@@ -327,13 +403,11 @@ ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
     char       *accept;
     ngx_int_t   rc;
 
-    accept = ngx_pnalloc(r->pool, KMQ_WS_ACCEPT_LEN + 1);
+    accept = ngx_kapokmq_upgrade_accept(r, key);
+
     if (accept == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    kmq_ws_accept((char *) key->data, key->len, accept);
-    accept[KMQ_WS_ACCEPT_LEN] = '\0';
 
     if (ngx_kapokmq_http_header(r, "Upgrade", "websocket") != NGX_OK
         || ngx_kapokmq_http_header(r, "Sec-WebSocket-Accept", accept)
@@ -361,28 +435,31 @@ ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
-/* The connection's events are the session's from now on. */
+/*
+ * The request's events are the session's from now on, and not yet the
+ * connection's: while there is a request, nginx may put its own handlers of the
+ * connection back, when a subrequest in the background fails for example.
+ * nginx would end an idle connection that has them at once, when the worker has
+ * to go; so the session is told of that otherwise.
+ */
 static void
 ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t    *c;
+    ngx_kapokmq_kept_t  *kept;
 
     c = r->connection;
+    kept = s->cleanup->data;
 
     ngx_http_set_ctx(r, s, ngx_kapokmq_module);
 
     s->status = KMQ_WS_ABNORMAL;
 
     r->main->count++;
-    r->read_event_handler = ngx_http_block_reading;
+    r->read_event_handler = ngx_kapokmq_upgrade_begin;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    s->http_handler = c->read->handler;
-    c->read->handler = ngx_kapokmq_upgrade_begin;
-    c->write->handler = ngx_http_empty_handler;
-
-    /* so that nginx calls the read handler when the worker has to go */
-    c->idle = 1;
+    ngx_queue_insert_tail(&ngx_kapokmq_worker.kept, &kept->queue);
 
     if (c->sockaddr->sa_family != AF_UNIX) {
         (void) ngx_tcp_nodelay(c);
@@ -396,18 +473,16 @@ ngx_kapokmq_upgrade_hand_over(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 
 /* The first event. */
 static void
-ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
+ngx_kapokmq_upgrade_begin(ngx_http_request_t *r)
 {
-    ngx_connection_t       *c;
-    ngx_http_request_t     *r;
     ngx_kapokmq_session_t  *s;
 
-    c = rev->data;
-    r = c->data;
     s = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
 
-    rev->handler = ngx_kapokmq_upgrade_read;
-    c->write->handler = ngx_kapokmq_upgrade_write;
+    r->read_event_handler = ngx_kapokmq_upgrade_read;
+    r->write_event_handler = ngx_kapokmq_upgrade_write;
+
+    s->connection->log->action = (char *) s->role->action;
 
     if (ngx_kapokmq_upgrade_rest(s) != NGX_OK) {
         s->failed = 1;
@@ -416,37 +491,68 @@ ngx_kapokmq_upgrade_begin(ngx_event_t *rev)
         ngx_kapokmq_upgrade_give_back(s);
     }
 
-    c->log->action = (char *) s->role->action;
-
     ngx_kapokmq_session_readable(s);
 }
 
 
-/* While the request is kept, it is what the connection belongs to: whoever
- * waits for its end, mirror's subrequests for example, looks for it there. */
 static void
-ngx_kapokmq_upgrade_read(ngx_event_t *rev)
+ngx_kapokmq_upgrade_read(ngx_http_request_t *r)
 {
-    ngx_connection_t  *c;
-
-    c = rev->data;
-
-    ngx_kapokmq_session_readable(ngx_http_get_module_ctx(
-                                     (ngx_http_request_t *) c->data,
-                                     ngx_kapokmq_module));
+    ngx_kapokmq_session_readable(ngx_http_get_module_ctx(r,
+                                                         ngx_kapokmq_module));
 }
 
 
 static void
-ngx_kapokmq_upgrade_write(ngx_event_t *wev)
+ngx_kapokmq_upgrade_write(ngx_http_request_t *r)
 {
+    ngx_kapokmq_session_writable(ngx_http_get_module_ctx(r,
+                                                         ngx_kapokmq_module));
+}
+
+
+/* A connection that is idle for ever has its handler called when the worker
+ * has to go. */
+void
+ngx_kapokmq_upgrade_listen(ngx_cycle_t *cycle)
+{
+    int                fd;
+    ngx_uint_t         i;
     ngx_connection_t  *c;
 
-    c = wev->data;
+    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_upgrade_exiting, &fd) != NGX_OK)
+    {
+        return;
+    }
 
-    ngx_kapokmq_session_writable(ngx_http_get_module_ctx(
-                                     (ngx_http_request_t *) c->data,
-                                     ngx_kapokmq_module));
+    c = cycle->connections;
+
+    for (i = 0; i < cycle->connection_n; i++) {
+        if (c[i].fd == fd) {
+            c[i].idle = 1;
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_kapokmq_upgrade_exiting(ngx_event_t *ev)
+{
+    ngx_queue_t         *q, *next, *all;
+    ngx_kapokmq_kept_t  *kept;
+
+    (void) ev;
+
+    all = &ngx_kapokmq_worker.kept;
+
+    for (q = ngx_queue_head(all); q != ngx_queue_sentinel(all); q = next) {
+        next = ngx_queue_next(q);
+        kept = ngx_queue_data(q, ngx_kapokmq_kept_t, queue);
+
+        kept->session->exiting = 1;
+        ngx_kapokmq_session_readable(kept->session);
+    }
 }
 
 
@@ -492,7 +598,7 @@ ngx_kapokmq_upgrade_kept(ngx_http_request_t *r)
 
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
 
-        if (cleanup->handler && cleanup->handler != ngx_kapokmq_session_free
+        if (cleanup->handler && cleanup->handler != ngx_kapokmq_upgrade_free
             && cleanup->handler != ngx_kapokmq_facts_cleanup)
         {
             return 1;
@@ -510,6 +616,7 @@ ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
 {
     ngx_connection_t       *c;
     ngx_pool_cleanup_t     *cleanup;
+    ngx_kapokmq_kept_t     *kept;
     ngx_http_request_t     *r;
     ngx_http_connection_t  *hc;
 
@@ -522,18 +629,26 @@ ngx_kapokmq_upgrade_give_back(ngx_kapokmq_session_t *s)
         return;
     }
 
+    kept = s->cleanup->data;
+    ngx_queue_remove(&kept->queue);
+
     s->cleanup->handler = NULL;
     s->cleanup = cleanup;
     cleanup->handler = ngx_kapokmq_session_free;
     cleanup->data = s;
 
+    /* it marks the connection as destroyed: nginx, which is still in a handler
+     * of the request, looks for no further requests then */
+
     s->request = NULL;
     ngx_http_free_request(r, 0);
-    c->destroyed = 0;
 
     c->data = s;
     c->read->handler = ngx_kapokmq_session_read;
     c->write->handler = ngx_kapokmq_session_write;
+
+    /* so that nginx calls the read handler when the worker has to go */
+    c->idle = 1;
 
     ngx_kapokmq_upgrade_buffers(hc, c);
 }
@@ -595,12 +710,12 @@ ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc)
     facts->confirmed = s->confirmed;
     facts->status = s->status;
 
-    c->read->handler = s->http_handler;
-    c->write->handler = s->http_handler;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
 
     ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
     s->cleanup->handler = NULL;
-    ngx_kapokmq_session_free(s);
+    ngx_kapokmq_upgrade_free(s->cleanup->data);
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

@@ -275,9 +275,7 @@ ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     if ((handler != ngx_kapokmq_producer_handler
          && handler != ngx_kapokmq_consumer_handler)
-        || kmq_path_names(r->unparsed_uri.data, r->unparsed_uri.len, topic,
-                          &topic_len, id, &id_len)
-           != NULL)
+        || ngx_kapokmq_http_names(r, topic, &topic_len, id, &id_len) != NULL)
     {
         return ngx_kapokmq_variable_none(v);
     }

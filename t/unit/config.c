@@ -359,6 +359,15 @@ test_port(void)
     is_int(config.port, 8011, "server.port is kept");
     is_int(nmessages, 0, "server.port without a remark");
 
+    ok(parse("server: { port: \"8012\" }\nmq:\n  secretKey: own\n") == 0,
+       "server.port may be a string");
+    is_int(config.port, 8012, "which is a number");
+    is_int(nmessages, 0, "without a remark");
+    refuses("server: { port: \"http\" }\n", "1:17 \"server.port\" must be a "
+            "whole number from 1 to 65535, not \"http\"", "another string");
+    refuses("server: { port: \"\" }\n", "1:17 \"server.port\" must be a "
+            "whole number from 1 to 65535, not empty", "an empty one");
+
     ok(parse("mq: {}\n") == 0, "server.port may be left out");
     is_int(config.port, 0, "server.port is 0 then");
 

@@ -514,6 +514,30 @@ test_wrong_codes(void)
            "in a list with one twice, the others count, it counts once");
     is_int(kmq_in_flight(kmq, c), 1, "one is left");
 
+    /* codes[2] was lost above: it is the message that is left */
+
+    memcpy(bad, codes[3], KMQ_CODE_LEN);
+    bad[20] = bad[20] == '0' ? '1' : '0';
+
+    is_int(kmq_code_wrong(kmq, c, bad, 1), 1, "a changed code is wrong");
+    is_int(kmq_code_wrong(kmq, c, codes[3], 0), 0, "a consumed one is not");
+    is_int(kmq_code_wrong(kmq, other, codes[3], 0), 0, "for whomsoever");
+
+    codes_of(kmq, p, 1, codes);
+    is_int(kmq_code_wrong(kmq, c, codes[0], 0)
+           + kmq_code_wrong(kmq, other, codes[0], 0), 1,
+           "one in flight is wrong for the other consumer");
+
+    kmq_leave(kmq, c);
+    kmq_leave(kmq, other);
+    c = eu_consumer(kmq, "u", 100, NULL);
+    is_int(kmq_code_wrong(kmq, c, codes[0], 0), 1, "one that waits is wrong");
+    is_int(kmq_code_wrong(kmq, c, codes[0], 1), 0,
+           "unless it comes late, and was pushed");
+
+    is_int(kmq_delete(kmq, codes[0]), KMQ_OK, "it is deleted");
+    is_int(kmq_code_wrong(kmq, c, codes[0], 0), 0, "then it is not, either");
+
     eu_close(kmq, block, SIZE, "wrong codes");
 }
 

@@ -4,10 +4,17 @@
 #include "tap.h"
 
 
+/* The frame that was read last, which data points into. */
+static unsigned char  *frame_copy;
+
+
 static const char *
 read_frame(kmq_data_t *data, const char *frame, size_t size)
 {
-    return kmq_data_frame(data, (const unsigned char *) frame, size, 1);
+    free(frame_copy);
+    frame_copy = exact_copy(frame, size);
+
+    return kmq_data_frame(data, frame_copy, size, 1);
 }
 
 
@@ -40,7 +47,7 @@ plain_is(const char *frame)
     error = read_frame(&data, frame, strlen(frame));
 
     ok(error == NULL && !data.json && data.size == strlen(frame)
-       && (const char *) data.bytes == frame && data.delay == 0,
+       && data.bytes == frame_copy && data.delay == 0,
        "plain data: %s", frame);
 }
 
@@ -160,13 +167,18 @@ test_errors(void)
     error_is("{\"MessageData\":\"a\",\"DelayTime\":1e99}",
              "more than ten years");
 
-    error_is("{\"MessageData\":\"\\ud800\"}", "half of a surrogate pair");
-    error_is("{\"MessageData\":\"\\udc00\"}", "half of a surrogate pair");
-    error_is("{\"MessageData\":\"\\ud800\\ud800\"}", "surrogate");
-    error_is("{\"MessageData\":\"\\ud800x\"}", "surrogate");
-    error_is("{\"MessageData\":\"\\ud800\\n\"}", "surrogate");
-    error_is("{\"MessageData\":\"\\ude00\\ud83d\"}", "surrogate");
-    error_is("{\"MessageData\":\"\\ude00\\ude00\"}", "surrogate");
+    /* half of a surrogate pair */
+    json_is("{\"MessageData\":\"\\ud800\"}", "\\ufffd", 0);
+    json_is("{\"MessageData\":\"\\uDC00\"}", "\\ufffd", 0);
+    json_is("{\"MessageData\":\"\\ud800\\ud800\"}", "\\ufffd\\ufffd", 0);
+    json_is("{\"MessageData\":\"\\ud800x\"}", "\\ufffdx", 0);
+    json_is("{\"MessageData\":\"\\ud800\\n\"}", "\\ufffd\\n", 0);
+    json_is("{\"MessageData\":\"\\ud800\\\\u\"}", "\\ufffd\\\\u", 0);
+    json_is("{\"MessageData\":\"\\ud800\\u0041\"}", "\\ufffd\\u0041", 0);
+    json_is("{\"MessageData\":\"\\ude00\\ud83d\"}", "\\ufffd\\ufffd", 0);
+    json_is("{\"MessageData\":\"\\ude00\\ude00\"}", "\\ufffd\\ufffd", 0);
+    json_is("{\"MessageData\":\"\\ud83d\\ud83d\\ude00\"}",
+            "\\ufffd\\ud83d\\ude00", 0);
 
     error_is("\xff", "not valid UTF-8");
     error_is("{\"MessageData\":\"\xed\xa0\x80\"}", "not valid UTF-8");
@@ -554,9 +566,58 @@ test_random(void)
 }
 
 
+/* What data counts as, and what its escapes mean. */
+static void
+size_is(const char *frame, const char *text)
+{
+    kmq_data_t      data;
+    const char     *error;
+    unsigned char  *copy;
+
+    error = read_frame(&data, frame, strlen(frame));
+
+    if (!ok(error == NULL, "%s is read", frame)) {
+        return;
+    }
+
+    is_int((long long) kmq_data_size(&data), (long long) strlen(text),
+           "its size");
+
+    if (data.json) {
+        copy = exact_copy(data.bytes, data.size);
+        is_bytes(copy, kmq_json_unescape(copy, data.size), text,
+                 strlen(text), "its text");
+        free(copy);
+    }
+}
+
+
+static void
+test_size(void)
+{
+    size_is("", "");
+    size_is("abc\"\n", "abc\"\n");
+    size_is("{\"MessageData\":null}", "");
+    size_is("{\"MessageData\":\"\"}", "");
+    size_is("{\"MessageData\":\"abc\"}", "abc");
+    size_is("{\"MessageData\":\"\xe4\xb8\xad\"}", "\xe4\xb8\xad");
+    size_is("{\"MessageData\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
+            "\"\\/\b\f\n\r\t");
+    size_is("{\"MessageData\":\"a\\u0041\\u00e4\\u4e2D!\"}",
+            "aA\xc3\xa4\xe4\xb8\xad!");
+    size_is("{\"MessageData\":\"\\u007f\\u0080\\u07ff\\u0800\\uffff\"}",
+            "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf");
+    size_is("{\"MessageData\":\"\\ud83d\\ude00\\ud800\\udc00\"}",
+            "\xf0\x9f\x98\x80\xf0\x90\x80\x80");
+    size_is("{\"MessageData\":\"\\udbff\\udfff\\ud83d\"}",
+            "\xf4\x8f\xbf\xbf\xef\xbf\xbd");
+}
+
+
 int
 main(void)
 {
+    test_size();
     test_objects();
     test_plain();
     test_errors();
@@ -565,6 +626,8 @@ main(void)
     test_escape();
     test_escaped_long();
     test_random();
+
+    free(frame_copy);
 
     return done_testing();
 }

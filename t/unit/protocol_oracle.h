@@ -258,13 +258,19 @@ object_error(const kmq_data_t *data, const char *error, json_t *object,
         return "MessageData is another text";
     }
 
+    if (kmq_data_size(data)
+        != (json_is_null(text) ? 0 : json_string_length(text)))
+    {
+        return "MessageData counts as another size";
+    }
+
     return delay_error(data, error, delay);
 }
 
 
 /* Reads a producer's frame, which need not be valid UTF-8, both ways. */
 UNUSED static const char *
-frame_error(const unsigned char *frame, size_t size)
+frame_error(unsigned char *frame, size_t size)
 {
     json_t        *root;
     const char    *wrong, *error;

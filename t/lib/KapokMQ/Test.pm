@@ -590,10 +590,11 @@ sub codes {
 # Whether there was such a message.
 sub remove {
     my ($self, $code) = @_;
+    my $there = $self->find($code);
     my ($status) = $self->post('/Console/DelMessage',
                                { messageCode => $code });
 
-    return $status == 200;
+    return defined $there && $status == 200;
 }
 
 # messageCode or topic; returns how many messages.
