@@ -807,10 +807,15 @@ $_->finish for @blocked[0, 2];
 wait_for { ask('PurgeTopic', topic => 'full'); !$mq->clients->{producers}[0] }
          'they come to an end';
 wait_for { ask('PurgeTopic', topic => 'full') == 0 } 'empty again';
+$mq->finish;
 
 
 # --- statistics over a reload and a restart
 
+# Another server: what the failing disk has cost that one is made good by a
+# checkpoint, sooner or later.
+$mq = KapokMQ::Test->start(
+    yaml => { messageChanBuffer => 5, isPersistent => 2 });
 my $cons = $mq->consumer('kept', 'c1', ack => 1);
 $mq->publish('kept', $_) for 1 .. 7;
 wait_for { topic('kept')->{Confirmed} == 7 } 'seven are confirmed';
@@ -825,8 +830,8 @@ wait_for {
     ask('PurgeTopic', topic => 'flushed');
     ask('GetOverview')->{Disk}{LastFlush} > $recent->{Disk}{LastFlush}
 } 'the disk is written again';
-is(ask('GetOverview')->{Disk}{LastCheckpoint}, $recent->{Disk}{LastCheckpoint},
-   'without a checkpoint');
+is(ask('GetOverview')->{Disk}{LastCheckpoint}, undef,
+   'without a checkpoint: nothing was lost on its way to it');
 
 sub growth {
     my %sum;
