@@ -14,7 +14,7 @@ fi
 
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libssl-dev openssl libmojolicious-perl \
-    libev-perl libtest-base-perl libtest-longstring-perl python3-websockets \
+    libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
     chromium faketime prometheus valgrind
 command -v npm > /dev/null || need_packages nodejs npm
 
@@ -52,6 +52,10 @@ step 'instructions per message' prove bench/instructions.t
 
 step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 \
     BUILD=build/faults
+
+step 'a build with sanitizers' make --no-print-directory -j2 live-build
+step 'a live fuzz' env KMQ_FUZZ_SECONDS="${LIVE_FUZZ_SECONDS:-60}" \
+    prove t/live/fuzz.t
 
 step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
 step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \

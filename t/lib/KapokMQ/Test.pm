@@ -34,7 +34,7 @@ use KapokMQ::Suite;
 
 our @EXPORT = qw(is_running run_for wait_for);
 
-use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
+use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 120 };
 
 my %servers;        # by their directories
 
@@ -491,7 +491,7 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 $SIG{PIPE} = 'IGNORE';
 # whatever hangs, hangs no longer than this
 $SIG{ALRM} = sub { diag('the test took too long'); exit 1 };
-alarm($ENV{KMQ_LIMIT} || 300);
+alarm($ENV{KMQ_LIMIT} || 1200);
 
 
 # ------------------------------------------------------------------ clients
