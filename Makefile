@@ -209,12 +209,12 @@ $(FUZZERS): $(OUT)/fuzz/%: $(OUT)/fuzz/obj/t/fuzz/%.o \
 unit-build: $(UNIT) $(UNIT_TSAN)
 
 unit: unit-build
-	$(PROVE) --exec '' $(UNIT) $(UNIT_TSAN)
+	$(PROVE) -j2 --exec '' $(UNIT) $(UNIT_TSAN)
 
 fuzz-build: $(FUZZERS)
 
 fuzz: fuzz-build
-	$(PROVE) --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
+	$(PROVE) -j2 --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
 
 live-build:
 	$(MAKE) --no-print-directory SANITIZE=1 BUILD=build/live \

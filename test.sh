@@ -50,15 +50,15 @@ step "the page's unit tests" node --test view/test/*.test.mjs
 step "the bench's own check" prove bench/check.t
 step 'instructions per message' prove bench/instructions.t
 
-step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 \
+step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 LTO= \
     BUILD=build/faults
 
 step 'a build with sanitizers' make --no-print-directory -j2 live-build
 step 'a live fuzz' env KMQ_FUZZ_SECONDS="${LIVE_FUZZ_SECONDS:-60}" \
     prove t/live/fuzz.t
 
-step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
-step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \
+step 'one worker' env KMQ_WORKERS=1 prove -j4 t/*.t t/e2e/*.t
+step 'four workers' env KMQ_WORKERS=4 prove -j4 t/0[3-9]*.t t/[1-9]*.t \
     t/e2e/*.t
 
 rm -rf build/t

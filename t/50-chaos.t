@@ -27,7 +27,7 @@ use KapokMQ::Test;
 my $seconds = $ENV{KMQ_CHAOS_SECONDS} || 30;
 my $workers = 4;
 
-alarm(300 + 2 * $seconds);
+alarm(1200 + 2 * $seconds);
 
 my %topic = (
     'one-socket' => { confirm => 'socket', rate => 120, http => 1 },

@@ -34,7 +34,7 @@ my @all = qw(producer consumer http noise TLS KILL HUP TERM USR1 STOP accepted
              messages);
 my %count;
 
-alarm(600 + 3 * $seconds);
+alarm(1800 + 3 * $seconds);
 diag("KMQ_FUZZ_SEED=$seed");
 
 my $topics = <<'YAML';

@@ -329,8 +329,12 @@ sub _disturb {
     my $pid = $rnd->pick(@workers);
 
     return if $what eq 'STOP' && $self->{stopped};
+    # nginx before 1.25 complains of open sockets when one that is about to
+    # end anyhow is told to do so at once
+    return if $what eq 'TERM' && $self->{old}{$pid};
     $self->add($what);
     if ($what eq 'HUP') {
+        $self->{old}{$_} = 1 for @workers;
         $self->{change}->($rnd->below(1000)) if $self->{change};
         $self->{mq}->signal('HUP');
     } elsif ($what eq 'USR1') {
