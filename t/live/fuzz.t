@@ -189,9 +189,9 @@ sub costs_nothing {
     }
     diag('bytes allocated: ' . join ', ', map { "@$_" } @heap);
 
-    # a buffer may grow once, a loss is one each time
+    # a buffer grows at times, by as much as it has; a loss is one each time
     my @more = map { sum(@{$heap[$_]}) - sum(@{$heap[$_ - 1]}) } 1 .. ROUNDS;
-    cmp_ok(min(@more), '<', 2048, 'no memory of a worker is lost');
+    cmp_ok(min(@more), '<', 4096, 'no memory of a worker is lost');
 }
 
 sub descriptors_are_back {
