@@ -194,13 +194,23 @@ sub costs_nothing {
     cmp_ok(min(@more), '<', 4096, 'no memory of a worker is lost');
 }
 
+# What a process has open, for a look.
+sub descriptors {
+    my ($pid) = @_;
+
+    return join ' ', "$pid:", sort map { (readlink($_) // '?') =~ s/\d+//gr }
+                                   glob "/proc/$pid/fd/*";
+}
+
 sub descriptors_are_back {
     my ($mq, @old) = @_;
     my @fds = sort map { $mq->fds($_) } @old;
+    my @before = map { descriptors($_) } @old;
 
     $mq->renew;
     wait_for { "@fds" eq join ' ', sort map { $mq->fds($_) } $mq->worker_pids }
-             'new workers have as many descriptors';
+             'new workers have as many descriptors'
+        or diag(join "\n", @before, map { descriptors($_) } $mq->worker_pids);
 }
 
 for my $mode (0 .. 2) {
