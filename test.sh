@@ -2,6 +2,8 @@
 # Everything that has to hold before a change counts: builds, warnings, unit
 # tests, fuzzers, and the suites over a real nginx with 1 and 4 workers.
 # Installs what is missing; leaves nothing outside this directory.
+# FUZZ_SECONDS: how long each fuzzer runs, 10; LIVE_FUZZ_SECONDS: the live one,
+# 60.
 set -u
 cd "$(dirname "$0")"
 . ./packages.sh

@@ -21,7 +21,7 @@ my $mq = KapokMQ::Test->start(
     main => 'worker_rlimit_nofile 10000;',
     yaml => { prefetch => 7, checkSpeed => 0.1, messageChanBuffer => 500_000 },
     topics => <<'YAML');
-    own:  { pushRetryTime: 1.5, clearTime: 77, confirm: ack, prefetch: 3 }
+    own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3 }
     dead: { maxDeliveries: 1, confirm: ack }
     old:  { cleanTime: 1 }
     all:  { pushType: 2, confirm: ack }
@@ -208,7 +208,7 @@ my $own = topic('own');
 members($own, "$topic_members Minutes Days PushRetryTime MaxDeliveries
         CleanTime Confirm Prefetch", 'the members of GetTopic');
 is_deeply([@$own{qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch)}],
-          [1.5, 0, 77, 'ack', 3], 'its settings');
+          [1.5, 0, 7777, 'ack', 3], 'its settings');
 is_deeply([@{topic('dead')}{qw(PushRetryTime MaxDeliveries CleanTime Confirm
                                Prefetch)}],
           [300, 1, 259_200, 'ack', 7], 'and those of another');

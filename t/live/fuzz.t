@@ -194,16 +194,32 @@ sub costs_nothing {
     cmp_ok(min(@more), '<', 4096, 'no memory of a worker is lost');
 }
 
-# What a process has open, for a look.
+# What a process has open, by kind, for a look.
 sub descriptors {
     my ($pid) = @_;
+    my (%socket, %n);
 
-    return join ' ', "$pid:", sort map { (readlink($_) // '?') =~ s/\d+//gr }
-                                   glob "/proc/$pid/fd/*";
+    for my $kind (qw(tcp unix)) {
+        open my $in, '<', "/proc/net/$kind" or next;
+        while (<$in>) {
+            my @field = split;
+            my $inode = $field[$kind eq 'tcp' ? 9 : 6] // '';
+            $socket{$inode} = $kind eq 'tcp' ? "tcp $field[3]" : 'unix';
+        }
+    }
+    for my $path (map { readlink($_) // '?' } glob "/proc/$pid/fd/*") {
+        my ($inode) = $path =~ /^socket:\[(\d+)\]$/;
+        $n{$inode ? $socket{$inode} // 'socket' : $path =~ s/:\[\d+\]//r}++;
+    }
+    return join ', ', $pid, map { "$n{$_} $_" } sort keys %n;
 }
 
 sub descriptors_are_back {
-    my ($mq, @old) = @_;
+    my ($mq, $port, @old) = @_;
+
+    for my $pid (@old) {
+        wait_for { connections($mq, $pid, $port) == 0 } 'nobody is connected';
+    }
     my @fds = sort map { $mq->fds($_) } @old;
     my @before = map { descriptors($_) } @old;
 
@@ -237,7 +253,7 @@ for my $mode (0 .. 2) {
     diag("messages of 1,000 bytes: $capacity, then $after, $number topics");
     cmp_ok($after, '>=', 0.97 * $capacity - 5 * $number,
            'the zone takes as much as a new one');
-    descriptors_are_back($mq, $mq->worker_pids);
+    descriptors_are_back($mq, $port, $mq->worker_pids);
     is_log_right($mq, $storm);
     $mq->stop('QUIT');
     is_clean($mq, 'end');
