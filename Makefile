@@ -15,6 +15,8 @@
 # NGINX_FLAGS=...  arguments for its configure; else those of Debian's nginx,
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, LTO=, BUILD=DIR
+# make live-fuzz   nginx with the module under random clients for SECONDS
+# SANITIZE=1       a module with the sanitizers, for that; in another BUILD
 # FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
 #                  named points; BUILD should be another one, too
 
@@ -31,11 +33,13 @@ CFLAGS      ?= -O2 -g $(LTO)
 LDFLAGS     ?= $(LTO)
 BUILD       ?= build
 FAULTS      ?=
+SANITIZE    ?=
 GCC         ?= gcc
 CLANG       ?= clang
 PROVE       ?= prove
 
 FUZZ_SECONDS ?= 10
+SECONDS      ?= 60
 
 PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
@@ -47,6 +51,14 @@ DATADIR     ?= /usr/share/kapokmq
 # in the path of the checkout.
 ifneq ($(FAULTS),)
 override CFLAGS += -DKMQ_FAULTS
+endif
+
+SANITIZERS := -fsanitize=address,undefined
+ifneq ($(SANITIZE),)
+override CFLAGS  := -O1 -g -fno-omit-frame-pointer $(SANITIZERS)
+override LDFLAGS := $(SANITIZERS)
+NGINX_CC_OPT = -include $(ROOT)/t/live/pool.h
+POOL_IS := $(shell cksum t/live/pool.h)
 endif
 
 OUT   := $(BUILD)
@@ -69,8 +81,8 @@ FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*.c bench/peers/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
-.PHONY: build page unit unit-build fuzz fuzz-build lint lint-text cppcheck \
-    bench bench-peers test install clean FORCE
+.PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz lint \
+    lint-text cppcheck bench bench-peers test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -82,7 +94,7 @@ build: $(OUT)/$(SO) $(OUT)/kapokmq-dump
 
 # changes when one of these does
 $(OUT)/configured-with: export CONFIGURED = \
-    $(NGINX_SRC) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT)
+    $(NGINX_SRC) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT) $(POOL_IS)
 $(OUT)/configured-with: FORCE
 	@mkdir -p $(OUT)
 	@echo "$$CONFIGURED" | cmp -s - $@ || echo "$$CONFIGURED" > $@
@@ -105,7 +117,7 @@ $(OBJS)/Makefile: config $(OUT)/configured-with
 	if [ -e conf_flags ]; then . ./conf_flags; fi && \
 	$(if $(NGINX_FLAGS),NGX_CONF_FLAGS=($(NGINX_FLAGS)) &&) \
 	bash $$configure "$${NGX_CONF_FLAGS[@]}" --with-cc='$(CC)' \
-	    --with-cc-opt='-Wall -Wextra -Werror $(CFLAGS)' \
+	    --with-cc-opt='-Wall -Wextra -Werror $(CFLAGS) $(NGINX_CC_OPT)' \
 	    --with-ld-opt='$(LDFLAGS)' --builddir=../nginx \
 	    --add-dynamic-module=$(ROOT) > ../configure.log 2>&1 || \
 	{ cat ../configure.log >&2; exit 1; }
@@ -197,12 +209,22 @@ $(FUZZERS): $(OUT)/fuzz/%: $(OUT)/fuzz/obj/t/fuzz/%.o \
 unit-build: $(UNIT) $(UNIT_TSAN)
 
 unit: unit-build
-	$(PROVE) --exec '' $(UNIT) $(UNIT_TSAN)
+	$(PROVE) -j2 --exec '' $(UNIT) $(UNIT_TSAN)
 
 fuzz-build: $(FUZZERS)
 
 fuzz: fuzz-build
-	$(PROVE) --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
+	$(PROVE) -j2 --exec 't/fuzz/run.sh $(FUZZ_SECONDS)' $(FUZZERS)
+
+live-build:
+	$(MAKE) --no-print-directory SANITIZE=1 BUILD=build/live \
+	    build/live/$(SO) build/live/heap.so
+
+$(OUT)/heap.so: t/live/heap.c
+	$(CC) -O1 -g -fPIC -shared -Wall -Wextra -Werror -o $@ $<
+
+live-fuzz: live-build
+	KMQ_FUZZ_SECONDS=$(SECONDS) $(PROVE) -v t/live/fuzz.t
 
 LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
@@ -214,6 +236,7 @@ $(call objects,warn-gcc,$(LINT_SRC)) \
 $(call objects,warn-clang,$(LINT_SRC)): $(OBJS)/Makefile
 
 C_FILES := $(wildcard *.c src/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch] \
+    t/live/*.[ch] \
     bench/*.[ch] bench/peers/*.[ch])
 
 lint-text:

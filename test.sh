@@ -2,6 +2,8 @@
 # Everything that has to hold before a change counts: builds, warnings, unit
 # tests, fuzzers, and the suites over a real nginx with 1 and 4 workers.
 # Installs what is missing; leaves nothing outside this directory.
+# FUZZ_SECONDS: how long each fuzzer runs, 10; LIVE_FUZZ_SECONDS: the live one,
+# 60.
 set -u
 cd "$(dirname "$0")"
 . ./packages.sh
@@ -14,7 +16,7 @@ fi
 
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libssl-dev openssl libmojolicious-perl \
-    libev-perl libtest-base-perl libtest-longstring-perl python3-websockets \
+    libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
     chromium faketime prometheus valgrind
 command -v npm > /dev/null || need_packages nodejs npm
 
@@ -50,11 +52,15 @@ step "the page's unit tests" node --test view/test/*.test.mjs
 step "the bench's own check" prove bench/check.t
 step 'instructions per message' prove bench/instructions.t
 
-step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 \
+step 'a build with fault points' make --no-print-directory -j2 FAULTS=1 LTO= \
     BUILD=build/faults
 
-step 'one worker' env KMQ_WORKERS=1 prove -j2 t/*.t t/e2e/*.t
-step 'four workers' env KMQ_WORKERS=4 prove -j2 t/0[3-9]*.t t/[1-9]*.t \
+step 'a build with sanitizers' make --no-print-directory -j2 live-build
+step 'a live fuzz' env KMQ_FUZZ_SECONDS="${LIVE_FUZZ_SECONDS:-60}" \
+    prove t/live/fuzz.t
+
+step 'one worker' env KMQ_WORKERS=1 prove -j4 t/*.t t/e2e/*.t
+step 'four workers' env KMQ_WORKERS=4 prove -j4 t/0[3-9]*.t t/[1-9]*.t \
     t/e2e/*.t
 
 rm -rf build/t

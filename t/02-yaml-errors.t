@@ -313,7 +313,7 @@ mq:
   pushMessagesSpeed: 1
   sendCount: 100
   sendRetryCount: 3
-  persistentFile: MQDATA
+  persistentFile: MQDATA_cache
   isPersistent: 1
   recoveryStrategy: 0
   persistentTime: 5
@@ -364,7 +364,7 @@ mq:
 --- user_files
 >>> application.yaml
 server: { port: 4711 }
-mq: { secretKey: sesame }
+mq: { secretKey: sesame, isPersistent: 0 }
 --- response_body: {"code":0}
 --- error_log eval
 ["[warn]", qr/\[warn\].*4711/]
@@ -372,7 +372,7 @@ mq: { secretKey: sesame }
 === TEST 34: the published key
 --- user_files
 >>> application.yaml
-mq: { secretKey: test }
+mq: { secretKey: test, isPersistent: 0 }
 --- more_headers
 secretKey: test
 --- response_body: {"code":0}
@@ -384,7 +384,7 @@ secretKey: test
 env KMQ_TEST_KEY;
 --- user_files
 >>> application.yaml
-mq: { secretKey: "${KMQ_TEST_KEY}-sesame" }
+mq: { secretKey: "${KMQ_TEST_KEY}-sesame", isPersistent: 0 }
 --- more_headers
 secretKey: opened-sesame
 --- response_body: {"code":0}
@@ -392,7 +392,7 @@ secretKey: opened-sesame
 === TEST 36: a key without a meaning here
 --- user_files
 >>> application.yaml
-mq: { secretKey: sesame, rePushCount: 5 }
+mq: { secretKey: sesame, isPersistent: 0, rePushCount: 5 }
 --- response_body: {"code":0}
 --- error_log eval
 [qr/rePushCount/]

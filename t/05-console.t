@@ -77,6 +77,7 @@ CORE::join '.*', '^(?!.*(?:secret|sesame))\{"code":0,"data":\{', qw("pushType":1
 >>> application.yaml
 mq:
   secretKey: "sesame"
+  isPersistent: 0
   pushMessagesSpeed: 0.25
   pushCount: 7
   pushType: 2

@@ -20,7 +20,7 @@ my $other = $mq->consumer('other', 'c1');
 my $producer = $mq->producer('topic', 'p1');
 my $second = $mq->producer('other', 'p2');
 my $data = 'x' x 2000;
-my $n = 8000;
+my $n = 3000;
 
 $producer->send(map { "$_ $data" } 1 .. $n);
 $second->send(map { "$_" } 1 .. $n);

@@ -21,12 +21,13 @@ BEGIN {
 }
 
 use KapokMQ::Chaos;
+use KapokMQ::Left;
 use KapokMQ::Test;
 
 my $seconds = $ENV{KMQ_CHAOS_SECONDS} || 30;
 my $workers = 4;
 
-alarm(300 + 2 * $seconds);
+alarm(1200 + 2 * $seconds);
 
 my %topic = (
     'one-socket' => { confirm => 'socket', rate => 120, http => 1 },
@@ -68,72 +69,6 @@ sub start {
 
 my $mq;
 
-sub empty {
-    my $counts = $mq->counts or return 0;
-
-    return !grep { $_ } @$counts{qw(unconsumed delay consumed)};
-}
-
-sub nobody_there {
-    my $clients = $mq->clients or return 0;
-
-    return !@{$clients->{producers}} && !@{$clients->{consumers}};
-}
-
-# How many messages of one size the zone takes until it refuses one.
-sub capacity {
-    my ($name) = @_;
-    my $data = 'x' x 1000;
-    my $producer = $mq->producer('fill', 'p1');
-    my $sent = 0;
-
-    wait_for {
-        my $missing = $sent - @{$producer->texts};
-        if ($missing < 500) {
-            $producer->send(($data) x 500);
-            $sent += 500;
-        }
-        my ($status) = $mq->post('/Producer/Send',
-            { topic => 'fill', messageData => $data });
-        $status == 503;
-    } "$name: the zone is full";
-    my $capacity = $mq->counts->{unconsumed};
-
-    $producer->drop;
-    my $consumer = $mq->consumer('fill', 'c1', confirm => 'socket');
-    wait_for { @{$mq->clients->{producers}} == 0 && empty() }
-             "$name: and empty again";
-    # and some of those that had found no room
-    wait_for { @{$consumer->messages} >= $capacity } "$name: all of them come";
-    $consumer->finish;
-    wait_for { nobody_there() } "$name: nobody there";
-
-    return $capacity;
-}
-
-# Sockets of a worker that are connected to a client.
-sub connections {
-    my ($pid) = @_;
-    my %inode = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]/
-                      ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
-    my $port = sprintf ':%04X', $mq->port;
-
-    open my $in, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
-    my @line = map { [split] } <$in>;
-    # no listening ones
-    return scalar grep { $_->[1] =~ /$port$/ && $_->[3] ne '0A'
-                         && $inode{$_->[9]} } @line;
-}
-
-# KiB that are a worker's own.
-sub own_memory {
-    my ($pid) = @_;
-
-    open my $in, '<', "/proc/$pid/status" or return 0;
-    my ($kb) = join('', <$in>) =~ /^RssAnon:\s+(\d+)/m;
-    return $kb;
-}
-
 sub all_workers_are_new {
     my %old = map { $_ => 1 } @_;
     my @pids = $mq->worker_pids;
@@ -145,7 +80,7 @@ sub all_workers_are_new {
 # ------------------------------------------------------- a server unharmed
 
 $mq = start();
-my $capacity = capacity('a new zone');
+my $capacity = capacity($mq, 'a new zone');
 $mq->finish;
 
 
@@ -172,7 +107,7 @@ $chaos->calm;
 wait_for { $ledger->count('calm') > 500 } 'all is as before', 60;
 $chaos->produce(0);
 wait_for { $chaos->answered } 'everything is answered', 60;
-wait_for { empty() } 'and consumed', 60;
+wait_for { is_empty($mq) } 'and consumed', 60;
 wait_for { $chaos->confirmed } 'all confirmations are known', 60;
 
 
@@ -192,7 +127,7 @@ is_deeply([sort map { "$_->{Topic} $_->{ConsumerId}" }
 my %connected;
 $connected{$_->link->worker}++ for grep { $_->link } $chaos->clients;
 for my $pid ($mq->worker_pids) {
-    wait_for { connections($pid) == ($connected{$pid} // 0) }
+    wait_for { connections($mq, $pid) == ($connected{$pid} // 0) }
              'a worker has as many connections as it has clients';
 }
 
@@ -258,13 +193,13 @@ cmp_ok($ledger->count('delivered more than once'), '>', 0,
 # ------------------------------------------------------------ what is left
 
 $chaos->disconnect;
-wait_for { $chaos->gone && nobody_there() } 'all clients are gone';
-my $after = capacity('afterwards');
+wait_for { $chaos->gone && nobody_there($mq) } 'all clients are gone';
+my $after = capacity($mq, 'afterwards');
 cmp_ok(abs($after - $capacity), '<=', $capacity / 100,
        'the zone takes as much as a new one');
 
 my @old = $mq->worker_pids;
-wait_for { !grep { connections($_) } @old } 'no connection is left';
+wait_for { !grep { connections($mq, $_) } @old } 'no connection is left';
 my @fds = sort map { $mq->fds($_) } @old;
 my @memory = sort { $a <=> $b } map { own_memory($_) } @old;
 $mq->reload;

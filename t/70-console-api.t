@@ -21,7 +21,7 @@ my $mq = KapokMQ::Test->start(
     main => 'worker_rlimit_nofile 10000;',
     yaml => { prefetch => 7, checkSpeed => 0.1, messageChanBuffer => 500_000 },
     topics => <<'YAML');
-    own:  { pushRetryTime: 1.5, clearTime: 77, confirm: ack, prefetch: 3 }
+    own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3 }
     dead: { maxDeliveries: 1, confirm: ack }
     old:  { cleanTime: 1 }
     all:  { pushType: 2, confirm: ack }
@@ -208,7 +208,7 @@ my $own = topic('own');
 members($own, "$topic_members Minutes Days PushRetryTime MaxDeliveries
         CleanTime Confirm Prefetch", 'the members of GetTopic');
 is_deeply([@$own{qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch)}],
-          [1.5, 0, 77, 'ack', 3], 'its settings');
+          [1.5, 0, 7777, 'ack', 3], 'its settings');
 is_deeply([@{topic('dead')}{qw(PushRetryTime MaxDeliveries CleanTime Confirm
                                Prefetch)}],
           [300, 1, 259_200, 'ack', 7], 'and those of another');
@@ -807,10 +807,15 @@ $_->finish for @blocked[0, 2];
 wait_for { ask('PurgeTopic', topic => 'full'); !$mq->clients->{producers}[0] }
          'they come to an end';
 wait_for { ask('PurgeTopic', topic => 'full') == 0 } 'empty again';
+$mq->finish;
 
 
 # --- statistics over a reload and a restart
 
+# Another server: what the failing disk has cost that one is made good by a
+# checkpoint, sooner or later.
+$mq = KapokMQ::Test->start(
+    yaml => { messageChanBuffer => 5, isPersistent => 2 });
 my $cons = $mq->consumer('kept', 'c1', ack => 1);
 $mq->publish('kept', $_) for 1 .. 7;
 wait_for { topic('kept')->{Confirmed} == 7 } 'seven are confirmed';
@@ -825,8 +830,8 @@ wait_for {
     ask('PurgeTopic', topic => 'flushed');
     ask('GetOverview')->{Disk}{LastFlush} > $recent->{Disk}{LastFlush}
 } 'the disk is written again';
-is(ask('GetOverview')->{Disk}{LastCheckpoint}, $recent->{Disk}{LastCheckpoint},
-   'without a checkpoint');
+is(ask('GetOverview')->{Disk}{LastCheckpoint}, undef,
+   'without a checkpoint: nothing was lost on its way to it');
 
 sub growth {
     my %sum;

@@ -30,7 +30,7 @@ use KapokMQ::Raw;
 
 # Seconds between two messages to one consumer, connections that are tried at
 # a time, and how long an answer of the process may take.
-use constant { PAUSE => 0.004, TRIES => 4, PATIENCE => 30 };
+use constant { PAUSE => 0.004, TRIES => 4, PATIENCE => 120 };
 
 my $KEY = 'sesame';
 

@@ -11,7 +11,7 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF);
 use Time::HiRes qw(time);
 
-use constant PATIENCE => $ENV{KMQ_PATIENCE} || 30;
+use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
 
 # Options: port, path, key (sent as header; none: no login), headers (a hash,
 # over the usual ones), rcvbuf, and upgrade => 0 to only connect.

@@ -34,7 +34,7 @@ use KapokMQ::Suite;
 
 our @EXPORT = qw(is_running run_for wait_for);
 
-use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 30 };
+use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 120 };
 
 my %servers;        # by their directories
 
@@ -82,7 +82,8 @@ sub run_for {
 # orphan, a master whose parent is gone, as that of a daemon: it does not obey
 # USR2 otherwise; allow, a pattern of lines above warn that may stand in the
 # error log; env, a hash of environment variables for nginx; user, that of the
-# workers, where the tests run as root; patience, seconds that a start may take.
+# workers, where the tests run as root; patience, seconds that a start may take;
+# defaults, no file of settings at all.
 sub start {
     my ($class, %option) = @_;
     my $self = $class->new(%option);
@@ -285,6 +286,8 @@ sub configure {
     my $reuseport = $self->{workers} > 1 ? ' reuseport' : '';
     my $shutdown = $self->{shutdown}
                    ? "worker_shutdown_timeout $self->{shutdown};" : '';
+    my $config = $self->{defaults} ? ''
+                 : "kapokmq_config $dir/application.yaml;";
     my $temp = join "\n    ", map { "${_}_temp_path $dir/$_;" }
                qw(client_body proxy fastcgi uwsgi scgi);
 
@@ -304,7 +307,7 @@ http {
     access_log off;
     $temp
     kapokmq_zone $self->{zone};
-    kapokmq_config $dir/application.yaml;
+    $config
     $part{http}
     server {
         listen 127.0.0.1:$self->{port}$reuseport;
@@ -489,7 +492,7 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 $SIG{PIPE} = 'IGNORE';
 # whatever hangs, hangs no longer than this
 $SIG{ALRM} = sub { diag('the test took too long'); exit 1 };
-alarm($ENV{KMQ_LIMIT} || 300);
+alarm($ENV{KMQ_LIMIT} || 1200);
 
 
 # ------------------------------------------------------------------ clients

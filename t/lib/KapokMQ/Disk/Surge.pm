@@ -36,7 +36,7 @@ use Time::HiRes qw(time);
 use KapokMQ::Raw;
 
 # Seconds: for a connection, and for what is awaited.
-use constant PATIENCE => $ENV{KMQ_PATIENCE} || 30;
+use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
 
 use constant {
     # how much later than persistentTime something may be written; on a busy

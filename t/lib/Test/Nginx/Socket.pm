@@ -190,6 +190,16 @@ sub _slurp {
     return scalar(<$in>) // '';
 }
 
+# Removes the server root as the real one does: what somebody keeps there under
+# a name of its own is not its to remove, and it goes no further.
+sub _clean {
+    return 1 unless -d $ServRoot;
+
+    remove_tree((map { "$ServRoot/$_" } qw(conf cache html logs)),
+                glob("$ServRoot/*_cache"), glob("$ServRoot/*_temp"));
+    return rmdir $ServRoot;
+}
+
 # Starts nginx on what the block says; returns its exit status when it ended
 # by itself, nothing when it serves.
 sub _start {
@@ -198,7 +208,7 @@ sub _start {
     my $binary = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
     _stop_server();
-    remove_tree($ServRoot);
+    _clean() or _stop("Can't remove $ServRoot (not empty?): $!");
     make_path("$ServRoot/conf", "$ServRoot/logs", "$ServRoot/html");
     chmod 0755, $ServRoot;
     _spew("$ServRoot/html/index.html", "It works!\n");
@@ -253,8 +263,11 @@ END {
 
     _stop_server();
     $_->() for @cleanups;
-    if (defined $ServRoot && !$ENV{TEST_NGINX_NO_CLEAN}) {
+    if (defined $ServRoot && !$ENV{TEST_NGINX_NO_CLEAN} && !_clean()) {
+        # which the next run would stumble over
+        Test::More::diag("Can't remove $ServRoot (not empty?): $!");
         remove_tree($ServRoot);
+        $status ||= 1;
     }
     $? = $status;
 }
