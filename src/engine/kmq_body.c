@@ -216,12 +216,15 @@ body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
 }
 
 
+/* Are slot and body one run?  Not where the next page begins between them. */
 static int
 is_behind(kmq_block_t *b, const kmq_slot_t *slot)
 {
     kmq_piece_t  *piece = KMQ_AT(b, slot->body);
 
-    return slot->body == KMQ_REF(b, slot + 1) && piece->next == KMQ_SINGLE;
+    return slot->body == KMQ_REF(b, slot + 1)
+           && slot->body % (KMQ_PAGE_SIZE / 8)
+           && piece->next == KMQ_SINGLE;
 }
 
 

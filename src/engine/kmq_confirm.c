@@ -358,6 +358,7 @@ kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
     int late)
 {
     int            wrong;
+    kmq_ring_t    *ring;
     kmq_slot_t    *slot;
     kmq_block_t   *b = kmq->block;
     kmq_client_t  *client = KMQ_AT(b, ref);
@@ -366,7 +367,7 @@ kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
 
     slot = kmq_code_find(b, code);
 
-    wrong = slot ? delivery_find(b, client, code) == NULL
+    wrong = slot ? delivery_find(b, client, code, &ring) == NULL
                    && is_wrong(slot, late)
                  : !kmq_code_genuine(b, code);
 
