@@ -28,7 +28,7 @@ my $send_on = sub {
 };
 $_->{on_message} = $send_on for @consumers;
 $producer->send(++$sent) while $sent < $window;
-wait_for { $came == $n } "$n messages to " . @consumers . ' consumers', 120;
+wait_for { $came == $n } "$n messages to " . @consumers . ' consumers', 600;
 
 my @share = map { scalar @{$_->messages} } @consumers;
 is(sum(@share), $n, 'each came once');

@@ -104,11 +104,11 @@ $mq->reload(workers => $workers) if $mq->{workers} != $workers;
 wait_for { $mq->worker_pids == $workers } 'as many workers as there should be';
 wait_for { $chaos->connected } 'all clients come again';
 $chaos->calm;
-wait_for { $ledger->count('calm') > 500 } 'all is as before', 60;
+wait_for { $ledger->count('calm') > 500 } 'all is as before';
 $chaos->produce(0);
-wait_for { $chaos->answered } 'everything is answered', 60;
-wait_for { is_empty($mq) } 'and consumed', 60;
-wait_for { $chaos->confirmed } 'all confirmations are known', 60;
+wait_for { $chaos->answered } 'everything is answered';
+wait_for { is_empty($mq) } 'and consumed';
+wait_for { $chaos->confirmed } 'all confirmations are known';
 
 
 # ------------------------------------------------------------ what is there
@@ -127,7 +127,7 @@ is_deeply([sort map { "$_->{Topic} $_->{ConsumerId}" }
 my %connected;
 $connected{$_->link->worker}++ for grep { $_->link } $chaos->clients;
 for my $pid ($mq->worker_pids) {
-    wait_for { connections($mq, $pid) == ($connected{$pid} // 0) }
+    wait_for { connections($pid) == ($connected{$pid} // 0) }
              'a worker has as many connections as it has clients';
 }
 
@@ -199,7 +199,7 @@ cmp_ok(abs($after - $capacity), '<=', $capacity / 100,
        'the zone takes as much as a new one');
 
 my @old = $mq->worker_pids;
-wait_for { !grep { connections($mq, $_) } @old } 'no connection is left';
+wait_for { !grep { connections($_) } @old } 'no connection is left';
 my @fds = sort map { $mq->fds($_) } @old;
 my @memory = sort { $a <=> $b } map { own_memory($_) } @old;
 $mq->reload;

@@ -58,18 +58,23 @@ sub capacity {
     return $capacity;
 }
 
-# Sockets of a worker that are connected to a client, on one of the ports.
+# Sockets of a worker that are a client's, whose end it may not have seen yet:
+# all that do not listen, and are not nginx's own channels.
 sub connections {
-    my ($mq, $pid, @ports) = @_;
-    my %inode = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]/
-                      ? ($1 => 1) : () } glob "/proc/$pid/fd/*";
-    my $port = join '|', map { sprintf '%04X', $_ } $mq->port, @ports;
+    my ($pid) = @_;
+    my %other;
 
-    open my $in, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
-    my @line = map { [split] } <$in>;
-    # no listening ones
-    return scalar grep { $_->[1] =~ /:(?:$port)$/ && $_->[3] ne '0A'
-                         && $inode{$_->[9]} } @line;
+    for my $kind (qw(tcp unix)) {
+        open my $in, '<', "/proc/net/$kind" or die "/proc/net/$kind: $!";
+        while (my $line = <$in>) {
+            my @field = split ' ', $line;
+            $other{$field[6]} = 1 if $kind eq 'unix';
+            $other{$field[9]} = 1 if $kind eq 'tcp' && $field[3] eq '0A';
+        }
+    }
+
+    return scalar grep { /^socket:\[(\d+)\]/ && !$other{$1} }
+                  map { readlink($_) // '' } glob "/proc/$pid/fd/*";
 }
 
 # KiB that are a worker's own.

@@ -32,8 +32,11 @@ use constant {
 sub new {
     my ($class, $mq, %option) = @_;
 
+    my @kinds = qw(HUP KILL TERM USR1 STOP);
+
+    push @kinds, splice @kinds, 0, $option{seed} % @kinds;
     return bless {
-        mq => $mq, %option, next => $option{seed} * 1_000_000, killed => {},
+        mq => $mq, %option, first => \@kinds, next => $option{seed} * 1_000_000, killed => {},
         count => {}, faults => [], clients => {},
         rnd => KapokMQ::Storm::Random->new($option{seed}),
     }, $class;
@@ -323,15 +326,17 @@ sub _disturb {
     return if $now < $self->{trouble};
 
     $self->{trouble} = $now + 0.2 + $rnd->part;
-    my $what = $rnd->weighed(KILL => 40, HUP => 25, USR1 => 15, STOP => 10,
-                             TERM => 10);
-    my @workers = sort { $a <=> $b } $self->{mq}->worker_pids or return;
-    my $pid = $rnd->pick(@workers);
-
-    return if $what eq 'STOP' && $self->{stopped};
+    # each kind once, before it is left to chance
+    my $what = shift @{$self->{first}}
+               // $rnd->weighed(KILL => 40, HUP => 25, USR1 => 15, STOP => 10,
+                                TERM => 10);
+    my @workers = sort { $a <=> $b } $self->{mq}->worker_pids;
     # nginx before 1.25 complains of open sockets when one that is about to
     # end anyhow is told to do so at once
-    return if $what eq 'TERM' && $self->{old}{$pid};
+    @workers = grep { !$self->{old}{$_} } @workers if $what eq 'TERM';
+    my $pid = @workers ? $rnd->pick(@workers) : return;
+
+    return if $what eq 'STOP' && $self->{stopped};
     $self->add($what);
     if ($what eq 'HUP') {
         $self->{old}{$_} = 1 for @workers;
