@@ -334,7 +334,9 @@ piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 
         /* short pieces are slow to read: only when there is nothing else */
 
-        if (b->history.head == 0 || b->heap[KMQ_HEAP_MESSAGES].holes >> (PIECE_CELLS - 1)) {
+        if (b->history.head == 0
+            || b->heap[KMQ_HEAP_MESSAGES].holes >> (PIECE_CELLS - 1))
+        {
             ref = kmq_cells_alloc_any(b, n);
         }
 

@@ -6,9 +6,9 @@
  * memory serves all of them, whatever was there before, and whatever stays.
  *
  * A run of free cells that is as long as it can be is a hole.  Holes are in
- * lists by their length, and their first and last cells are marked in the page's
- * edges, by which a run that is freed finds the holes beside it.  The idea is
- * that of boundary tags (D. Knuth, The Art of Computer Programming, 2.5) with
+ * lists by their length, and their first and last cells are marked in the
+ * page's edges, by which a run that is freed finds the holes beside it.  The
+ * idea is that of boundary tags (D. Knuth, The Art of Computer Programming, 2.5) with
  * segregated lists (M. Masmano and others, "TLSF: a new dynamic memory
  * allocator for real-time systems"): nothing is ever searched.
  *
@@ -178,8 +178,8 @@ hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
 }
 
 
-/* Makes a hole of a free run, with what is free on both sides; a whole page goes
- * back to the others. */
+/* Makes a hole of a free run, with what is free on both sides; a whole page
+ * goes back to the others. */
 static void
 hole_make(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
@@ -433,8 +433,8 @@ kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 
 
 /*
- * The next slot that is not free, in a walk over all; NULL: the end.  It goes by
- * what is true even in the middle of a repair.
+ * The next slot that is not free, in a walk over all; NULL: the end.  It goes
+ * by what is true even in the middle of a repair.
  */
 kmq_slot_t *
 kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
@@ -571,7 +571,9 @@ kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
             return "the mark of a list of holes is wrong";
         }
 
-        for (prev = 0, ref = heap->hole[bin]; ref; prev = ref, ref = hole->next) {
+        for (prev = 0, ref = heap->hole[bin]; ref;
+             prev = ref, ref = hole->next)
+        {
             hole = KMQ_AT(b, ref);
             edge = kmq_cells_of(b, kmq_page_of(b, ref))->edge;
 

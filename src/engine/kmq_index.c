@@ -2,10 +2,11 @@
  * The index: all messages by their sequence numbers, for walks from the
  * newest to the oldest and the other way round.
  *
- * A tree of nodes of 16 references, as high as the largest number needs.  A leaf
- * is 16 references to slots, four cells, as many as a slot: where a message finds
- * room, so does its leaf.  One with up to three messages is a single cell, so that
- * numbers may be sparse, as those of a few that wait among many that passed.
+ * A tree of nodes of 16 references, as high as the largest number needs.  A
+ * leaf is 16 references to slots, four cells, as many as a slot: where a message
+ * finds room, so does its leaf.  One with up to three messages is a single cell,
+ * so that numbers may be sparse, as those of a few that wait among many that
+ * passed.
  *
  * Messages mostly come and go in their order, so the two lowest nodes in which
  * that happened last are remembered: a message costs a few bytes and no search.
@@ -33,8 +34,8 @@
 
 _Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0, "a node is whole cells");
 
-/* A leaf in one cell; references to such ones are odd.  One becomes small when it
- * has one message less than it could. */
+/* A leaf in one cell; references to such ones are odd.  One becomes small when
+ * it has one message less than it could. */
 #define SMALL_MAX     3
 #define SMALL_NARROW  2
 
@@ -419,8 +420,8 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
 }
 
 
-/* Enters a message for which there may be no node, or no leaf: once in 16 times,
- * so not part of what happens each time. */
+/* Enters a message for which there may be no node, or no leaf: once in 16
+ * times, so not part of what happens each time. */
 static int __attribute__((noinline))
 insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
 {
@@ -472,9 +473,9 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
 
 
 /*
- * The lowest node with a number, or NULL and in *bits the size of the gap around
- * it: there is nothing with a number that differs in no more than that many low
- * bits, and nothing created between from and to.
+ * The lowest node with a number, or NULL and in *bits the size of the gap
+ * around it: there is nothing with a number that differs in no more than that
+ * many low bits, and nothing created between from and to.
  */
 static kmq_index_t *
 descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
@@ -643,8 +644,8 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
 
 /*
  * The lowest node with the newest message of number *sequence or less that may
- * have been created between from and to; *sequence becomes the number with which
- * to begin in it.  NULL: there is none.
+ * have been created between from and to; *sequence becomes the number with
+ * which to begin in it.  NULL: there is none.
  */
 const kmq_index_t *
 kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
@@ -702,8 +703,8 @@ kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
 }
 
 
-/* The messages of a lowest node from one place to another, both included, in the
- * order of their numbers; returns how many. */
+/* The messages of a lowest node from one place to another, both included, in
+ * the order of their numbers; returns how many. */
 unsigned
 kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
     unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])

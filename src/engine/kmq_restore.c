@@ -786,7 +786,9 @@ kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
 
     /* consumers need those pages to join */
 
-    while (b->free_pages < b->spare_pages && kmq_history_drop(rs->kmq, KMQ_DROP)) {
+    while (b->free_pages < b->spare_pages
+           && kmq_history_drop(rs->kmq, KMQ_DROP))
+    {
         /* void */
     }
 

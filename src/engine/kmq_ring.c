@@ -211,7 +211,8 @@ part_copy(const kmq_ring_t *from, kmq_ring_t *to)
 /*
  * Where a few messages stay open among many that are confirmed, a part and the
  * one before it become one, so that the chain is as long as what is in flight
- * needs.  Not where the one before is kept, nor with the last part, which grows.
+ * needs.  Not where the one before is kept, nor with the last part, which
+ * grows.
  */
 static void
 part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,

@@ -157,7 +157,8 @@ typedef struct {
 
 
 /*
- * Looks at the messages of one node of the index, from *sequence on to the older ones; 1
+ * Looks at the messages of one node of the index, from *sequence on to the
+ * older ones; 1
  * when that was all of it, and *sequence is that of the last one.
  */
 static int
