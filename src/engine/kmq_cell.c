@@ -8,9 +8,9 @@
  * A run of free cells that is as long as it can be is a hole.  Holes are in
  * lists by their length, and their first and last cells are marked in the
  * page's edges, by which a run that is freed finds the holes beside it.  The
- * idea is that of boundary tags (D. Knuth, The Art of Computer Programming, 2.5) with
- * segregated lists (M. Masmano and others, "TLSF: a new dynamic memory
- * allocator for real-time systems"): nothing is ever searched.
+ * idea is that of boundary tags (D. Knuth, The Art of Computer Programming,
+ * 2.5) with segregated lists (M. Masmano and others, "TLSF: a new dynamic
+ * memory allocator for real-time systems"): nothing is ever searched.
  *
  * While there are whole pages, runs are cut one after the other from one hole,
  * the cursor, which is in no list and has no edges.

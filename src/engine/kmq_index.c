@@ -3,10 +3,10 @@
  * newest to the oldest and the other way round.
  *
  * A tree of nodes of 16 references, as high as the largest number needs.  A
- * leaf is 16 references to slots, four cells, as many as a slot: where a message
- * finds room, so does its leaf.  One with up to three messages is a single cell,
- * so that numbers may be sparse, as those of a few that wait among many that
- * passed.
+ * leaf is 16 references to slots, four cells, as many as a slot: where a
+ * message finds room, so does its leaf.  One with up to three messages is a
+ * single cell, so that numbers may be sparse, as those of a few that wait among
+ * many that passed.
  *
  * Messages mostly come and go in their order, so the two lowest nodes in which
  * that happened last are remembered: a message costs a few bytes and no search.

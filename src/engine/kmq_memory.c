@@ -3,8 +3,8 @@
  *
  * Pages of messages and of the index are cut into cells (kmq_cell.c); one whose
  * cells are all free goes back to the common stock, as does one whose rings are
- * all free.  The pages of the tables stay what they are, so that a walk over all
- * topics or clients is a walk over their pages.
+ * all free.  The pages of the tables stay what they are, so that a walk over
+ * all topics or clients is a walk over their pages.
  */
 
 #include "kmq_block.h"

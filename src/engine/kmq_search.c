@@ -158,8 +158,8 @@ typedef struct {
 
 /*
  * Looks at the messages of one node of the index, from *sequence on to the
- * older ones; 1
- * when that was all of it, and *sequence is that of the last one.
+ * older ones; 1 when that was all of it, and *sequence is that of the last
+ * one.
  */
 static int
 node_search(kmq_block_t *b, const kmq_index_t *node, const kmq_query_t *query,

@@ -43,7 +43,7 @@ sieve_publish(unsigned topic, uint32_t size, uint64_t delay)
     held.m[0].delay_time = delay;
 
     why = kmq_reserve_to(M.handle[h].kmq, t->name, strlen(t->name), held.m);
-    check_refusal(h, 1, why == KMQ_OK, why);
+    check_refusal(h, 1, why == KMQ_OK, why, held.m[0].size);
     observe(h, &now);
 
     if (why != KMQ_OK) {
