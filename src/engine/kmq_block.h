@@ -143,14 +143,14 @@ typedef struct {
 /* A piece of a body. */
 typedef struct {
     kmq_ref_t    next;           /* of a chain, or one of these */
-    uint32_t     size;           /* bytes of data; not there in a single one */
+    uint16_t     size;           /* bytes of data; not there in a single one */
 } kmq_piece_t;
 
 #define KMQ_SINGLE       0       /* the only one, as large as the slot says */
 #define KMQ_LAST         1       /* the last one of a chain */
 
 #define KMQ_PIECE_HEAD   4       /* before the data of a single one; */
-#define KMQ_CHAIN_HEAD   8       /* of one in a chain */
+#define KMQ_CHAIN_HEAD   6       /* of one in a chain */
 
 
 /* --------------------------------------------------------------- messages */
@@ -230,17 +230,17 @@ _Static_assert(offsetof(kmq_slot_t, kept) % 8 == 0, "a list can refer to it");
 
 /* ------------------------------------------------------------------ index */
 
-#define KMQ_INDEX_BITS   4
+#define KMQ_LEAF_BITS    4
+#define KMQ_LEAF_SIZE    (1 << KMQ_LEAF_BITS)
+#define KMQ_INDEX_BITS   3
 #define KMQ_INDEX_SIZE   (1 << KMQ_INDEX_BITS)
-#define KMQ_INDEX_LEVELS 16      /* of 4 bits: all of a sequence number */
-#define KMQ_NODE_NUMBERS (KMQ_INDEX_SIZE * KMQ_INDEX_SIZE)
+#define KMQ_INDEX_LEVELS 21      /* of the tree: all of a sequence number */
+#define KMQ_NODE_NUMBERS (KMQ_INDEX_SIZE * KMQ_LEAF_SIZE)
 
 /* A node of the index of all messages by their sequence numbers. */
 typedef struct {
     uint32_t     oldest;         /* bounds of create_time below; */
     uint32_t     newest;         /* they never shrink */
-    uint32_t     children;
-    uint32_t     unused;
     kmq_ref_t    child[KMQ_INDEX_SIZE];     /* nodes; in the lowest, leaves */
     uint8_t      count[KMQ_INDEX_SIZE];     /* in the lowest: their messages */
 } kmq_index_t;
@@ -771,6 +771,7 @@ void      kmq_memory_rebuild(kmq_block_t *b);
 kmq_cells_t *kmq_cells_of(kmq_block_t *b, uint32_t page);
 int       kmq_cells_room(const kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc(kmq_block_t *b, unsigned n);
+kmq_ref_t kmq_cells_alloc_tight(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_index(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_any(kmq_block_t *b, unsigned *n);
 void      kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n);

@@ -23,6 +23,14 @@
 /* Cells of the shortest piece that is used while there is history. */
 #define PIECE_CELLS  8
 
+/* Cells of the longest hole in which there is no room for a slot, and of the
+ * largest body for which pieces are chosen when memory is full. */
+#define SMALL_CELLS  (KMQ_SLOT_CELLS - 1)
+#define PIECED_MAX   KMQ_PAGE_CELLS
+
+/* The lists of such holes, as bits. */
+#define SMALL_HOLES  ((1 << SMALL_CELLS) - 1)
+
 
 /* The cells of a run with so many bytes, at least one. */
 static unsigned
@@ -129,10 +137,13 @@ kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
 
 /* -------------------------------------------------------------------- free */
 
-/* A chain that has not been freed yet: the data of its first piece. */
+/* A chain that has not been freed yet: the first cell of its first piece. */
 typedef struct {
-    kmq_ref_t  next;             /* another one */
+    kmq_piece_t  piece;
+    kmq_ref_t    next;           /* another one */
 } trash_t;
+
+_Static_assert(sizeof(trash_t) <= KMQ_CELL, "it fits into each piece");
 
 
 /* Frees pieces of a chain, at most max; returns the rest. */
@@ -158,8 +169,7 @@ trash_add(kmq_block_t *b, kmq_ref_t chain)
     trash_t  *trash;
 
     if (chain) {
-        trash = (trash_t *) ((unsigned char *) KMQ_AT(b, chain)
-                             + KMQ_CHAIN_HEAD);
+        trash = KMQ_AT(b, chain);
         trash->next = b->trash;
         b->trash = chain;
     }
@@ -179,7 +189,7 @@ kmq_trash_free(kmq_block_t *b)
         return 0;
     }
 
-    trash = (trash_t *) ((unsigned char *) KMQ_AT(b, chain) + KMQ_CHAIN_HEAD);
+    trash = KMQ_AT(b, chain);
     b->trash = trash->next;
 
     trash_add(b, chain_free(b, chain, FREED_MAX));
@@ -298,8 +308,7 @@ kmq_trash_cells(kmq_block_t *b)
     n = 0;
 
     for (chain = b->trash; chain;
-         chain = ((trash_t *) ((unsigned char *) KMQ_AT(b, chain)
-                               + KMQ_CHAIN_HEAD))->next)
+         chain = ((trash_t *) KMQ_AT(b, chain))->next)
     {
         n += kmq_chain_cells(b, chain, 0);
     }
@@ -318,12 +327,64 @@ room_make(kmq_t *kmq)
 }
 
 
+/* Is all memory used, but for what lies between messages? */
+static int
+is_full(const kmq_block_t *b)
+{
+    return b->free_pages <= b->spare_pages && b->history.head == 0;
+}
+
+
+/*
+ * In a full memory there are holes in which no slot has room: these are for
+ * bodies first, and what is longer is cut so that it leaves nothing, or room
+ * for a slot.  n becomes what the run has; 0: there is none but such as are cut
+ * anyhow, or the body is too large to look for others.
+ */
+static kmq_ref_t
+piece_alloc_full(kmq_block_t *b, unsigned *n)
+{
+    unsigned   cells;
+    uint64_t   holes;
+    kmq_ref_t  ref;
+
+    if (*n > PIECED_MAX || !is_full(b)) {
+        return 0;
+    }
+
+    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+
+    if (holes) {
+        cells = 64 - __builtin_clzll(holes);
+        *n = *n < cells ? *n : cells;
+        return kmq_cells_alloc(b, *n);
+    }
+
+    for (cells = *n; cells && cells + SMALL_CELLS >= *n; cells--) {
+        ref = kmq_cells_alloc_tight(b, cells);
+
+        if (ref) {
+            *n = cells;
+            return ref;
+        }
+    }
+
+    return 0;
+}
+
+
 /* A run for what is left of a body: as long as it can be, *n cells. */
 static kmq_ref_t
 piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 {
     kmq_ref_t     ref;
     kmq_block_t  *b = kmq->block;
+
+    ref = piece_alloc_full(b, n);
+
+    if (ref) {
+        return ref;
+    }
 
     for ( ;; ) {
         ref = kmq_cells_alloc(b, *n);
@@ -402,13 +463,28 @@ slot_begin(kmq_block_t *b, kmq_ref_t ref)
 }
 
 
+/* A slot with its body behind it. */
+static kmq_slot_t *
+whole_begin(kmq_block_t *b, kmq_ref_t ref)
+{
+    kmq_slot_t  *slot;
+
+    slot = slot_begin(b, ref);
+    slot->body = ref + KMQ_SLOT_CELLS * (KMQ_CELL / 8);
+    ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = KMQ_SINGLE;
+
+    kmq_slot_place(b, slot, 1);
+
+    return slot;
+}
+
+
 /* Slot and body in one run; dropping history for it where that may help. */
 static kmq_slot_t *
 alloc_whole(kmq_t *kmq, uint32_t size)
 {
     unsigned      n, drops;
     kmq_ref_t     ref;
-    kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
     n = KMQ_SLOT_CELLS + body_cells(size);
@@ -425,13 +501,27 @@ alloc_whole(kmq_t *kmq, uint32_t size)
         }
     }
 
-    slot = slot_begin(b, ref);
-    slot->body = ref + KMQ_SLOT_CELLS * (KMQ_CELL / 8);
-    ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = KMQ_SINGLE;
+    return whole_begin(b, ref);
+}
 
-    kmq_slot_place(b, slot, 1);
 
-    return slot;
+/* The same in a full memory, where neither a hole is used that has room for a
+ * slot but is wanted for a body alone, nor one that leaves less than that. */
+static kmq_slot_t *
+alloc_whole_full(kmq_block_t *b, uint32_t size)
+{
+    uint64_t   holes;
+    kmq_ref_t  ref;
+
+    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+
+    if (body_cells(size) <= SMALL_CELLS && holes >> (body_cells(size) - 1)) {
+        return NULL;
+    }
+
+    ref = kmq_cells_alloc_tight(b, KMQ_SLOT_CELLS + body_cells(size));
+
+    return ref ? whole_begin(b, ref) : NULL;
 }
 
 
@@ -463,6 +553,34 @@ alloc_slot(kmq_t *kmq)
 }
 
 
+/* A body of one piece, but not where it should be made of small ones; 0:
+ * none. */
+static kmq_ref_t
+alloc_single(kmq_block_t *b, uint32_t size)
+{
+    size_t     cells;
+    kmq_ref_t  ref;
+
+    cells = body_cells(size);
+
+    if (cells > KMQ_PAGE_CELLS
+        || (cells > SMALL_CELLS && is_full(b)
+            && b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES))
+    {
+        return 0;
+    }
+
+    ref = is_full(b) ? kmq_cells_alloc_tight(b, cells)
+                     : kmq_cells_alloc(b, cells);
+
+    if (ref) {
+        ((kmq_piece_t *) KMQ_AT(b, ref))->next = KMQ_SINGLE;
+    }
+
+    return ref;
+}
+
+
 /*
  * A slot with room for a body of that size, or for the end of it: *left more
  * bytes are then for kmq_message_extend().  NULL: no memory.
@@ -470,13 +588,16 @@ alloc_slot(kmq_t *kmq)
 kmq_slot_t *
 kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
 {
-    unsigned      cells;
-    kmq_ref_t     ref;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
     *left = 0;
-    slot = is_single(size) ? alloc_whole(kmq, size) : NULL;
+    slot = NULL;
+
+    if (is_single(size)) {
+        slot = is_full(b) ? alloc_whole_full(b, size)
+                          : alloc_whole(kmq, size);
+    }
 
     if (slot) {
         return slot;
@@ -488,12 +609,9 @@ kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
     }
 
     slot->size = size;
-    cells = body_cells(size) < KMQ_PAGE_CELLS ? body_cells(size) : 0;
-    ref = cells ? kmq_cells_alloc(b, cells) : 0;
+    slot->body = alloc_single(b, size);
 
-    if (ref) {
-        ((kmq_piece_t *) KMQ_AT(b, ref))->next = KMQ_SINGLE;
-        slot->body = ref;
+    if (slot->body) {
         return slot;
     }
 

@@ -32,6 +32,9 @@ typedef struct {
 
 #define REFS  (KMQ_CELL / 8)     /* of a cell, in units of kmq_ref_t */
 
+/* Holes up to this have lists of their own length. */
+#define EXACT_MAX  32
+
 
 kmq_cells_t *
 kmq_cells_of(kmq_block_t *b, uint32_t page)
@@ -88,13 +91,13 @@ bin_of(unsigned n)
 {
     unsigned  power;
 
-    if (n <= 32) {
+    if (n <= EXACT_MAX) {
         return n - 1;
     }
 
     power = 31 - __builtin_clz(n);
 
-    return 32 + (power - 5) * 8 + (n >> (power - 3)) % 8;
+    return EXACT_MAX + (power - 5) * 8 + (n >> (power - 3)) % 8;
 }
 
 
@@ -102,7 +105,7 @@ bin_of(unsigned n)
 static unsigned
 bin_for(unsigned n)
 {
-    if (n <= 32) {
+    if (n <= EXACT_MAX) {
         return n - 1;
     }
 
@@ -243,6 +246,19 @@ hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 }
 
 
+/* The same, but one that leaves nothing, or room for a slot: what is shorter is
+ * for bodies alone. */
+static kmq_ref_t
+hole_take_tight(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
+{
+    if (n > EXACT_MAX || heap->holes >> bin_of(n) & 1) {
+        return hole_take(b, heap, n);
+    }
+
+    return hole_take(b, heap, n + KMQ_SLOT_CELLS);
+}
+
+
 /* ----------------------------------------------------------------- cursor */
 
 /* What is left of the cursor becomes a hole. */
@@ -296,12 +312,34 @@ kmq_cells_room(const kmq_block_t *b, unsigned n)
 }
 
 
-/* A run of n cells, at most a page; 0: there is none. */
+/* A new page as a hole that is in no list; 0: there is none. */
 static kmq_ref_t
-run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
+page_cut(kmq_block_t *b, kmq_heap_t *heap)
+{
+    uint32_t     page;
+    kmq_ref_t    ref;
+    kmq_hole_t  *hole;
+
+    page = kmq_page_take(b, KMQ_CLASS_MESSAGE + (heap - b->heap), 0);
+    if (page == 0) {
+        return 0;
+    }
+
+    ref = kmq_page_ref(b, page);
+    hole = KMQ_AT(b, ref);
+    hole->cells = KMQ_PAGE_CELLS;
+    heap->free_cells += KMQ_PAGE_CELLS;
+
+    return ref;
+}
+
+
+/* A run of n cells, at most a page; 0: there is none, or, where it is to be
+ * tight, only such as leave too little. */
+static kmq_ref_t
+run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n, int tight)
 {
     unsigned   have;
-    uint32_t   page;
     kmq_ref_t  ref;
 
     if (n <= heap->cursor_cells) {
@@ -312,22 +350,21 @@ run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
         return ref;
     }
 
-    ref = hole_take(b, heap, n);
+    ref = hole_take_tight(b, heap, n);
 
-    if (ref) {
-        have = ((kmq_hole_t *) KMQ_AT(b, ref))->cells;
-
-    } else {
-        page = kmq_page_take(b, KMQ_CLASS_MESSAGE + (heap - b->heap), 0);
-        if (page == 0) {
-            return 0;
-        }
-
-        ref = kmq_page_ref(b, page);
-        have = KMQ_PAGE_CELLS;
-        heap->free_cells += KMQ_PAGE_CELLS;
+    if (ref == 0) {
+        ref = page_cut(b, heap);
     }
 
+    if (ref == 0 && !tight) {
+        ref = hole_take(b, heap, n);
+    }
+
+    if (ref == 0) {
+        return 0;
+    }
+
+    have = ((kmq_hole_t *) KMQ_AT(b, ref))->cells;
     heap->free_cells -= n;
     rest_keep(b, heap, ref + n * REFS, have - n);
 
@@ -339,7 +376,15 @@ run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 kmq_ref_t
 kmq_cells_alloc(kmq_block_t *b, unsigned n)
 {
-    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n);
+    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n, 0);
+}
+
+
+/* The same, tight. */
+kmq_ref_t
+kmq_cells_alloc_tight(kmq_block_t *b, unsigned n)
+{
+    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n, 1);
 }
 
 
@@ -349,22 +394,19 @@ kmq_cells_alloc_index(kmq_block_t *b, unsigned n)
 {
     kmq_ref_t  ref;
 
-    ref = run_alloc(b, &b->heap[KMQ_HEAP_INDEX], n);
+    ref = run_alloc(b, &b->heap[KMQ_HEAP_INDEX], n, 0);
 
-    return ref ? ref : run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n);
+    return ref ? ref : kmq_cells_alloc(b, n);
 }
 
 
-/*
- * The longest run that there is, up to *n cells, which becomes what it has; 0:
- * there is none.
- */
-kmq_ref_t
-kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
+/* The longest run of a heap, up to *n cells, which becomes what it has; 0: there
+ * is none. */
+static kmq_ref_t
+run_alloc_any(kmq_block_t *b, kmq_heap_t *heap, unsigned *n)
 {
-    unsigned     have;
-    kmq_ref_t    ref;
-    kmq_heap_t  *heap = &b->heap[KMQ_HEAP_MESSAGES];
+    unsigned   have;
+    kmq_ref_t  ref;
 
     cursor_drop(b, heap);
 
@@ -385,6 +427,18 @@ kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
     heap->free_cells -= *n;
 
     return ref;
+}
+
+
+/* The same for a part of a body, which may lie in a page of the index. */
+kmq_ref_t
+kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
+{
+    kmq_ref_t  ref;
+
+    ref = run_alloc_any(b, &b->heap[KMQ_HEAP_MESSAGES], n);
+
+    return ref ? ref : run_alloc_any(b, &b->heap[KMQ_HEAP_INDEX], n);
 }
 
 

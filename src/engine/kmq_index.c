@@ -2,11 +2,11 @@
  * The index: all messages by their sequence numbers, for walks from the
  * newest to the oldest and the other way round.
  *
- * A tree of nodes of 16 references, as high as the largest number needs.  A
- * leaf is 16 references to slots, four cells, as many as a slot: where a
- * message finds room, so does its leaf.  One with up to three messages is a
- * single cell, so that numbers may be sparse, as those of a few that wait among
- * many that passed.
+ * A tree of nodes of 8 references, as high as the largest number needs, and
+ * leaves of 16 references to slots.  A leaf is four cells, as a slot, and a
+ * node is three: where a message finds room, so do these.  A leaf with up to
+ * three messages is a single cell, so that numbers may be sparse, as those of a
+ * few that wait among many that passed.
  *
  * Messages mostly come and go in their order, so the two lowest nodes in which
  * that happened last are remembered: a message costs a few bytes and no search.
@@ -22,17 +22,24 @@
 #define COMING  0
 #define GOING   1
 
-#define DIGIT(sequence, level)                                               \
-    ((unsigned) ((sequence) >> (KMQ_INDEX_BITS * (level)))                   \
-     & (KMQ_INDEX_SIZE - 1))
-
 /* Levels are counted from the leaves, which are 0; the lowest nodes are 1. */
 #define LOWEST  1
 
-#define FULL_CELLS   (KMQ_INDEX_SIZE * sizeof(kmq_ref_t) / KMQ_CELL)
+/* The bits of a number that are told below a node of a level. */
+#define BITS(level)                                                          \
+    (KMQ_LEAF_BITS + KMQ_INDEX_BITS * ((level) - LOWEST))
+
+#define DIGIT(sequence, level)                                               \
+    ((unsigned) ((sequence) >> BITS(level)) & (KMQ_INDEX_SIZE - 1))
+
+#define PLACE(sequence)  ((unsigned) (sequence) & (KMQ_LEAF_SIZE - 1))
+
+#define FULL_CELLS   (KMQ_LEAF_SIZE * sizeof(kmq_ref_t) / KMQ_CELL)
 #define NODE_CELLS   (sizeof(kmq_index_t) / KMQ_CELL)
 
-_Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0, "a node is whole cells");
+_Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0
+               && NODE_CELLS <= KMQ_SLOT_CELLS && FULL_CELLS <= KMQ_SLOT_CELLS,
+               "there is room for them where there is room for a slot");
 
 /* A leaf in one cell; references to such ones are odd.  One becomes small when
  * it has one message less than it could. */
@@ -59,7 +66,7 @@ static int
 fits(uint32_t levels, uint64_t sequence)
 {
     return levels >= KMQ_INDEX_LEVELS
-           || sequence >> (KMQ_INDEX_BITS * levels) == 0;
+           || sequence >> BITS(levels) == 0;
 }
 
 
@@ -129,7 +136,7 @@ leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
     }
 
     slot = KMQ_AT(b, full);
-    memset(slot, 0, KMQ_INDEX_SIZE * sizeof(kmq_ref_t));
+    memset(slot, 0, KMQ_LEAF_SIZE * sizeof(kmq_ref_t));
 
     if (leaf) {
         small = small_at(b, leaf);
@@ -162,7 +169,7 @@ leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
     small = KMQ_AT(b, ref);
     slot = KMQ_AT(b, leaf);
 
-    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+    for (i = 0; i < KMQ_LEAF_SIZE; i++) {
         if (slot[i]) {
             small->place[n] = i;
             small->slot[n++] = slot[i];
@@ -230,6 +237,21 @@ node_free(kmq_block_t *b, kmq_ref_t ref)
 }
 
 
+static int
+node_empty(const kmq_index_t *node)
+{
+    unsigned  i;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        if (node->child[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* Frees the nodes without children on the way to a number, from below. */
 static void
 prune(kmq_block_t *b, uint64_t sequence)
@@ -250,16 +272,12 @@ prune(kmq_block_t *b, uint64_t sequence)
     while (n--) {
         node = KMQ_AT(b, *way[n]);
 
-        if (node->children) {
+        if (!node_empty(node)) {
             return;
         }
 
         node_free(b, *way[n]);
         *way[n] = 0;
-
-        if (n) {
-            ((kmq_index_t *) KMQ_AT(b, *way[n - 1]))->children--;
-        }
     }
 
     b->index_levels = 0;
@@ -289,7 +307,6 @@ grow(kmq_block_t *b, uint64_t sequence)
             root = KMQ_AT(b, b->index);
 
             node->child[0] = b->index;
-            node->children = 1;
             node->oldest = root->oldest;
             node->newest = root->newest;
 
@@ -341,10 +358,6 @@ node_make(kmq_block_t *b, const kmq_slot_t *slot)
             }
 
             *link = KMQ_REF(b, node);
-
-            if (parent) {
-                parent->children++;
-            }
         }
 
         parent = KMQ_AT(b, *link);
@@ -366,7 +379,7 @@ leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
 {
     kmq_ref_t  ref;
 
-    if (DIGIT(sequence, 0) == 0
+    if (PLACE(sequence) == 0
         && (digit == 0 || node->count[digit - 1] > SMALL_MAX))
     {
         return leaf_widen(b, 0, 0);
@@ -387,13 +400,12 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
     kmq_ref_t   leaf;
 
     digit = DIGIT(slot->sequence, LOWEST);
-    place = DIGIT(slot->sequence, 0);
+    place = PLACE(slot->sequence);
     leaf = node->child[digit];
     n = node->count[digit];
 
     if (leaf == 0) {
         leaf = leaf_make(b, node, digit, slot->sequence);
-        node->children += leaf != 0;
 
     } else if (is_small(leaf) && n == SMALL_MAX) {
         leaf = leaf_widen(b, leaf, n);
@@ -461,7 +473,7 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
         leaf = node->child[digit];
 
         if (leaf && !is_small(leaf)) {
-            ((kmq_ref_t *) KMQ_AT(b, leaf))[DIGIT(slot->sequence, 0)]
+            ((kmq_ref_t *) KMQ_AT(b, leaf))[PLACE(slot->sequence)]
                 = KMQ_REF(b, slot);
             node->count[digit]++;
             return KMQ_OK;
@@ -490,7 +502,7 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
 
     for (level = b->index_levels; level-- > LOWEST; /* void */) {
 
-        *bits = KMQ_INDEX_BITS * (level + 1);
+        *bits = BITS(level + 1);
 
         if (ref == 0) {
             return NULL;
@@ -555,7 +567,7 @@ kmq_index_find(kmq_block_t *b, uint64_t sequence)
     digit = DIGIT(sequence, LOWEST);
     entry = node->child[digit]
             ? leaf_entry(b, node->child[digit], node->count[digit],
-                         DIGIT(sequence, 0))
+                         PLACE(sequence))
             : NULL;
 
     return entry && *entry ? KMQ_AT(b, *entry) : NULL;
@@ -594,7 +606,7 @@ leaf_shrink(kmq_block_t *b, kmq_index_t *node, uint64_t sequence)
     leaf_free(b, leaf);
     node->child[digit] = 0;
 
-    if (--node->children == 0) {
+    if (node_empty(node)) {
         prune(b, sequence);
     }
 }
@@ -621,7 +633,7 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
     digit = DIGIT(slot->sequence, LOWEST);
     leaf = node->child[digit];
     entry = leaf ? leaf_entry(b, leaf, node->count[digit],
-                              DIGIT(slot->sequence, 0)) : NULL;
+                              PLACE(slot->sequence)) : NULL;
 
     if (entry == NULL || *entry == 0) {
         return;
@@ -659,7 +671,7 @@ kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
     }
 
     if (!fits(b->index_levels, *sequence)) {
-        *sequence = (UINT64_C(1) << (KMQ_INDEX_BITS * b->index_levels)) - 1;
+        *sequence = (UINT64_C(1) << BITS(b->index_levels)) - 1;
     }
 
     for ( ;; ) {
@@ -715,15 +727,15 @@ kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
     n = 0;
 
     for (i = first; i <= last; i++) {
-        digit = i / KMQ_INDEX_SIZE;
+        digit = i / KMQ_LEAF_SIZE;
 
         if (node->child[digit] == 0) {
-            i |= KMQ_INDEX_SIZE - 1;
+            i |= KMQ_LEAF_SIZE - 1;
             continue;
         }
 
         entry = leaf_entry(b, node->child[digit], node->count[digit],
-                           i % KMQ_INDEX_SIZE);
+                           i % KMQ_LEAF_SIZE);
 
         if (entry && *entry) {
             slot[n++] = KMQ_AT(b, *entry);

@@ -1062,7 +1062,7 @@ static void
 test_user(void)
 {
     char             path[KMQ_PATH_SIZE], victim[KMQ_PATH_SIZE];
-    size_t           n;
+    size_t           n = 0;
     unsigned char   *data;
     kmq_directory_t  d;
 
