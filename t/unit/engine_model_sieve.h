@@ -13,6 +13,7 @@
 #define SIEVE_MOST    12000        /* messages pass in one go */
 #define SIEVE_CODES   64
 #define SIEVE_FITS    85           /* of 100 that fit into a fresh block */
+#define SIEVE_PIECES  50           /* a part of the block */
 #define SIEVE_ENTRY   17           /* bytes of a delivery */
 
 typedef struct {
@@ -272,19 +273,21 @@ sieve_expected(uint32_t size)
 }
 
 
-/* What the block must hold, it holds. */
+/* What the block must hold, it holds.  Those that stay may be in several pieces
+ * each, which takes a little more than where they were put first. */
 static void
 sieve_check(const sieve_t *s)
 {
-    unsigned  n, expected;
+    unsigned  n, expected, more;
 
     expected = sieve_expected(s->fill);
+    more = SIZE / SIEVE_PIECES / (s->fill + 80);
 
     for (n = 0; M.nunused && sieve_publish(s->staying, s->fill, 0); n++) {
         /* void */
     }
 
-    CHECK(n + 4 >= expected / 100 * SIEVE_FITS,
+    CHECK(n + 4 + more >= expected / 100 * SIEVE_FITS,
           "%u of %u messages of %u bytes fit, after %u of %u bytes of which "
           "one in %u stayed in state %d", n, expected, s->fill, s->passed,
           s->size, s->one_in, s->state);
