@@ -25,7 +25,7 @@
 #define TOPICS     3
 #define MESSAGES   65536           /* in one round */
 #define CONSUMERS  4               /* of one child */
-#define FLIGHT     64
+#define FLIGHT     200
 #define POINTS     64
 #define POINT_LEN  32
 #define HANGS      30              /* s in one round */
@@ -576,6 +576,39 @@ do_types(void)
 }
 
 
+/* All of a consumer's messages but some, which stay for longer. */
+static void
+do_confirm_most(consumer_t *c)
+{
+    unsigned  i, n, keep;
+
+    n = 0;
+    keep = 2 + below(10);
+
+    for (i = 0; i < c->n; i++) {
+
+        if (i % keep) {
+            atomic_fetch_or(&S->state[c->id[i]], CONFIRMING);
+            atomic_store(&S->owner[c->id[i]], 0);
+
+            if (kmq_confirm_codes(kmq, c->ref, c->code[i], 1) != 1) {
+                complain("a message in flight cannot be confirmed");
+            }
+
+            confirmed(c, i);
+            continue;
+        }
+
+        c->id[n] = c->id[i];
+        c->position[n] = c->position[i];
+        memmove(c->code[n], c->code[i], KMQ_CODE_LEN);
+        n++;
+    }
+
+    c->n = n;
+}
+
+
 static void
 do_confirm(void)
 {
@@ -590,6 +623,11 @@ do_confirm(void)
 
     if (relaxed) {
         do_confirm_code(c);
+        return;
+    }
+
+    if (c->n > FLIGHT / 2 || below(8) == 0) {
+        do_confirm_most(c);
         return;
     }
 
