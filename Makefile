@@ -4,6 +4,7 @@
 # make test        everything that ./test.sh runs
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
+# make live-fuzz   nginx with the module under random clients for SECONDS
 # make lint        cppcheck, line lengths, warnings of gcc and clang
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -15,8 +16,7 @@
 # NGINX_FLAGS=...  arguments for its configure; else those of Debian's nginx,
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, LTO=, BUILD=DIR
-# make live-fuzz   nginx with the module under random clients for SECONDS
-# SANITIZE=1       a module with the sanitizers, for that; in another BUILD
+# SANITIZE=1       a module with the sanitizers, for live-fuzz; in another BUILD
 # FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
 #                  named points; BUILD should be another one, too
 
