@@ -421,8 +421,8 @@ kmq_cells_alloc_apart(kmq_block_t *b, unsigned n)
 }
 
 
-/* The longest run of a heap, up to *n cells, which becomes what it has; 0: there
- * is none. */
+/* The longest run of a heap, up to *n cells, which becomes what it has; 0:
+ * there is none. */
 static kmq_ref_t
 run_alloc_any(kmq_block_t *b, kmq_heap_t *heap, unsigned *n)
 {
