@@ -65,7 +65,8 @@ ok(!exists $message->{MessageData}, 'and no data');
 is($mq->find($code)->{MessageData}, 'hello "dead"', 'which is still there');
 is($mq->find($code)->{Attempts}, 3, 'with the attempts');
 is_deeply($mq->counts,
-          { all => 1, consumed => 0, delay => 0, unconsumed => 0, dead => 1 },
+          { all => 1, consumed => 0, delay => 0, unconsumed => 0, dead => 1,
+            notConsumed => 0, stateless => 0 },
           'counted');
 is_deeply([$mq->codes(status => -1)], [], 'it does not wait any more');
 

@@ -773,6 +773,7 @@ int       kmq_cells_room(const kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_tight(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_index(kmq_block_t *b, unsigned n);
+kmq_ref_t kmq_cells_alloc_apart(kmq_block_t *b, unsigned n);
 kmq_ref_t kmq_cells_alloc_any(kmq_block_t *b, unsigned *n);
 void      kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n);
 void      kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n);
@@ -811,6 +812,8 @@ void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
 
 /* kmq_index.c */
 int  kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot);
+int  kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot);
+void kmq_index_pack(kmq_block_t *b);
 void kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot);
 kmq_slot_t *kmq_index_find(kmq_block_t *b, uint64_t sequence);
 const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,

@@ -400,8 +400,29 @@ kmq_cells_alloc_index(kmq_block_t *b, unsigned n)
 }
 
 
-/* The longest run of a heap, up to *n cells, which becomes what it has; 0: there
- * is none. */
+/* The same, of whole pages while there are such: what is larger has the holes
+ * to itself. */
+kmq_ref_t
+kmq_cells_alloc_apart(kmq_block_t *b, unsigned n)
+{
+    kmq_ref_t    ref;
+    kmq_heap_t  *heap = &b->heap[KMQ_HEAP_INDEX];
+
+    ref = n > heap->cursor_cells ? page_cut(b, heap) : 0;
+
+    if (ref == 0) {
+        return kmq_cells_alloc_index(b, n);
+    }
+
+    heap->free_cells -= n;
+    rest_keep(b, heap, ref + n * REFS, KMQ_PAGE_CELLS - n);
+
+    return ref;
+}
+
+
+/* The longest run of a heap, up to *n cells, which becomes what it has; 0:
+ * there is none. */
 static kmq_ref_t
 run_alloc_any(kmq_block_t *b, kmq_heap_t *heap, unsigned *n)
 {

@@ -203,13 +203,15 @@ node_remember(kmq_block_t *b, unsigned which, uint64_t sequence,
 }
 
 
+/* apart: see kmq_index_expect(). */
 static kmq_index_t *
-node_alloc(kmq_block_t *b)
+node_alloc(kmq_block_t *b, int apart)
 {
     kmq_ref_t     ref;
     kmq_index_t  *node;
 
-    ref = kmq_cells_alloc_index(b, NODE_CELLS);
+    ref = apart ? kmq_cells_alloc_apart(b, NODE_CELLS)
+                : kmq_cells_alloc_index(b, NODE_CELLS);
     if (ref == 0) {
         return NULL;
     }
@@ -286,7 +288,7 @@ prune(kmq_block_t *b, uint64_t sequence)
 
 /* Makes the tree high enough for a number. */
 static int
-grow(kmq_block_t *b, uint64_t sequence)
+grow(kmq_block_t *b, uint64_t sequence, int apart)
 {
     kmq_index_t  *root, *node;
 
@@ -299,7 +301,7 @@ grow(kmq_block_t *b, uint64_t sequence)
     while (!fits(b->index_levels, sequence)) {
 
         if (b->index) {
-            node = node_alloc(b);
+            node = node_alloc(b, apart);
             if (node == NULL) {
                 return KMQ_NOMEM;
             }
@@ -336,13 +338,13 @@ times_widen(kmq_index_t *node, uint32_t time)
 /* The lowest node for a message, made with its way where there is none; NULL:
  * no memory. */
 static kmq_index_t *
-node_make(kmq_block_t *b, const kmq_slot_t *slot)
+node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
 {
     unsigned      level;
     kmq_ref_t    *link;
     kmq_index_t  *node, *parent;
 
-    if (grow(b, slot->sequence) != KMQ_OK) {
+    if (grow(b, slot->sequence, apart) != KMQ_OK) {
         return NULL;
     }
 
@@ -352,7 +354,7 @@ node_make(kmq_block_t *b, const kmq_slot_t *slot)
     for (level = b->index_levels; level-- > LOWEST; /* void */) {
 
         if (*link == 0) {
-            node = node_alloc(b);
+            node = node_alloc(b, apart);
             if (node == NULL) {
                 return NULL;
             }
@@ -439,7 +441,7 @@ insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
 {
     kmq_index_t  *node;
 
-    node = node_make(b, slot);
+    node = node_make(b, slot, 0);
 
     if (node) {
         node_remember(b, COMING, slot->sequence, node);
@@ -481,6 +483,81 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
     }
 
     return insert_anywhere(b, slot);
+}
+
+
+/* ----------------------------------------------------------------- packing */
+
+/*
+ * An index in as few free cells as there are: nodes first, for which all
+ * messages are counted, apart from others, then full leaves in the holes that
+ * those of another index left, then small ones.  Each is as large as it will
+ * be; kmq_index_insert() finds it there.  KMQ_NOMEM: there is no memory for
+ * that message's node.
+ */
+int
+kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned      digit;
+    kmq_index_t  *node;
+
+    node = node_make(b, slot, 1);
+
+    if (node == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    digit = DIGIT(slot->sequence, LOWEST);
+    node->count[digit]++;
+
+    return KMQ_OK;
+}
+
+
+/* The leaves of a lowest node that are full, or those that are not. */
+static void
+leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
+{
+    unsigned   i;
+    kmq_ref_t  leaf;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+
+        if (node->count[i] == 0 || (node->count[i] > SMALL_MAX) != full) {
+            continue;
+        }
+
+        if (full) {
+            leaf = leaf_widen(b, 0, 0);
+
+        } else {
+            leaf = kmq_cells_alloc_index(b, 1);
+            leaf |= leaf != 0;
+        }
+
+        node->child[i] = leaf;
+        node->count[i] = 0;
+    }
+}
+
+
+/* Leaves for the messages that were counted.  Where there is no memory for one,
+ * it is for kmq_index_insert() to make. */
+void
+kmq_index_pack(kmq_block_t *b)
+{
+    int           full;
+    uint64_t      sequence;
+    kmq_index_t  *node;
+
+    for (full = 1; full >= 0; full--) {
+        sequence = 0;
+
+        while ((node = (kmq_index_t *) kmq_index_newer(b, &sequence))) {
+            leaves_make(b, node, full);
+            sequence = node_first(sequence) + KMQ_NODE_NUMBERS;
+        }
+    }
 }
 
 

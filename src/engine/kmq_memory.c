@@ -14,6 +14,10 @@
  * a 32nd of them, and so many. */
 #define SPARE_MIN    24
 
+/* Of these, a 256th of all and so many are for a repair alone, whose index lies
+ * in other places than the one before it did. */
+#define REPAIR_MIN   2
+
 /* A table's page may cost so many times KMQ_DROP messages of the history. */
 #define TABLE_DROPS  16
 
@@ -184,6 +188,18 @@ page_clear(kmq_block_t *b, uint32_t n, unsigned class)
 }
 
 
+/* So many pages are not to be had: spare ones, or those for a repair. */
+static uint32_t
+pages_kept(const kmq_block_t *b, int spare)
+{
+    uint32_t  n;
+
+    n = b->npages / 256 + REPAIR_MIN;
+
+    return spare && n < b->spare_pages ? n : b->spare_pages;
+}
+
+
 /* A page for class, 0 when there is none, or none but spare ones. */
 uint32_t
 kmq_page_take(kmq_block_t *b, unsigned class, int spare)
@@ -191,7 +207,7 @@ kmq_page_take(kmq_block_t *b, unsigned class, int spare)
     uint32_t     n;
     kmq_page_t  *page;
 
-    if (b->free_pages == 0 || (!spare && b->free_pages <= b->spare_pages)) {
+    if (b->free_pages <= pages_kept(b, spare)) {
         return 0;
     }
 

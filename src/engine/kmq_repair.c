@@ -214,6 +214,8 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
     kmq_block_t  *b = kmq->block;
     kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
 
+    topic->held++;
+
     switch (slot->state) {
 
     case KMQ_RESERVED:
@@ -257,24 +259,6 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
         kmq_list_append(b, &topic->dead, &slot->link);
         b->dead++;
         break;
-    }
-}
-
-
-/* The index anew, from whatever messages there are. */
-static void
-index_rebuild(kmq_block_t *b)
-{
-    kmq_walk_t   walk;
-    kmq_slot_t  *slot;
-
-    memset(&walk, 0, sizeof(walk));
-
-    while ((slot = kmq_slot_next(b, &walk))) {
-        ((kmq_topic_t *) KMQ_AT(b, slot->topic))->held++;
-
-        /* there is room: the index that was there has been freed */
-        (void) kmq_index_insert(b, slot);
     }
 }
 
@@ -661,6 +645,105 @@ memory_repair(kmq_block_t *b)
 }
 
 
+/* ----------------------------------------------------------------- index */
+
+/* The index anew, from whatever messages there are; 0 when memory is short. */
+static int
+index_rebuild(kmq_block_t *b)
+{
+    kmq_walk_t   walk;
+    kmq_slot_t  *slot;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        if (kmq_index_insert(b, slot) != KMQ_OK) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+message_drop(kmq_block_t *b, kmq_slot_t *slot)
+{
+    KMQ_SET(slot->state, KMQ_FREE);
+
+    kmq_index_remove(b, slot);
+    kmq_message_memory_free(b, slot);
+    b->totals.dropped++;
+}
+
+
+/* Enters a message, for which consumed ones from the walk on give way; where
+ * there are none any more, it is lost. */
+static void
+index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
+{
+    kmq_slot_t  *other;
+
+    while (kmq_index_insert(b, slot) != KMQ_OK) {
+
+        do {
+            other = slot->state == KMQ_CONSUMED ? slot
+                                                : kmq_slot_next(b, walk);
+        } while (other && other->state != KMQ_CONSUMED);
+
+        message_drop(b, other ? other : slot);
+
+        if (other == NULL || other == slot) {
+            return;
+        }
+    }
+}
+
+
+/*
+ * Messages that are not met in the order in which they came want more memory
+ * for a while than they do in the end, and in other places than the index had
+ * that was there before.  Where there is not as much, each node and each leaf
+ * is made once, the large ones first.
+ */
+static void
+index_pack(kmq_block_t *b)
+{
+    kmq_walk_t   walk, old;
+    kmq_slot_t  *slot;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        (void) kmq_index_expect(b, slot);
+    }
+
+    kmq_index_pack(b);
+
+    memset(&walk, 0, sizeof(walk));
+    memset(&old, 0, sizeof(old));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        index_force(b, slot, &old);
+    }
+}
+
+
+static void
+index_repair(kmq_block_t *b)
+{
+    kmq_memory_spare(b, 0);
+
+    if (!index_rebuild(b)) {
+        kmq_index_reset(b);
+        memory_repair(b);
+        index_pack(b);
+    }
+
+    kmq_memory_spare(b, 1);
+}
+
+
 /* ------------------------------------------------------------- set going */
 
 static void
@@ -761,10 +844,7 @@ kmq_repair(kmq_t *kmq)
     clients_relink(b);
     routes_relink(b);
 
-    kmq_memory_spare(b, 0);
-    index_rebuild(b);
-    kmq_memory_spare(b, 1);
-
+    index_repair(b);
     slots_relink(kmq, &taken);
 
     KMQ_POINT("repair-settle");

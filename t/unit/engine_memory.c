@@ -4,6 +4,7 @@
  */
 
 #include "engine_util.h"
+#include "../../src/engine/kmq_block.h"
 
 
 #define SIZE     (16 * EU_MB)
@@ -782,6 +783,100 @@ test_topics_busy(void)
 }
 
 
+#define SCATTERED_TOPICS  64
+
+static kmq_ref_t
+scattered_consumer(kmq_t *kmq, unsigned topic)
+{
+    char  name[16];
+
+    (void) sprintf(name, "t%u", topic);
+
+    return eu_consumer(kmq, name, 1000, NULL);
+}
+
+
+/* Messages of any topic until none fits. */
+static void
+scattered_fill(kmq_t *kmq, const kmq_ref_t *p, uint64_t *seed, size_t max)
+{
+    char      data[64];
+    unsigned  refused;
+
+    memset(data, 'x', sizeof(data));
+
+    for (refused = 0; refused < 50; /* void */) {
+        refused += eu_publish(kmq, p[eu_below(seed, SCATTERED_TOPICS)], data,
+                              max ? eu_below(seed, max + 1) : 0)
+                   != KMQ_OK;
+    }
+}
+
+
+/*
+ * A block that is full, spare pages as well, and whose messages lie in any
+ * order: a repair meets them in that of their places, and has to make the
+ * index in what the old one leaves.
+ */
+static void
+test_repair_full(uint64_t seed, size_t max)
+{
+    void          *block;
+    kmq_t         *kmq;
+    unsigned       i, topic;
+    kmq_ref_t      p[SCATTERED_TOPICS], c;
+    kmq_counts_t   before, after;
+
+    kmq = eu_open(&block, 4 * EU_MB, KMQ_PUSH_ONE);
+
+    for (i = 0; i < SCATTERED_TOPICS; i++) {
+        char  name[16];
+
+        (void) sprintf(name, "t%u", i);
+        p[i] = eu_producer(kmq, name);
+    }
+
+    for (i = 0; i < 40; i++) {
+        scattered_fill(kmq, p, &seed, max);
+
+        topic = eu_below(&seed, SCATTERED_TOPICS);
+        c = scattered_consumer(kmq, topic);
+        (void) eu_drain(kmq);
+        kmq_leave(kmq, c);
+    }
+
+    /* what is in flight takes the spare pages */
+
+    for (i = 0; i < SCATTERED_TOPICS; i++) {
+        if (scattered_consumer(kmq, i) == 0) {
+            break;
+        }
+
+        while (eu_take(kmq)) { /* void */ }
+    }
+
+    scattered_fill(kmq, p, &seed, max);
+    while (eu_take(kmq)) { /* void */ }
+
+    ok(i < SCATTERED_TOPICS, "no more consumer finds memory");
+
+    before = eu_count(kmq);
+
+    kmq_lock(kmq);
+    kmq_repair(kmq);
+    kmq_unlock(kmq);
+
+    after = eu_count(kmq);
+
+    is_int((long long) after.ready, (long long) before.ready,
+           "a full block is repaired: all wait that waited");
+    is_int((long long) after.in_flight, (long long) before.in_flight,
+           "and all are in flight that were");
+
+    eu_close(kmq, block, 4 * EU_MB, "a full block repaired");
+}
+
+
 int
 main(void)
 {
@@ -808,6 +903,9 @@ main(void)
     test_topics_without_clients(KMQ_NAME_MAX, 8500);
     test_topics_after_history();
     test_topics_busy();
+    test_repair_full(1, 0);
+    test_repair_full(2, 10);
+    test_repair_full(3, 60);
 
     return done_testing();
 }
