@@ -11,8 +11,11 @@
 /* Bodies of more bytes are made in parts, and room for them. */
 #define LARGE      (64 * 1024)
 
-/* How often history is dropped, KMQ_DROP messages each, under one lock. */
-#define DROPS_MAX  64
+/* Messages of the history that are dropped under one lock: for the index, which
+ * wants a few cells, and for a large one, which may come in place of others
+ * whose bodies are as many pieces as its own. */
+#define INDEX_DROPS_MAX  1024
+#define ROOM_DROPS_MAX    128
 
 
 size_t
@@ -35,7 +38,7 @@ index_force(kmq_t *kmq, const kmq_slot_t *slot)
 {
     unsigned  n;
 
-    for (n = 0; n < KMQ_DROP * DROPS_MAX && kmq_history_drop(kmq, 1); n++) {
+    for (n = 0; n < INDEX_DROPS_MAX && kmq_history_drop(kmq, 1); n++) {
         if (kmq_index_insert(kmq->block, slot) == KMQ_OK) {
             return KMQ_OK;
         }
@@ -105,8 +108,8 @@ room_make(kmq_t *kmq, uint32_t size)
             return KMQ_NOMEM;
         }
 
-        for (n = 0; n < DROPS_MAX; n++) {
-            if (!kmq_trash_free(b) && !kmq_history_drop(kmq, KMQ_DROP)) {
+        for (n = 0; n < ROOM_DROPS_MAX && kmq_memory_free(b) < need; n++) {
+            if (!kmq_trash_free(b) && !kmq_history_drop(kmq, 1)) {
                 break;
             }
         }

@@ -783,6 +783,56 @@ test_topics_busy(void)
 }
 
 
+/* A large message takes the place of a few of its kind. */
+static void
+test_history_large(size_t size)
+{
+    char            *data;
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i;
+    uint64_t         least, most, n;
+    kmq_ref_t        p;
+    kmq_settings_t   s;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.keep_consumed = 1;
+    kmq_configure(kmq, &s);
+
+    p = eu_producer(kmq, "t");
+    (void) eu_consumer(kmq, "t", 5, NULL);
+
+    most = 0;
+    least = UINT64_MAX;
+    data = malloc(size);
+    eu_fill(data, size, size);
+
+    for (i = 0; i < 4 * SIZE / size; i++) {
+
+        if (eu_publish(kmq, p, data, size) != KMQ_OK) {
+            break;
+        }
+
+        (void) eu_drain(kmq);
+
+        if (i > 2 * SIZE / size) {
+            n = kmq->block->history.count;
+            least = n < least ? n : least;
+            most = n > most ? n : most;
+        }
+    }
+
+    free(data);
+
+    ok(i == 4 * SIZE / size && least + KMQ_DROP >= most && most,
+       "a history of messages of %zu bytes: %llu to %llu of them stay", size,
+       (unsigned long long) least, (unsigned long long) most);
+
+    eu_close(kmq, block, SIZE, "a history of large messages");
+}
+
+
 #define SCATTERED_TOPICS  64
 
 static kmq_ref_t
@@ -903,6 +953,9 @@ main(void)
     test_topics_without_clients(KMQ_NAME_MAX, 8500);
     test_topics_after_history();
     test_topics_busy();
+    test_history_large(60000);
+    test_history_large(70000);
+    test_history_large(1000000);
     test_repair_full(1, 0);
     test_repair_full(2, 10);
     test_repair_full(3, 60);
