@@ -165,16 +165,21 @@ unusable(const work_t *w, int error)
     struct stat     st;
     struct passwd  *pw;
 
-    if (w->user->name == NULL || error == ENOTDIR
-        || stat(w->dir, &st) == -1)
-    {
-        if (error == ENOTDIR) {
-            kmq_log(w->log, w->arg, KMQ_LOG_ERROR, "\"%s\" is not a "
-                    "directory", w->dir);
-            return -1;
-        }
+    if (error == ENOTDIR) {
+        kmq_log(w->log, w->arg, KMQ_LOG_ERROR, "\"%s\" is not a directory",
+                w->dir);
+        return -1;
+    }
 
+    if (w->user->name == NULL) {
         return cannot(w, "using the directory", error);
+    }
+
+    if (stat(w->dir, &st) == -1) {
+        kmq_log(w->log, w->arg, KMQ_LOG_ERROR, "user \"%s\" cannot use the "
+                "directory \"%s\": %s", w->user->name, w->dir,
+                strerror(error));
+        return -1;
     }
 
     pw = getpwuid(st.st_uid);
