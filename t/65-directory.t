@@ -216,6 +216,25 @@ sub refuses {
 }
 
 
+# -------------------------------------------------- where root does not follow
+
+{
+    my $mq = server('new', yaml => { persistentFile => 'theirs/x/MQDATA' });
+    my ($theirs, $roots) = map { $mq->dir . "/$_" } qw(theirs roots);
+
+    mkdir $_ for $theirs, $roots;
+    chown $UID, $GID, $theirs;
+    symlink $roots, "$theirs/x";
+    refuses($mq, qr/making the directory .*Permission denied/,
+            'a link of the user on the way', "$roots/MQDATA", $roots);
+    unlink "$theirs/x";
+    mkdir "$theirs/x";
+    refuses($mq, qr/making the directory .*Permission denied/,
+            'what the user could make one', "$theirs/x/MQDATA");
+    $mq->discard;
+}
+
+
 # -------------------------------------------------------- what nginx -t finds
 
 SKIP: {

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,6 +242,66 @@ directory_give(int fd, const kmq_user_t *user)
 }
 
 
+/* May the user have put something else in the place of what is in there? */
+static int
+user_rules(const char *dir, const kmq_user_t *user)
+{
+    struct stat  st;
+
+    if (stat(dir, &st) == -1
+        || ((int) st.st_uid == user->uid && user->uid != 0))
+    {
+        return 1;
+    }
+
+    return !(st.st_mode & S_ISVTX)
+           && (st.st_mode & S_IWOTH
+               || (st.st_mode & S_IWGRP && (int) st.st_gid == user->gid));
+}
+
+
+/* The same of the way to a directory, with that itself. */
+static int
+user_rules_way(const char *dir, const kmq_user_t *user)
+{
+    size_t  len;
+    char    path[KMQ_PATH_SIZE];
+
+    for (len = strlen(dir); len; len--) {
+
+        if (dir[len] == '/' || dir[len] == '\0') {
+            (void) snprintf(path, sizeof(path), "%.*s", (int) len, dir);
+
+            if (user_rules(path, user)) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/* Whoever runs this does not follow the user to other places: neither by links
+ * nor by what may become one.  0, or -1 and errno. */
+static int
+way_check(const char *dir, const kmq_user_t *user)
+{
+    char  real[PATH_MAX];
+
+    if (realpath(dir, real) == NULL) {
+        return -1;
+    }
+
+    if (user_rules_way(dir, user) || user_rules_way(real, user)) {
+        errno = EACCES;
+        return -1;
+    }
+
+    return 0;
+}
+
+
 /* The user may not make one there, whoever runs this may. */
 static int
 directory_make_for(const work_t *w)
@@ -250,6 +311,10 @@ directory_make_for(const work_t *w)
     const char  *base;
 
     parent_of(w->dir, path, &base);
+
+    if (way_check(path, w->user) == -1) {
+        return -1;
+    }
 
     parent = open(path, O_PATH|O_DIRECTORY|O_CLOEXEC);
     if (parent == -1) {
@@ -528,8 +593,9 @@ make_check(const work_t *w)
             return -1;
         }
 
-        rc = faccessat(AT_FDCWD, path, W_OK|X_OK, AT_EACCESS) == -1 ? errno
-                                                                    : 0;
+        rc = faccessat(AT_FDCWD, path, W_OK|X_OK, AT_EACCESS) == -1
+             || way_check(path, w->user) == -1 ? errno : 0;
+
         if (enter(w) != 0) {
             return -1;
         }
