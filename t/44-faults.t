@@ -43,6 +43,7 @@ diag("KMQ_SEED=$seed");
 # said here, how often at most before the death, and, where it is passed after
 # a death alone, which point that is.
 my %points = (
+    'chain-extend'     => { by => \&large, n => 3 },
     'client-free'      => { by => \&visit, n => 3 },
     'commit'           => { n => 20 },
     'commit-delayed'   => { n => 5 },
@@ -77,10 +78,12 @@ my %points = (
     'return-entry'     => { by => \&give_back, n => 2 },
     'ring-append'      => { n => 20 },
     'ring-grow'        => { by => \&many },
+    'ring-join'        => { by => \&sparse },
     'ring-trim'        => { by => \&many },
     'route-create'     => { by => \&visit, n => 3 },
     'route-release'    => { by => \&visit, n => 3 },
     'schedule-due'     => { n => 5 },
+    'slot-place'       => { by => \&publish_and_delete, n => 3 },
     'topic-create'     => { by => \&visit, n => 3 },
     'topic-forget'     => { by => \&forget, n => 5 },
     'topic-part'       => { by => \&visit_long, n => 3 },
@@ -345,8 +348,19 @@ sub give_back {
 
 # More than one part of a consumer's list holds.
 sub many {
+    held(80, 1);
+}
+
+# Most of that is confirmed, and some of it stays for longer.
+sub sparse {
+    held(150, 10);
+}
+
+# Each so many-th of them is confirmed after the others.
+sub held {
+    my ($n, $each) = @_;
     my $guest = guest('held');
-    my @data = map { new_data('held') } 1 .. 80;
+    my @data = map { new_data('held') } 1 .. $n;
     my $producer = $mq->producer('held', 'producer');
 
     push @guests, $producer;
@@ -354,7 +368,9 @@ sub many {
     await { @{$producer->texts} == @data } 'many are accepted';
     accepted($_) for @data;
     await { @{$guest->messages} >= @data } 'many are in flight';
-    $guest->send($guest->codes);
+    my @codes = $guest->codes;
+    my @late = grep { $_ % $each == 0 } 0 .. $#codes;
+    $guest->send(@codes[grep { $_ % $each } 0 .. $#codes], @codes[@late]);
     $guest->{ack} = 1;
     my $last = publish('held');
     await { $guest->got($last) } 'all are confirmed';
@@ -395,9 +411,15 @@ sub delete_in_flight {
 
 # Each fills a page of memory.
 sub publish_and_delete {
-    my @codes = map { publish('unread', size => 8100) } 1 .. 2;
+    my ($size) = @_;
+    my @codes = map { publish('unread', size => $size // 8100) } 1 .. 2;
 
     remove($_) for @codes;
+}
+
+# In several pieces each.
+sub large {
+    publish_and_delete(20_000);
 }
 
 # Publish/subscribe: one of two consumers stays behind, and does not get what
