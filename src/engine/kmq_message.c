@@ -30,6 +30,7 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
     kmq_block_t  *b = kmq->block;
 
     message_end(kmq, slot);
+
     if (slot->size > KMQ_PART && kmq_checkpoint_keep(b, slot)) {
         slot->body = 0;
     }

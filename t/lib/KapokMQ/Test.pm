@@ -75,7 +75,8 @@ sub run_for {
 
 # ------------------------------------------------------------------- server
 
-# Options: workers; connections of each; zone ('64m'); yaml, a hash of mq keys over our defaults;
+# Options: workers; connections of each; zone ('64m'); yaml, a hash of mq keys over
+# our defaults;
 # topics, YAML text for mq.topics; main, http, conf, text for nginx.conf;
 # consumer, text for the consumers' location; module, the path of another
 # build's; shutdown, the time of worker_shutdown_timeout ('20s'), '' for none;
