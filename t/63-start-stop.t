@@ -91,15 +91,15 @@ sub data {
     is_deeply(disk($mq), $disk, 'changes nothing');
     ok($mq->publish('topic', 'm2'), 'the first one goes on');
 
-    # the master alone is killed, and workers are left that cannot notice; they
-    # would not stay stopped if they were before
+    # the master alone is killed, and workers are left that cannot notice
     my $consumer = $mq->consumer('topic', 'c1', ack => 1);
     wait_for { @{$consumer->messages} == 2 } 'all is pushed but';
     ok($mq->publish('kept', 'm3'), 'the last message');
     my @workers = @orphans = $mq->worker_pids;
+    kill 'STOP', @orphans;
+    wait_for { !grep { !is_stopped($_) } @orphans } 'the workers stand still';
     kill 'KILL', $pid;
     wait_for { $mq->_ended($pid) } 'the master is dead';
-    kill 'STOP', @orphans;
     # the dead are not named
     $mq->is_refused(qr/in use by process (?:@{[join '|', @orphans]})\b/,
                     'a new one beside its workers');

@@ -13,8 +13,9 @@
 #define SIEVE_MOST    12000        /* messages pass in one go */
 #define SIEVE_CODES   64
 #define SIEVE_FITS    85           /* of 100 that fit into a fresh block */
-#define SIEVE_PIECES  50           /* a part of the block */
-#define SIEVE_ENTRY   17           /* bytes of a delivery */
+#define SIEVE_SCATTERED  4         /* of 100 bytes of those that stay */
+#define SIEVE_MESSAGE  80          /* bytes of a message beside its body */
+#define SIEVE_ENTRY   17           /* of a delivery */
 
 typedef struct {
     int         state;             /* of the survivors */
@@ -211,9 +212,10 @@ sieve_pass(sieve_t *s)
 }
 
 
-/* How many messages would fit into a fresh block with all that is there? */
+/* How many messages would fit into a fresh block with all that is there?
+ * *there: the bytes of that. */
 static unsigned
-sieve_expected(uint32_t size)
+sieve_expected(uint32_t size, uint64_t *there)
 {
     void           *block;
     kmq_t          *kmq;
@@ -226,6 +228,7 @@ sieve_expected(uint32_t size)
 
     kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
     owed = 0;
+    *there = 0;
 
     for (c = M.client; c < M.client + CLIENTS; c++) {
         if (c->ref) {
@@ -249,6 +252,7 @@ sieve_expected(uint32_t size)
         }
 
         kmq_commit(kmq, &m, 1);
+        *there += M.message[id].size + SIEVE_MESSAGE;
     }
 
     for (n = 0; id == NONE; n++) {
@@ -267,21 +271,23 @@ sieve_expected(uint32_t size)
     kmq_detach(kmq);
     munmap(block, SIZE);
 
-    owed = owed * SIEVE_ENTRY / (size + 80);
+    owed = owed * SIEVE_ENTRY / (size + SIEVE_MESSAGE);
 
     return n > owed ? n - (unsigned) owed : 0;
 }
 
 
-/* What the block must hold, it holds.  Those that stay may be in several pieces
- * each, which takes a little more than where they were put first. */
+/* What the block must hold, it holds.  Those that stay may lie in several
+ * pieces each, and their numbers in leaves of their own, which takes a little
+ * more than where they come one after the other. */
 static void
 sieve_check(const sieve_t *s)
 {
     unsigned  n, expected, more;
+    uint64_t  there;
 
-    expected = sieve_expected(s->fill);
-    more = SIZE / SIEVE_PIECES / (s->fill + 80);
+    expected = sieve_expected(s->fill, &there);
+    more = there * SIEVE_SCATTERED / 100 / (s->fill + SIEVE_MESSAGE);
 
     for (n = 0; M.nunused && sieve_publish(s->staying, s->fill, 0); n++) {
         /* void */

@@ -32,7 +32,7 @@ use KapokMQ::Client;
 use KapokMQ::Raw;
 use KapokMQ::Suite;
 
-our @EXPORT = qw(is_running run_for wait_for);
+our @EXPORT = qw(is_running is_stopped run_for wait_for);
 
 use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 120 };
 
@@ -145,7 +145,9 @@ sub _fork {
     delete @$self{qw(pid status)};
     $self->{group} = fork // die "fork: $!";
     return if $self->{group};
-    setpgrp;
+    # of its own session: when a master dies whose group has stopped processes,
+    # the kernel lets them go on if it was of ours
+    POSIX::setsid();
     $self->_orphan if $self->{orphan} && fork;
     $self->_exec;
 }
@@ -210,6 +212,12 @@ sub is_running {
 
     my @threads = glob "/proc/$pid/task/*";
     return _state($pid) !~ /^Z?$/ || @threads > 1;
+}
+
+sub is_stopped {
+    my ($pid) = @_;
+
+    return _state($pid) eq 'T';
 }
 
 # A process's state, '' when it is gone.
@@ -439,7 +447,7 @@ sub kill_all {
     my ($self) = @_;
 
     $self->signal('STOP');
-    wait_for { _state($self->{pid}) eq 'T' } 'the master stands still';
+    wait_for { is_stopped($self->{pid}) } 'the master stands still';
     my @workers = _children($self->{pid});
     kill 'KILL', $self->{pid}, @workers;
     my $ended;
