@@ -68,11 +68,11 @@ SO    := ngx_kapokmq_module.so
 # from TREE to here
 ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
-CORE_SRC   := $(wildcard src/engine/*.c src/disk/*.c src/protocol/*.c)
-SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*.c)
-HEADERS    := $(wildcard src/*/*.h)
+CORE_SRC   := $(wildcard src/engine/*/*.c src/disk/*.c src/protocol/*.c)
+SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*/*.c)
+HEADERS    := $(wildcard src/*/*.h src/*/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
-PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/kmq_*.c)
+PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/config/kmq_*.c)
 DUMP_SRC   := $(wildcard src/dump/*.c)
 TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
@@ -235,7 +235,8 @@ lint: lint-text cppcheck \
 $(call objects,warn-gcc,$(LINT_SRC)) \
 $(call objects,warn-clang,$(LINT_SRC)): $(OBJS)/Makefile
 
-C_FILES := $(wildcard *.c src/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch] \
+C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
+    t/unit/*.[ch] t/fuzz/*.[ch] \
     t/live/*.[ch] \
     bench/*.[ch] bench/peers/*.[ch])
 
@@ -245,7 +246,7 @@ lint-text:
 	@! grep -nP '\t|[ \t]+$$' $(C_FILES) || \
 	    { echo "tabs, or blanks at the end of lines" >&2; exit 1; }
 
-	@for file in $(CORE_SRC) $(wildcard src/server/*.c); do \
+	@for file in $(CORE_SRC) $(filter src/%,$(SERVER_SRC)); do \
 	    grep -q "/$$file " config || { echo "config lacks $$file" >&2; \
 	    exit 1; }; done
 

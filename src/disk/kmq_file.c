@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../engine/kmq_crc32c.h"
+#include "../engine/journal/kmq_crc32c.h"
 #include "kmq_file.h"
 
 

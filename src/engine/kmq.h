@@ -60,7 +60,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kmq_record.h"
+#include "journal/kmq_record.h"
 
 
 #define KMQ_OK          0

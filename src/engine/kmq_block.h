@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "kmq.h"
-#include "kmq_record.h"
+#include "journal/kmq_record.h"
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)

@@ -15,7 +15,7 @@
 #include "../protocol/kmq_form.h"
 #include "../protocol/kmq_json.h"
 #include "../protocol/kmq_websocket.h"
-#include "kmq_config.h"
+#include "config/kmq_config.h"
 
 
 #define NGX_KAPOKMQ_VERSION  "0.5.0"

@@ -12,7 +12,7 @@
  * made anew, in DIR.
  */
 
-#include "../../src/engine/kmq_crc32c.h"
+#include "../../src/engine/journal/kmq_crc32c.h"
 #include "../unit/disk_util.h"
 
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/server/kmq_config.h"
+#include "../../src/server/config/kmq_config.h"
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,6 @@
 /* application.yaml: every key, its bounds, and every error with its place. */
 
-#include "../../src/server/kmq_config.h"
+#include "../../src/server/config/kmq_config.h"
 #include "tap.h"
 
 

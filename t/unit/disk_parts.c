@@ -12,7 +12,7 @@
 
 #include "../../src/disk/kmq_file.h"
 #include "../../src/disk/kmq_thread.h"
-#include "../../src/engine/kmq_crc32c.h"
+#include "../../src/engine/journal/kmq_crc32c.h"
 #include "engine_util.h"
 
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "../../src/disk/kmq_file.h"
-#include "../../src/engine/kmq_crc32c.h"
+#include "../../src/engine/journal/kmq_crc32c.h"
 #include "engine_util.h"
 
 

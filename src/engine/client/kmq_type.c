@@ -1,0 +1,105 @@
+/*
+ * Point to point or publish/subscribe: which of the two a topic is.
+ *
+ * It is what its consumers came for.  After a change of the settings,
+ * consumers may come that want the other type: they wait, counted but never
+ * ready, until the last of the others has gone and its messages with it.
+ */
+
+#include "../kmq_block.h"
+
+
+int
+kmq_type_matches(kmq_block_t *b, const kmq_client_t *client)
+{
+    return client->push_type
+           == ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type;
+}
+
+
+/* May the topic be made one of another type? */
+static int
+type_open(const kmq_topic_t *topic)
+{
+    return topic->matching == 0 && topic->log.count == 0;
+}
+
+
+/* A consumer that is about to join brings the type that is set by now. */
+void
+kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+{
+    (void) kmq;
+
+    client->push_type = topic->settings.push_type;
+
+    if (topic->consumers == 0 && type_open(topic)) {
+        KMQ_SET(topic->push_type, client->push_type);
+    }
+}
+
+
+/* The next consumer of a topic, of whatever worker. */
+static kmq_client_t *
+consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
+{
+    kmq_client_t  *client;
+
+    do {
+        client = kmq_table_next(b, KMQ_CLASS_CLIENT, walk);
+    } while (client && (client->role != KMQ_CONSUMER
+                        || client->topic != KMQ_REF(b, topic)));
+
+    return client;
+}
+
+
+/*
+ * A consumer has gone: where only such are left as wait for it, the topic
+ * becomes one of their type.  Rare enough to walk all clients.
+ */
+void
+kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_walk_t     walk;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    if (topic->consumers == 0 || !type_open(topic)) {
+        return;
+    }
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((client = consumer_next(b, topic, &walk))) {
+        client->cursor = 0;
+        KMQ_SET(client->next_position, topic->position + 1);
+    }
+
+    KMQ_POINT("type-settle");
+
+    KMQ_SET(topic->push_type, topic->push_type == KMQ_PUSH_ONE
+                              ? KMQ_PUSH_ALL : KMQ_PUSH_ONE);
+
+    topic->matching = topic->consumers;
+    topic->allotted = 0;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((client = consumer_next(b, topic, &walk))) {
+
+        if (kmq_client_ready(b, client)) {
+            client->ready = 1;
+            ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
+            topic->ready_consumers++;
+        }
+    }
+
+    /* their workers' own tables follow when they look */
+
+    b->changes++;
+    kmq->changes = b->changes;
+    kmq_local_resync(kmq);
+
+    kmq_grant(kmq, topic, topic->ready.count);
+}

@@ -1,0 +1,384 @@
+/* What consumers say of what they were pushed: it is consumed, it takes
+ * longer, it is given back. */
+
+#include "../kmq_block.h"
+
+
+/* Messages whose slots are asked for before they are looked at. */
+#define AHEAD  4
+
+/* In a ring of so many messages the search for one takes a while: then the
+ * lock is let go after so many codes. */
+#define MANY          4096
+#define CODES_SLICE     16
+
+
+/* ---------------------------------------------------------------- confirm */
+
+/* One consumer has confirmed the message of an entry.  1: nothing else is open
+ * in that part of its ring. */
+static int
+confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
+{
+    int           done;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    KMQ_STEP();
+
+    slot = KMQ_AT(b, entry->slot);
+    topic = KMQ_AT(b, slot->topic);
+
+    if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED | KMQ_DELETED))
+        == KMQ_SHARED)
+    {
+        slot->state_time = kmq->wall / 1000;
+        kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
+    }
+
+    KMQ_SET(slot->flags, slot->flags | KMQ_CONFIRMED);
+    KMQ_POINT("confirm");
+    KMQ_SET(entry->slot, 0);
+    KMQ_POINT("confirm-entry");
+
+    done = kmq_ring_end(b, client, ring);
+
+    if (--slot->pending) {
+        return done;
+    }
+
+    if (slot->flags & KMQ_SHARED) {
+        kmq_list_remove(b, &topic->log, &slot->link);
+    }
+
+    kmq_message_consumed(kmq, slot);
+
+    return done;
+}
+
+
+/* The client has confirmed n messages. */
+static void
+count(kmq_t *kmq, kmq_client_t *client, unsigned n)
+{
+    client->confirmed += n;
+    kmq_count_confirmed(kmq, KMQ_AT(kmq->block, client->topic), n);
+}
+
+
+/* Deliveries of client have ended: there may be room for more. */
+static void
+ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
+{
+    if (n == 0) {
+        return;
+    }
+
+    client->limit = client->prefetch;
+
+    kmq_ring_trim(kmq->block, client);
+    kmq_client_update(kmq, client);
+}
+
+
+/* Confirms up to KMQ_SLICE messages, or a few more; returns how many. */
+static unsigned
+confirm_slice(kmq_t *kmq, kmq_client_t *client, uint32_t position)
+{
+    unsigned      i, n;
+    kmq_ref_t     next;
+    kmq_ring_t   *ring;
+    kmq_block_t  *b = kmq->block;
+
+    n = 0;
+
+    for (ring = KMQ_AT(b, client->ring); n < KMQ_SLICE;
+         ring = KMQ_AT(b, next))
+    {
+        next = ring->next;
+
+        for (i = ring->first; i < ring->count; i++) {
+            if ((int32_t) (ring->entry[i].position - position) > 0) {
+                return n;
+            }
+
+            /* it has not been read since it was pushed */
+
+            if (i + AHEAD < KMQ_RING_COUNT) {
+                __builtin_prefetch(KMQ_AT(b, ring->entry[i + AHEAD].slot), 1);
+            }
+
+            if (ring->entry[i].slot == 0) {
+                continue;
+            }
+
+            n++;
+
+            if (confirm(kmq, client, ring, &ring->entry[i])) {
+                break;
+            }
+        }
+
+        if (next == 0) {
+            return n;
+        }
+    }
+
+    return n;
+}
+
+
+unsigned
+kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
+{
+    unsigned       n, confirmed;
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    confirmed = 0;
+
+    do {
+        kmq_lock(kmq);
+
+        n = confirm_slice(kmq, client, position);
+        confirmed += n;
+
+        count(kmq, client, n);
+        ended(kmq, client, n);
+
+        kmq_unlock(kmq);
+
+    } while (n >= KMQ_SLICE);
+
+    return confirmed;
+}
+
+
+/* ----------------------------------------------------------------- by code */
+
+/* The delivery to client of the message of that code, and its part of the
+ * ring; NULL: none. */
+static kmq_delivery_t *
+delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
+    kmq_ring_t **ring)
+{
+    kmq_slot_t  *slot;
+
+    slot = kmq_code_find(b, code);
+
+    if (slot == NULL || slot->state != KMQ_IN_FLIGHT
+        || slot->topic != client->topic)
+    {
+        return NULL;
+    }
+
+    return kmq_ring_find(b, client, slot, ring);
+}
+
+
+/* Is it time to let go of the lock, before the i-th code? */
+static int
+pause_due(const kmq_client_t *client, unsigned i)
+{
+    return i && i % CODES_SLICE == 0 && client->in_flight > MANY;
+}
+
+
+unsigned
+kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
+{
+    unsigned         i, found;
+    kmq_ring_t      *ring;
+    kmq_block_t     *b = kmq->block;
+    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_delivery_t  *entry;
+
+    found = 0;
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < n; i++) {
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+
+        if (entry) {
+            (void) confirm(kmq, client, ring, entry);
+            found++;
+        }
+    }
+
+    count(kmq, client, found);
+    ended(kmq, client, found);
+
+    kmq_unlock(kmq);
+
+    return found;
+}
+
+
+unsigned
+kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
+{
+    unsigned         i, found;
+    kmq_ring_t      *ring;
+    kmq_block_t     *b = kmq->block;
+    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_delivery_t  *entry;
+
+    found = 0;
+
+    kmq_lock(kmq);
+
+    for (i = 0; i < n; i++) {
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+
+        if (entry) {
+            entry->time = (uint32_t) kmq->mono;
+            entry->returned = 0;
+            client->disordered = 1;
+            found++;
+        }
+    }
+
+    kmq_unlock(kmq);
+
+    return found;
+}
+
+
+/* Point to point, a message goes back behind the one before, or in front of
+ * its topic; in publish/subscribe it is for the same consumer again.  1: the
+ * delivery has ended. */
+static unsigned
+give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = KMQ_AT(b, entry->slot);
+
+    if (slot->flags & KMQ_SHARED) {
+        entry->returned = 1;
+        client->disordered = 1;
+        kmq_overdue_now(kmq, client);
+        return 0;
+    }
+
+    KMQ_SET(entry->slot, 0);
+    KMQ_POINT("return-entry");
+
+    (void) kmq_ring_end(b, client, ring);
+    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
+                                               kmq_returned(b, client)));
+
+    return 1;
+}
+
+
+unsigned
+kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
+{
+    unsigned         i, found, gone;
+    kmq_ring_t      *ring;
+    kmq_block_t     *b = kmq->block;
+    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_delivery_t  *entry;
+
+    gone = 0;
+    found = 0;
+
+    kmq_lock(kmq);
+
+    kmq_returned_set(b, client, NULL);
+
+    for (i = 0; i < n; i++) {
+
+        if (pause_due(client, i)) {
+            kmq_unlock(kmq);
+            kmq_lock(kmq);
+        }
+
+        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+
+        if (entry) {
+            gone += give_back(kmq, client, ring, entry);
+            found++;
+        }
+    }
+
+    ended(kmq, client, gone);
+
+    if (gone) {
+        kmq_grant(kmq, KMQ_AT(b, client->topic), gone);
+    }
+
+    kmq_unlock(kmq);
+
+    return found;
+}
+
+
+/* Does a message that is there, and not in flight with client, make its code
+ * an error? */
+static int
+is_wrong(const kmq_slot_t *slot, int late)
+{
+    switch (slot->state) {
+
+    case KMQ_IN_FLIGHT:
+        return !(slot->flags & (KMQ_CONFIRMED | KMQ_DELETED));
+
+    case KMQ_READY:
+        return !late || slot->attempts == 0;
+
+    case KMQ_CONSUMED:
+        return 0;
+
+    default:
+        return 1;
+    }
+}
+
+
+int
+kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
+    int late)
+{
+    int            wrong;
+    kmq_ring_t    *ring;
+    kmq_slot_t    *slot;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client = KMQ_AT(b, ref);
+
+    kmq_lock(kmq);
+
+    slot = kmq_code_find(b, code);
+
+    wrong = slot ? delivery_find(b, client, code, &ring) == NULL
+                   && is_wrong(slot, late)
+                 : !kmq_code_genuine(b, code);
+
+    kmq_unlock(kmq);
+
+    return wrong;
+}
+
+
+unsigned
+kmq_in_flight(kmq_t *kmq, kmq_ref_t client)
+{
+    return ((kmq_client_t *) KMQ_AT(kmq->block, client))->in_flight;
+}

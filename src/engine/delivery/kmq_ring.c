@@ -1,0 +1,318 @@
+/*
+ * Deliveries: which messages are in flight with a consumer, in the order in
+ * which they were pushed, in a chain of small rings.
+ *
+ * Positions grow along the chain.  An entry is void when its slot is 0; the
+ * chain never begins with void entries (kmq_ring_trim()), and a part of it in
+ * which all are void is taken out of it, unless it is the last one: so the
+ * chain is never longer than what is in flight.  Each step leaves a chain that
+ * kmq_repair() can read: an entry counts when ring->count says so, a ring when
+ * its predecessor links it.
+ */
+
+#include "../kmq_block.h"
+
+
+/* Deliveries of two parts that become one. */
+#define JOINED_MAX  KMQ_RING_COUNT
+
+
+/* Takes a part that is not the last one out of the chain. */
+void
+kmq_ring_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+{
+    kmq_ref_t  ref = KMQ_REF(b, ring);
+
+    if (ring->prev) {
+        KMQ_SET(((kmq_ring_t *) KMQ_AT(b, ring->prev))->next, ring->next);
+    } else {
+        KMQ_SET(client->ring, ring->next);
+    }
+
+    KMQ_POINT("ring-trim");
+
+    ((kmq_ring_t *) KMQ_AT(b, ring->next))->prev = ring->prev;
+
+    if (client->look == ref) {
+        client->look = ring->next;
+    }
+
+    if (client->found == ref) {
+        client->found = ring->next;
+    }
+
+    kmq_ring_free(b, ref);
+}
+
+
+/* The part in which the next entry goes, or NULL: no memory. */
+static kmq_ring_t *
+part_open(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t    ref;
+    kmq_ring_t  *ring, *full;
+
+    ring = KMQ_AT(b, client->ring_tail);
+
+    if (ring->count != KMQ_RING_COUNT) {
+        return ring;
+    }
+
+    ref = kmq_ring_alloc(b);
+    if (ref == 0) {
+        return NULL;
+    }
+
+    full = ring;
+    ring = KMQ_AT(b, ref);
+    ring->prev = client->ring_tail;
+
+    KMQ_SET(full->next, ref);
+    KMQ_POINT("ring-grow");
+    client->ring_tail = ref;
+
+    if (full->open == 0) {
+        kmq_ring_unlink(b, client, full);
+    }
+
+    return ring;
+}
+
+
+int
+kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
+    uint32_t time)
+{
+    kmq_ring_t      *ring;
+    kmq_delivery_t  *entry;
+
+    ring = part_open(b, client);
+    if (ring == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    entry = &ring->entry[ring->count];
+    entry->slot = KMQ_REF(b, slot);
+    entry->position = slot->position;
+    entry->time = time;
+    entry->attempts = 1;
+    entry->returned = 0;
+
+    KMQ_SET(ring->count, ring->count + 1);
+    KMQ_POINT("ring-append");
+
+    ring->open++;
+    client->in_flight++;
+    client->messages++;
+
+    return KMQ_OK;
+}
+
+
+/* Passes over void entries at the beginning of the chain. */
+void
+kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ring_t  *ring = KMQ_AT(b, client->ring);
+
+    if (ring->open) {
+        while (ring->entry[ring->first].slot == 0) {
+            ring->first++;
+        }
+
+        return;
+    }
+
+    /* empty: begin anew in the one ring that always stays */
+
+    KMQ_SET(ring->count, 0);
+    ring->first = 0;
+    client->disordered = 0;
+}
+
+
+/* For a repair, which has counted what is open in each part. */
+void
+kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_ref_t    ref;
+    kmq_ring_t  *ring;
+
+    for (ref = client->ring; ref; /* void */) {
+        ring = KMQ_AT(b, ref);
+        ref = ring->next;
+
+        if (ref && ring->open == 0) {
+            kmq_ring_unlink(b, client, ring);
+        }
+    }
+
+    kmq_ring_trim(b, client);
+}
+
+
+/* -1, 1: a message of that position belongs in front of a part, or behind
+ * it. */
+static int
+part_compare(const kmq_ring_t *ring, uint32_t position)
+{
+    if (ring->count == 0
+        || (int32_t) (ring->entry[ring->count - 1].position - position) < 0)
+    {
+        return 1;
+    }
+
+    return (int32_t) (ring->entry[0].position - position) > 0 ? -1 : 0;
+}
+
+
+static kmq_delivery_t *
+ring_search(kmq_ring_t *ring, uint32_t position)
+{
+    unsigned  low, high, middle;
+
+    low = ring->first;
+    high = ring->count;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        if ((int32_t) (ring->entry[middle].position - position) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+
+    if (low == ring->count || ring->entry[low].position != position) {
+        return NULL;
+    }
+
+    return &ring->entry[low];
+}
+
+
+/* Appends what is open in a part to another one. */
+static void
+part_copy(const kmq_ring_t *from, kmq_ring_t *to)
+{
+    unsigned  i;
+
+    for (i = from->first; i < from->count; i++) {
+        if (from->entry[i].slot) {
+            to->entry[to->count++] = from->entry[i];
+        }
+    }
+
+    to->open = to->count;
+}
+
+
+/*
+ * Where a few messages stay open among many that are confirmed, a part and the
+ * one before it become one, so that the chain is as long as what is in flight
+ * needs.  Not where the one before is kept, nor with the last part, which
+ * grows.
+ */
+static void
+part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_ref_t keep)
+{
+    kmq_ref_t    ref, prev;
+    kmq_ring_t  *before, *joined;
+
+    prev = ring->prev;
+
+    if (prev == 0 || prev == keep || ring->next == 0) {
+        return;
+    }
+
+    before = KMQ_AT(b, prev);
+
+    if (before->open + ring->open > JOINED_MAX) {
+        return;
+    }
+
+    ref = kmq_ring_alloc(b);
+    if (ref == 0) {
+        return;
+    }
+
+    joined = KMQ_AT(b, ref);
+    part_copy(before, joined);
+    part_copy(ring, joined);
+    joined->prev = before->prev;
+    joined->next = ring->next;
+
+    if (before->prev) {
+        KMQ_SET(((kmq_ring_t *) KMQ_AT(b, before->prev))->next, ref);
+    } else {
+        KMQ_SET(client->ring, ref);
+    }
+
+    KMQ_POINT("ring-join");
+
+    ((kmq_ring_t *) KMQ_AT(b, ring->next))->prev = ref;
+
+    if (client->look == prev || client->look == KMQ_REF(b, ring)) {
+        client->look = ref;
+    }
+
+    kmq_ring_free(b, prev);
+    kmq_ring_free(b, KMQ_REF(b, ring));
+}
+
+
+/*
+ * The entry of a message in flight with client, and its part of the ring; NULL
+ * when it is not.  The search begins where the one before ended: mostly the
+ * next one is near.
+ */
+kmq_delivery_t *
+kmq_ring_find(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot,
+    kmq_ring_t **part)
+{
+    int              side, before;
+    kmq_ref_t        ref;
+    kmq_ring_t      *ring;
+    kmq_delivery_t  *entry;
+
+    before = 0;
+    ring = NULL;
+
+    for (ref = client->found ? client->found : client->ring; ref;
+         ref = side < 0 ? ring->prev : ring->next)
+    {
+        KMQ_STEP();
+
+        ring = KMQ_AT(b, ref);
+        side = part_compare(ring, slot->position);
+
+        if (side == 0) {
+            break;
+        }
+
+        if (side == -before) {
+
+            /* it would be between two parts */
+
+            return NULL;
+        }
+
+        before = side;
+    }
+
+    if (ref == 0) {
+        return NULL;
+    }
+
+    if (client->found && client->found != ref) {
+        part_join(b, client, KMQ_AT(b, client->found), ref);
+    }
+
+    client->found = ref;
+    *part = ring;
+    entry = ring_search(ring, slot->position);
+
+    return entry && entry->slot == KMQ_REF(b, slot) ? entry : NULL;
+}

@@ -1,0 +1,678 @@
+/*
+ * Checkpoints: what is in the block, as records, in slices, while messages
+ * come and go.
+ *
+ * A checkpoint begins a generation: all records up to its number are about
+ * changes that it shows, since each slice is taken after it began; those with
+ * later numbers are in journals of that generation or of later ones, and are
+ * applied to it, whether or not a slice showed them already (they say what
+ * becomes of a message, not how it changes).  Counters come last, each at a
+ * number of its own: what has a later one is about messages that were there
+ * when their slice was taken, or came later, so none is missed.
+ */
+
+#include "../kmq_block.h"
+#include "../journal/kmq_crc32c.h"
+
+
+/* These bound the time under the lock. */
+#define SLICE_BYTES     KMQ_PART
+#define SLICE_MESSAGES  512
+#define SLICE_TOPICS    32
+#define NODES_MAX       2048
+
+/* How far ahead messages are asked for that are in no cache. */
+#define AHEAD  8
+
+
+/* ------------------------------------------------------------------ parts */
+
+/* Appends the used ones of n periods behind count numbers; returns how many
+ * they are then. */
+static unsigned
+periods_add(uint64_t *number, unsigned count, const kmq_period_t *period,
+    unsigned n)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        if (period[i].number) {
+            number[count++] = period[i].number;
+            number[count++] = period[i].published;
+            number[count++] = period[i].delivered;
+            number[count++] = period[i].confirmed;
+            number[count++] = period[i].backlog;
+        }
+    }
+
+    return count;
+}
+
+
+/*
+ * A number that no journal's record has: what is counted now is what those
+ * below it tell.  None of them grows any more: see last_open().
+ */
+static uint64_t
+number_take(kmq_block_t *b)
+{
+    return ++b->journals.lsn;
+}
+
+
+_Static_assert(sizeof(kmq_totals_t) == KMQ_QUEUE_TOTALS * sizeof(uint64_t),
+               "totals are copied to records as they are");
+
+
+/* The first record, and, with the counters of the end, the last but one. */
+int
+kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
+{
+    unsigned      n;
+    uint64_t      number[KMQ_QUEUE_COUNTERS
+                         + KMQ_PERIOD_NUMBERS * (KMQ_HOURS + KMQ_MINUTES)];
+    kmq_block_t  *b = kmq->block;
+
+    memcpy(number, &b->totals, KMQ_QUEUE_TOTALS * sizeof(uint64_t));
+    number[KMQ_QUEUE_TOTALS] = b->sequence;
+
+    n = periods_add(number, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
+    number[KMQ_QUEUE_TOTALS + 1] = (n - KMQ_QUEUE_COUNTERS)
+                                   / KMQ_PERIOD_NUMBERS;
+    n = periods_add(number, n, b->minute, KMQ_MINUTES);
+
+    return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE,
+                              kmq->wall / 1000, NULL, 0, number, n);
+}
+
+
+static int
+topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
+{
+    unsigned      n;
+    uint64_t      number[KMQ_TOPIC_COUNTERS
+                         + KMQ_PERIOD_NUMBERS
+                           * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
+    kmq_period_t  day[KMQ_DAYS], minute[KMQ_TOPIC_MINUTES];
+    kmq_block_t  *b = kmq->block;
+
+    memcpy(number, &topic->totals, sizeof(topic->totals));
+
+    kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, day);
+    kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, minute);
+
+    n = periods_add(number, KMQ_TOPIC_COUNTERS, day, KMQ_DAYS);
+    number[KMQ_TOPIC_TOTALS] = (n - KMQ_TOPIC_COUNTERS)
+                               / KMQ_PERIOD_NUMBERS;
+    n = periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
+
+    return kmq_record_numbers(out, number_take(b), KMQ_RECORD_TOPIC,
+                              kmq->wall / 1000, kmq_topic_name(b, topic),
+                              topic->name_len, number, n);
+}
+
+
+/* As what a message is kept; 0: not at all. */
+static unsigned
+kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
+{
+    switch (slot->state) {
+
+    case KMQ_RESERVED:
+
+        if (!(slot->flags & KMQ_WRITTEN)) {
+            return 0;
+        }
+
+        return slot->timer.due ? KMQ_KIND_DELAYED : KMQ_KIND_READY;
+
+    case KMQ_READY:
+        return KMQ_KIND_READY;
+
+    case KMQ_IN_FLIGHT:
+
+        if (slot->flags & KMQ_DELETED) {
+            return 0;
+        }
+
+        /* as if all its consumers had gone */
+
+        return (slot->flags & (KMQ_SHARED | KMQ_CONFIRMED))
+               == (KMQ_SHARED | KMQ_CONFIRMED) ? KMQ_KIND_CONSUMED
+                                               : KMQ_KIND_READY;
+
+    case KMQ_DELAYED:
+        return KMQ_KIND_DELAYED;
+
+    case KMQ_CONSUMED:
+        return slot->sequence > cp->history ? KMQ_KIND_CONSUMED : 0;
+
+    default: /* KMQ_DEAD */
+        return KMQ_KIND_DEAD;
+    }
+}
+
+
+/* ---------------------------------------------------- beginning and end */
+
+/*
+ * Consumed messages up to this sequence number are left out.  Numbers have
+ * large gaps, one from each start, so messages are counted.
+ */
+static uint64_t
+history_first(kmq_block_t *b)
+{
+    unsigned            i;
+    uint64_t            n, sequence;
+    const kmq_index_t  *node;
+
+    if (b->history.count <= KMQ_HISTORY_KEPT) {
+        return 0;
+    }
+
+    sequence = b->sequence;
+    n = 0;
+
+    for (i = 0; n < KMQ_HISTORY_KEPT && i < NODES_MAX; i++) {
+        node = kmq_index_older(b, &sequence, 0, UINT32_MAX);
+
+        if (node == NULL || sequence < KMQ_NODE_NUMBERS) {
+            return 0;
+        }
+
+        n += kmq_index_count(node);
+        sequence -= sequence % KMQ_NODE_NUMBERS + 1;
+    }
+
+    return sequence;
+}
+
+
+/* failed: a generation that is begun again where it is still the last. */
+static int
+begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
+{
+    int              rc;
+    kmq_block_t     *b = kmq->block;
+    kmq_journals_t  *journals = &b->journals;
+
+    memset(cp, 0, sizeof(kmq_checkpoint_t));
+
+    kmq_lock(kmq);
+
+    journals->generation += journals->generation != failed;
+    journals->start = number_take(b);
+    journals->bytes = 0;
+
+    cp->info.generation = journals->generation;
+    cp->info.start = journals->start;
+    cp->info.worker = kmq->worker;
+    cp->info.key[0] = b->key[0];
+    cp->info.key[1] = b->key[1];
+    cp->complete = journals->complete;
+    cp->losses = journals->losses;
+    cp->last = b->sequence;
+    cp->history = history_first(b);
+    cp->records = 1;
+
+    kmq_checkpoint_unpin(b, &b->worker[kmq->worker]);
+
+    rc = kmq_checkpoint_queue(kmq, out, cp->info.start);
+
+    kmq_unlock(kmq);
+
+    if (rc != 0) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_records_seal(out->data, out->len);
+
+    return KMQ_OK;
+}
+
+
+int
+kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    return begin(kmq, cp, out, UINT64_MAX);
+}
+
+
+int
+kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
+    int history)
+{
+    int  rc;
+
+    rc = begin(kmq, cp, out, cp->info.generation);
+
+    if (!history) {
+        cp->history = UINT64_MAX;
+    }
+
+    return rc;
+}
+
+
+/* All that failed before is made good. */
+static void
+errors_clear(kmq_block_t *b)
+{
+    unsigned  i;
+
+    for (i = 0; i < b->nworkers; i++) {
+        b->worker[i].disk_error = 0;
+    }
+}
+
+
+void
+kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
+{
+    kmq_journals_t  *journals = &kmq->block->journals;
+
+    kmq_lock(kmq);
+
+    if (cp->info.generation > journals->complete) {
+        journals->complete = cp->info.generation;
+        journals->covered = cp->losses;
+        journals->size = size;
+        journals->time = kmq->wall / 1000;
+
+        if (journals->covered == journals->losses) {
+            errors_clear(kmq->block);
+        }
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+int
+kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
+{
+    uint64_t         max;
+    kmq_block_t     *b = kmq->block;
+    kmq_journals_t  *journals = &b->journals;
+
+    /* read without the lock: it is looked at again soon */
+
+    if (b->keeper != kmq->worker + 1 || !kmq->journal.on) {
+        return 0;
+    }
+
+    max = journals->size > journal_min ? journals->size : journal_min;
+
+    return journals->losses != journals->covered || journals->bytes > max;
+}
+
+
+/* --------------------------------------------------------- large messages */
+
+/*
+ * Their parts are read under several locks, first for the record's sum, then
+ * for the record.  Meanwhile the message is pinned: when it goes, its body
+ * stays until that is done.
+ */
+#define PART_SUM   1
+#define PART_COPY  2
+
+
+/* A large message is going: 1 when its body stays. */
+int
+kmq_checkpoint_keep(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned       i;
+    kmq_worker_t  *worker;
+
+    for (i = 0; i < b->nworkers; i++) {
+        worker = &b->worker[i];
+
+        if (worker->pinned == KMQ_REF(b, slot)) {
+            worker->pinned = 0;
+            worker->kept = slot->body;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+kmq_checkpoint_unpin(kmq_block_t *b, kmq_worker_t *worker)
+{
+    worker->pinned = 0;
+
+    if (worker->kept) {
+        kmq_chain_free(b, worker->kept);
+        worker->kept = 0;
+    }
+}
+
+
+/* Where somebody else reads the same one, it is for the next slice. */
+static int
+part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
+    unsigned kind)
+{
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
+
+    for (i = 0; i < b->nworkers; i++) {
+        if (b->worker[i].pinned == KMQ_REF(b, slot)) {
+            return KMQ_AGAIN;
+        }
+    }
+
+    b->worker[kmq->worker].pinned = KMQ_REF(b, slot);
+
+    cp->part = PART_SUM;
+    cp->size = slot->size;
+    cp->left = slot->size;
+    cp->piece = slot->body;
+    cp->head_len = kmq_journal_head(kmq, slot, kind, cp->info.start, cp->head);
+    cp->sum = kmq_crc32c(0, cp->head + 4, cp->head_len - 4);
+
+    return KMQ_OK;
+}
+
+
+/* The sum is complete: the record begins. */
+static int
+part_head(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    unsigned char  *p;
+    kmq_block_t    *b = kmq->block;
+    kmq_worker_t   *worker = &b->worker[kmq->worker];
+
+    p = kmq_buffer_room(out, cp->head_len);
+    if (p == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_put32(cp->head, cp->sum);
+    memcpy(p, cp->head, cp->head_len);
+    out->len += cp->head_len;
+
+    cp->part = PART_COPY;
+    cp->left = cp->size;
+    cp->piece = worker->kept ? worker->kept
+                : ((kmq_slot_t *) KMQ_AT(b, worker->pinned))->body;
+
+    return KMQ_OK;
+}
+
+
+/* And ends. */
+static int
+part_end(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    size_t          n;
+    unsigned char  *p;
+
+    n = cp->head_len + (size_t) cp->size;
+    n = KMQ_RECORD_SPAN(n) - n;
+
+    p = kmq_buffer_room(out, KMQ_RECORD_ALIGN);
+    if (p == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    memset(p, 0, n);
+    out->len += n;
+
+    kmq_checkpoint_unpin(kmq->block, &kmq->block->worker[kmq->worker]);
+
+    cp->part = 0;
+    cp->records++;
+    cp->messages++;
+
+    return KMQ_OK;
+}
+
+
+static int
+part_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    size_t          done;
+    uint32_t        n;
+    const char     *bytes;
+    unsigned char  *p;
+    kmq_worker_t   *worker = &kmq->block->worker[kmq->worker];
+
+    /* a repair knows of no pins */
+
+    if (worker->pinned == 0 && worker->kept == 0) {
+        return KMQ_AGAIN;
+    }
+
+    p = NULL;
+
+    if (cp->part == PART_COPY) {
+        p = kmq_buffer_room(out, KMQ_PART + KMQ_PAGE_SIZE);
+
+        if (p == NULL) {
+            return KMQ_NOMEM;
+        }
+    }
+
+    for (done = 0; done < KMQ_PART; done += n) {
+        bytes = kmq_read(kmq, &cp->piece, &cp->left, &n);
+
+        if (bytes == NULL) {
+            return p ? part_end(kmq, cp, out) : part_head(kmq, cp, out);
+        }
+
+        KMQ_STEP();
+
+        if (p) {
+            memcpy(p + done, bytes, n);
+            out->len += n;
+        } else {
+            cp->sum = kmq_crc32c(cp->sum, bytes, n);
+        }
+    }
+
+    return KMQ_OK;
+}
+
+
+/* ----------------------------------------------------------------- slices */
+
+/* Topics from the walk on; 1 when all have been met. */
+static int
+topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    unsigned      n;
+    kmq_walk_t    walk;
+    kmq_topic_t  *topic;
+
+    walk.page = cp->page;
+    walk.index = cp->index;
+
+    for (n = 0; n < SLICE_TOPICS; n++) {
+        topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk);
+
+        if (topic == NULL) {
+            return 1;
+        }
+
+        if (topic->used) {
+            if (topic_add(kmq, topic, out) != 0) {
+                return KMQ_NOMEM;
+            }
+
+            cp->records++;
+        }
+    }
+
+    cp->page = walk.page;
+    cp->index = walk.index;
+
+    return 0;
+}
+
+
+static void
+slot_ahead(kmq_block_t *b, kmq_slot_t **slot, unsigned left)
+{
+    if (left > 2 * AHEAD) {
+        __builtin_prefetch(slot[2 * AHEAD]);
+    }
+
+    if (left > AHEAD) {
+        __builtin_prefetch(KMQ_AT(b, slot[AHEAD]->body));
+        __builtin_prefetch((char *) KMQ_AT(b, slot[AHEAD]->body) + 64);
+    }
+}
+
+
+/* Messages of a node from cp->next on, as long as there is room. */
+static int
+node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
+    kmq_buffer_t *out)
+{
+    unsigned      i, n, kind;
+    kmq_slot_t   *slot[KMQ_NODE_NUMBERS];
+    kmq_block_t  *b = kmq->block;
+
+    n = kmq_index_gather(b, node, cp->next % KMQ_NODE_NUMBERS,
+                         KMQ_NODE_NUMBERS - 1, slot);
+
+    for (i = 0; i < n; i++) {
+        slot_ahead(b, &slot[i], n - i);
+
+        if (out->len >= cp->full) {
+            cp->next = slot[i]->sequence;
+            return KMQ_OK;
+        }
+
+        kind = kind_of(cp, slot[i]);
+
+        if (kind == 0) {
+            continue;
+        }
+
+        if (slot[i]->size > KMQ_PART) {
+            cp->next = slot[i]->sequence
+                       + (part_begin(kmq, cp, slot[i], kind) == KMQ_OK);
+            return KMQ_OK;
+        }
+
+        if (kmq_journal_slot(kmq, slot[i], kind, cp->info.start, out)
+            != KMQ_OK)
+        {
+            return KMQ_NOMEM;
+        }
+
+        cp->records++;
+        cp->messages++;
+    }
+
+    cp->next += KMQ_NODE_NUMBERS - cp->next % KMQ_NODE_NUMBERS;
+
+    return KMQ_OK;
+}
+
+
+/* 1 when all have been met. */
+static int
+messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    unsigned            n;
+    const kmq_index_t  *node;
+
+    for (n = 0; n < SLICE_MESSAGES && out->len < cp->full && !cp->part;
+         n += KMQ_NODE_NUMBERS)
+    {
+        node = kmq_index_newer(kmq->block, &cp->next);
+
+        if (node == NULL || cp->next > cp->last) {
+            return 1;
+        }
+
+        if (node_slice(kmq, cp, node, out) != KMQ_OK) {
+            return KMQ_NOMEM;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    uint64_t  number[2];
+
+    if (kmq_checkpoint_queue(kmq, out, number_take(kmq->block)) != 0) {
+        return -1;
+    }
+
+    number[0] = ++cp->records;
+    number[1] = cp->messages;
+
+    return kmq_record_numbers(out, cp->info.start, KMQ_RECORD_END,
+                              kmq->wall / 1000, NULL, 0, number, 2);
+}
+
+
+static int
+part_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    int  rc;
+
+    kmq_lock(kmq);
+    rc = part_slice(kmq, cp, out);
+    kmq_unlock(kmq);
+
+    return rc == KMQ_OK ? 1 : rc;
+}
+
+
+int
+kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    int     done;
+    size_t  first;
+
+    done = 0;
+    first = out->len;
+    cp->full = out->len + SLICE_BYTES;
+
+    if (cp->part) {
+        return part_next(kmq, cp, out);
+    }
+
+    kmq_lock(kmq);
+
+    switch (cp->phase) {
+
+    case 0:
+        done = messages_slice(kmq, cp, out);
+        break;
+
+    case 1:
+        done = topics_slice(kmq, cp, out);
+        break;
+
+    default:
+        done = end_add(kmq, cp, out) == 0 ? 1 : KMQ_NOMEM;
+        break;
+    }
+
+    kmq_unlock(kmq);
+
+    if (done == 1) {
+        cp->phase++;
+    }
+
+    if (done == KMQ_NOMEM) {
+        return KMQ_NOMEM;
+    }
+
+    kmq_records_seal(out->data + first, out->len - first);
+
+    return cp->phase < 3;
+}

@@ -1,0 +1,656 @@
+/*
+ * Messages in memory: a slot and a body, which lies behind it where there is
+ * room for both, and else anywhere.
+ *
+ * A body is one piece, if it can be, or a chain of them, so that whatever fits
+ * into the free cells can be stored.  A chain is made from its end.
+ */
+
+#include "../kmq_block.h"
+
+
+/* History is dropped so many times, KMQ_DROP messages at a time, to have a body
+ * in one piece, before several are used. */
+#define DROPS_ONE    4
+
+/* And so many times to have room at all, under one lock. */
+#define DROPS_MAX    256
+
+/* Pieces that are made, or freed, under one lock. */
+#define PIECES_MAX   512
+#define FREED_MAX    64
+
+/* Cells of the shortest piece that is used while there is history. */
+#define PIECE_CELLS  8
+
+/* Cells of the longest hole in which there is no room for a slot, and of the
+ * largest body for which pieces are chosen when memory is full. */
+#define SMALL_CELLS  (KMQ_SLOT_CELLS - 1)
+#define PIECED_MAX   KMQ_PAGE_CELLS
+
+/* The lists of such holes, as bits. */
+#define SMALL_HOLES  ((1 << SMALL_CELLS) - 1)
+
+
+/* The cells of a run with so many bytes, at least one. */
+static unsigned
+cells_for(size_t bytes)
+{
+    return (unsigned) ((bytes + KMQ_CELL - 1) / KMQ_CELL);
+}
+
+
+/* The cells of a body that is one piece; more than a page: it is several. */
+static size_t
+body_cells(uint32_t size)
+{
+    return ((size_t) size + KMQ_PIECE_HEAD + KMQ_CELL - 1) / KMQ_CELL;
+}
+
+
+static int
+is_single(uint32_t size)
+{
+    return body_cells(size) <= KMQ_PAGE_CELLS - KMQ_SLOT_CELLS;
+}
+
+
+/* ------------------------------------------------------------------ bytes */
+
+/* The data of a piece, and how much of it is the body's, of which left bytes
+ * have not been met. */
+static unsigned char *
+piece_data(kmq_piece_t *piece, uint32_t left, uint32_t *n)
+{
+    if (piece->next == KMQ_SINGLE) {
+        *n = left;
+        return (unsigned char *) piece + KMQ_PIECE_HEAD;
+    }
+
+    *n = piece->size < left ? piece->size : left;
+
+    return (unsigned char *) piece + KMQ_CHAIN_HEAD;
+}
+
+
+static kmq_ref_t
+piece_next(const kmq_piece_t *piece)
+{
+    return piece->next > KMQ_LAST ? piece->next : 0;
+}
+
+
+const void *
+kmq_body(kmq_t *kmq, const kmq_message_t *m)
+{
+    return KMQ_AT(kmq->block, m->body);
+}
+
+
+const char *
+kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
+{
+    const char   *data;
+    kmq_piece_t  *p;
+
+    if (*left == 0 || *piece == 0) {
+        return NULL;
+    }
+
+    p = KMQ_AT(kmq->block, *piece);
+    data = (const char *) piece_data(p, *left, n);
+
+    *left -= *n;
+    *piece = piece_next(p);
+
+    return data;
+}
+
+
+void
+kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
+{
+    uint32_t              room;
+    kmq_piece_t          *piece;
+    unsigned char        *to;
+    const unsigned char  *from = bytes;
+
+    while (n && m->piece) {
+        piece = KMQ_AT(kmq->block, m->piece);
+        to = piece_data(piece, m->size, &room) + m->offset;
+        room -= m->offset;
+        room = room < n ? room : n;
+
+        memcpy(to, from, room);
+
+        from += room;
+        n -= room;
+        m->offset += room;
+
+        if (n) {
+            m->piece = piece_next(piece);
+            m->offset = 0;
+        }
+    }
+}
+
+
+/* -------------------------------------------------------------------- free */
+
+/* A chain that has not been freed yet: the first cell of its first piece. */
+typedef struct {
+    kmq_piece_t  piece;
+    kmq_ref_t    next;           /* another one */
+} trash_t;
+
+_Static_assert(sizeof(trash_t) <= KMQ_CELL, "it fits into each piece");
+
+
+/* Frees pieces of a chain, at most max; returns the rest. */
+static kmq_ref_t
+chain_free(kmq_block_t *b, kmq_ref_t chain, unsigned max)
+{
+    kmq_ref_t     next;
+    kmq_piece_t  *piece;
+
+    for ( /* void */ ; chain && max; chain = next, max--) {
+        piece = KMQ_AT(b, chain);
+        next = piece_next(piece);
+        kmq_cells_free(b, chain, cells_for(piece->size + KMQ_CHAIN_HEAD));
+    }
+
+    return chain;
+}
+
+
+static void
+trash_add(kmq_block_t *b, kmq_ref_t chain)
+{
+    trash_t  *trash;
+
+    if (chain) {
+        trash = KMQ_AT(b, chain);
+        trash->next = b->trash;
+        b->trash = chain;
+    }
+}
+
+
+/* Frees a few pieces of what had too many of them; 0: there are none. */
+int
+kmq_trash_free(kmq_block_t *b)
+{
+    kmq_ref_t   chain;
+    trash_t    *trash;
+
+    chain = b->trash;
+
+    if (chain == 0) {
+        return 0;
+    }
+
+    trash = KMQ_AT(b, chain);
+    b->trash = trash->next;
+
+    trash_add(b, chain_free(b, chain, FREED_MAX));
+
+    return 1;
+}
+
+
+/* Frees a body that is several pieces; of many, the rest later. */
+void
+kmq_chain_free(kmq_block_t *b, kmq_ref_t chain)
+{
+    trash_add(b, chain_free(b, chain, FREED_MAX));
+}
+
+
+static void
+body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
+{
+    kmq_piece_t  *piece;
+
+    if (body == 0) {
+        return;
+    }
+
+    piece = KMQ_AT(b, body);
+
+    if (piece->next == KMQ_SINGLE) {
+        kmq_cells_free(b, body, body_cells(size));
+
+    } else {
+        kmq_chain_free(b, body);
+    }
+}
+
+
+/* Are slot and body one run?  Not where the next page begins between them. */
+static int
+is_behind(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    kmq_piece_t  *piece = KMQ_AT(b, slot->body);
+
+    return slot->body == KMQ_REF(b, slot + 1)
+           && slot->body % (KMQ_PAGE_SIZE / 8)
+           && piece->next == KMQ_SINGLE;
+}
+
+
+/* A slot whose state is free already, and its body. */
+void
+kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot)
+{
+    kmq_slot_place(b, slot, 0);
+
+    if (is_behind(b, slot)) {
+        kmq_cells_free(b, KMQ_REF(b, slot),
+                       KMQ_SLOT_CELLS + body_cells(slot->size));
+        return;
+    }
+
+    body_free(b, slot->body, slot->size);
+    kmq_cells_free(b, KMQ_REF(b, slot), KMQ_SLOT_CELLS);
+}
+
+
+/* What a message's slot and body are is in use. */
+void
+kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    kmq_ref_t     ref;
+    kmq_piece_t  *piece;
+
+    kmq_cells_mark(b, KMQ_REF(b, slot), KMQ_SLOT_CELLS);
+
+    for (ref = slot->body; ref; ref = piece_next(piece)) {
+        piece = KMQ_AT(b, ref);
+
+        kmq_cells_mark(b, ref, piece->next == KMQ_SINGLE
+                       ? body_cells(slot->size)
+                       : cells_for(piece->size + KMQ_CHAIN_HEAD));
+    }
+}
+
+
+/* The cells of a message, and of what waits to be freed: for kmq_verify(). */
+uint64_t
+kmq_chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
+{
+    uint64_t      n;
+    kmq_piece_t  *piece;
+
+    for (n = 0; ref; ref = piece_next(piece)) {
+        piece = KMQ_AT(b, ref);
+
+        n += piece->next == KMQ_SINGLE
+             ? body_cells(size) : cells_for(piece->size + KMQ_CHAIN_HEAD);
+    }
+
+    return n;
+}
+
+
+uint64_t
+kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    return KMQ_SLOT_CELLS + kmq_chain_cells(b, slot->body, slot->size);
+}
+
+
+uint64_t
+kmq_trash_cells(kmq_block_t *b)
+{
+    uint64_t   n;
+    kmq_ref_t  chain;
+
+    n = 0;
+
+    for (chain = b->trash; chain;
+         chain = ((trash_t *) KMQ_AT(b, chain))->next)
+    {
+        n += kmq_chain_cells(b, chain, 0);
+    }
+
+    return n;
+}
+
+
+/* ------------------------------------------------------------------- alloc */
+
+/* Gives memory back that nobody needs; 0 when there is none. */
+static int
+room_make(kmq_t *kmq)
+{
+    return kmq_trash_free(kmq->block) || kmq_history_drop(kmq, KMQ_DROP);
+}
+
+
+/* Is all memory used, but for what lies between messages? */
+static int
+is_full(const kmq_block_t *b)
+{
+    return b->free_pages <= b->spare_pages && b->history.head == 0;
+}
+
+
+/*
+ * In a full memory there are holes in which no slot has room: these are for
+ * bodies first, and what is longer is cut so that it leaves nothing, or room
+ * for a slot.  n becomes what the run has; 0: there is none but such as are cut
+ * anyhow, or the body is too large to look for others.
+ */
+static kmq_ref_t
+piece_alloc_full(kmq_block_t *b, unsigned *n)
+{
+    unsigned   cells;
+    uint64_t   holes;
+    kmq_ref_t  ref;
+
+    if (*n > PIECED_MAX || !is_full(b)) {
+        return 0;
+    }
+
+    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+
+    if (holes) {
+        cells = 64 - __builtin_clzll(holes);
+        *n = *n < cells ? *n : cells;
+        return kmq_cells_alloc(b, *n);
+    }
+
+    for (cells = *n; cells && cells + SMALL_CELLS >= *n; cells--) {
+        ref = kmq_cells_alloc_tight(b, cells);
+
+        if (ref) {
+            *n = cells;
+            return ref;
+        }
+    }
+
+    return 0;
+}
+
+
+/* A run for what is left of a body: as long as it can be, *n cells. */
+static kmq_ref_t
+piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
+{
+    kmq_ref_t     ref;
+    kmq_block_t  *b = kmq->block;
+
+    ref = piece_alloc_full(b, n);
+
+    if (ref) {
+        return ref;
+    }
+
+    for ( ;; ) {
+        ref = kmq_cells_alloc(b, *n);
+
+        if (ref) {
+            return ref;
+        }
+
+        /* short pieces are slow to read: only when there is nothing else */
+
+        if (b->history.head == 0
+            || b->heap[KMQ_HEAP_MESSAGES].holes >> (PIECE_CELLS - 1))
+        {
+            ref = kmq_cells_alloc_any(b, n);
+        }
+
+        if (ref || *drops == 0 || !room_make(kmq)) {
+            return ref ? ref : kmq_cells_alloc_any(b, n);
+        }
+
+        (*drops)--;
+    }
+}
+
+
+/* Puts more pieces before a body's chain, until it has room for the message or
+ * there were PIECES_MAX: KMQ_OK, KMQ_AGAIN, KMQ_NOMEM. */
+static int
+chain_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
+{
+    size_t        bytes;
+    unsigned      n, cells, drops;
+    kmq_ref_t     ref;
+    kmq_piece_t  *piece;
+
+    drops = DROPS_MAX;
+
+    for (n = 0; n < PIECES_MAX; n++) {
+        bytes = (size_t) *left + KMQ_CHAIN_HEAD;
+        cells = bytes < KMQ_PAGE_SIZE ? cells_for(bytes) : KMQ_PAGE_CELLS;
+
+        ref = piece_alloc(kmq, &cells, &drops);
+        if (ref == 0) {
+            return KMQ_NOMEM;
+        }
+
+        bytes = cells * KMQ_CELL - KMQ_CHAIN_HEAD;
+
+        piece = KMQ_AT(kmq->block, ref);
+        piece->size = *left < bytes ? *left : bytes;
+        piece->next = slot->body ? slot->body : KMQ_LAST;
+
+        KMQ_SET(slot->body, ref);
+        KMQ_POINT("chain-extend");
+
+        *left -= piece->size;
+
+        if (*left == 0) {
+            return KMQ_OK;
+        }
+    }
+
+    return KMQ_AGAIN;
+}
+
+
+static kmq_slot_t *
+slot_begin(kmq_block_t *b, kmq_ref_t ref)
+{
+    kmq_slot_t  *slot = KMQ_AT(b, ref);
+
+    slot->state = KMQ_FREE;
+    slot->body = 0;
+
+    return slot;
+}
+
+
+/* A slot with its body behind it. */
+static kmq_slot_t *
+whole_begin(kmq_block_t *b, kmq_ref_t ref)
+{
+    kmq_slot_t  *slot;
+
+    slot = slot_begin(b, ref);
+    slot->body = ref + KMQ_SLOT_CELLS * (KMQ_CELL / 8);
+    ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = KMQ_SINGLE;
+
+    kmq_slot_place(b, slot, 1);
+
+    return slot;
+}
+
+
+/* Slot and body in one run; dropping history for it where that may help. */
+static kmq_slot_t *
+alloc_whole(kmq_t *kmq, uint32_t size)
+{
+    unsigned      n, drops;
+    kmq_ref_t     ref;
+    kmq_block_t  *b = kmq->block;
+
+    n = KMQ_SLOT_CELLS + body_cells(size);
+
+    for (drops = 0; /* void */ ; drops++) {
+        ref = kmq_cells_alloc(b, n);
+
+        if (ref) {
+            break;
+        }
+
+        if (drops == DROPS_ONE || !room_make(kmq)) {
+            return NULL;
+        }
+    }
+
+    return whole_begin(b, ref);
+}
+
+
+/* The same in a full memory, where neither a hole is used that has room for a
+ * slot but is wanted for a body alone, nor one that leaves less than that. */
+static kmq_slot_t *
+alloc_whole_full(kmq_block_t *b, uint32_t size)
+{
+    uint64_t   holes;
+    kmq_ref_t  ref;
+
+    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+
+    if (body_cells(size) <= SMALL_CELLS && holes >> (body_cells(size) - 1)) {
+        return NULL;
+    }
+
+    ref = kmq_cells_alloc_tight(b, KMQ_SLOT_CELLS + body_cells(size));
+
+    return ref ? whole_begin(b, ref) : NULL;
+}
+
+
+/* A slot alone. */
+static kmq_slot_t *
+alloc_slot(kmq_t *kmq)
+{
+    unsigned      drops;
+    kmq_ref_t     ref;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    for (drops = 0; /* void */ ; drops++) {
+        ref = kmq_cells_alloc(b, KMQ_SLOT_CELLS);
+
+        if (ref) {
+            break;
+        }
+
+        if (drops == DROPS_MAX || !room_make(kmq)) {
+            return NULL;
+        }
+    }
+
+    slot = slot_begin(b, ref);
+    kmq_slot_place(b, slot, 1);
+
+    return slot;
+}
+
+
+/* A body of one piece, but not where it should be made of small ones; 0:
+ * none. */
+static kmq_ref_t
+alloc_single(kmq_block_t *b, uint32_t size)
+{
+    size_t     cells;
+    kmq_ref_t  ref;
+
+    cells = body_cells(size);
+
+    if (cells > KMQ_PAGE_CELLS
+        || (cells > SMALL_CELLS && is_full(b)
+            && b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES))
+    {
+        return 0;
+    }
+
+    ref = is_full(b) ? kmq_cells_alloc_tight(b, cells)
+                     : kmq_cells_alloc(b, cells);
+
+    if (ref) {
+        ((kmq_piece_t *) KMQ_AT(b, ref))->next = KMQ_SINGLE;
+    }
+
+    return ref;
+}
+
+
+/*
+ * A slot with room for a body of that size, or for the end of it: *left more
+ * bytes are then for kmq_message_extend().  NULL: no memory.
+ */
+kmq_slot_t *
+kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    *left = 0;
+    slot = NULL;
+
+    if (is_single(size)) {
+        slot = is_full(b) ? alloc_whole_full(b, size)
+                          : alloc_whole(kmq, size);
+    }
+
+    if (slot) {
+        return slot;
+    }
+
+    slot = alloc_slot(kmq);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    slot->size = size;
+    slot->body = alloc_single(b, size);
+
+    if (slot->body) {
+        return slot;
+    }
+
+    *left = size;
+
+    if (chain_extend(kmq, slot, left) == KMQ_NOMEM) {
+        kmq_message_memory_free(b, slot);
+        return NULL;
+    }
+
+    return slot;
+}
+
+
+/* Makes more of the room that *left says is missing: KMQ_OK, KMQ_AGAIN,
+ * KMQ_NOMEM. */
+int
+kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
+{
+    return *left ? chain_extend(kmq, slot, left) : KMQ_OK;
+}
+
+
+/* Is there memory for a message whose body is one piece, without dropping
+ * history? */
+int
+kmq_message_room(const kmq_block_t *b, uint32_t size)
+{
+    return !is_single(size)
+           || kmq_cells_room(b, KMQ_SLOT_CELLS + body_cells(size));
+}
+
+
+/* Is a message's body the one piece that another of that size would get? */
+int
+kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
+{
+    const kmq_piece_t  *piece = KMQ_AT(b, slot->body);
+
+    return body_cells(slot->size) == body_cells(size)
+           && piece->next == KMQ_SINGLE;
+}

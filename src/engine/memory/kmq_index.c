@@ -1,0 +1,883 @@
+/*
+ * The index: all messages by their sequence numbers, for walks from the
+ * newest to the oldest and the other way round.
+ *
+ * A tree of nodes of 8 references, as high as the largest number needs, and
+ * leaves of 16 references to slots.  A leaf is four cells, as a slot, and a
+ * node is three: where a message finds room, so do these.  A leaf with up to
+ * three messages is a single cell, so that numbers may be sparse, as those of a
+ * few that wait among many that passed.
+ *
+ * Messages mostly come and go in their order, so the two lowest nodes in which
+ * that happened last are remembered: a message costs a few bytes and no search.
+ *
+ * Each node knows between which times the messages below it were created, so
+ * that a walk passes over what is out of its range.
+ */
+
+#include "../kmq_block.h"
+
+
+/* of kmq_block_t.index_node */
+#define COMING  0
+#define GOING   1
+
+/* Levels are counted from the leaves, which are 0; the lowest nodes are 1. */
+#define LOWEST  1
+
+/* The bits of a number that are told below a node of a level. */
+#define BITS(level)                                                          \
+    (KMQ_LEAF_BITS + KMQ_INDEX_BITS * ((level) - LOWEST))
+
+#define DIGIT(sequence, level)                                               \
+    ((unsigned) ((sequence) >> BITS(level)) & (KMQ_INDEX_SIZE - 1))
+
+#define PLACE(sequence)  ((unsigned) (sequence) & (KMQ_LEAF_SIZE - 1))
+
+#define FULL_CELLS   (KMQ_LEAF_SIZE * sizeof(kmq_ref_t) / KMQ_CELL)
+#define NODE_CELLS   (sizeof(kmq_index_t) / KMQ_CELL)
+
+_Static_assert(sizeof(kmq_index_t) % KMQ_CELL == 0
+               && NODE_CELLS <= KMQ_SLOT_CELLS && FULL_CELLS <= KMQ_SLOT_CELLS,
+               "there is room for them where there is room for a slot");
+
+/* A leaf in one cell; references to such ones are odd.  One becomes small when
+ * it has one message less than it could. */
+#define SMALL_MAX     3
+#define SMALL_NARROW  2
+
+typedef struct {
+    uint8_t    place[4];         /* which of the 16 each one is */
+    kmq_ref_t  slot[SMALL_MAX];
+} small_t;
+
+_Static_assert(sizeof(small_t) == KMQ_CELL, "a small leaf is a cell");
+
+
+static uint64_t
+node_first(uint64_t sequence)
+{
+    return sequence & ~(uint64_t) (KMQ_NODE_NUMBERS - 1);
+}
+
+
+/* Is there room for that number in a tree of that height? */
+static int
+fits(uint32_t levels, uint64_t sequence)
+{
+    return levels >= KMQ_INDEX_LEVELS
+           || sequence >> BITS(levels) == 0;
+}
+
+
+/* ----------------------------------------------------------------- leaves */
+
+static int
+is_small(kmq_ref_t leaf)
+{
+    return leaf & 1;
+}
+
+
+static small_t *
+small_at(kmq_block_t *b, kmq_ref_t leaf)
+{
+    return KMQ_AT(b, leaf & ~(kmq_ref_t) 1);
+}
+
+
+static void
+leaf_free(kmq_block_t *b, kmq_ref_t leaf)
+{
+    if (is_small(leaf)) {
+        kmq_cells_free(b, leaf & ~(kmq_ref_t) 1, 1);
+
+    } else {
+        kmq_cells_free(b, leaf, FULL_CELLS);
+    }
+}
+
+
+/* Where in a leaf of n messages that place's reference is; NULL: nowhere. */
+static kmq_ref_t *
+leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
+{
+    unsigned   i;
+    small_t   *small;
+
+    if (!is_small(leaf)) {
+        return &((kmq_ref_t *) KMQ_AT(b, leaf))[place];
+    }
+
+    small = small_at(b, leaf);
+
+    for (i = 0; i < n; i++) {
+        if (small->place[i] == place) {
+            return &small->slot[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* A leaf of all 16 places with what is in a small one of n, which goes; 0: no
+ * memory. */
+static kmq_ref_t
+leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
+{
+    unsigned    i;
+    small_t    *small;
+    kmq_ref_t   full, *slot;
+
+    full = kmq_cells_alloc_index(b, FULL_CELLS);
+    if (full == 0) {
+        return 0;
+    }
+
+    slot = KMQ_AT(b, full);
+    memset(slot, 0, KMQ_LEAF_SIZE * sizeof(kmq_ref_t));
+
+    if (leaf) {
+        small = small_at(b, leaf);
+
+        for (i = 0; i < n; i++) {
+            slot[small->place[i]] = small->slot[i];
+        }
+
+        leaf_free(b, leaf);
+    }
+
+    return full;
+}
+
+
+/* The reverse, where there is a cell. */
+static kmq_ref_t
+leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
+{
+    unsigned    i, n;
+    small_t    *small;
+    kmq_ref_t   ref, *slot;
+
+    ref = kmq_cells_alloc_index(b, 1);
+    if (ref == 0) {
+        return leaf;
+    }
+
+    n = 0;
+    small = KMQ_AT(b, ref);
+    slot = KMQ_AT(b, leaf);
+
+    for (i = 0; i < KMQ_LEAF_SIZE; i++) {
+        if (slot[i]) {
+            small->place[n] = i;
+            small->slot[n++] = slot[i];
+        }
+    }
+
+    leaf_free(b, leaf);
+
+    return ref | 1;
+}
+
+
+/* ------------------------------------------------------------------ nodes */
+
+/* The node in which messages come or go at present, if it is the one. */
+static kmq_index_t *
+node_recall(kmq_block_t *b, unsigned which, uint64_t sequence)
+{
+    return b->index_node[which]
+           && b->index_first[which] == node_first(sequence)
+           ? KMQ_AT(b, b->index_node[which]) : NULL;
+}
+
+
+static void
+node_remember(kmq_block_t *b, unsigned which, uint64_t sequence,
+    kmq_index_t *node)
+{
+    b->index_node[which] = KMQ_REF(b, node);
+    b->index_first[which] = node_first(sequence);
+}
+
+
+/* apart: see kmq_index_expect(). */
+static kmq_index_t *
+node_alloc(kmq_block_t *b, int apart)
+{
+    kmq_ref_t     ref;
+    kmq_index_t  *node;
+
+    ref = apart ? kmq_cells_alloc_apart(b, NODE_CELLS)
+                : kmq_cells_alloc_index(b, NODE_CELLS);
+    if (ref == 0) {
+        return NULL;
+    }
+
+    node = KMQ_AT(b, ref);
+    memset(node, 0, sizeof(kmq_index_t));
+    node->oldest = UINT32_MAX;
+
+    return node;
+}
+
+
+static void
+node_free(kmq_block_t *b, kmq_ref_t ref)
+{
+    unsigned  i;
+
+    for (i = COMING; i <= GOING; i++) {
+        if (b->index_node[i] == ref) {
+            b->index_node[i] = 0;
+        }
+    }
+
+    kmq_cells_free(b, ref, NODE_CELLS);
+}
+
+
+static int
+node_empty(const kmq_index_t *node)
+{
+    unsigned  i;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        if (node->child[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* Frees the nodes without children on the way to a number, from below. */
+static void
+prune(kmq_block_t *b, uint64_t sequence)
+{
+    unsigned      n, level;
+    kmq_ref_t    *link, *way[KMQ_INDEX_LEVELS];
+    kmq_index_t  *node;
+
+    n = 0;
+    link = &b->index;
+
+    for (level = b->index_levels; level-- > LOWEST && *link; /* void */) {
+        way[n++] = link;
+        node = KMQ_AT(b, *link);
+        link = &node->child[DIGIT(sequence, level)];
+    }
+
+    while (n--) {
+        node = KMQ_AT(b, *way[n]);
+
+        if (!node_empty(node)) {
+            return;
+        }
+
+        node_free(b, *way[n]);
+        *way[n] = 0;
+    }
+
+    b->index_levels = 0;
+}
+
+
+/* Makes the tree high enough for a number. */
+static int
+grow(kmq_block_t *b, uint64_t sequence, int apart)
+{
+    kmq_index_t  *root, *node;
+
+    /* a node is there at least */
+
+    if (b->index_levels < LOWEST + 1) {
+        b->index_levels = LOWEST + 1;
+    }
+
+    while (!fits(b->index_levels, sequence)) {
+
+        if (b->index) {
+            node = node_alloc(b, apart);
+            if (node == NULL) {
+                return KMQ_NOMEM;
+            }
+
+            root = KMQ_AT(b, b->index);
+
+            node->child[0] = b->index;
+            node->oldest = root->oldest;
+            node->newest = root->newest;
+
+            b->index = KMQ_REF(b, node);
+        }
+
+        b->index_levels++;
+    }
+
+    return KMQ_OK;
+}
+
+
+static void
+times_widen(kmq_index_t *node, uint32_t time)
+{
+    if (time < node->oldest) {
+        node->oldest = time;
+    }
+
+    if (time > node->newest) {
+        node->newest = time;
+    }
+}
+
+
+/* The lowest node for a message, made with its way where there is none; NULL:
+ * no memory. */
+static kmq_index_t *
+node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
+{
+    unsigned      level;
+    kmq_ref_t    *link;
+    kmq_index_t  *node, *parent;
+
+    if (grow(b, slot->sequence, apart) != KMQ_OK) {
+        return NULL;
+    }
+
+    parent = NULL;
+    link = &b->index;
+
+    for (level = b->index_levels; level-- > LOWEST; /* void */) {
+
+        if (*link == 0) {
+            node = node_alloc(b, apart);
+            if (node == NULL) {
+                return NULL;
+            }
+
+            *link = KMQ_REF(b, node);
+        }
+
+        parent = KMQ_AT(b, *link);
+        times_widen(parent, slot->create_time);
+        link = &parent->child[DIGIT(slot->sequence, level)];
+    }
+
+    return parent;
+}
+
+
+/* ---------------------------------------------------------------- messages */
+
+/* A leaf for the first message of it: a full one where all those before it have
+ * come; 0: no memory. */
+static kmq_ref_t
+leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
+    uint64_t sequence)
+{
+    kmq_ref_t  ref;
+
+    if (PLACE(sequence) == 0
+        && (digit == 0 || node->count[digit - 1] > SMALL_MAX))
+    {
+        return leaf_widen(b, 0, 0);
+    }
+
+    ref = kmq_cells_alloc_index(b, 1);
+
+    return ref ? ref | 1 : 0;
+}
+
+
+/* Enters a message into its node. */
+static int
+node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
+{
+    unsigned    n, digit, place;
+    small_t    *small;
+    kmq_ref_t   leaf;
+
+    digit = DIGIT(slot->sequence, LOWEST);
+    place = PLACE(slot->sequence);
+    leaf = node->child[digit];
+    n = node->count[digit];
+
+    if (leaf == 0) {
+        leaf = leaf_make(b, node, digit, slot->sequence);
+
+    } else if (is_small(leaf) && n == SMALL_MAX) {
+        leaf = leaf_widen(b, leaf, n);
+    }
+
+    if (leaf == 0) {
+        return KMQ_NOMEM;
+    }
+
+    node->child[digit] = leaf;
+
+    if (is_small(leaf)) {
+        small = small_at(b, leaf);
+        small->place[n] = place;
+        small->slot[n] = KMQ_REF(b, slot);
+
+    } else {
+        ((kmq_ref_t *) KMQ_AT(b, leaf))[place] = KMQ_REF(b, slot);
+    }
+
+    node->count[digit]++;
+
+    return KMQ_OK;
+}
+
+
+/* Enters a message for which there may be no node, or no leaf: once in 16
+ * times, so not part of what happens each time. */
+static int __attribute__((noinline))
+insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    kmq_index_t  *node;
+
+    node = node_make(b, slot, 0);
+
+    if (node) {
+        node_remember(b, COMING, slot->sequence, node);
+    }
+
+    if (node == NULL || node_enter(b, node, slot) != KMQ_OK) {
+        prune(b, slot->sequence);
+        return KMQ_NOMEM;
+    }
+
+    return KMQ_OK;
+}
+
+
+/* Enters a message; KMQ_NOMEM when there is no memory for it. */
+int
+kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned      digit;
+    kmq_ref_t     leaf;
+    kmq_index_t  *node;
+
+    /* mostly it comes into the leaf of the one before */
+
+    node = node_recall(b, COMING, slot->sequence);
+
+    if (node && slot->create_time <= node->newest
+        && slot->create_time >= node->oldest)
+    {
+        digit = DIGIT(slot->sequence, LOWEST);
+        leaf = node->child[digit];
+
+        if (leaf && !is_small(leaf)) {
+            ((kmq_ref_t *) KMQ_AT(b, leaf))[PLACE(slot->sequence)]
+                = KMQ_REF(b, slot);
+            node->count[digit]++;
+            return KMQ_OK;
+        }
+    }
+
+    return insert_anywhere(b, slot);
+}
+
+
+/* ----------------------------------------------------------------- packing */
+
+/*
+ * An index in as few free cells as there are: nodes first, for which all
+ * messages are counted, apart from others, then full leaves in the holes that
+ * those of another index left, then small ones.  Each is as large as it will
+ * be; kmq_index_insert() finds it there.  KMQ_NOMEM: there is no memory for
+ * that message's node.
+ */
+int
+kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned      digit;
+    kmq_index_t  *node;
+
+    node = node_make(b, slot, 1);
+
+    if (node == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    digit = DIGIT(slot->sequence, LOWEST);
+    node->count[digit]++;
+
+    return KMQ_OK;
+}
+
+
+/* The leaves of a lowest node that are full, or those that are not. */
+static void
+leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
+{
+    unsigned   i;
+    kmq_ref_t  leaf;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+
+        if (node->count[i] == 0 || (node->count[i] > SMALL_MAX) != full) {
+            continue;
+        }
+
+        if (full) {
+            leaf = leaf_widen(b, 0, 0);
+
+        } else {
+            leaf = kmq_cells_alloc_index(b, 1);
+            leaf |= leaf != 0;
+        }
+
+        node->child[i] = leaf;
+        node->count[i] = 0;
+    }
+}
+
+
+/* Leaves for the messages that were counted.  Where there is no memory for one,
+ * it is for kmq_index_insert() to make. */
+void
+kmq_index_pack(kmq_block_t *b)
+{
+    int           full;
+    uint64_t      sequence;
+    kmq_index_t  *node;
+
+    for (full = 1; full >= 0; full--) {
+        sequence = 0;
+
+        while ((node = (kmq_index_t *) kmq_index_newer(b, &sequence))) {
+            leaves_make(b, node, full);
+            sequence = node_first(sequence) + KMQ_NODE_NUMBERS;
+        }
+    }
+}
+
+
+/*
+ * The lowest node with a number, or NULL and in *bits the size of the gap
+ * around it: there is nothing with a number that differs in no more than that
+ * many low bits, and nothing created between from and to.
+ */
+static kmq_index_t *
+descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
+    unsigned *bits)
+{
+    unsigned      level;
+    kmq_ref_t     ref;
+    kmq_index_t  *node;
+
+    ref = b->index;
+    *bits = 64;
+
+    for (level = b->index_levels; level-- > LOWEST; /* void */) {
+
+        *bits = BITS(level + 1);
+
+        if (ref == 0) {
+            return NULL;
+        }
+
+        node = KMQ_AT(b, ref);
+
+        if (node->newest < from || node->oldest > to) {
+            return NULL;
+        }
+
+        if (level == LOWEST) {
+            return node;
+        }
+
+        ref = node->child[DIGIT(sequence, level)];
+    }
+
+    return NULL;
+}
+
+
+/* The node with a number that is looked for, NULL: there is none. */
+static kmq_index_t *
+node_find(kmq_block_t *b, uint64_t sequence)
+{
+    unsigned      bits;
+    kmq_index_t  *node;
+
+    node = node_recall(b, GOING, sequence);
+
+    if (node == NULL) {
+        node = node_recall(b, COMING, sequence);
+    }
+
+    if (node == NULL && fits(b->index_levels, sequence)) {
+        node = descend(b, sequence, 0, UINT32_MAX, &bits);
+
+        if (node) {
+            node_remember(b, GOING, sequence, node);
+        }
+    }
+
+    return node;
+}
+
+
+/* The message of that number, NULL: there is none. */
+kmq_slot_t *
+kmq_index_find(kmq_block_t *b, uint64_t sequence)
+{
+    unsigned      digit;
+    kmq_ref_t    *entry;
+    kmq_index_t  *node;
+
+    node = node_find(b, sequence);
+
+    if (node == NULL) {
+        return NULL;
+    }
+
+    digit = DIGIT(sequence, LOWEST);
+    entry = node->child[digit]
+            ? leaf_entry(b, node->child[digit], node->count[digit],
+                         PLACE(sequence))
+            : NULL;
+
+    return entry && *entry ? KMQ_AT(b, *entry) : NULL;
+}
+
+
+/* A message of a small leaf, which has n with it, is not in it any more. */
+static void
+small_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
+{
+    unsigned   i;
+    small_t   *small = small_at(b, leaf);
+
+    i = (unsigned) (entry - small->slot);
+
+    small->place[i] = small->place[n - 1];
+    small->slot[i] = small->slot[n - 1];
+}
+
+
+/* A leaf has few messages left, or none. */
+static void __attribute__((noinline))
+leaf_shrink(kmq_block_t *b, kmq_index_t *node, uint64_t sequence)
+{
+    unsigned   digit;
+    kmq_ref_t  leaf;
+
+    digit = DIGIT(sequence, LOWEST);
+    leaf = node->child[digit];
+
+    if (node->count[digit]) {
+        node->child[digit] = is_small(leaf) ? leaf : leaf_narrow(b, leaf);
+        return;
+    }
+
+    leaf_free(b, leaf);
+    node->child[digit] = 0;
+
+    if (node_empty(node)) {
+        prune(b, sequence);
+    }
+}
+
+
+/* Removes a message that is going. */
+void
+kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
+{
+    unsigned      digit;
+    kmq_ref_t    *entry, leaf;
+    kmq_index_t  *node;
+
+    node = node_recall(b, GOING, slot->sequence);
+
+    if (node == NULL) {
+        node = node_find(b, slot->sequence);
+    }
+
+    if (node == NULL) {
+        return;
+    }
+
+    digit = DIGIT(slot->sequence, LOWEST);
+    leaf = node->child[digit];
+    entry = leaf ? leaf_entry(b, leaf, node->count[digit],
+                              PLACE(slot->sequence)) : NULL;
+
+    if (entry == NULL || *entry == 0) {
+        return;
+    }
+
+    if (is_small(leaf)) {
+        small_remove(b, leaf, node->count[digit], entry);
+
+    } else {
+        *entry = 0;
+    }
+
+    if (--node->count[digit] <= SMALL_NARROW) {
+        leaf_shrink(b, node, slot->sequence);
+    }
+}
+
+
+/* ------------------------------------------------------------------- walks */
+
+/*
+ * The lowest node with the newest message of number *sequence or less that may
+ * have been created between from and to; *sequence becomes the number with
+ * which to begin in it.  NULL: there is none.
+ */
+const kmq_index_t *
+kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
+    uint32_t to)
+{
+    unsigned      bits;
+    kmq_index_t  *node;
+
+    if (b->index == 0) {
+        return NULL;
+    }
+
+    if (!fits(b->index_levels, *sequence)) {
+        *sequence = (UINT64_C(1) << BITS(b->index_levels)) - 1;
+    }
+
+    for ( ;; ) {
+        node = descend(b, *sequence, from, to, &bits);
+
+        if (node) {
+            return node;
+        }
+
+        if (bits >= 64 || *sequence >> bits == 0) {
+            return NULL;
+        }
+
+        *sequence = (*sequence >> bits << bits) - 1;
+    }
+}
+
+
+/* The same for the oldest one of number *sequence or more, of any time. */
+const kmq_index_t *
+kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
+{
+    unsigned      bits;
+    kmq_index_t  *node;
+
+    while (b->index && fits(b->index_levels, *sequence)) {
+        node = descend(b, *sequence, 0, UINT32_MAX, &bits);
+
+        if (node) {
+            return node;
+        }
+
+        if (bits >= 64) {
+            return NULL;
+        }
+
+        *sequence = ((*sequence >> bits) + 1) << bits;
+    }
+
+    return NULL;
+}
+
+
+/* The messages of a lowest node from one place to another, both included, in
+ * the order of their numbers; returns how many. */
+unsigned
+kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
+    unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])
+{
+    unsigned    n, i, digit;
+    kmq_ref_t  *entry;
+
+    n = 0;
+
+    for (i = first; i <= last; i++) {
+        digit = i / KMQ_LEAF_SIZE;
+
+        if (node->child[digit] == 0) {
+            i |= KMQ_LEAF_SIZE - 1;
+            continue;
+        }
+
+        entry = leaf_entry(b, node->child[digit], node->count[digit],
+                           i % KMQ_LEAF_SIZE);
+
+        if (entry && *entry) {
+            slot[n++] = KMQ_AT(b, *entry);
+        }
+    }
+
+    return n;
+}
+
+
+/* How many messages a lowest node has. */
+unsigned
+kmq_index_count(const kmq_index_t *node)
+{
+    unsigned  n, i;
+
+    n = 0;
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        n += node->count[i];
+    }
+
+    return n;
+}
+
+
+/* The cells of all that is below a reference: for kmq_verify(). */
+static uint64_t
+cells_below(kmq_block_t *b, kmq_ref_t ref, unsigned level)
+{
+    unsigned      i;
+    uint64_t      n;
+    kmq_index_t  *node;
+
+    if (ref == 0) {
+        return 0;
+    }
+
+    if (level == 0) {
+        return is_small(ref) ? 1 : FULL_CELLS;
+    }
+
+    n = NODE_CELLS;
+    node = KMQ_AT(b, ref);
+
+    for (i = 0; i < KMQ_INDEX_SIZE; i++) {
+        n += cells_below(b, node->child[i], level - 1);
+    }
+
+    return n;
+}
+
+
+uint64_t
+kmq_index_cells(kmq_block_t *b)
+{
+    return b->index ? cells_below(b, b->index, b->index_levels - 1) : 0;
+}
+
+
+/* An empty index: for a repair, which frees the nodes of the old one. */
+void
+kmq_index_reset(kmq_block_t *b)
+{
+    b->index = 0;
+    b->index_levels = 0;
+    memset(b->index_node, 0, sizeof(b->index_node));
+}

@@ -1,0 +1,206 @@
+/* Lists of links, by reference; see kmq_link_t. */
+
+#include "../kmq_block.h"
+
+
+void
+kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+{
+    kmq_ref_t  ref = KMQ_REF(b, link);
+
+    link->next = 0;
+    link->prev = list->tail;
+
+    if (list->tail) {
+        ((kmq_link_t *) KMQ_AT(b, list->tail))->next = ref;
+    } else {
+        list->head = ref;
+    }
+
+    list->tail = ref;
+    list->count++;
+}
+
+
+void
+kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+{
+    kmq_ref_t  ref = KMQ_REF(b, link);
+
+    link->prev = 0;
+    link->next = list->head;
+
+    if (list->head) {
+        ((kmq_link_t *) KMQ_AT(b, list->head))->prev = ref;
+    } else {
+        list->tail = ref;
+    }
+
+    list->head = ref;
+    list->count++;
+}
+
+
+/* Behind after, or at the beginning where that is NULL. */
+void
+kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
+    kmq_link_t *link)
+{
+    kmq_ref_t  ref = KMQ_REF(b, link);
+
+    if (after == NULL) {
+        kmq_list_prepend(b, list, link);
+        return;
+    }
+
+    if (after->next == 0) {
+        kmq_list_append(b, list, link);
+        return;
+    }
+
+    link->prev = KMQ_REF(b, after);
+    link->next = after->next;
+    ((kmq_link_t *) KMQ_AT(b, after->next))->prev = ref;
+    after->next = ref;
+    list->count++;
+}
+
+
+void
+kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+{
+    if (link->prev) {
+        ((kmq_link_t *) KMQ_AT(b, link->prev))->next = link->next;
+    } else {
+        list->head = link->next;
+    }
+
+    if (link->next) {
+        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = link->prev;
+    } else {
+        list->tail = link->prev;
+    }
+
+    link->next = 0;
+    link->prev = 0;
+    list->count--;
+}
+
+
+/* Takes the first one out of a list that has one. */
+kmq_link_t *
+kmq_list_shift(kmq_block_t *b, kmq_list_t *list)
+{
+    kmq_link_t  *link = KMQ_AT(b, list->head);
+
+    list->head = link->next;
+
+    if (link->next) {
+        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = 0;
+    } else {
+        list->tail = 0;
+    }
+
+    link->next = 0;
+    list->count--;
+
+    return link;
+}
+
+
+/* Moves n neighbours, first to last, to the end of another list. */
+void
+kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
+    kmq_link_t *first, kmq_link_t *last, uint64_t n)
+{
+    *(first->prev ? &((kmq_link_t *) KMQ_AT(b, first->prev))->next
+                  : &from->head) = last->next;
+    *(last->next ? &((kmq_link_t *) KMQ_AT(b, last->next))->prev
+                 : &from->tail) = first->prev;
+
+    *(to->tail ? &((kmq_link_t *) KMQ_AT(b, to->tail))->next
+               : &to->head) = KMQ_REF(b, first);
+
+    first->prev = to->tail;
+    last->next = 0;
+    to->tail = KMQ_REF(b, last);
+
+    from->count -= n;
+    to->count += n;
+}
+
+
+/* Merges two chains that end with 0 and are linked by next alone. */
+static kmq_ref_t
+chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
+    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
+{
+    kmq_ref_t    head, *link;
+    kmq_link_t  *first, *second;
+
+    head = 0;
+    link = &head;
+
+    while (one && two) {
+        first = KMQ_AT(b, one);
+        second = KMQ_AT(b, two);
+
+        if (key(b, first) <= key(b, second)) {
+            *link = one;
+            link = &first->next;
+            one = first->next;
+
+        } else {
+            *link = two;
+            link = &second->next;
+            two = second->next;
+        }
+    }
+
+    *link = one ? one : two;
+
+    return head;
+}
+
+
+/*
+ * Sorts by key, stably and in place: a merge sort from the bottom up, in
+ * which chain[i] holds 2^i links or none.
+ */
+void
+kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
+    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
+{
+    unsigned     i;
+    kmq_ref_t    chain[40], rest, ref, prev;
+    kmq_link_t  *link;
+
+    memset(chain, 0, sizeof(chain));
+
+    for (rest = list->head; rest; /* void */) {
+        ref = rest;
+        link = KMQ_AT(b, ref);
+        rest = link->next;
+        link->next = 0;
+
+        for (i = 0; chain[i]; i++) {
+            ref = chain_merge(b, chain[i], ref, key);
+            chain[i] = 0;
+        }
+
+        chain[i] = ref;
+    }
+
+    for (ref = 0, i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
+        ref = chain_merge(b, chain[i], ref, key);
+    }
+
+    list->head = ref;
+
+    for (prev = 0; ref; prev = ref, ref = link->next) {
+        link = KMQ_AT(b, ref);
+        link->prev = prev;
+    }
+
+    list->tail = prev;
+}

@@ -1,0 +1,334 @@
+/*
+ * The handle's own tables: its clients with the caller's pointers, and per
+ * route those consumers that can take a message now, so that one of them can
+ * be drawn at random.  They hold nothing that the block does not know, and
+ * are made to fit it again after a repair.
+ */
+
+#include <stdlib.h>
+
+#include "../kmq_block.h"
+
+
+static void *
+table_grow(void *table, uint32_t *n, size_t size)
+{
+    uint32_t  wanted;
+
+    wanted = *n ? *n * 2 : 16;
+    table = realloc(table, wanted * size);
+
+    if (table) {
+        *n = wanted;
+    }
+
+    return table;
+}
+
+
+/* A free entry in the table of clients, or KMQ_NOT_READY. */
+static uint32_t
+client_alloc(kmq_t *kmq)
+{
+    uint32_t             i, n;
+    kmq_local_client_t  *table;
+
+    if (kmq->free_client == KMQ_NOT_READY) {
+        n = kmq->nclients;
+        table = table_grow(kmq->client, &n, sizeof(kmq_local_client_t));
+
+        if (table == NULL) {
+            return KMQ_NOT_READY;
+        }
+
+        for (i = n; i-- > kmq->nclients; ) {
+            table[i].client = 0;
+            table[i].run_stamp = 0;
+            table[i].route = kmq->free_client;
+            kmq->free_client = i;
+        }
+
+        kmq->client = table;
+        kmq->nclients = n;
+    }
+
+    i = kmq->free_client;
+    kmq->free_client = kmq->client[i].route;
+
+    return i;
+}
+
+
+static void
+client_release(kmq_t *kmq, uint32_t i)
+{
+    kmq->client[i].client = 0;
+    kmq->client[i].route = kmq->free_client;
+    kmq->free_client = i;
+}
+
+
+/* The same for routes. */
+static uint32_t
+route_alloc(kmq_t *kmq)
+{
+    uint32_t            i, n;
+    kmq_local_route_t  *table;
+
+    if (kmq->free_route == KMQ_NOT_READY) {
+        n = kmq->nroutes;
+        table = table_grow(kmq->route, &n, sizeof(kmq_local_route_t));
+
+        if (table == NULL) {
+            return KMQ_NOT_READY;
+        }
+
+        for (i = n; i-- > kmq->nroutes; ) {
+            memset(&table[i], 0, sizeof(kmq_local_route_t));
+            table[i].next_free = kmq->free_route;
+            kmq->free_route = i;
+        }
+
+        kmq->route = table;
+        kmq->nroutes = n;
+    }
+
+    i = kmq->free_route;
+    kmq->free_route = kmq->route[i].next_free;
+    kmq->route[i].nready = 0;
+    kmq->route[i].served = 0;
+
+    return i;
+}
+
+
+static void
+route_release(kmq_t *kmq, uint32_t i)
+{
+    free(kmq->route[i].ready);
+    kmq->route[i].ready = NULL;
+    kmq->route[i].allocated = 0;
+    kmq->route[i].route = 0;
+    kmq->route[i].next_free = kmq->free_route;
+    kmq->free_route = i;
+}
+
+
+void
+kmq_local_free(kmq_t *kmq)
+{
+    uint32_t  i;
+
+    for (i = 0; i < kmq->nroutes; i++) {
+        free(kmq->route[i].ready);
+    }
+
+    free(kmq->route);
+    free(kmq->client);
+}
+
+
+/* Room in the route's table for one more, before it is promised. */
+static int
+route_reserve(kmq_local_route_t *route, uint32_t consumers)
+{
+    uint32_t  *table;
+
+    while (route->allocated < consumers) {
+        table = table_grow(route->ready, &route->allocated, sizeof(uint32_t));
+
+        if (table == NULL) {
+            return KMQ_NOMEM;
+        }
+
+        route->ready = table;
+    }
+
+    return KMQ_OK;
+}
+
+
+/* Is client one of this handle (and not of a predecessor of its number)? */
+int
+kmq_local_has(const kmq_t *kmq, const kmq_client_t *client)
+{
+    return client->worker == kmq->worker && client->local < kmq->nclients
+           && kmq->client[client->local].client == KMQ_REF(kmq->block, client);
+}
+
+
+int
+kmq_local_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
+{
+    uint32_t             i;
+    kmq_local_client_t  *local;
+
+    i = client_alloc(kmq);
+    if (i == KMQ_NOT_READY) {
+        return KMQ_NOMEM;
+    }
+
+    local = &kmq->client[i];
+    local->client = KMQ_REF(kmq->block, client);
+    local->user = user;
+    local->ready_index = KMQ_NOT_READY;
+
+    client->local = i;
+
+    return KMQ_OK;
+}
+
+
+void
+kmq_local_client_remove(kmq_t *kmq, kmq_client_t *client)
+{
+    client_release(kmq, client->local);
+}
+
+
+static int
+route_is_local(const kmq_t *kmq, const kmq_route_t *route)
+{
+    return route->worker == kmq->worker && route->local < kmq->nroutes
+           && kmq->route[route->local].route == KMQ_REF(kmq->block, route);
+}
+
+
+/* Enters client number i into route, which may be new. */
+int
+kmq_local_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
+{
+    uint32_t  n;
+
+    if (!route_is_local(kmq, route)) {
+        n = route_alloc(kmq);
+        if (n == KMQ_NOT_READY) {
+            return KMQ_NOMEM;
+        }
+
+        kmq->route[n].route = KMQ_REF(kmq->block, route);
+        route->local = n;
+    }
+
+    if (route_reserve(&kmq->route[route->local], route->consumers + 1)
+        != KMQ_OK)
+    {
+        return KMQ_NOMEM;
+    }
+
+    kmq->client[i].route = route->local;
+
+    return KMQ_OK;
+}
+
+
+void
+kmq_local_route_remove(kmq_t *kmq, kmq_route_t *route)
+{
+    if (route_is_local(kmq, route)) {
+        route_release(kmq, route->local);
+    }
+}
+
+
+void
+kmq_local_ready_add(kmq_t *kmq, uint32_t i)
+{
+    kmq_local_client_t  *client = &kmq->client[i];
+    kmq_local_route_t   *route = &kmq->route[client->route];
+
+    client->ready_index = route->nready;
+    route->ready[route->nready++] = i;
+}
+
+
+static void
+ready_move(kmq_t *kmq, kmq_local_route_t *route, uint32_t from, uint32_t to)
+{
+    uint32_t  i;
+
+    i = route->ready[from];
+    route->ready[to] = i;
+    kmq->client[i].ready_index = to;
+}
+
+
+void
+kmq_local_ready_remove(kmq_t *kmq, uint32_t i)
+{
+    uint32_t             place;
+    kmq_local_client_t  *client = &kmq->client[i];
+    kmq_local_route_t   *route = &kmq->route[client->route];
+
+    place = client->ready_index;
+
+    if (place < route->served) {
+        ready_move(kmq, route, --route->served, place);
+        place = route->served;
+    }
+
+    if (--route->nready != place) {
+        ready_move(kmq, route, route->nready, place);
+    }
+
+    client->ready_index = KMQ_NOT_READY;
+}
+
+
+/* The consumer at that place in the route's table has been pushed all. */
+void
+kmq_local_served(kmq_t *kmq, kmq_local_route_t *route, uint32_t place)
+{
+    uint32_t  i;
+
+    i = route->ready[place];
+
+    ready_move(kmq, route, route->served, place);
+    route->ready[route->served] = i;
+    kmq->client[i].ready_index = route->served;
+    route->served++;
+}
+
+
+/* Makes the local tables fit what a repair, by whomever, has left. */
+void
+kmq_local_resync(kmq_t *kmq)
+{
+    uint32_t       i;
+    kmq_route_t   *route;
+    kmq_client_t  *client;
+
+    for (i = 0; i < kmq->nroutes; i++) {
+        kmq->route[i].nready = 0;
+        kmq->route[i].served = 0;
+
+        if (kmq->route[i].route == 0) {
+            continue;
+        }
+
+        route = KMQ_AT(kmq->block, kmq->route[i].route);
+
+        if (!route->used || !route_is_local(kmq, route)
+            || route->local != i)
+        {
+            route_release(kmq, i);
+        }
+    }
+
+    for (i = 0; i < kmq->nclients; i++) {
+        KMQ_STEP();
+
+        if (kmq->client[i].client == 0) {
+            continue;
+        }
+
+        kmq->client[i].ready_index = KMQ_NOT_READY;
+        client = KMQ_AT(kmq->block, kmq->client[i].client);
+
+        if (client->ready) {
+            kmq_local_ready_add(kmq, i);
+        }
+    }
+
+    kmq->has_work = 1;
+}

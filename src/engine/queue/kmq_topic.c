@@ -1,0 +1,394 @@
+/*
+ * Topics by name.
+ *
+ * A topic is there as long as something names it: a message in any state, a
+ * client, a route.  Then it is idle: kept for its counters, forgotten oldest
+ * first when there are too many of them or memory is short.
+ *
+ * Most topics have a short name and little to count, and there may be many of
+ * them.  What does not fit into a topic is in parts (see kmq_part_t) that it
+ * gets when it needs them and keeps until it is forgotten.
+ */
+
+#include "../kmq_block.h"
+
+
+/* Idle topics: at most so many, and one for so many pages of the block. */
+#define IDLE_MAX    1024
+#define IDLE_PAGES    16
+
+
+/* FNV-1a: the names come from holders of the key, and a long chain is slow,
+ * not wrong. */
+static uint32_t
+name_hash(const char *name, size_t len)
+{
+    size_t    i;
+    uint32_t  hash;
+
+    hash = 2166136261U;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ (unsigned char) name[i]) * 16777619U;
+    }
+
+    return hash;
+}
+
+
+const char *
+kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic)
+{
+    kmq_ref_t  ref = topic->part[0];
+
+    return ref ? ((kmq_name_t *) KMQ_AT(b, ref))->name : topic->name;
+}
+
+
+/* Enters a used topic into the hash table and the count. */
+void
+kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic)
+{
+    kmq_ref_t  *bucket = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+
+    topic->next = *bucket;
+    *bucket = KMQ_REF(b, topic);
+    b->topics++;
+}
+
+
+/* Enters into the idle ones, or removes from them, as it should be. */
+void
+kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
+{
+    int  idle;
+
+    idle = topic->held == 0 && topic->consumers == 0 && topic->producers == 0
+           && topic->routes == 0;
+
+    if (idle == topic->idle) {
+        return;
+    }
+
+    topic->idle = idle;
+
+    if (idle) {
+        topic->idle_next = 0;
+        topic->idle_prev = b->idle.tail;
+
+        if (b->idle.tail) {
+            ((kmq_topic_t *) KMQ_AT(b, b->idle.tail))->idle_next
+                                                         = KMQ_REF(b, topic);
+        } else {
+            b->idle.head = KMQ_REF(b, topic);
+        }
+
+        b->idle.tail = KMQ_REF(b, topic);
+        b->idle.count++;
+        return;
+    }
+
+    if (topic->idle_prev) {
+        ((kmq_topic_t *) KMQ_AT(b, topic->idle_prev))->idle_next
+                                                         = topic->idle_next;
+    } else {
+        b->idle.head = topic->idle_next;
+    }
+
+    if (topic->idle_next) {
+        ((kmq_topic_t *) KMQ_AT(b, topic->idle_next))->idle_prev
+                                                         = topic->idle_prev;
+    } else {
+        b->idle.tail = topic->idle_prev;
+    }
+
+    b->idle.count--;
+}
+
+
+/* A part of zeros for a topic, which is still to refer to it; NULL: no
+ * memory. */
+void *
+kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
+{
+    kmq_part_t  *part;
+
+    part = kmq_record_alloc(kmq, class);
+
+    if (part) {
+        part->topic = KMQ_REF(kmq->block, topic);
+        KMQ_POINT("topic-part");
+    }
+
+    return part;
+}
+
+
+static void
+parts_free(kmq_block_t *b, const kmq_topic_t *topic)
+{
+    unsigned  i;
+
+    for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
+        if (topic->part[i]) {
+            kmq_record_free(b, KMQ_CLASS_NAME + i, KMQ_AT(b, topic->part[i]));
+        }
+    }
+}
+
+
+static void
+topic_forget(kmq_block_t *b, kmq_topic_t *topic)
+{
+    kmq_ref_t  *link;
+
+    topic->held = 1;
+    kmq_topic_idle(b, topic);
+
+    link = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+
+    while (*link != KMQ_REF(b, topic)) {
+        link = &((kmq_topic_t *) KMQ_AT(b, *link))->next;
+    }
+
+    *link = topic->next;
+
+    KMQ_SET(topic->used, 0);
+    KMQ_POINT("topic-forget");
+
+    parts_free(b, topic);
+    kmq_record_free(b, KMQ_CLASS_TOPIC, topic);
+    b->topics--;
+}
+
+
+/* Forgets the topic that has been idle for longest; 0: there is none. */
+static int
+idle_forget(kmq_block_t *b)
+{
+    if (b->idle.head == 0) {
+        return 0;
+    }
+
+    topic_forget(b, KMQ_AT(b, b->idle.head));
+
+    return 1;
+}
+
+
+/* Gives a topic the settings that this worker has for it. */
+void
+kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_settings_t  *settings = &kmq->settings;
+
+    topic->configured = kmq->configured;
+    topic->settings = settings->topic;
+
+    if (settings->topic_own) {
+        settings->topic_own(settings->topic_arg,
+                            kmq_topic_name(kmq->block, topic),
+                            topic->name_len, &topic->settings);
+    }
+}
+
+
+/* Gives a topic its name; KMQ_NOMEM: it is a long one. */
+static int
+name_set(kmq_t *kmq, kmq_topic_t *topic, const char *name, size_t len)
+{
+    kmq_name_t  *part;
+
+    topic->name_len = len;
+
+    if (len <= KMQ_NAME_SHORT) {
+        memcpy(topic->name, name, len);
+        return KMQ_OK;
+    }
+
+    part = kmq_topic_part(kmq, topic, KMQ_CLASS_NAME);
+    if (part == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    memcpy(part->name, name, len);
+    topic->part[0] = KMQ_REF(kmq->block, part);
+
+    return KMQ_OK;
+}
+
+
+/* A topic that nobody sees yet; NULL: no memory. */
+static kmq_topic_t *
+topic_make(kmq_t *kmq, const char *name, size_t len)
+{
+    kmq_topic_t  *topic;
+
+    topic = kmq_record_alloc(kmq, KMQ_CLASS_TOPIC);
+
+    if (topic && name_set(kmq, topic, name, len) != KMQ_OK) {
+        kmq_record_free(kmq->block, KMQ_CLASS_TOPIC, topic);
+        return NULL;
+    }
+
+    return topic;
+}
+
+
+static kmq_topic_t *
+topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    if (b->idle.count >= IDLE_MAX
+        || b->idle.count > b->npages / IDLE_PAGES)
+    {
+        (void) idle_forget(b);
+    }
+
+    do {
+        topic = topic_make(kmq, name, len);
+    } while (topic == NULL && idle_forget(b));
+
+    if (topic == NULL) {
+        return NULL;
+    }
+
+    topic->hash = hash;
+
+#ifdef KMQ_FAULTS
+    topic->position = kmq_position;
+#endif
+
+    kmq_topic_configure(kmq, topic);
+    topic->push_type = topic->settings.push_type;
+
+    KMQ_SET(topic->used, 1);
+    KMQ_POINT("topic-create");
+
+    kmq_topic_link(b, topic);
+    kmq_topic_idle(b, topic);
+
+    return topic;
+}
+
+
+static kmq_topic_t *
+topic_search(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
+{
+    kmq_ref_t     ref;
+    kmq_topic_t  *topic;
+
+    for (ref = b->bucket[hash % KMQ_TOPIC_BUCKETS]; ref; ref = topic->next) {
+        topic = KMQ_AT(b, ref);
+
+        if (topic->hash == hash && topic->name_len == len
+            && memcmp(kmq_topic_name(b, topic), name, len) == 0)
+        {
+            return topic;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The topic of that name, NULL: there is none. */
+kmq_topic_t *
+kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
+{
+    return topic_search(b, name, len, name_hash(name, len));
+}
+
+
+/* The same; it is made when there is none, NULL: no memory. */
+kmq_topic_t *
+kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
+{
+    uint32_t      hash;
+    kmq_topic_t  *topic;
+
+    hash = name_hash(name, len);
+    topic = topic_search(kmq->block, name, len, hash);
+
+    if (topic == NULL) {
+        return topic_create(kmq, name, len, hash);
+    }
+
+    /* a worker of an older configuration may have made it */
+
+    if (topic->configured < kmq->configured) {
+        kmq_topic_configure(kmq, topic);
+    }
+
+    return topic;
+}
+
+
+/*
+ * Enters into the circle of topics with ready messages, or removes from it,
+ * as it should be.
+ */
+void
+kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
+{
+    int           active;
+    kmq_ref_t     ref;
+    kmq_topic_t  *next, *prev;
+
+    active = topic->ready.count != 0;
+
+    if (active == topic->active) {
+        return;
+    }
+
+    topic->active = active;
+    ref = KMQ_REF(b, topic);
+
+    if (!active) {
+        b->nactive--;
+        topic->allotted = 0;
+
+        next = KMQ_AT(b, topic->active_next);
+        prev = KMQ_AT(b, topic->active_prev);
+        prev->active_next = topic->active_next;
+        next->active_prev = topic->active_prev;
+
+        if (b->active == ref) {
+            b->active = topic->active_next == ref ? 0 : topic->active_next;
+        }
+
+        return;
+    }
+
+    b->nactive++;
+
+    if (b->active == 0) {
+        topic->active_next = ref;
+        topic->active_prev = ref;
+        b->active = ref;
+        return;
+    }
+
+    next = KMQ_AT(b, b->active);
+    prev = KMQ_AT(b, next->active_prev);
+
+    topic->active_next = b->active;
+    topic->active_prev = next->active_prev;
+    prev->active_next = ref;
+    next->active_prev = ref;
+}
+
+
+/* Ready messages that nothing has been decided about. */
+uint64_t
+kmq_topic_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
+{
+    uint64_t  decided;
+
+    decided = topic->push_type == KMQ_PUSH_ONE ? topic->granted
+                                               : kmq_pace_allotted(b, topic);
+
+    return topic->ready.count > decided ? topic->ready.count - decided : 0;
+}

@@ -1,0 +1,296 @@
+/*
+ * The schedule: timers by the time when they are due.  A delayed message has
+ * one, and so has a consumer from which confirmations are awaited.
+ *
+ * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
+ * hierarchical timing wheels") of a level of 256 lists for each byte of a
+ * time; level 0 counts milliseconds.  A timer lies in the level of the highest
+ * byte in which its time differs from the wheel's, so it is found again
+ * without a search, and moves down once a level at most: its cost does not
+ * depend on how many others there are.
+ *
+ * Times are those of the clock that never jumps, so that setting the wall
+ * clock moves no message.
+ *
+ * One worker, the keeper, turns the wheel; the others tell it when they bring
+ * something that is due before what it waits for.  When it does not, because
+ * it stands still, whoever sees that turns the wheel.
+ */
+
+#include "../kmq_block.h"
+
+
+#define NEVER  UINT64_MAX
+#define LATE   200    /* ms */
+
+/* The last time that a timer can have: two million years. */
+#define LAST   ((UINT64_C(1) << 8 * KMQ_WHEEL_LEVELS) - 1)
+
+#define BYTE(time, level)  ((unsigned) ((time) >> (8 * (level))) & 0xff)
+
+
+static void
+bucket_append(kmq_block_t *b, unsigned level, kmq_timer_t *timer)
+{
+    unsigned      i;
+    kmq_wheel_t  *wheel = &b->wheel;
+
+    i = BYTE(timer->due, level);
+    timer->level = level;
+
+    kmq_list_append(b, &wheel->bucket[level][i], &timer->link);
+    wheel->used[level][i / 64] |= UINT64_C(1) << i % 64;
+}
+
+
+static void
+bucket_remove(kmq_block_t *b, kmq_timer_t *timer)
+{
+    unsigned      i;
+    kmq_list_t   *list;
+    kmq_wheel_t  *wheel = &b->wheel;
+
+    i = BYTE(timer->due, timer->level);
+    list = &wheel->bucket[timer->level][i];
+
+    kmq_list_remove(b, list, &timer->link);
+
+    if (list->head == 0) {
+        wheel->used[timer->level][i / 64] &= ~(UINT64_C(1) << i % 64);
+    }
+}
+
+
+/* The level in which a timer of that time belongs now. */
+static unsigned
+level_of(const kmq_wheel_t *wheel, uint64_t due)
+{
+    uint64_t  differs;
+
+    differs = due ^ wheel->now;
+
+    return differs ? (63 - (unsigned) __builtin_clzll(differs)) / 8 : 0;
+}
+
+
+/* The first used list of a level behind i, or -1. */
+static int
+bucket_next(const kmq_wheel_t *wheel, unsigned level, unsigned i)
+{
+    uint64_t  word;
+    unsigned  n;
+
+    for (n = (i + 1) / 64, i = (i + 1) % 64; n < KMQ_WHEEL_SIZE / 64; n++) {
+        word = wheel->used[level][n] >> i << i;
+
+        if (word) {
+            return n * 64 + __builtin_ctzll(word);
+        }
+
+        i = 0;
+    }
+
+    return -1;
+}
+
+
+/* When the wheel has something to do next, and in which level. */
+static uint64_t
+wheel_next(const kmq_wheel_t *wheel, unsigned *level)
+{
+    int       i;
+    uint64_t  unit;
+
+    for (*level = 0; *level < KMQ_WHEEL_LEVELS; (*level)++) {
+        i = bucket_next(wheel, *level, BYTE(wheel->now, *level));
+
+        if (i >= 0) {
+            unit = UINT64_C(1) << (8 * *level);
+
+            return (wheel->now & ~(unit * KMQ_WHEEL_SIZE - 1))
+                   + (uint64_t) i * unit;
+        }
+    }
+
+    return NEVER;
+}
+
+
+/* A delayed message's time has come. */
+static void
+message_due(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    slot->owner = (uint32_t) slot->timer.due;
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("schedule-due");
+
+    kmq_list_append(b, &topic->ready, &slot->link);
+    kmq_topic_active(b, topic);
+
+    topic->delayed--;
+    b->delayed--;
+    b->waiting++;
+
+    kmq_grant(kmq, topic, 1);
+}
+
+
+/* A timer that is in no list now is due. */
+static void
+timer_due(kmq_t *kmq, kmq_timer_t *timer)
+{
+    void  *object = timer;
+
+    if (kmq_class_of(kmq->block, KMQ_REF(kmq->block, timer))
+        == KMQ_CLASS_MESSAGE)
+    {
+        message_due(kmq, object);
+        return;
+    }
+
+    /* what it has not confirmed is for its own worker to see */
+
+    kmq_overdue_add(kmq, object);
+}
+
+
+/*
+ * Brings down what lies in the lists that the wheel's time has reached, from
+ * the highest level on; at most *n timers, which counts down.
+ */
+static void
+wheel_settle(kmq_t *kmq, unsigned *n)
+{
+    unsigned      level;
+    kmq_list_t   *list;
+    kmq_block_t  *b = kmq->block;
+    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_timer_t  *timer;
+
+    for (level = KMQ_WHEEL_LEVELS; level-- > 0; ) {
+        list = &wheel->bucket[level][BYTE(wheel->now, level)];
+
+        while (list->head && *n) {
+            (*n)--;
+            timer = KMQ_AT(b, list->head);
+            bucket_remove(b, timer);
+
+            if (timer->due <= wheel->now) {
+                wheel->count--;
+                timer_due(kmq, timer);
+
+            } else {
+                bucket_append(b, level_of(wheel, timer->due), timer);
+            }
+        }
+    }
+}
+
+
+/*
+ * Turns the wheel to the present; moves at most KMQ_WHEEL_SLICE timers.
+ * Returns 1 when there is more to do at once.
+ */
+int
+kmq_schedule_run(kmq_t *kmq)
+{
+    unsigned      n, level;
+    uint64_t      next;
+    kmq_wheel_t  *wheel = &kmq->block->wheel;
+
+    n = KMQ_WHEEL_SLICE;
+
+    for ( ;; ) {
+        wheel_settle(kmq, &n);
+
+        if (n == 0) {
+            return 1;
+        }
+
+        next = wheel_next(wheel, &level);
+
+        if (next > kmq->mono) {
+            break;
+        }
+
+        wheel->now = next;
+    }
+
+    /* nothing lies in between, so that all stays where it belongs */
+
+    if (wheel->now < kmq->mono) {
+        wheel->now = kmq->mono;
+    }
+
+    wheel->next = next;
+
+    return 0;
+}
+
+
+/* What a timer is set to that is due in ms. */
+uint64_t
+kmq_due(const kmq_t *kmq, uint64_t ms)
+{
+    return kmq->mono < LAST && ms < LAST - kmq->mono ? kmq->mono + ms : LAST;
+}
+
+
+/* Should the keeper have turned the wheel some time ago? */
+int
+kmq_schedule_late(const kmq_t *kmq)
+{
+    const kmq_wheel_t  *wheel = &kmq->block->wheel;
+
+    return wheel->count && wheel->next < kmq->mono
+           && kmq->mono - wheel->next > LATE;
+}
+
+
+/* Puts a timer that is in no list on the schedule; one that is due already
+ * may be acted on at once. */
+void
+kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_wheel_t  *wheel = &b->wheel;
+
+    if (timer->due <= wheel->now) {
+        timer_due(kmq, timer);
+        return;
+    }
+
+    bucket_append(b, level_of(wheel, timer->due), timer);
+    wheel->count++;
+
+    if (timer->due < wheel->next) {
+        wheel->next = timer->due;
+        kmq_keeper_tell(kmq);
+    }
+}
+
+
+/* Takes a timer off the schedule. */
+void
+kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer)
+{
+    bucket_remove(b, timer);
+    b->wheel.count--;
+}
+
+
+/* An empty wheel: at first, and for a repair, which puts all on it anew. */
+void
+kmq_schedule_reset(kmq_block_t *b)
+{
+    memset(b->wheel.bucket, 0, sizeof(b->wheel.bucket));
+    memset(b->wheel.used, 0, sizeof(b->wheel.used));
+
+    b->wheel.next = NEVER;
+    b->wheel.count = 0;
+    b->delayed = 0;
+}

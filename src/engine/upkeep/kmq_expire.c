@@ -1,0 +1,147 @@
+/*
+ * Messages grow old: those that are ready, consumed or dead and older than
+ * clean_time are deleted.
+ *
+ * Each of a topic's lists has its oldest messages in front, so a look at a
+ * topic costs what is too old in it and one message more for each list.  The
+ * keeper passes over all topics every check_interval, in slices.  (A message
+ * that was consumed long after it came may lie in front of older ones in the
+ * history, and keeps them until it goes.)
+ */
+
+#include "../kmq_block.h"
+
+
+/* These bound the time under the lock. */
+#define MESSAGES_SLICE  (2 * KMQ_SLICE)
+#define TOPICS_SLICE    (KMQ_SLICE / 2)
+
+
+/* When a message's age began, in seconds. */
+uint32_t
+kmq_age_start(const kmq_slot_t *slot)
+{
+    uint32_t  start;
+
+    start = slot->create_time + slot->delay;
+
+    /* its death, or its second life */
+
+    if (slot->state != KMQ_CONSUMED && slot->state_time > start) {
+        start = slot->state_time;
+    }
+
+    return start;
+}
+
+
+static int
+too_old(const kmq_t *kmq, const kmq_topic_t *topic, const kmq_slot_t *slot)
+{
+    return (uint64_t) kmq_age_start(slot) + topic->settings.clean_time
+           <= kmq->wall / 1000;
+}
+
+
+/* The oldest message of the topic's lists that is too old, or NULL. */
+static kmq_slot_t *
+topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
+{
+    unsigned      i;
+    kmq_slot_t   *slot, *first[3];
+    kmq_block_t  *b = kmq->block;
+
+    first[0] = topic->ready.head ? KMQ_AT(b, topic->ready.head) : NULL;
+    first[1] = topic->dead.head ? KMQ_AT(b, topic->dead.head) : NULL;
+    first[2] = topic->history.head
+               ? KMQ_KEPT_SLOT(KMQ_AT(b, topic->history.head)) : NULL;
+
+    for (i = 0; i < 3; i++) {
+        slot = first[i];
+
+        if (slot && too_old(kmq, topic, slot)) {
+            return slot;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Deletes what is too old in a topic; at most *n messages, which counts
+ * down. */
+static void
+topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
+{
+    kmq_slot_t  *slot;
+
+    if (topic->settings.clean_time == 0 || topic->held == 0) {
+        return;
+    }
+
+    while (*n) {
+        slot = topic_oldest(kmq, topic);
+        if (slot == NULL) {
+            return;
+        }
+
+        (*n)--;
+        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_EXPIRED,
+                             slot->sequence, 0);
+        kmq_message_unlist(kmq, slot);
+        kmq_message_free(kmq, slot);
+
+        topic->totals.expired++;
+        kmq->block->totals.expired++;
+    }
+}
+
+
+/* Does a slice of the current pass, if there is one, or begins the next one
+ * when it is time.  Returns 1 when there is more to do at once. */
+int
+kmq_expire_run(kmq_t *kmq)
+{
+    unsigned      topics, messages;
+    kmq_walk_t    here;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    if (b->check_walk.page == 0) {
+        if (kmq->mono < b->check_time) {
+            return 0;
+        }
+
+        b->check_walk.page = kmq_table_first(b, KMQ_CLASS_TOPIC);
+        b->check_walk.index = 0;
+    }
+
+    if (b->check_walk.page == 0) {
+        b->check_time = kmq->mono + b->settings.check_interval;
+        return 0;
+    }
+
+    messages = MESSAGES_SLICE;
+
+    for (topics = 0; topics < TOPICS_SLICE; topics++) {
+        here = b->check_walk;
+        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &b->check_walk);
+
+        if (topic == NULL) {
+            b->check_walk.page = 0;
+            b->check_time = kmq->mono + b->settings.check_interval;
+            return 0;
+        }
+
+        if (topic->used) {
+            topic_expire(kmq, topic, &messages);
+        }
+
+        if (messages == 0) {
+            b->check_walk = here;
+            return 1;
+        }
+    }
+
+    return 1;
+}

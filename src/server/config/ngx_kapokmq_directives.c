@@ -1,0 +1,745 @@
+/* Directives, contexts, and the zone of shared memory. */
+
+#include "../session/ngx_kapokmq_session.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+
+
+/* What nginx's slab allocator takes of a zone for itself, at most. */
+#define NGX_KAPOKMQ_OVERHEAD(size)  ((size) / 64 + 8 * ngx_pagesize)
+
+#define NGX_KAPOKMQ_FILE_MAX        (1024 * 1024)
+
+/* Topics that have metrics of their own. */
+#define NGX_KAPOKMQ_TOPICS_DEFAULT  1000
+#define NGX_KAPOKMQ_TOPICS_MAX      10000
+
+
+static ngx_int_t ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size);
+static char *ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size);
+static char *ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
+static ngx_int_t ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data);
+static ngx_uint_t ngx_kapokmq_conf_new_key(
+    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
+static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
+    ngx_kapokmq_main_conf_t *mcf);
+static ngx_int_t ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *text);
+static ngx_int_t ngx_kapokmq_conf_defaults(ngx_conf_t *cf,
+    ngx_kapokmq_main_conf_t *mcf);
+static const char *ngx_kapokmq_conf_env(const char *name);
+static void ngx_kapokmq_conf_log(void *arg, int fatal, const char *file,
+    size_t line, size_t column, const char *text);
+static void ngx_kapokmq_conf_free(void *data);
+static char *ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf,
+    ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
+static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
+    ngx_kapokmq_main_conf_t *mcf);
+
+
+/* ------------------------------------------------------------------- zone */
+
+char *
+ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_main_conf_t  *mcf = conf;
+
+    char       *error;
+    size_t      size;
+    ngx_str_t  *value, name;
+
+    if (mcf->zone) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_kapokmq_conf_size(&value[1], &size) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of \"%V\", a number with the "
+                           "suffix k, m or g is expected", &value[1],
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    error = ngx_kapokmq_conf_size_check(cf, size);
+    if (error != NGX_CONF_OK) {
+        return error;
+    }
+
+    ngx_str_set(&name, "kapokmq");
+
+    error = ngx_kapokmq_conf_resized(cf, &name, size);
+    if (error != NGX_CONF_OK) {
+        return error;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &name, size, &ngx_kapokmq_module);
+    if (mcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->zone->init = ngx_kapokmq_zone_init;
+    mcf->zone->data = mcf;
+
+    return NGX_CONF_OK;
+}
+
+
+/* As an offset, since those may have a g. */
+static ngx_int_t
+ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size)
+{
+    off_t  n;
+
+    n = ngx_parse_offset(value);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *size = ngx_align((size_t) n, ngx_pagesize);
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size)
+{
+    size_t      min, max;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    min = kmq_block_min();
+    min += NGX_KAPOKMQ_OVERHEAD(min);
+
+    max = kmq_block_max();
+    max += NGX_KAPOKMQ_OVERHEAD(max);
+
+    if (size < min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone of \"%V\" is too small, at least %uzk are "
+                           "needed", &value[1], (min + 1023) / 1024);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size > max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone of \"%V\" is too large, %uzm can be used at "
+                           "most", &value[1], max / (1024 * 1024));
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * With another size nginx would make a new, empty zone at a reload and drop
+ * the one that holds the messages.
+ */
+static char *
+ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *zone;
+    ngx_list_part_t  *part;
+
+    part = &cf->cycle->old_cycle->shared_memory.part;
+
+    for ( /* void */ ; part; part = part->next) {
+        zone = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (zone[i].tag != &ngx_kapokmq_module
+                || zone[i].shm.name.len != name->len
+                || ngx_strncmp(zone[i].shm.name.data, name->data, name->len)
+                   != 0
+                || zone[i].shm.size == size)
+            {
+                continue;
+            }
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the size of the zone cannot change from %uzk "
+                               "to %uzk at a reload, since all messages "
+                               "would be lost; stop nginx and start it again",
+                               zone[i].shm.size / 1024, size / 1024);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Runs in the master, at a reload while the old workers are busy with the
+ * zone: what is there is only taken over.
+ */
+static ngx_int_t
+ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_kapokmq_main_conf_t  *omcf = data;
+
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = zone->data;
+
+    if (omcf == NULL) {
+        /* a test of the configuration leaves no trace, and needs no queue */
+        return ngx_test_config
+               ? ngx_kapokmq_recovery_check(zone->shm.log, mcf)
+               : ngx_kapokmq_zone_format(zone, mcf);
+    }
+
+    mcf->block = omcf->block;
+    mcf->block_size = omcf->block_size;
+    mcf->shared = omcf->shared;
+    mcf->key_number = omcf->key_number + ngx_kapokmq_conf_new_key(mcf, omcf);
+
+    if (!ngx_test_config
+        && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (kmq_block_check(mcf->block, mcf->block_size) != KMQ_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "zone \"%V\" does not hold a queue of this version",
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Is what clients have to know another key? */
+static ngx_uint_t
+ngx_kapokmq_conf_new_key(const ngx_kapokmq_main_conf_t *mcf,
+    const ngx_kapokmq_main_conf_t *omcf)
+{
+    size_t  len;
+
+    len = mcf->config->secret_key_len;
+
+    return len != omcf->config->secret_key_len
+           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
+                         len)
+              != 0;
+}
+
+
+/* The engine's block is all of a new zone that its allocator can give. */
+static ngx_int_t
+ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
+{
+    u_char            seed[KMQ_SEED_LEN];
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shpool->log_nomem = 0;
+
+    mcf->shared = ngx_slab_calloc(shpool, sizeof(ngx_kapokmq_shared_t));
+
+    if (mcf->shared == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    mcf->block_size = ngx_min(shpool->pfree * ngx_pagesize, kmq_block_max());
+    mcf->block = ngx_slab_alloc(shpool, mcf->block_size);
+
+    if (mcf->block == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no %uz bytes in zone \"%V\"", mcf->block_size,
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    /* where the administrator lets shared memory have them, which the kernel
+     * does not tell; one that does not know them refuses, which is as well */
+
+    (void) madvise(zone->shm.addr, zone->shm.size, MADV_HUGEPAGE);
+
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t) sizeof(seed)) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
+                      "getrandom() failed");
+        return NGX_ERROR;
+    }
+
+    if (kmq_block_init(mcf->block, mcf->block_size, seed) != KMQ_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no queue can be made of %uz bytes in zone \"%V\"",
+                      mcf->block_size, &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    ngx_explicit_memzero(seed, sizeof(seed));
+
+    shpool->data = mcf->block;
+
+    return ngx_kapokmq_recovery(zone->shm.log, mcf);
+}
+
+
+/* ------------------------------------------------------- application.yaml */
+
+char *
+ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value, text;
+
+    (void) cmd;
+
+    if (mcf->config_file.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    mcf->config_file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &mcf->config_file, 1) != NGX_OK
+        || ngx_kapokmq_conf_read(cf, &mcf->config_file, &text) != NGX_OK
+        || ngx_kapokmq_conf_defaults(cf, mcf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (kmq_config_parse(mcf->config, (char *) mcf->config_file.data,
+                         text.data, text.len, ngx_kapokmq_conf_env,
+                         ngx_kapokmq_conf_log, cf)
+        != 0)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
+{
+    off_t            size;
+    ngx_int_t        rc;
+    ngx_file_t       file;
+    ngx_file_info_t  fi;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *name;
+    file.log = cf->log;
+    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                            NGX_FILE_OPEN, 0);
+
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", name);
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR || !ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is not a file", name);
+        goto done;
+    }
+
+    size = ngx_file_size(&fi);
+
+    if (size > NGX_KAPOKMQ_FILE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has %O bytes, more than 1 MiB", name, size);
+        goto done;
+    }
+
+    text->len = size;
+    text->data = ngx_pnalloc(cf->temp_pool, size + 1);
+
+    if (text->data
+        && ngx_read_file(&file, text->data, text->len, 0) == (ssize_t) size)
+    {
+        rc = NGX_OK;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"%V\" could not be read", name);
+    }
+
+done:
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_conf_defaults(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_pool_cleanup_t  *cleanup;
+
+    cleanup = ngx_pool_cleanup_add(cf->pool, sizeof(kmq_config_t));
+    if (cleanup == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->config = cleanup->data;
+    ngx_memzero(mcf->config, sizeof(kmq_config_t));
+
+    kmq_config_defaults(mcf->config);
+
+    cleanup->handler = ngx_kapokmq_conf_free;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_conf_free(void *data)
+{
+    kmq_config_free(data);
+}
+
+
+static const char *
+ngx_kapokmq_conf_env(const char *name)
+{
+    return getenv(name);
+}
+
+
+static void
+ngx_kapokmq_conf_log(void *arg, int fatal, const char *file, size_t line,
+    size_t column, const char *text)
+{
+    ngx_conf_t  *cf = arg;
+
+    if (line == 0) {
+        ngx_conf_log_error(fatal ? NGX_LOG_EMERG : NGX_LOG_WARN, cf, 0,
+                           "%s: %s", file, text);
+        return;
+    }
+
+    ngx_conf_log_error(fatal ? NGX_LOG_EMERG : NGX_LOG_WARN, cf, 0,
+                       "%s:%uz:%uz: %s", file, line, column, text);
+}
+
+
+/* -------------------------------------------------------------- locations */
+
+char *
+ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    ngx_http_handler_pt       *handler;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_kapokmq_main_conf_t   *mcf;
+
+    handler = cmd->post;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
+
+    if (lcf->handler == *handler) {
+        return "is duplicate";
+    }
+
+    if (lcf->handler) {
+        return "is the second kapokmq handler of this location, which can "
+               "have only one";
+    }
+
+    if (clcf->handler) {
+        return "conflicts with another handler of this location";
+    }
+
+    lcf->handler = *handler;
+    clcf->handler = *handler;
+
+    if (mcf->user == NULL) {
+        mcf->user = &cmd->name;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* kapokmq_metrics [key] [topics=N]; */
+char *
+ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    char        *error;
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    error = ngx_kapokmq_conf_handler(cf, cmd, conf);
+    if (error != NGX_CONF_OK) {
+        return error;
+    }
+
+    lcf->metrics_topics = NGX_KAPOKMQ_TOPICS_DEFAULT;
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "key") == 0) {
+            lcf->metrics_key = 1;
+            continue;
+        }
+
+        n = NGX_ERROR;
+
+        if (ngx_strncmp(value[i].data, "topics=", 7) == 0) {
+            n = ngx_atoi(value[i].data + 7, value[i].len - 7);
+        }
+
+        if (n == NGX_ERROR || n > NGX_KAPOKMQ_TOPICS_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"%V\", "
+                               "\"key\" or \"topics=N\" with N up to %d "
+                               "is expected", &value[i], &cmd->name,
+                               NGX_KAPOKMQ_TOPICS_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        lcf->metrics_topics = n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    ngx_str_t   *value, *origin;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    if (lcf->cors_origins) {
+        return "is duplicate";
+    }
+
+    lcf->cors_origins = ngx_array_create(cf->pool, cf->args->nelts,
+                                         sizeof(ngx_str_t));
+    if (lcf->cors_origins == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "*") != 0
+            && (ngx_strstr(value[i].data, "://") == NULL
+                || value[i].data[value[i].len - 1] == '/'))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid origin \"%V\" in \"%V\", \"*\" or "
+                               "scheme://host[:port] is expected", &value[i],
+                               &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+
+        origin = ngx_array_push(lcf->cors_origins);
+        if (origin == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *origin = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* --------------------------------------------------------------- contexts */
+
+void *
+ngx_kapokmq_conf_create_main(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_kapokmq_main_conf_t));
+}
+
+
+/* Where persistentFile is. */
+static char *
+ngx_kapokmq_conf_directory(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_str_t  *dir;
+
+    mcf->cycle = cf->cycle;
+
+    dir = &mcf->directory;
+    dir->data = (u_char *) mcf->config->persistent_file;
+    dir->len = ngx_strlen(dir->data);
+
+    while (dir->len > 1 && dir->data[dir->len - 1] == '/') {
+        dir->data[--dir->len] = '\0';
+    }
+
+    return (ngx_conf_full_name(cf->cycle, dir, 0) == NGX_OK) ? NGX_CONF_OK
+                                                             : NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf)
+{
+    ngx_kapokmq_main_conf_t  *mcf = conf;
+
+    if (mcf->config) {
+        return ngx_kapokmq_conf_directory(cf, mcf);
+    }
+
+    if (ngx_kapokmq_conf_defaults(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->zone) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "no \"kapokmq_config\": the queue has its default "
+                      "settings, and its secretKey is the published \"%s\"",
+                      mcf->config->secret_key);
+    }
+
+    return ngx_kapokmq_conf_directory(cf, mcf);
+}
+
+
+void *
+ngx_kapokmq_conf_create_loc(ngx_conf_t *cf)
+{
+    ngx_kapokmq_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_kapokmq_loc_conf_t));
+
+    if (conf) {
+        conf->access_log = NGX_CONF_UNSET_UINT;
+    }
+
+    return conf;
+}
+
+
+char *
+ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_kapokmq_loc_conf_t  *prev = parent;
+    ngx_kapokmq_loc_conf_t  *conf = child;
+
+    if (conf->cors_origins == NULL) {
+        conf->cors_origins = prev->cors_origins;
+    }
+
+    ngx_conf_merge_uint_value(conf->access_log, prev->access_log,
+                              ngx_kapokmq_variables_of_end(cf)
+                              ? NGX_KAPOKMQ_LOG_END
+                              : NGX_KAPOKMQ_LOG_UPGRADE);
+
+    return ngx_kapokmq_conf_merge_handler(cf, prev, conf);
+}
+
+
+/* Inside "if" and "limit_except" the handler is that around them, as with
+ * proxy_pass, unless there is another one. */
+static char *
+ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
+    ngx_kapokmq_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL) {
+        conf->handler = prev->handler;
+        conf->metrics_topics = prev->metrics_topics;
+        conf->metrics_key = prev->metrics_key;
+
+        if (clcf->lmt_excpt) {
+            clcf->handler = conf->handler;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    /* a later proxy_pass, for example, would have taken its place */
+
+    if (conf->handler && clcf->handler != conf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "location \"%V\" has a kapokmq handler and another "
+                           "one", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* When all has been read: does it fit together? */
+ngx_int_t
+ngx_kapokmq_conf_check(ngx_conf_t *cf)
+{
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    ngx_kapokmq_filter_init();
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
+
+    if (mcf->user && mcf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in a location needs \"kapokmq_zone SIZE\" "
+                           "in \"http\"", mcf->user);
+        return NGX_ERROR;
+    }
+
+    if (mcf->user && mcf->config->port) {
+        ngx_kapokmq_conf_port(cf, mcf);
+    }
+
+    return NGX_OK;
+}
+
+
+/* A warning unless some server listens on the port of application.yaml. */
+static void
+ngx_kapokmq_conf_port(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_conf_port_t       *listen;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (cmcf->ports) {
+        listen = cmcf->ports->elts;
+
+        for (i = 0; i < cmcf->ports->nelts; i++) {
+            if (listen[i].port == mcf->config->port) {
+                return;
+            }
+        }
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "server.port is %uD in \"%V\", but no server listens on it",
+                  mcf->config->port, &mcf->config_file);
+}

@@ -1,0 +1,275 @@
+/* The console's clients in full: listed page by page, disconnected. */
+
+#include "../ngx_kapokmq.h"
+
+
+/* A client at its longest: names and address escaped, and the rest. */
+#define NGX_KAPOKMQ_CONNECTION_MAX                                            \
+    (6 * (2 * KMQ_NAME_MAX + KMQ_ADDR_MAX) + 512)
+
+
+/* Producers first, then consumers; or those of one role alone. */
+typedef struct {
+    ngx_kapokmq_pages_t  pages;
+    uint32_t             role;         /* that is walked now */
+    unsigned             both:1;
+    ngx_str_t            topic;
+    ngx_str_t            search;
+    kmq_client_info_t    slice[NGX_KAPOKMQ_PAGES_SLICE];
+} ngx_kapokmq_connections_t;
+
+
+static ngx_int_t ngx_kapokmq_connections_role(ngx_http_request_t *r,
+    ngx_kapokmq_connections_t *cs, const kmq_field_t *role,
+    const kmq_field_t *cursor);
+static unsigned ngx_kapokmq_connections_fetch(ngx_kapokmq_pages_t *pages,
+    unsigned n);
+static ngx_uint_t ngx_kapokmq_connections_fits(ngx_kapokmq_pages_t *pages,
+    unsigned i);
+static u_char *ngx_kapokmq_connections_write(ngx_kapokmq_pages_t *pages,
+    unsigned i, u_char *p);
+static u_char *ngx_kapokmq_connections_consumer(u_char *p,
+    const kmq_client_info_t *client);
+static ngx_int_t ngx_kapokmq_connections_name(const kmq_field_t *field,
+    uint64_t *number, kmq_ref_t *ref);
+
+
+static const char *const  ngx_kapokmq_role_names[] = {
+    "producer", "consumer", NULL
+};
+
+
+/* ------------------------------------------------------------------- list */
+
+void
+ngx_kapokmq_connections_list(ngx_http_request_t *r)
+{
+    ngx_kapokmq_connections_t  *cs;
+
+    kmq_field_t  fields[] = {
+        { "role", NULL, 0 },
+        { "topic", NULL, 0 },
+        { "search", NULL, 0 },
+        { "limit", NULL, 0 },
+        { "cursor", NULL, 0 }
+    };
+
+    cs = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_connections_t));
+    if (cs == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (ngx_kapokmq_http_fields(r, fields, 5) != NGX_OK
+        || ngx_kapokmq_field_name(r, &fields[1]) != NGX_OK
+        || ngx_kapokmq_pages_bounds(r, &cs->pages, &fields[3], &fields[4])
+           != NGX_OK
+        || ngx_kapokmq_connections_role(r, cs, &fields[0], &fields[4])
+           != NGX_OK)
+    {
+        return;
+    }
+
+    cs->topic.data = fields[1].value;
+    cs->topic.len = fields[1].len;
+    cs->search.data = fields[2].value;
+    cs->search.len = fields[2].len;
+
+    cs->pages.fetch = ngx_kapokmq_connections_fetch;
+    cs->pages.fits = ngx_kapokmq_connections_fits;
+    cs->pages.write = ngx_kapokmq_connections_write;
+
+    ngx_kapokmq_pages(r, &cs->pages, NGX_KAPOKMQ_CONNECTION_MAX);
+}
+
+
+/* Where to begin: a cursor is the engine's, times two, and odd where it is in
+ * the consumers. */
+static ngx_int_t
+ngx_kapokmq_connections_role(ngx_http_request_t *r,
+    ngx_kapokmq_connections_t *cs, const kmq_field_t *role,
+    const kmq_field_t *cursor)
+{
+    uint32_t    at;
+    ngx_uint_t  choice;
+
+    choice = 2;
+
+    if (ngx_kapokmq_field_choice(r, role, ngx_kapokmq_role_names,
+                                 "producer or consumer", &choice)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cs->both = (choice == 2);
+    cs->role = (choice == 1) ? KMQ_CONSUMER : KMQ_PRODUCER;
+
+    if (cs->pages.cursor == 0) {
+        return NGX_OK;
+    }
+
+    at = (cs->pages.cursor & 1) ? KMQ_CONSUMER : KMQ_PRODUCER;
+
+    if (at != cs->role && !cs->both) {
+        ngx_kapokmq_field_error(r, cursor, "\"next\" of an answer for that "
+                                "role");
+        return NGX_ERROR;
+    }
+
+    cs->role = at;
+
+    return NGX_OK;
+}
+
+
+static unsigned
+ngx_kapokmq_connections_fetch(ngx_kapokmq_pages_t *pages, unsigned n)
+{
+    ngx_kapokmq_connections_t  *cs = (ngx_kapokmq_connections_t *) pages;
+
+    uint64_t  cursor;
+    unsigned  found;
+
+    for ( ;; ) {
+        cursor = pages->cursor / 2;
+        found = kmq_clients(ngx_kapokmq_worker.kmq, cs->role, &cursor,
+                            cs->slice, n);
+
+        if (found || !cs->both || cs->role == KMQ_CONSUMER) {
+            pages->cursor = 2 * cursor + (cs->role == KMQ_CONSUMER);
+            return found;
+        }
+
+        cs->role = KMQ_CONSUMER;
+        pages->cursor = 0;
+    }
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_connections_fits(ngx_kapokmq_pages_t *pages, unsigned i)
+{
+    ngx_kapokmq_connections_t  *cs = (ngx_kapokmq_connections_t *) pages;
+
+    kmq_client_info_t  *client;
+
+    client = &cs->slice[i];
+
+    if (cs->topic.len
+        && (cs->topic.len != client->topic_len
+            || ngx_memcmp(cs->topic.data, client->topic, cs->topic.len) != 0))
+    {
+        return 0;
+    }
+
+    return ngx_kapokmq_field_found(&cs->search, client->id, client->id_len)
+           || ngx_kapokmq_field_found(&cs->search, client->topic,
+                                      client->topic_len)
+           || ngx_kapokmq_field_found(&cs->search, client->addr,
+                                      client->addr_len);
+}
+
+
+static u_char *
+ngx_kapokmq_connections_write(ngx_kapokmq_pages_t *pages, unsigned i,
+    u_char *p)
+{
+    ngx_kapokmq_connections_t  *cs = (ngx_kapokmq_connections_t *) pages;
+
+    const kmq_client_info_t  *client;
+
+    client = &cs->slice[i];
+
+    p = ngx_sprintf(p, "{\"Connection\":\"%uL-%uD\",\"Role\":\"%s\",\"Id\":",
+                    client->number, client->ref,
+                    client->role == KMQ_CONSUMER ? "consumer" : "producer");
+    p = ngx_kapokmq_http_quote(p, client->id, client->id_len);
+    p = ngx_sprintf(p, ",\"Topic\":");
+    p = ngx_kapokmq_http_quote(p, client->topic, client->topic_len);
+    p = ngx_sprintf(p, ",\"Ip\":");
+    p = ngx_kapokmq_http_quote(p, client->addr, client->addr_len);
+
+    p = ngx_sprintf(p, ",\"JoinTime\":%uL,\"LastSeen\":%uD,\"Worker\":%uD,"
+                    "\"Messages\":%uL,", client->join_time / 1000,
+                    client->last_seen, client->worker, client->messages);
+
+    if (client->role == KMQ_CONSUMER) {
+        return ngx_kapokmq_connections_consumer(p, client);
+    }
+
+    return ngx_sprintf(p, "\"Confirmed\":null,\"InFlight\":null,"
+                       "\"Prefetch\":null,\"Confirm\":null}");
+}
+
+
+static u_char *
+ngx_kapokmq_connections_consumer(u_char *p, const kmq_client_info_t *client)
+{
+    return ngx_sprintf(p, "\"Confirmed\":%uL,\"InFlight\":%uD,"
+                       "\"Prefetch\":%uD,\"Confirm\":\"%s\"}",
+                       client->confirmed, client->in_flight, client->prefetch,
+                       kmq_confirm_name(client->mode));
+}
+
+
+/* ------------------------------------------------------------- disconnect */
+
+void
+ngx_kapokmq_connections_close(ngx_http_request_t *r)
+{
+    uint64_t   number;
+    kmq_ref_t  ref;
+    ngx_str_t  json = ngx_string("{\"code\":0}");
+
+    kmq_field_t  connection = { "connection", NULL, 0 };
+
+    if (ngx_kapokmq_http_fields(r, &connection, 1) != NGX_OK
+        || ngx_kapokmq_field_required(r, &connection) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ngx_kapokmq_connections_name(&connection, &number, &ref) != NGX_OK) {
+        ngx_kapokmq_field_error(r, &connection, "a \"Connection\" of "
+                                "GetClientList");
+        return;
+    }
+
+    if (kmq_disconnect(ngx_kapokmq_worker.kmq, ref, number) != KMQ_OK) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
+                               "There is no such connection");
+        return;
+    }
+
+    ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
+}
+
+
+/* A connection's name is its client's number and reference. */
+static ngx_int_t
+ngx_kapokmq_connections_name(const kmq_field_t *field, uint64_t *number,
+    kmq_ref_t *ref)
+{
+    u_char     *minus, *end;
+    ngx_int_t   n, at;
+
+    end = field->value + field->len;
+    minus = ngx_strlchr(field->value, end, '-');
+
+    if (minus == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(field->value, minus - field->value);
+    at = ngx_atoi(minus + 1, end - minus - 1);
+
+    if (n == NGX_ERROR || at == NGX_ERROR || at > (ngx_int_t) UINT32_MAX) {
+        return NGX_ERROR;
+    }
+
+    *number = (uint64_t) n;
+    *ref = (kmq_ref_t) at;
+
+    return NGX_OK;
+}

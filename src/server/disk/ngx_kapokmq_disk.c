@@ -1,0 +1,503 @@
+/*
+ * A worker's journal: what the engine has gathered is written by a thread,
+ * while the next records gather.
+ *
+ *            events                     thread
+ *   +----------------------+     +------------------+
+ *   | gathering            | --> | writing          | --> answers
+ *   | records (the engine) |     | write, fdatasync |
+ *   | messages, answers    |     +------------------+
+ *   +----------------------+
+ *
+ * With isPersistent 2, messages stay reserved until they are on disk (see
+ * ngx_kapokmq_held.c); with 1, they are committed at once, written soon, and
+ * flushed every persistentTime.
+ */
+
+#include "../session/ngx_kapokmq_session.h"
+#include "../../disk/kmq_file.h"
+#include "../../disk/kmq_thread.h"
+
+
+/* Records that nobody waits for are written after this time, so that the death
+ * of all processes loses no more... */
+#define NGX_KAPOKMQ_FLUSH_TIME   100                /* ms */
+
+/* ...or when there are so many of them. */
+#define NGX_KAPOKMQ_FLUSH_SIZE   (512 * 1024)
+
+/* A larger buffer is given back when it is hardly used any more; not sooner,
+ * since memory that is new again each time costs more than what is written to
+ * it. */
+#define NGX_KAPOKMQ_KEEP         (1024 * 1024)
+
+#define NGX_KAPOKMQ_REASON       256
+
+/* After a failure it is not tried again for so long, twice that after the next
+ * one, and so on; who waits for an answer gets it after the try. */
+#define NGX_KAPOKMQ_BACK_OFF     100                /* ms */
+#define NGX_KAPOKMQ_BACK_OFF_MAX 1000
+
+/* What journals leave of the disk, for checkpoints: a part of the zone. */
+#define NGX_KAPOKMQ_RESERVE(n)   ((n) / 16)
+
+
+typedef struct {
+    kmq_buffer_t             records;   /* being written */
+    kmq_journal_info_t       info;
+    int                      sync;
+    int                      rc;        /* 1: not written yet; 0, or a negated
+                                           errno */
+    const char              *what;
+} ngx_kapokmq_batch_t;
+
+typedef struct {
+    kmq_segment_t            segment;   /* the thread's while it is busy */
+    kmq_thread_t             thread;
+    int                      fd;
+    ngx_kapokmq_batch_t      batch;     /* the thread's, too */
+    ngx_msec_t               write_time;    /* of what is not written yet, */
+    ngx_msec_t               flush_time;    /* and of what is not flushed */
+    ngx_msec_t               retry;         /* failed: not before that; */
+    ngx_msec_t               back_off;      /* which was so much later */
+    unsigned                 unwritten:1;   /* there is such */
+    unsigned                 unflushed:1;
+    unsigned                 busy:1;    /* there is a batch */
+    unsigned                 failed:1;  /* and that has been logged */
+} ngx_kapokmq_disk_t;
+
+
+static void ngx_kapokmq_disk_done(ngx_event_t *ev);
+static void ngx_kapokmq_disk_take(ngx_uint_t sync);
+static void ngx_kapokmq_disk_write(void *arg);
+static void ngx_kapokmq_disk_complete(void);
+static ngx_int_t ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch,
+    u_char *reason);
+
+
+static ngx_kapokmq_disk_t  ngx_kapokmq_disk;
+
+
+/* -------------------------------------------------------- beginning, end */
+
+void
+ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_err_t              err;
+    ngx_kapokmq_disk_t    *d;
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+    d = &ngx_kapokmq_disk;
+
+    w->persistent = mcf->config->is_persistent;
+
+    if (w->persistent == NGX_KAPOKMQ_DISK_NONE) {
+        return;
+    }
+
+    ngx_memzero(d, sizeof(ngx_kapokmq_disk_t));
+
+    ngx_kapokmq_held_init(cycle->log);
+    kmq_segment_init(&d->segment, &kmq_io_system,
+                     (char *) mcf->directory.data,
+                     NGX_KAPOKMQ_RESERVE(mcf->block_size));
+
+    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_disk_done, &d->fd) != NGX_OK) {
+        d->fd = -1;
+    }
+
+    err = kmq_thread_start(&d->thread, d->fd);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, err,
+                      "the journal's thread cannot be started, this worker "
+                      "writes it itself");
+    }
+
+    kmq_journal(w->kmq, 1);
+
+    if (mcf->begun) {
+        kmq_journal_lost(w->kmq);
+    }
+
+    ngx_kapokmq_checkpoint_init(cycle, mcf);
+}
+
+
+/* Nothing is read or answered any more; the thread's work is waited for. */
+void
+ngx_kapokmq_disk_exit(void)
+{
+    ngx_uint_t           i;
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_NONE) {
+        kmq_leave_all(ngx_kapokmq_worker.kmq);
+        return;
+    }
+
+    ngx_kapokmq_checkpoint_exit();
+    kmq_thread_stop(&d->thread);
+
+    /* what the thread has written, what has gathered since, and what becomes
+     * of all that this worker's clients had */
+
+    for (i = 0; i < 3; i++) {
+
+        if (i == 2) {
+            kmq_leave_all(ngx_kapokmq_worker.kmq);
+        }
+
+        if (!d->busy) {
+            ngx_kapokmq_disk_take(1);
+        }
+
+        ngx_kapokmq_disk_complete();
+    }
+
+    kmq_segment_close(&d->segment);
+
+    kmq_buffer_free(&d->batch.records);
+    ngx_kapokmq_held_free();
+}
+
+
+/* --------------------------------------------------------------- writing */
+
+/* Is that time over? */
+static ngx_uint_t
+ngx_kapokmq_disk_passed(ngx_msec_t time)
+{
+    return (ngx_msec_int_t) (ngx_current_msec - time) >= 0;
+}
+
+
+/* The timer is to expire then, or sooner.  nginx leaves one that is set as it
+ * is when the difference is small. */
+static void
+ngx_kapokmq_disk_arm(ngx_msec_t time)
+{
+    ngx_event_t     *ev;
+    ngx_msec_int_t   ms;
+
+    ev = &ngx_kapokmq_worker.flush;
+
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - time) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ms = time - ngx_current_msec;
+
+    ngx_add_timer(ev, ngx_max(ms, 1));
+}
+
+
+/* It has failed, and is not tried yet.  With isPersistent 1 nobody waits for
+ * that: what gathers meanwhile is in memory alone. */
+static void
+ngx_kapokmq_disk_back_off(size_t len)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE
+        && ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_LATER)
+    {
+        (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &d->batch.records,
+                                &d->batch.info);
+        kmq_journal_lost(ngx_kapokmq_worker.kmq);
+    }
+
+    if (len || ngx_kapokmq_held_waiting()) {
+        ngx_kapokmq_disk_arm(d->retry);
+    }
+}
+
+
+/* When has something to be done next?  There is something. */
+static ngx_msec_t
+ngx_kapokmq_disk_next(void)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    if (d->unwritten
+        && (!d->unflushed
+            || (ngx_msec_int_t) (d->flush_time - d->write_time) > 0))
+    {
+        return d->write_time;
+    }
+
+    return d->flush_time;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_disk_due(void)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    return ngx_kapokmq_held_waiting()
+           || ((d->unwritten || d->unflushed)
+               && ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()));
+}
+
+
+void
+ngx_kapokmq_disk_wake(void)
+{
+    size_t                 len;
+    ngx_kapokmq_disk_t    *d;
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+    d = &ngx_kapokmq_disk;
+
+    if (w->persistent == NGX_KAPOKMQ_DISK_NONE) {
+        return;
+    }
+
+    len = kmq_journal_len(w->kmq);
+
+    if (len && !d->unwritten) {
+        d->unwritten = 1;
+        d->write_time = ngx_current_msec + NGX_KAPOKMQ_FLUSH_TIME;
+    }
+
+    if (len && !d->unflushed) {
+        d->unflushed = 1;
+        d->flush_time = ngx_current_msec + w->config->persistent_time;
+    }
+
+    if (d->busy) {
+        return;
+    }
+
+    if (d->back_off && !ngx_kapokmq_disk_passed(d->retry)) {
+        ngx_kapokmq_disk_back_off(len);
+        return;
+    }
+
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_held_waiting()) {
+        ngx_post_event(&w->flush, &ngx_posted_events);
+        return;
+    }
+
+    if (d->unwritten || d->unflushed) {
+        ngx_kapokmq_disk_arm(ngx_kapokmq_disk_next());
+    }
+}
+
+
+/* A timer, or posted: those who wait do not wait for that. */
+void
+ngx_kapokmq_disk_flush(ngx_event_t *ev)
+{
+    ngx_uint_t           sync, timedout;
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    timedout = ev->timedout;
+    ev->timedout = 0;
+
+    if (ngx_kapokmq_worker.kmq == NULL || d->busy) {
+        return;
+    }
+
+    ngx_kapokmq_clock();
+
+    /* what it was armed for may have been done meanwhile */
+
+    if ((timedout && !ngx_kapokmq_disk_due())
+        || (d->back_off && !ngx_kapokmq_disk_passed(d->retry)))
+    {
+        ngx_kapokmq_disk_wake();
+        return;
+    }
+
+    sync = ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
+           || (d->unflushed && ngx_kapokmq_disk_passed(d->flush_time));
+
+    ngx_kapokmq_disk_take(sync);
+
+    if (d->thread.started && d->fd != -1) {
+        kmq_thread_run(&d->thread, ngx_kapokmq_disk_write, d);
+        return;
+    }
+
+    ngx_kapokmq_disk_complete();
+    ngx_kapokmq_wake();
+}
+
+
+/* What has gathered is to be written. */
+static void
+ngx_kapokmq_disk_take(ngx_uint_t sync)
+{
+    ngx_kapokmq_disk_t   *d;
+    ngx_kapokmq_batch_t  *batch;
+
+    d = &ngx_kapokmq_disk;
+
+    batch = &d->batch;
+
+    d->busy = 1;
+    d->unwritten = 0;
+
+    if (sync) {
+        d->unflushed = 0;
+    }
+
+    ngx_kapokmq_held_take();
+    (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &batch->records,
+                            &batch->info);
+
+    batch->sync = sync;
+    batch->rc = 1;
+    batch->what = "";
+}
+
+
+/* In the thread. */
+static void
+ngx_kapokmq_disk_write(void *arg)
+{
+    ngx_kapokmq_disk_t   *d = arg;
+
+    ngx_kapokmq_batch_t  *batch;
+
+    batch = &d->batch;
+
+    kmq_records_seal(batch->records.data, batch->records.len);
+
+    batch->rc = kmq_segment_write(&d->segment, &batch->info,
+                                  batch->records.data, batch->records.len,
+                                  batch->sync, &batch->what);
+}
+
+
+static void
+ngx_kapokmq_disk_done(ngx_event_t *ev)
+{
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+
+    ngx_kapokmq_notified(ev);
+
+    if (ngx_kapokmq_worker.kmq == NULL || !d->busy
+        || kmq_thread_busy(&d->thread))
+    {
+        return;
+    }
+
+    ngx_kapokmq_clock();
+    ngx_kapokmq_disk_complete();
+    ngx_kapokmq_room();
+    ngx_kapokmq_wake();
+}
+
+
+/* ---------------------------------------------------------------- results */
+
+/* The batch has been written, or is now. */
+static void
+ngx_kapokmq_disk_complete(void)
+{
+    u_char                reason[NGX_KAPOKMQ_REASON];
+    ngx_int_t             rc;
+    ngx_kapokmq_disk_t   *d;
+    ngx_kapokmq_batch_t  *batch;
+
+    d = &ngx_kapokmq_disk;
+    batch = &d->batch;
+
+    if (batch->rc == 1) {
+        ngx_kapokmq_disk_write(d);
+    }
+
+    rc = ngx_kapokmq_disk_result(batch, reason);
+
+    if (batch->records.size > NGX_KAPOKMQ_KEEP
+        && batch->records.len < batch->records.size / 8)
+    {
+        kmq_buffer_free(&batch->records);
+    }
+
+    d->busy = 0;
+
+    ngx_kapokmq_held_settle(rc, (char *) reason);
+}
+
+
+/* NGX_OK, or NGX_ERROR and the reason as text. */
+static ngx_int_t
+ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
+{
+    kmq_t               *kmq;
+    ngx_kapokmq_disk_t  *d;
+
+    d = &ngx_kapokmq_disk;
+    kmq = ngx_kapokmq_worker.kmq;
+
+    /* its file may be gone because a checkpoint has what it had */
+
+    if (batch->rc < 0 && kmq_journal_covered(kmq, batch->info.generation)) {
+        batch->rc = 0;
+    }
+
+    if (batch->rc == 0) {
+
+        if (batch->records.len) {
+            kmq_journal_written(kmq, batch->records.len);
+            d->back_off = 0;
+        }
+
+        if (d->failed && batch->records.len) {
+            d->failed = 0;
+            ngx_log_error(NGX_LOG_NOTICE, ngx_kapokmq_worker.log, 0,
+                          "the journal is written again");
+        }
+
+        if (batch->sync && !d->failed) {
+            kmq_journal_flushed(kmq, 0);
+        }
+
+        return NGX_OK;
+    }
+
+    kmq_journal_lost(kmq);
+    kmq_journal_flushed(kmq, -batch->rc);
+
+    d->back_off = d->back_off ? ngx_min(2 * d->back_off,
+                                        NGX_KAPOKMQ_BACK_OFF_MAX)
+                              : NGX_KAPOKMQ_BACK_OFF;
+    d->retry = ngx_current_msec + d->back_off;
+
+    *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, "not stored: %s failed: %s",
+                  batch->what, strerror(-batch->rc)) = '\0';
+
+    if (!d->failed) {
+        d->failed = 1;
+        ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, -batch->rc,
+                      "%s failed in \"%s\", %s", batch->what, d->segment.dir,
+                      ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
+                      ? "messages are refused until it works again"
+                      : "messages are in memory alone until it works again");
+    }
+
+    return NGX_ERROR;
+}

@@ -1,0 +1,164 @@
+/* The parameters of the console's functions. */
+
+#include "../ngx_kapokmq.h"
+#include "../../protocol/kmq_utf8.h"
+#include "../config/kmq_yaml.h"
+
+
+/* What is wanted, and what came. */
+#define NGX_KAPOKMQ_FIELD_ERROR  (200 + KMQ_YAML_SHOWN)
+
+
+void
+ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
+    const char *wanted)
+{
+    char    shown[KMQ_YAML_SHOWN];
+    u_char  text[NGX_KAPOKMQ_FIELD_ERROR];
+
+    if (kmq_utf8_valid(field->value, field->len)) {
+        kmq_yaml_show(shown, field->value, field->len);
+        ngx_snprintf(text, sizeof(text), "%s must be %s, not \"%s\"%Z",
+                     field->name, wanted, shown);
+
+    } else {
+        ngx_snprintf(text, sizeof(text), "%s must be %s, and is no valid "
+                     "UTF-8%Z", field->name, wanted);
+    }
+
+    ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, (char *) text);
+}
+
+
+/* A field as a number from min to max. */
+static ngx_int_t
+ngx_kapokmq_field_read(const kmq_field_t *field, ngx_int_t min, ngx_int_t max,
+    ngx_int_t *value)
+{
+    ngx_int_t   n;
+    ngx_uint_t  negative;
+
+    negative = (field->value[0] == '-');
+    n = ngx_atoi(field->value + negative, field->len - negative);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    n = negative ? -n : n;
+
+    if (n < min || n > max) {
+        return NGX_ERROR;
+    }
+
+    *value = n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_number(ngx_http_request_t *r, const kmq_field_t *field,
+    ngx_int_t min, ngx_int_t max, ngx_int_t *value)
+{
+    u_char  wanted[64];
+
+    if (field->len == 0
+        || ngx_kapokmq_field_read(field, min, max, value) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_sprintf(wanted, "a number from %i to %i%Z", min, max);
+    ngx_kapokmq_field_error(r, field, (char *) wanted);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_cursor(ngx_http_request_t *r, const kmq_field_t *field,
+    uint64_t *cursor)
+{
+    ngx_int_t  n;
+
+    n = 0;
+
+    if (field->len
+        && ngx_kapokmq_field_read(field, 1, NGX_MAX_INT_T_VALUE, &n) != NGX_OK)
+    {
+        ngx_kapokmq_field_error(r, field, "\"next\" of an earlier answer");
+        return NGX_ERROR;
+    }
+
+    *cursor = (uint64_t) n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_choice(ngx_http_request_t *r, const kmq_field_t *field,
+    const char *const *names, const char *wanted, ngx_uint_t *choice)
+{
+    ngx_uint_t  i;
+
+    if (field->len == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; names[i]; i++) {
+        if (ngx_strlen(names[i]) == field->len
+            && ngx_memcmp(names[i], field->value, field->len) == 0)
+        {
+            *choice = i;
+            return NGX_OK;
+        }
+    }
+
+    ngx_kapokmq_field_error(r, field, wanted);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_name(ngx_http_request_t *r, const kmq_field_t *field)
+{
+    if (field->len > KMQ_NAME_MAX) {
+        ngx_kapokmq_field_error(r, field, "of at most 255 bytes");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_required(ngx_http_request_t *r, const kmq_field_t *field)
+{
+    u_char  text[64];
+
+    if (field->len) {
+        return NGX_OK;
+    }
+
+    ngx_snprintf(text, sizeof(text), "%s is required%Z", field->name);
+    ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, (char *) text);
+
+    return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_field_found(const ngx_str_t *part, const char *text, size_t len)
+{
+    if (part->len == 0) {
+        return 1;
+    }
+
+    return part->len <= len
+           && ngx_strlcasestrn((u_char *) text, (u_char *) text + len,
+                               part->data, part->len - 1)
+              != NULL;
+}

@@ -1,0 +1,476 @@
+/*
+ * Producers: each message that comes in is stored and answered.  Messages
+ * are gathered while there is input and stored together.  Those that find no
+ * room wait, and with them their producer, in a line: who came first goes on
+ * first.
+ */
+
+#include "../session/ngx_kapokmq_session.h"
+
+
+#define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */
+#define NGX_KAPOKMQ_PIECE        2048    /* bytes escaped at once */
+
+#define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
+
+#define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
+#define NGX_KAPOKMQ_RESUME_TURNS    8
+
+/* How long a producer that is gone may wait for room. */
+#define NGX_KAPOKMQ_GONE_TIME    5000
+
+
+typedef struct {
+    kmq_data_t         data;
+    const char        *error;      /* the message's answer, NULL: "ok" */
+} ngx_kapokmq_entry_t;
+
+typedef struct {
+    ngx_uint_t           done;     /* entries stored and answered */
+    ngx_uint_t           n;
+    ngx_kapokmq_entry_t  entry[NGX_KAPOKMQ_GATHER];
+} ngx_kapokmq_gather_t;
+
+
+static ngx_int_t ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_gather_t *gather);
+static ngx_uint_t ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
+    const ngx_kapokmq_entry_t *entry, ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
+    kmq_message_t *m, ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s,
+    const char *error);
+static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_gather_t *gather);
+static void ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s);
+
+
+static const ngx_kapokmq_role_t  ngx_kapokmq_producer_role = {
+    "serving a producer",
+    KMQ_PRODUCER,
+    ngx_kapokmq_producer_begin,
+    ngx_kapokmq_producer_message,
+    ngx_kapokmq_producer_flush,
+    NULL,                                  /* pong */
+    NULL,                                  /* sent */
+    ngx_kapokmq_producer_settle,
+    ngx_kapokmq_producer_shutdown,
+    ngx_kapokmq_producer_leave
+};
+
+/* What is gathered from the input of the session that is read at the moment;
+ * empty between two events. */
+static ngx_kapokmq_gather_t  ngx_kapokmq_gather;
+
+
+ngx_int_t
+ngx_kapokmq_producer_handler(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_upgrade(r, &ngx_kapokmq_producer_role);
+}
+
+
+/* ------------------------------------------------------------ one message */
+
+static ngx_int_t
+ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s)
+{
+    size_t                max;
+    ngx_kapokmq_entry_t  *e;
+
+    e = &ngx_kapokmq_gather.entry[ngx_kapokmq_gather.n++];
+
+    e->error = kmq_data_frame(&e->data, s->parser.data, s->parser.size,
+                              s->parser.opcode == KMQ_WS_BINARY);
+
+    /* data with escapes counts as what they mean, which takes a look */
+
+    max = ngx_kapokmq_worker.config->max_message_size;
+
+    if (e->error == NULL && e->data.size > max
+        && kmq_data_size(&e->data) > max)
+    {
+        e->error = "the message is larger than maxMessageSize";
+    }
+
+    if (e->error == NULL
+        && e->data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq))
+    {
+        e->error = "the message is larger than the queue's memory allows";
+    }
+
+    if (ngx_kapokmq_gather.n == NGX_KAPOKMQ_GATHER) {
+        return ngx_kapokmq_session_flush(s);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
+{
+    ngx_int_t              rc;
+    ngx_kapokmq_gather_t  *gather;
+
+    gather = s->pending ? s->pending : &ngx_kapokmq_gather;
+
+    if (gather->n == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_kapokmq_producer_store(s, gather);
+
+    if (rc == NGX_BUSY) {
+        ngx_kapokmq_producer_wait(s);
+
+        if (s->pending || ngx_kapokmq_producer_keep(s, gather) == NGX_OK) {
+            return NGX_BUSY;
+        }
+
+        rc = NGX_ERROR;
+    }
+
+    if (s->pending) {
+        ngx_free(s->pending);
+        s->pending = NULL;
+
+    } else {
+        gather->done = 0;
+        gather->n = 0;
+    }
+
+    return rc;
+}
+
+
+/* Stores and answers in order.  NGX_BUSY: there was no room for the rest. */
+static ngx_int_t
+ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_gather_t *gather)
+{
+    ngx_uint_t            n, stored;
+    ngx_kapokmq_entry_t  *e;
+
+    while (gather->done < gather->n) {
+        e = &gather->entry[gather->done];
+
+        if (e->error) {
+
+            if (ngx_kapokmq_producer_error(s, e->error) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            gather->done++;
+            continue;
+        }
+
+        for (n = 1; gather->done + n < gather->n; n++) {
+            if (e[n].error) {
+                break;
+            }
+        }
+
+        stored = ngx_kapokmq_producer_publish(s, e, n);
+
+        if (stored == NGX_KAPOKMQ_FAILED) {
+            return NGX_ERROR;
+        }
+
+        gather->done += stored;
+
+        if (stored < n) {
+            return NGX_BUSY;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Returns how many of the n messages found room, or NGX_KAPOKMQ_FAILED: the
+ * session has to end. */
+static ngx_uint_t
+ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
+    const ngx_kapokmq_entry_t *entry, ngx_uint_t n)
+{
+    kmq_t          *kmq;
+    ngx_uint_t      i;
+    kmq_message_t   m[NGX_KAPOKMQ_GATHER];
+
+    kmq = ngx_kapokmq_worker.kmq;
+
+    ngx_memzero(m, n * sizeof(kmq_message_t));
+
+    for (i = 0; i < n; i++) {
+        m[i].size = entry[i].data.escaped;
+        m[i].delay_time = entry[i].data.delay;
+    }
+
+    ngx_kapokmq_clock_delays(m, n);
+
+    n = kmq_reserve(kmq, s->client, m, n, NULL);
+
+    for (i = 0; i < n; i++) {
+        ngx_kapokmq_write_body(&m[i], &entry[i].data);
+    }
+
+    if (n && ngx_kapokmq_producer_accept(s, m, n) != NGX_OK) {
+        return NGX_KAPOKMQ_FAILED;
+    }
+
+    return n;
+}
+
+
+/* Answers at once, or when the messages are on disk. */
+static ngx_int_t
+ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
+    ngx_uint_t n)
+{
+    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
+        return ngx_kapokmq_held_session(s, m, n);
+    }
+
+    kmq_commit(ngx_kapokmq_worker.kmq, m, n);
+    kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
+    s->messages += n;
+
+    return ngx_kapokmq_output_oks(s, n);
+}
+
+
+void
+ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data)
+{
+    u_char  piece[NGX_KAPOKMQ_PIECE];
+    size_t  n, used;
+
+    if (data->json || data->escaped == data->size) {
+        kmq_write(ngx_kapokmq_worker.kmq, m, data->bytes, data->size);
+        return;
+    }
+
+    for (used = 0; used < data->size; /* void */ ) {
+        n = kmq_json_escape(piece, sizeof(piece), data->bytes, data->size,
+                            &used);
+        kmq_write(ngx_kapokmq_worker.kmq, m, piece, n);
+    }
+}
+
+
+static ngx_int_t
+ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
+{
+    u_char  *p, text[256];
+
+    ngx_kapokmq_producer_refused(s, 1);
+
+    if (s->unanswered) {
+        return ngx_kapokmq_held_error(s, error);
+    }
+
+    p = ngx_snprintf(text, sizeof(text), "error: %s", error);
+
+    return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text);
+}
+
+
+void
+ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
+{
+    if (n && s->client) {
+        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
+    }
+}
+
+
+/* --------------------------------------------------------------- the line */
+
+/* Keeps what found no room, and the input that it points into. */
+static ngx_int_t
+ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
+    ngx_kapokmq_gather_t *gather)
+{
+    u_char                *old, *new;
+    ngx_uint_t             i;
+    kmq_data_t            *data;
+    ngx_kapokmq_gather_t  *kept;
+
+    kept = ngx_alloc(sizeof(ngx_kapokmq_gather_t), ngx_cycle->log);
+    if (kept == NULL) {
+        return NGX_ERROR;
+    }
+
+    *kept = *gather;
+    gather->done = 0;
+    gather->n = 0;
+    s->pending = kept;
+
+    old = s->input.data + s->input.keep;
+
+    if (ngx_kapokmq_input_close(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    new = s->input.data + s->input.keep;
+
+    for (i = kept->done; i < kept->n; i++) {
+        data = &kept->entry[i].data;
+
+        if (kept->entry[i].error == NULL && data->size) {
+            data->bytes = new + (data->bytes - old);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Those in the line go first. */
+static ngx_int_t
+ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s)
+{
+    if (s->going) {
+        return NGX_BUSY;
+    }
+
+    if (s->turn) {
+        return NGX_OK;
+    }
+
+    if (!s->queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_producer_wait(s);
+
+    return NGX_BUSY;
+}
+
+
+static void
+ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
+{
+    ngx_event_t  *rev, *resume;
+
+    rev = s->connection->read;
+    resume = &ngx_kapokmq_worker.resume;
+
+    if (!s->queued) {
+
+        if (s->turn || s->pending) {
+            /* it was first, and stays so */
+            ngx_queue_insert_head(&ngx_kapokmq_worker.waiting, &s->queue);
+
+        } else {
+            ngx_queue_insert_tail(&ngx_kapokmq_worker.waiting, &s->queue);
+        }
+
+        s->queued = 1;
+    }
+
+    /* one that has gone and left messages behind does not wait for ever */
+
+    if (rev->pending_eof && !rev->timer_set) {
+        ngx_add_timer(rev, NGX_KAPOKMQ_GONE_TIME);
+    }
+
+    if (!resume->timer_set) {
+        ngx_add_timer(resume, NGX_KAPOKMQ_RESUME_TIME);
+    }
+}
+
+
+void
+ngx_kapokmq_room(void)
+{
+    if (!ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
+        ngx_post_event(&ngx_kapokmq_worker.resume, &ngx_posted_next_events);
+    }
+}
+
+
+/* Each in the line gets a turn, until there is no room for one. */
+void
+ngx_kapokmq_resume(ngx_event_t *ev)
+{
+    ngx_uint_t              n;
+    ngx_queue_t            *q, *waiting;
+    ngx_kapokmq_session_t  *s;
+
+    ngx_kapokmq_clock();
+
+    waiting = &ngx_kapokmq_worker.waiting;
+
+    for (n = 0; n < NGX_KAPOKMQ_RESUME_TURNS; n++) {
+
+        if (ngx_queue_empty(waiting)) {
+            break;
+        }
+
+        q = ngx_queue_head(waiting);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_kapokmq_session_t, queue);
+        s->queued = 0;
+        s->turn = 1;
+
+        ngx_kapokmq_session_continue(s);
+
+        if (!ngx_queue_empty(waiting) && ngx_queue_head(waiting) == q) {
+            break;
+        }
+    }
+
+    if (n == NGX_KAPOKMQ_RESUME_TURNS) {
+        ngx_kapokmq_room();
+    }
+
+    if (!ngx_queue_empty(waiting) && !ev->timer_set) {
+        ngx_add_timer(ev, NGX_KAPOKMQ_RESUME_TIME);
+    }
+
+    ngx_kapokmq_wake();
+}
+
+
+/* -------------------------------------------------------------------- end */
+
+static void
+ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s)
+{
+    s->turn = 0;
+}
+
+
+/* What was read is answered first.  What comes until the client has seen Close
+ * is stored as well, but there are no answers behind Close. */
+static ngx_int_t
+ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s)
+{
+    return s->unanswered ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_gather.done = 0;
+    ngx_kapokmq_gather.n = 0;
+
+    if (s->pending) {
+        ngx_free(s->pending);
+        s->pending = NULL;
+    }
+
+    if (s->unanswered) {
+        ngx_kapokmq_held_forget(s);
+    }
+}

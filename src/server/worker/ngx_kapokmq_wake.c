@@ -1,0 +1,382 @@
+/*
+ * Time and wake-ups.  A worker that has made work for another one writes to
+ * that one's eventfd.  All of these exist before the first worker is forked
+ * and are kept over reloads, so that workers of any generation reach each
+ * other.  Each process has all of them, so there are not as many as there may
+ * be workers: where there are more of these, some share one, and wake each
+ * other for nothing.
+ */
+
+#include "../session/ngx_kapokmq_session.h"
+
+#include <ngx_channel.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+
+#define NGX_KAPOKMQ_TICK_TIME  500     /* ms */
+
+/* A worker that has done nothing for so long was stopped, or kept busy by
+ * another module; then it has so much time to hear what clients have said. */
+#define NGX_KAPOKMQ_STOPPED    1000    /* ms */
+#define NGX_KAPOKMQ_HEAR       1000
+
+/* Eventfds: so many at least, and for so many generations of workers. */
+#define NGX_KAPOKMQ_EVENTFDS    128
+#define NGX_KAPOKMQ_GENERATIONS 4
+
+/* The longest wait of the keeper: an nginx timer does not span more
+ * than 24 days on all machines. */
+#define NGX_KAPOKMQ_DUE        (24 * 3600 * 1000)
+
+
+static void ngx_kapokmq_woken(ngx_event_t *ev);
+
+
+static int         ngx_kapokmq_eventfd[KMQ_WORKERS];
+static ngx_uint_t  ngx_kapokmq_neventfds;
+
+
+/* How many there should be; most of what a process may open is for others. */
+static ngx_uint_t
+ngx_kapokmq_wake_wanted(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        n;
+    struct rlimit     rlmt;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    n = NGX_KAPOKMQ_GENERATIONS * ngx_max(ccf->worker_processes, 1);
+    n = ngx_max(n, NGX_KAPOKMQ_EVENTFDS);
+
+    if (getrlimit(RLIMIT_NOFILE, &rlmt) == 0 && n > rlmt.rlim_cur / 8) {
+        n = ngx_max(rlmt.rlim_cur / 8, 1);
+    }
+
+    return ngx_min(n, KMQ_WORKERS);
+}
+
+
+void
+ngx_kapokmq_wake_create(ngx_cycle_t *cycle)
+{
+    int         fd;
+    ngx_uint_t  wanted;
+
+    if (ngx_kapokmq_neventfds) {
+        return;
+    }
+
+    wanted = ngx_kapokmq_wake_wanted(cycle);
+
+    while (ngx_kapokmq_neventfds < wanted) {
+
+        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+        if (fd == -1) {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                          "eventfd() failed, %ui of %ui wake-ups are there",
+                          ngx_kapokmq_neventfds, wanted);
+            return;
+        }
+
+        ngx_kapokmq_eventfd[ngx_kapokmq_neventfds++] = fd;
+    }
+}
+
+
+/*
+ * As ngx_add_channel_event(), so that an exit does not wait for it, but with
+ * edges where there are such: each write is an event then for all who listen,
+ * and nobody has to read, which would take it from the others.
+ */
+ngx_int_t
+ngx_kapokmq_wake_listen(ngx_cycle_t *cycle)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    if (ngx_kapokmq_neventfds == 0) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_kapokmq_eventfd[kmq_worker(ngx_kapokmq_worker.kmq)
+                             % ngx_kapokmq_neventfds];
+
+    c = ngx_get_connection(fd, cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->pool = cycle->pool;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    c->read->channel = 1;
+    c->write->channel = 1;
+    c->read->handler = ngx_kapokmq_woken;
+
+    if (ngx_add_event(c->read, NGX_READ_EVENT,
+                      ngx_event_flags & NGX_USE_CLEAR_EVENT
+                      ? NGX_CLEAR_EVENT : 0)
+        != NGX_OK)
+    {
+        ngx_free_connection(c);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* One of this worker's own, for what its threads have done. */
+ngx_int_t
+ngx_kapokmq_notify(ngx_cycle_t *cycle, ngx_event_handler_pt handler, int *fd)
+{
+    *fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+    if (*fd == -1) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    return ngx_add_channel_event(cycle, *fd, NGX_READ_EVENT, handler);
+}
+
+
+void
+ngx_kapokmq_notified(ngx_event_t *ev)
+{
+    uint64_t           count;
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    (void) ngx_read_fd(c->fd, &count, sizeof(count));
+}
+
+
+static void
+ngx_kapokmq_woken(ngx_event_t *ev)
+{
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
+        ngx_kapokmq_notified(ev);
+    }
+
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+}
+
+
+/* Wakes those workers. */
+static void
+ngx_kapokmq_wake_write(const uint64_t mask[KMQ_WORKERS / 64])
+{
+    uint64_t    bits, one;
+    ngx_uint_t  i, n;
+
+    one = 1;
+
+    for (i = 0; i < KMQ_WORKERS / 64; i++) {
+
+        for (bits = mask[i]; bits; bits &= bits - 1) {
+            n = i * 64 + __builtin_ctzll(bits);
+
+            (void) ngx_write_fd(ngx_kapokmq_eventfd[n % ngx_kapokmq_neventfds],
+                                &one, sizeof(one));
+        }
+    }
+}
+
+
+/* nginx's own time, so that its timers and the engine agree. */
+static void
+ngx_kapokmq_clock_tell(ngx_msec_t later)
+{
+    ngx_time_t         *tp;
+    static ngx_msec_t   last;
+
+    tp = ngx_timeofday();
+
+    kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec + later,
+              (uint64_t) tp->sec * 1000 + tp->msec);
+
+    /* after a stop timers may be seen before the sockets are read */
+
+    if (last && ngx_current_msec - last > NGX_KAPOKMQ_STOPPED) {
+        kmq_hear(ngx_kapokmq_worker.kmq, NGX_KAPOKMQ_HEAR);
+        ngx_kapokmq_worker.heard = ngx_current_msec + NGX_KAPOKMQ_HEAR;
+    }
+
+    last = ngx_current_msec;
+}
+
+
+void
+ngx_kapokmq_clock(void)
+{
+    if (ngx_kapokmq_worker.kmq) {
+        ngx_kapokmq_clock_tell(0);
+    }
+}
+
+
+ngx_uint_t
+ngx_kapokmq_hears(void)
+{
+    return (ngx_msec_int_t) (ngx_kapokmq_worker.heard - ngx_current_msec) > 0;
+}
+
+
+void
+ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (m[i].delay_time) {
+            ngx_time_update();
+            ngx_kapokmq_clock_tell(1);
+            return;
+        }
+    }
+}
+
+
+void
+ngx_kapokmq_wake(void)
+{
+    if (ngx_kapokmq_worker.kmq == NULL) {
+        return;
+    }
+
+    ngx_kapokmq_signal();
+
+    if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
+        ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_kapokmq_signal(void)
+{
+    uint64_t    mask[KMQ_WORKERS / 64];
+    ngx_msec_t  ms;
+
+    ngx_kapokmq_disk_wake();
+
+    if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
+                      "a worker died while it changed the queue, which has "
+                      "been repaired");
+    }
+
+    if (kmq_wakes(ngx_kapokmq_worker.kmq, mask) && ngx_kapokmq_neventfds) {
+        ngx_kapokmq_wake_write(mask);
+    }
+
+    ms = kmq_next_batch(ngx_kapokmq_worker.kmq);
+
+    if (ms) {
+        ngx_kapokmq_timer(&ngx_kapokmq_worker.batch, ms);
+    }
+
+    ms = kmq_next_due(ngx_kapokmq_worker.kmq);
+
+    if (ms) {
+        ngx_kapokmq_timer(&ngx_kapokmq_worker.due,
+                          ngx_min(ms, NGX_KAPOKMQ_DUE));
+    }
+}
+
+
+void
+ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms)
+{
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec - ms) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, ms);
+}
+
+
+/* Something is wrong with a worker that keeps the lock for that long. */
+void
+ngx_kapokmq_waits(void *arg, unsigned ms, unsigned worker, int pid)
+{
+    ngx_kapokmq_worker_t  *w = arg;
+
+    ngx_log_error(NGX_LOG_WARN, w->log, 0,
+                  "waiting for the queue's lock for %ud ms, worker %ud with "
+                  "pid %d has it", ms, worker, pid);
+}
+
+
+/* The time has come for paced messages, or for what the keeper looks after. */
+void
+ngx_kapokmq_due(ngx_event_t *ev)
+{
+    (void) ev;
+
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+}
+
+
+/*
+ * Without its master a worker would go on for ever, and an nginx that is
+ * started anew may stand beside it with a queue of its own, so that clients
+ * meet two.  It stops as it does at a reload.
+ */
+static void
+ngx_kapokmq_orphaned(void)
+{
+    if (ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent
+        && !ngx_quit && !ngx_exiting)
+    {
+        ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
+                      "master process %P is gone, this worker stops",
+                      ngx_parent);
+
+        ngx_quit = 1;
+    }
+}
+
+
+/* Housekeeping, and a look at the queue in case a wake-up was lost. */
+void
+ngx_kapokmq_tick(ngx_event_t *ev)
+{
+    unsigned  dead;
+
+    ngx_kapokmq_orphaned();
+    ngx_kapokmq_clock();
+
+    if (ngx_exiting) {
+        kmq_retire(ngx_kapokmq_worker.kmq);
+    }
+
+    dead = kmq_tick(ngx_kapokmq_worker.kmq);
+
+    if (dead) {
+        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                      "%ud worker(s) died, their messages go to others", dead);
+    }
+
+    ngx_kapokmq_room();
+    ngx_kapokmq_checkpoint_tick();
+    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+
+    ngx_kapokmq_wake();
+
+    if (!ngx_exiting) {
+        ngx_add_timer(ev, NGX_KAPOKMQ_TICK_TIME);
+    }
+}
