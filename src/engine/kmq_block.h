@@ -78,6 +78,7 @@
 #define KMQ_CLASSES      10
 
 #define KMQ_CELL         16
+#define KMQ_LINE         64      /* of a cache */
 #define KMQ_PAGE_CELLS   (KMQ_PAGE_SIZE / KMQ_CELL)
 #define KMQ_BINS         64      /* lists of holes */
 
@@ -119,6 +120,8 @@ typedef struct {
     uint32_t     page;
     uint32_t     index;
 } kmq_walk_t;
+
+#define KMQ_WALK_SLOTS   32      /* that are met at once */
 
 /* What makes an object a member of a list.  A list refers to the links; that
  * is the object where the link is its first member. */
@@ -782,7 +785,24 @@ void      kmq_cells_rebuild(kmq_block_t *b, uint32_t page);
 const char *kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap);
 void      kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there);
 kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref);
+
+/*
+ * A walk over all slots: the next one that is not free, or NULL; or several,
+ * which are asked for together, and 0 at the end.  They go by what is true even
+ * in the middle of a repair.
+ */
 kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk);
+unsigned  kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
+    kmq_slot_t *slot[KMQ_WALK_SLOTS]);
+
+/* Asks for a slot that is in no cache. */
+static inline void
+kmq_slot_ahead(const kmq_slot_t *slot)
+{
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch((const char *) (slot + 1) - 1, 1);
+}
+
 
 /* kmq_body.c */
 kmq_slot_t *kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left);

@@ -507,15 +507,12 @@ kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 }
 
 
-/*
- * The next slot that is not free, in a walk over all; NULL: the end.  It goes
- * by what is true even in the middle of a repair.
- */
-kmq_slot_t *
-kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
+/* The place of the next slot in a walk, whether that is free or not; 0: the
+ * end. */
+static kmq_ref_t
+slot_place_next(kmq_block_t *b, kmq_walk_t *walk)
 {
     uint64_t      bits;
-    kmq_slot_t   *slot;
     kmq_cells_t  *cells;
 
     for ( /* void */ ; walk->page < b->fresh_page;
@@ -530,22 +527,60 @@ kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
         while (walk->index < KMQ_PAGE_CELLS) {
             bits = cells->slot[walk->index / 64] >> walk->index % 64;
 
-            if (bits == 0) {
-                walk->index = (walk->index | 63) + 1;
-                continue;
+            if (bits) {
+                walk->index += __builtin_ctzll(bits);
+                return kmq_page_ref(b, walk->page) + walk->index++ * REFS;
             }
 
-            walk->index += __builtin_ctzll(bits);
-            slot = KMQ_AT(b, kmq_page_ref(b, walk->page)
-                             + walk->index++ * REFS);
+            walk->index = (walk->index | 63) + 1;
+        }
+    }
 
-            if (slot->state != KMQ_FREE) {
-                return slot;
-            }
+    return 0;
+}
+
+
+kmq_slot_t *
+kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
+{
+    kmq_ref_t    ref;
+    kmq_slot_t  *slot;
+
+    while ((ref = slot_place_next(b, walk))) {
+        slot = KMQ_AT(b, ref);
+
+        if (slot->state != KMQ_FREE) {
+            return slot;
         }
     }
 
     return NULL;
+}
+
+
+unsigned
+kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
+    kmq_slot_t *slot[KMQ_WALK_SLOTS])
+{
+    unsigned   i, n, places;
+    kmq_ref_t  ref;
+
+    do {
+        places = 0;
+
+        while (places < KMQ_WALK_SLOTS && (ref = slot_place_next(b, walk))) {
+            slot[places] = KMQ_AT(b, ref);
+            kmq_slot_ahead(slot[places++]);
+        }
+
+        for (i = 0, n = 0; i < places; i++) {
+            if (slot[i]->state != KMQ_FREE) {
+                slot[n++] = slot[i];
+            }
+        }
+    } while (n == 0 && places);
+
+    return n;
 }
 
 

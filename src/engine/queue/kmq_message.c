@@ -103,14 +103,14 @@ history_remove(kmq_block_t *b, kmq_slot_t *slot)
  *
  * These are in no cache any more, and each names others only when it has been
  * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is taken,
- * by way of the one between them, and the body of that one as well.  A slot may
- * have been used anew since it was named: what stands in it then is good
- * enough for asking.
+ * by way of the one between them, and the body of that one as well.  A slot and
+ * the body behind it begin anywhere in a cache line.  A slot may have been used
+ * anew since it was named: what stands in it then is good enough for asking.
  */
 static kmq_slot_t *
 history_shift(kmq_block_t *b)
 {
-    char        *body;
+    char        *body, *next;
     kmq_slot_t  *slot, *later;
 
     /* those that are named as recent must still be there */
@@ -122,10 +122,12 @@ history_shift(kmq_block_t *b)
     slot = KMQ_AT(b, b->history.head);
     later = KMQ_AT(b, slot->owner);
     body = KMQ_AT(b, later->body);
+    next = KMQ_AT(b, later->owner);
 
-    __builtin_prefetch(KMQ_AT(b, later->owner), 1);
-    __builtin_prefetch(body, 1);
-    __builtin_prefetch(body + 64, 1);
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + sizeof(kmq_slot_t) - 1, 1);
+    __builtin_prefetch(body + KMQ_LINE - KMQ_CELL, 1);
+    __builtin_prefetch(body + 2 * KMQ_LINE - KMQ_CELL - 1, 1);
 
     history_remove(b, slot);
 

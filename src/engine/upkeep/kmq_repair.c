@@ -282,8 +282,12 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
     {
         n = kmq_index_gather(b, node, 0, KMQ_NODE_NUMBERS - 1, slot);
 
+        for (i = 0; i < n && i < AHEAD; i++) {
+            kmq_slot_ahead(slot[i]);
+        }
+
         for (i = 0; i < n; i++) {
-            __builtin_prefetch(slot[(i + AHEAD) % n], 1);
+            kmq_slot_ahead(slot[(i + AHEAD) % n]);
             slot_relink(kmq, slot[i], taken);
         }
     }
@@ -597,28 +601,24 @@ slots_settle(kmq_t *kmq, const kmq_list_t *taken)
 
 /* ---------------------------------------------------------------- memory */
 
-/* Marks messages; their bodies are asked for AHEAD of that. */
 static void
 messages_mark(kmq_block_t *b)
 {
     unsigned      i, n;
     kmq_walk_t    walk;
-    kmq_slot_t   *slot, *ahead[AHEAD];
+    kmq_slot_t   *slot[KMQ_WALK_SLOTS];
 
     memset(&walk, 0, sizeof(walk));
 
-    for (n = 0; (slot = kmq_slot_next(b, &walk)); n++) {
+    while ((n = kmq_slots_next(b, &walk, slot))) {
 
-        if (n >= AHEAD) {
-            kmq_message_mark(b, ahead[n % AHEAD]);
+        for (i = 0; i < n; i++) {
+            __builtin_prefetch(KMQ_AT(b, slot[i]->body));
         }
 
-        ahead[n % AHEAD] = slot;
-        __builtin_prefetch(KMQ_AT(b, slot->body));
-    }
-
-    for (i = n < AHEAD ? 0 : n - AHEAD; i < n; i++) {
-        kmq_message_mark(b, ahead[i % AHEAD]);
+        for (i = 0; i < n; i++) {
+            kmq_message_mark(b, slot[i]);
+        }
     }
 }
 
@@ -651,14 +651,18 @@ memory_repair(kmq_block_t *b)
 static int
 index_rebuild(kmq_block_t *b)
 {
+    unsigned     i, n;
     kmq_walk_t   walk;
-    kmq_slot_t  *slot;
+    kmq_slot_t  *slot[KMQ_WALK_SLOTS];
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(b, &walk))) {
-        if (kmq_index_insert(b, slot) != KMQ_OK) {
-            return 0;
+    while ((n = kmq_slots_next(b, &walk, slot))) {
+
+        for (i = 0; i < n; i++) {
+            if (kmq_index_insert(b, slot[i]) != KMQ_OK) {
+                return 0;
+            }
         }
     }
 
