@@ -927,6 +927,94 @@ test_repair_full(uint64_t seed, size_t max)
 }
 
 
+#define NEXT_PAGE   (KMQ_PAGE_SIZE / 8)
+#define BODY_4      60             /* bytes of a body of 4 cells, */
+#define BODY_8      124            /* of 8 */
+#define BODY_12     188            /* and of 12 */
+
+/* A slot with a body, with no message in it; NULL: no memory. */
+static kmq_slot_t *
+slot_alloc(kmq_t *kmq, uint32_t size)
+{
+    uint32_t     left;
+    kmq_slot_t  *slot;
+
+    slot = kmq_message_alloc(kmq, size, &left);
+
+    if (slot) {
+        slot->size = size;
+    }
+
+    return slot;
+}
+
+
+/* Fills all pages with messages, of which each 63rd has 16 cells and ends with
+ * its page; returns one of these that has a full page behind it. */
+static kmq_slot_t *
+pages_fill(kmq_t *kmq)
+{
+    unsigned     n;
+    kmq_slot_t  *slot, *last, *before;
+
+    last = before = NULL;
+
+    for (n = 1; (slot = slot_alloc(kmq, n % 63 ? BODY_4 : BODY_12)); n++) {
+        if (n % 63 == 0) {
+            before = last;
+            last = slot;
+        }
+    }
+
+    return before;
+}
+
+
+/*
+ * A slot at the end of a page and a body, of its own, at the beginning of the
+ * next one lie beside each other, and are two runs all the same.
+ */
+static void
+test_page_between(void)
+{
+    void         *block;
+    kmq_t        *kmq;
+    kmq_ref_t     end;
+    kmq_slot_t   *last, *slot;
+    kmq_block_t  *b;
+
+    kmq = eu_open(&block, 2 * EU_MB, KMQ_PUSH_ONE);
+    b = kmq->block;
+    kmq_lock(kmq);
+
+    last = pages_fill(kmq);
+    end = KMQ_REF(b, last + 4);
+    is_int(end % NEXT_PAGE, 0, "a message ends with its page");
+
+    /* room for a slot at the end, and for a body behind it */
+
+    kmq_message_memory_free(b, last);
+    slot = slot_alloc(kmq, BODY_8);
+    ok(slot == last, "a smaller one takes its place");
+    kmq_message_memory_free(b, KMQ_AT(b, end));
+
+    slot = slot_alloc(kmq, BODY_8);
+    ok(slot == last + 3 && slot->body == end,
+       "a slot at the end of a page, its body behind it");
+
+    kmq_message_memory_free(b, slot);
+    ok(kmq_heap_verify(b, &b->heap[KMQ_HEAP_MESSAGES]) == NULL,
+       "they are freed as two");
+
+    slot = slot_alloc(kmq, BODY_4);
+    is_int(KMQ_REF(b, slot), end, "the next page has its room again");
+
+    kmq_unlock(kmq);
+    kmq_detach(kmq);
+    munmap(block, 2 * EU_MB);
+}
+
+
 int
 main(void)
 {
@@ -956,6 +1044,7 @@ main(void)
     test_history_large(60000);
     test_history_large(70000);
     test_history_large(1000000);
+    test_page_between();
     test_repair_full(1, 0);
     test_repair_full(2, 10);
     test_repair_full(3, 60);
