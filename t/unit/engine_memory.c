@@ -476,7 +476,7 @@ test_history_reused(unsigned leaves)
 
         if (sizes[i] < 8192) {
             other = pass(kmq, p, history, sizes[i], 1000);
-            ok(other <= 200, "1000 of %u bytes: all but %u take the oldest "
+            ok(other <= 10, "1000 of %u bytes: all but %u take the oldest "
                "one's place", sizes[i], other);
         }
     }
