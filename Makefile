@@ -78,7 +78,7 @@ TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
-BENCH_SRC  := $(wildcard bench/*.c bench/peers/*.c)
+BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz lint \
@@ -246,7 +246,7 @@ lint-rooms: $(call objects,rooms,$(LINT_SRC))
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
     t/unit/*.[ch] t/fuzz/*.[ch] \
     t/live/*.[ch] \
-    bench/*.[ch] bench/peers/*.[ch])
+    bench/*/*.[ch])
 
 lint-text:
 	@! LC_ALL=C.UTF-8 grep -nE '^.{81,}' $(C_FILES) || \

@@ -248,7 +248,8 @@ class Code:
                                    ":" in title)
 
         for m in re.finditer(r'^edge: \{ sourcename: "(.*?)" targetname: '
-                             r'"(.*?)"(?: label: ".*?:(\d+):(\d+)")?', text, re.M):
+                             r'"(.*?)"(?: label: ".*:(\d+):(\d+)")?', text,
+                             re.M):
             source, target, line, column = m.groups()
 
             if target in node:

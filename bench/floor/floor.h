@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #include "floor_message.h"
-#include "net.h"
+#include "../common/net.h"
 
 
 #define FLOOR_ASK        (64 * 1024)      /* bytes of one recv() */

@@ -1,4 +1,4 @@
-/* Connections, of whichever clients: load_request() says what each begins
+/* Connections, of whichever clients: their protocol says what each begins
  * with. */
 
 #include <errno.h>
@@ -44,7 +44,7 @@ load_open_next(load_t *l)
         return -1;
     }
 
-    if (load_request(l, c) == -1) {
+    if (l->protocol->request(l, c) == -1) {
         load_fail(l, "no memory");
         return -1;
     }
@@ -61,8 +61,8 @@ load_close(load_t *l, client_t *c, const char *why)
 
     load_fail(l, "connection of %s %u: %s", name[c->role], c->number, why);
 
-    if (c->role == LOAD_VISITOR) {
-        load_churn_lost(l, c);
+    if (c->lost != NULL) {
+        c->lost(l, c);
     }
 
     net_close(&l->in, c->fd);

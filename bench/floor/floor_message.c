@@ -3,7 +3,7 @@
 #include <strings.h>
 
 #include "floor_message.h"
-#include "wire.h"
+#include "../common/wire.h"
 
 
 #define HIGHS  UINT64_C(0x8080808080808080)

@@ -1,172 +1,6 @@
-#include <dirent.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "load.h"
-
-
-static uint64_t
-load_cpu_self(void)
-{
-    struct rusage  ru;
-
-    getrusage(RUSAGE_SELF, &ru);
-
-    return (uint64_t) (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u
-           + (uint64_t) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
-}
-
-
-/* CPU time of a thread, in nanoseconds; 0 when unknown. */
-static uint64_t
-load_cpu_of(int pid, int thread)
-{
-    char                 path[64];
-    FILE                *file;
-    unsigned long long   ns;
-
-    ns = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, thread);
-    file = fopen(path, "r");
-
-    if (file != NULL) {
-        if (fscanf(file, "%llu", &ns) != 1) {
-            ns = 0;
-        }
-
-        fclose(file);
-    }
-
-    return ns;
-}
-
-
-/* The same of all other threads of a process. */
-static uint64_t
-load_cpu_threads(int pid)
-{
-    int             thread;
-    DIR            *dir;
-    char            path[64];
-    uint64_t        ns;
-    struct dirent  *entry;
-
-    ns = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    dir = opendir(path);
-
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        thread = atoi(entry->d_name);
-
-        if (thread != 0 && thread != pid) {
-            ns += load_cpu_of(pid, thread);
-        }
-    }
-
-    if (dir != NULL) {
-        closedir(dir);
-    }
-
-    return ns;
-}
-
-
-/* CPU time that the machine has spent, in nanoseconds; 0 when unknown. */
-static uint64_t
-load_cpu_all(void)
-{
-    int                  n;
-    FILE                *file;
-    unsigned long long   user, nice, system, idle, wait, irq, soft, steal;
-
-    file = fopen("/proc/stat", "r");
-    n = 0;
-
-    if (file != NULL) {
-        n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user,
-                   &nice, &system, &idle, &wait, &irq, &soft, &steal);
-        fclose(file);
-    }
-
-    return n != 8 ? 0 : (user + nice + system + irq + soft + steal)
-                        * 1000000000u / (unsigned long) sysconf(_SC_CLK_TCK);
-}
-
-
-void
-load_mark(load_t *l, load_mark_t *mark)
-{
-    unsigned  i;
-
-    mark->time = net_now();
-    mark->accepted = l->answered - l->errors;
-    mark->delivered = l->delivered;
-    mark->cpu = load_cpu_self();
-    mark->server_cpu = 0;
-    mark->threads_cpu = 0;
-    mark->all_cpu = load_cpu_all();
-    mark->recvs = l->in.recvs;
-    mark->sends = l->in.sends;
-
-    for (i = 0; i < l->o.nwatch; i++) {
-        mark->server_cpu += load_cpu_of(l->o.watch[i], l->o.watch[i]);
-        mark->threads_cpu += load_cpu_threads(l->o.watch[i]);
-    }
-
-    mark->server_cpu += mark->threads_cpu;
-}
-
-
-void
-load_fail(load_t *l, const char *fmt, ...)
-{
-    va_list  args;
-
-    if (l->why[0] != '\0') {
-        return;
-    }
-
-    va_start(args, fmt);
-    vsnprintf(l->why, sizeof(l->why), fmt, args);
-    va_end(args);
-
-    fprintf(stderr, "kmq-load: %s\n", l->why);
-}
-
-
-uint64_t
-load_memory(const load_t *l, const char *key)
-{
-    char                 line[128];
-    FILE                *file;
-    size_t               len;
-    unsigned long long   kib;
-
-    if (l->o.nwatch == 0) {
-        return 0;
-    }
-
-    snprintf(line, sizeof(line), "/proc/%d/status", l->o.watch[0]);
-    file = fopen(line, "r");
-    len = strlen(key);
-    kib = 0;
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, key, len) == 0) {
-            kib = strtoull(line + len, NULL, 10);
-        }
-    }
-
-    if (file != NULL) {
-        fclose(file);
-    }
-
-    return kib * 1024;
-}
 
 
 /* Seconds of CPU time that neither this program nor the server had; the
@@ -185,7 +19,7 @@ load_others(const load_mark_t *from, const load_mark_t *to)
 
 
 /* What happened between two moments. */
-void
+static void
 load_report_span(const load_t *l, const char *name, const load_mark_t *from,
     const load_mark_t *to)
 {
@@ -225,18 +59,6 @@ load_report_span(const load_t *l, const char *name, const load_mark_t *from,
     }
 
     printf("}");
-}
-
-
-void
-load_report_times(const char *name, const histogram_t *h)
-{
-    printf(", \"%s\": {\"count\": %llu, \"p50\": %.1f, \"p90\": %.1f, "
-           "\"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}", name,
-           (unsigned long long) h->count,
-           histogram_quantile(h, 0.5) / 1e3, histogram_quantile(h, 0.9) / 1e3,
-           histogram_quantile(h, 0.99) / 1e3,
-           histogram_quantile(h, 0.999) / 1e3, (double) h->max / 1e3);
 }
 
 
@@ -303,21 +125,21 @@ load_report(load_t *l)
     }
 
     if (!l->o.ingest) {
-        load_report_times(l->o.delayed ? "lateness_us" : "latency_us",
+        histogram_print(l->o.delayed ? "lateness_us" : "latency_us",
                           &l->latency);
     }
 
     if (l->o.answers) {
-        load_report_times("answer_us", &l->answer);
+        histogram_print("answer_us", &l->answer);
     }
 
     if (l->unread.count != 0) {
-        load_report_times("read_lag_us", &l->unread);
+        histogram_print("read_lag_us", &l->unread);
     }
 
     if (l->o.rate != 0) {
-        load_report_times("send_lag_us", &l->lag);
-        load_report_times("gap_us", &l->gap);
+        histogram_print("send_lag_us", &l->lag);
+        histogram_print("gap_us", &l->gap);
     }
 
     load_deep_report(l);

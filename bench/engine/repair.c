@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../src/engine/kmq.h"
-#include "net.h"
+#include "../../src/engine/kmq.h"
+#include "../common/net.h"
 
 
 #define REPAIR_WORKERS   2

@@ -30,6 +30,21 @@ struct load_churn_s {
 };
 
 
+static void
+churn_free(load_churn_t *churn, client_t *v)
+{
+    churn->free[churn->nfree++] = (uint32_t) (v - churn->visitors);
+}
+
+
+/* The server has ended a visitor's connection; the caller closes it. */
+static void
+churn_lost(load_t *l, client_t *visitor)
+{
+    churn_free(l->churn, visitor);
+}
+
+
 int
 load_churn_init(load_t *l)
 {
@@ -54,6 +69,7 @@ load_churn_init(load_t *l)
         v->fd = -1;
         v->role = LOAD_VISITOR;
         v->state = CLIENT_CLOSED;
+        v->lost = churn_lost;
         v->mask = (uint32_t) rand() * 2654435761u;
         v->next = calloc(l->nproducers, sizeof(uint32_t));
 
@@ -105,20 +121,13 @@ churn_join(load_t *l)
     v->topic = v->number % l->o.topics;
     memset(v->next, 0, l->nproducers * sizeof(uint32_t));
 
-    if (load_connect(l, v) == -1 || load_request(l, v) == -1) {
+    if (load_connect(l, v) == -1 || l->protocol->request(l, v) == -1) {
         l->closed++;
     }
 
     if (CHURN_VISITORS - churn->nfree > churn->most) {
         churn->most = CHURN_VISITORS - churn->nfree;
     }
-}
-
-
-static void
-churn_free(load_churn_t *churn, client_t *v)
-{
-    churn->free[churn->nfree++] = (uint32_t) (v - churn->visitors);
 }
 
 
@@ -210,14 +219,6 @@ load_churn_message(load_t *l, client_t *visitor, uint32_t producer,
     }
 
     *next = number + 2;
-}
-
-
-/* The server has ended a visitor's connection; the caller closes it. */
-void
-load_churn_lost(load_t *l, client_t *visitor)
-{
-    churn_free(l->churn, visitor);
 }
 
 

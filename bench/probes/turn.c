@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "histogram.h"
+#include "../common/histogram.h"
 
 
 typedef int (*turn_wait_pt)(int epoll, struct epoll_event *events, int n,

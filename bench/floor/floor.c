@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "floor.h"
-#include "tls.h"
+#include "../common/tls.h"
 
 
 #define FLOOR_EVENTS     512

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "histogram.h"
 
 
@@ -33,4 +35,16 @@ histogram_quantile(const histogram_t *h, double q)
              + (double) (UINT64_C(1) << shift) / 2.0 - 0.5;
 
     return middle < (double) h->max ? middle : (double) h->max;
+}
+
+
+void
+histogram_print(const char *name, const histogram_t *h)
+{
+    printf(", \"%s\": {\"count\": %llu, \"p50\": %.1f, \"p90\": %.1f, "
+           "\"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}", name,
+           (unsigned long long) h->count,
+           histogram_quantile(h, 0.5) / 1e3, histogram_quantile(h, 0.9) / 1e3,
+           histogram_quantile(h, 0.99) / 1e3,
+           histogram_quantile(h, 0.999) / 1e3, (double) h->max / 1e3);
 }

@@ -1,3 +1,4 @@
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,23 @@
 
 
 static int load_bitmap_grow(load_bitmap_t *map, uint32_t word);
+
+
+void
+load_fail(load_t *l, const char *fmt, ...)
+{
+    va_list  args;
+
+    if (l->why[0] != '\0') {
+        return;
+    }
+
+    va_start(args, fmt);
+    vsnprintf(l->why, sizeof(l->why), fmt, args);
+    va_end(args);
+
+    fprintf(stderr, "kmq-load: %s\n", l->why);
+}
 
 
 int

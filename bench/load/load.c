@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "load.h"
-#include "tls.h"
+#include "../common/tls.h"
 
 
 #define LOAD_EVENTS    512
@@ -27,7 +27,7 @@ static int load_spins(const load_t *l);
 
 
 int
-main(int argc, char **argv)
+load_run(const load_protocol_t *protocol, int argc, char **argv)
 {
     int      rc;
     load_t  *l;
@@ -38,11 +38,21 @@ main(int argc, char **argv)
         return 2;
     }
 
+    l->protocol = protocol;
+
     if (load_options(&l->o, argc, argv) == -1) {
         return 2;
     }
 
-    if (load_clients_init(l) == -1 || load_check_init(l) == -1
+    if ((l->o.rate != 0 && protocol->schedule == NULL)
+        || (l->o.depth != 0 && protocol->pong == NULL))
+    {
+        fprintf(stderr, "kmq-load: --rate and --depth are not for this "
+                "protocol\n");
+        return 2;
+    }
+
+    if (protocol->init(l) == -1 || load_check_init(l) == -1
         || load_deep_init(l) == -1 || load_churn_init(l) == -1
         || load_search_init(l) == -1
         || net_input_init(&l->in, l->o.size + LOAD_PUSH_MAX, LOAD_ASK) == -1)
@@ -121,7 +131,7 @@ load_loop(load_t *l)
         n = epoll_wait(l->epoll, events, LOAD_EVENTS, timeout);
 
         for (i = 0; i < n; i++) {
-            load_event(l, events[i].data.ptr, events[i].events);
+            l->protocol->event(l, events[i].data.ptr, events[i].events);
         }
     }
 }
@@ -244,7 +254,7 @@ load_start(load_t *l)
     load_search_start(l);
 
     for (i = l->nconsumers; i < l->nclients; i++) {
-        load_fill(l, &l->clients[i]);
+        l->protocol->fill(l, &l->clients[i]);
     }
 }
 
@@ -292,7 +302,7 @@ load_step_running(load_t *l, uint64_t now)
     int  over;
 
     if (l->o.rate != 0) {
-        load_schedule(l, now);
+        l->protocol->schedule(l, now);
     }
 
     load_churn_step(l, now);

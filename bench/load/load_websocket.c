@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "load.h"
-#include "wire.h"
+#include "../common/wire.h"
 
 
 #define LOAD_OUT_BATCH   (512 * 1024)      /* bytes composed for one send() */
@@ -29,7 +29,19 @@ typedef struct {
 } load_time_t;
 
 
+static int load_clients_init(load_t *l);
+static int load_request(load_t *l, client_t *c);
+static void load_event(load_t *l, client_t *c, unsigned events);
+static void load_fill(load_t *l, client_t *c);
+static void load_schedule(load_t *l, uint64_t now);
+static void load_pong(load_t *l, client_t *c);
 static size_t load_parse(void *arg, unsigned char *data, size_t size);
+
+
+const load_protocol_t  load_websocket = {
+    load_clients_init, load_request, load_event, load_fill, load_schedule,
+    load_pong
+};
 
 
 /* ---------------------------------------------------------------- opening */
@@ -98,7 +110,7 @@ load_frame_init(load_t *l, client_t *c)
 }
 
 
-int
+static int
 load_clients_init(load_t *l)
 {
     unsigned   i;
@@ -151,7 +163,7 @@ load_clients_init(load_t *l)
 }
 
 
-int
+static int
 load_request(load_t *l, client_t *c)
 {
     /* by role */
@@ -204,7 +216,7 @@ load_request(load_t *l, client_t *c)
 
 /* ----------------------------------------------------------------- events */
 
-void
+static void
 load_event(load_t *l, client_t *c, unsigned events)
 {
     load_read_t  r;
@@ -479,7 +491,7 @@ load_ping(load_t *l, client_t *c, const wire_frame_t *f)
 }
 
 
-void
+static void
 load_pong(load_t *l, client_t *c)
 {
     if (!c->pinged || c->state != CLIENT_READY) {
@@ -684,7 +696,7 @@ load_credit(const load_t *l, const client_t *c)
 
 
 /* Sends what a producer's window allows. */
-void
+static void
 load_fill(load_t *l, client_t *c)
 {
     int          rc;
@@ -732,7 +744,7 @@ load_fill(load_t *l, client_t *c)
  * turn.  A stamp is the time of the schedule, so that a wait in here, in the
  * socket or in the server is part of the latency that is measured.
  */
-void
+static void
 load_schedule(load_t *l, uint64_t now)
 {
     uint64_t   due, intended, first, i;

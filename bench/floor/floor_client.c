@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "floor.h"
-#include "wire.h"
+#include "../common/wire.h"
 
 
 #define FLOOR_FAULT_AT  1000          /* the message that --fault harms */

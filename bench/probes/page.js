@@ -5,7 +5,7 @@
  */
 "use strict";
 
-const { chromium } = require("../t/node_modules/playwright-core");
+const { chromium } = require("../../t/node_modules/playwright-core");
 
 const [port, key, dir] = process.argv.slice(2);
 

@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../src/disk/kmq_file.h"
-#include "histogram.h"
-#include "net.h"
+#include "../../src/disk/kmq_file.h"
+#include "../common/histogram.h"
+#include "../common/net.h"
 
 
 #define RECOVER_BATCH     64

@@ -708,7 +708,7 @@ load_search_report(const load_t *l)
                search_about[s->kind].name, (unsigned long long) s->walks,
                (unsigned long long) s->messages,
                (unsigned long long) s->bytes);
-        load_report_times("answer_us", &s->times);
+        histogram_print("answer_us", &s->times);
         printf("}");
     }
 

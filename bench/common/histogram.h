@@ -41,4 +41,8 @@ histogram_add(histogram_t *h, uint64_t value)
 /* The middle of the slot where the quantile q (0 to 1) lies; 0 when empty. */
 double histogram_quantile(const histogram_t *h, double q);
 
+/* Prints what it holds as a member of a JSON object, behind others: how many
+ * times, and quantiles of them in microseconds. */
+void histogram_print(const char *name, const histogram_t *h);
+
 #endif /* BENCH_HISTOGRAM_H */

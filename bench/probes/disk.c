@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "histogram.h"
-#include "net.h"
+#include "../common/histogram.h"
+#include "../common/net.h"
 
 
 #define DISK_BYTES_MAX  (64 * 1024 * 1024)

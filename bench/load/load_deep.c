@@ -124,7 +124,7 @@ deep_begin(load_t *l, deep_step_t *step)
                                           : l->delivered + step->n;
 
         for (i = 0; i < l->nconsumers; i++) {
-            load_pong(l, &l->clients[i]);
+            l->protocol->pong(l, &l->clients[i]);
         }
 
         return;
@@ -133,7 +133,7 @@ deep_begin(load_t *l, deep_step_t *step)
     d->target = l->sent + step->n;
 
     for (i = l->nconsumers; i < l->nclients; i++) {
-        load_fill(l, &l->clients[i]);
+        l->protocol->fill(l, &l->clients[i]);
     }
 }
 

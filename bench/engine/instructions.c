@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../src/engine/kmq.h"
-#include "../src/protocol/kmq_json.h"
-#include "../src/protocol/kmq_websocket.h"
+#include "../../src/engine/kmq.h"
+#include "../../src/protocol/kmq_json.h"
+#include "../../src/protocol/kmq_websocket.h"
 
 
 #define BLOCK     (4 * 1024 * 1024)

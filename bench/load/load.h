@@ -2,15 +2,27 @@
  * The load generator: one thread, one epoll, any number of producers and
  * consumers.
  *
- *   load.c          main: phases and the event loop
- *   load_options.c  the command line
- *   load_client.c   connections: opening, login, what producers and consumers
- *                   send and read
- *   load_check.c    which message came where: losses, duplicates, disorder
- *   load_deep.c     --depth: publishing and pushing far from an empty queue
- *   load_churn.c    --churn: consumers that come and go
- *   load_search.c   --search: questions to the console meanwhile
- *   load_report.c   the result as JSON
+ *   main.c             kmq-load: the generator with load_websocket.c
+ *   load.c             phases and the event loop
+ *   load_options.c     the command line
+ *   load_websocket.c   the protocol: login, what producers and consumers send
+ *                      and read
+ *   load_report.c      the result as JSON
+ *
+ * what a run may have besides:
+ *
+ *   load_deep.c        --depth: far from an empty queue
+ *   load_churn.c       --churn: consumers that come and go
+ *   load_search.c      --search: questions to the console meanwhile
+ *
+ * and what all of these use:
+ *
+ *   load_connection.c  opening and closing
+ *   load_check.c       which message came where: losses, duplicates, disorder
+ *   load_watch.c       moments of a run: counters, CPU time, memory
+ *
+ * Each uses those below it alone, and the protocol through load_protocol_t:
+ * ../peers has another one.
  */
 
 #ifndef BENCH_LOAD_H
@@ -19,9 +31,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "histogram.h"
-#include "net.h"
-#include "wire.h"
+#include "../common/histogram.h"
+#include "../common/net.h"
+#include "../common/wire.h"
 
 
 #define LOAD_STAMP     32      /* bytes of data that carry the stamp */
@@ -98,7 +110,10 @@ typedef enum {
     CLIENT_CLOSED
 } client_state_t;
 
-typedef struct {
+typedef struct load_s    load_t;
+typedef struct client_s  client_t;
+
+struct client_s {
     int              fd;
     uint8_t          role;
     uint8_t          state;
@@ -127,9 +142,35 @@ typedef struct {
     uint64_t         leave;    /* when it goes */
     uint32_t        *next;     /* of each producer: the number to come + 1 */
 
+    /* called when the server has ended the connection; NULL: nothing is */
+    void           (*lost)(load_t *l, client_t *c);
+
     /* a searcher's */
     void            *search;
-} client_t;
+};
+
+
+/* How clients speak with a server. */
+typedef struct {
+    /* Makes all clients: 0, or -1 when there is no memory. */
+    int            (*init)(load_t *l);
+
+    /* Composes what a connection begins with: 0, or -1. */
+    int            (*request)(load_t *l, client_t *c);
+
+    /* Reads and writes as far as the socket can. */
+    void           (*event)(load_t *l, client_t *c, unsigned events);
+
+    /* Sends what a producer's window allows. */
+    void           (*fill)(load_t *l, client_t *c);
+
+    /* --rate: sends what is due; NULL: there is none. */
+    void           (*schedule)(load_t *l, uint64_t now);
+
+    /* --depth: answers the ping that a consumer held back, if there is one;
+     * NULL: there is none. */
+    void           (*pong)(load_t *l, client_t *c);
+} load_protocol_t;
 
 
 typedef enum {
@@ -160,8 +201,9 @@ typedef struct load_deep_s    load_deep_t;
 typedef struct load_churn_s   load_churn_t;
 typedef struct load_search_s  load_search_t;
 
-typedef struct {
+struct load_s {
     load_options_t  o;
+    const load_protocol_t  *protocol;
     load_phase_t    phase;
     int             epoll;
     net_input_t     in;
@@ -211,37 +253,21 @@ typedef struct {
     load_mark_t     warm;
     load_mark_t     stop;
     load_mark_t     end;
-} load_t;
+};
 
+
+/* load.c: all of it; returns the exit status. */
+int load_run(const load_protocol_t *protocol, int argc, char **argv);
+
+/* load_websocket.c */
+extern const load_protocol_t  load_websocket;
 
 /* load_options.c: 0, or -1 when the command line makes no sense. */
 int load_options(load_options_t *o, int argc, char **argv);
 
-/* load_connection.c: 0, or -1, which has been told */
-int load_connect(load_t *l, client_t *c);
-int load_open_next(load_t *l);
-
-/* It has ended, which is a failure; why: the reason as text. */
-void load_close(load_t *l, client_t *c, const char *why);
-
-/* load_client.c */
-int load_clients_init(load_t *l);
-int load_request(load_t *l, client_t *c);
-void load_event(load_t *l, client_t *c, unsigned events);
-void load_fill(load_t *l, client_t *c);
-void load_schedule(load_t *l, uint64_t now);
-
-/* Answers the ping that a consumer held back, if there is one. */
-void load_pong(load_t *l, client_t *c);
-
-/* load_check.c */
-int load_check_init(load_t *l);
-void load_check_message(load_t *l, client_t *consumer, uint32_t producer,
-    uint32_t number);
-uint64_t load_expected(const load_t *l);
-
-/* Names the first losses on stderr. */
-void load_check_explain(load_t *l);
+/* load_report.c: 0, or 1 when a message was lost, came twice or out of
+ * order. */
+int load_report(load_t *l);
 
 /* load_deep.c; without --depth nothing happens in these */
 int load_deep_init(load_t *l);
@@ -257,7 +283,6 @@ void load_churn_step(load_t *l, uint64_t now);
 void load_churn_ready(load_t *l, client_t *visitor);
 void load_churn_message(load_t *l, client_t *visitor, uint32_t producer,
     uint32_t number);
-void load_churn_lost(load_t *l, client_t *visitor);
 void load_churn_end(load_t *l);
 /* 1 when something was wrong. */
 int load_churn_report(const load_t *l);
@@ -272,20 +297,30 @@ void load_search_step(load_t *l, uint64_t now);
 void load_search_event(load_t *l, client_t *c, unsigned events);
 void load_search_report(const load_t *l);
 
-/* load_report.c */
+/* load_connection.c: 0, or -1, which has been told */
+int load_connect(load_t *l, client_t *c);
+int load_open_next(load_t *l);
+
+/* It has ended, which is a failure; why: the reason as text. */
+void load_close(load_t *l, client_t *c, const char *why);
+
+/* load_check.c */
+int load_check_init(load_t *l);
+void load_check_message(load_t *l, client_t *consumer, uint32_t producer,
+    uint32_t number);
+uint64_t load_expected(const load_t *l);
+
+/* Names the first losses on stderr. */
+void load_check_explain(load_t *l);
+
+/* Something is wrong with the run; keeps the first reason. */
+void load_fail(load_t *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* load_watch.c */
 void load_mark(load_t *l, load_mark_t *mark);
-void load_report_times(const char *name, const histogram_t *h);
-void load_report_span(const load_t *l, const char *name,
-    const load_mark_t *from, const load_mark_t *to);
 
 /* Bytes of the first watched process: "RssAnon:", "RssShmem:"; 0: unknown. */
 uint64_t load_memory(const load_t *l, const char *key);
-
-/* 0, or 1 when a message was lost, came twice or out of order. */
-int load_report(load_t *l);
-
-/* Keeps the first reason. */
-void load_fail(load_t *l, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif /* BENCH_LOAD_H */
