@@ -194,6 +194,11 @@ $(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \
     $(call objects,unit,$(PLAIN_SRC))
 	$(CC) $(ASAN) -o $@ $^ $(LIBS)
 
+# a test may have more files, in a directory of its name
+$(foreach file,$(wildcard t/unit/*/*.c),$(eval \
+    $(OUT)/unit/$(notdir $(patsubst %/,%,$(dir $(file)))): \
+    $(call objects,unit,$(file))))
+
 # the tool that one of them runs
 $(OUT)/unit/dump: | $(OUT)/unit/kapokmq-dump
 
@@ -244,8 +249,7 @@ lint-rooms: $(call objects,rooms,$(LINT_SRC))
 	t/lint/rooms.py $(OUT)/rooms/obj
 
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
-    t/unit/*.[ch] t/fuzz/*.[ch] \
-    t/live/*.[ch] \
+    t/unit/*.[ch] t/unit/*/*.[ch] t/fuzz/*.[ch] t/live/*.[ch] \
     bench/*/*.[ch])
 
 lint-text:

@@ -4,10 +4,13 @@
  * messages are purged, clients disconnected.
  */
 
-#ifndef KMQ_ENGINE_MODEL_WATCH_H
-#define KMQ_ENGINE_MODEL_WATCH_H
-
-#include "engine_model_manage.h"
+#include "count.h"
+#include "handle.h"
+#include "manage.h"
+#include "message.h"
+#include "observe.h"
+#include "search.h"
+#include "watch.h"
 
 
 /* ----------------------------------------------------------------- growth */
@@ -39,7 +42,7 @@ check_period(const kmq_period_t *got, const kmq_period_t *kept, unsigned n,
 }
 
 
-static void
+void
 op_growth(void)
 {
     unsigned             h, i, n, unit, kept;
@@ -62,7 +65,7 @@ op_growth(void)
 }
 
 
-static void
+void
 op_latency(void)
 {
     unsigned       i;
@@ -305,7 +308,7 @@ topic_known(const kmq_topic_info_t *info)
 
 
 /* All topics are told, each once, as they are. */
-static void
+void
 op_topics(void)
 {
     kmq_t             *kmq;
@@ -349,7 +352,7 @@ op_topics(void)
 }
 
 
-static void
+void
 op_refused(void)
 {
     unsigned                   n;
@@ -371,7 +374,7 @@ op_refused(void)
 /* ------------------------------------------------------------------ purge */
 
 /* One slice, or all of them: the newest that match are gone, and no other. */
-static void
+void
 op_purge(void)
 {
     unsigned     h;
@@ -414,7 +417,7 @@ op_purge(void)
 /* ---------------------------------------------------------------- clients */
 
 /* What is told of a client. */
-static void
+void
 check_client(const client_t *c, const kmq_client_info_t *info)
 {
     CHECK(info->ref == c->ref && info->mode == c->mode,
@@ -425,7 +428,7 @@ check_client(const client_t *c, const kmq_client_info_t *info)
 }
 
 
-static void
+void
 op_seen(void)
 {
     unsigned   n;
@@ -461,7 +464,7 @@ number_of(kmq_t *kmq, const client_t *c)
 }
 
 
-static void
+void
 op_disconnect(void)
 {
     int        known;
@@ -485,7 +488,7 @@ op_disconnect(void)
 
 
 /* All workers have done what they were told to. */
-static void
+void
 check_closed(void)
 {
     client_t  *c;
@@ -495,5 +498,3 @@ check_closed(void)
               "client %u should have been closed", c->serial);
     }
 }
-
-#endif /* KMQ_ENGINE_MODEL_WATCH_H */

@@ -4,32 +4,12 @@
  * power is another test's.
  */
 
-#ifndef KMQ_ENGINE_MODEL_DISK_H
-#define KMQ_ENGINE_MODEL_DISK_H
-
 #include <unistd.h>
 
-#include "engine_model.h"
+#include "disk.h"
 
 
-static struct {
-    kmq_io_t                io;
-    char                    dir[64];
-
-    /* the checkpoint on its way */
-    int                     active;
-    unsigned                handle;
-    unsigned                lost_before;
-    size_t                  dropped_before;
-    kmq_checkpoint_t        cp;
-    kmq_checkpoint_file_t   file;
-    kmq_buffer_t            slice;
-
-    unsigned                lost;      /* times that records were lost, and
-                                          are in no checkpoint */
-    uint64_t                checkpoints, abandoned;
-    uint64_t                refused_before, refused;
-} D;
+model_disk_t  D;
 
 
 /* -------------------------------------------------------------- directory */
@@ -54,7 +34,7 @@ no_sync_dir(kmq_io_t *io, const char *dir)
 }
 
 
-static void
+void
 disk_open(void)
 {
     const char  *tmp;
@@ -84,7 +64,7 @@ file_remove(void *arg, const char *name)
 }
 
 
-static void
+void
 disk_close(void)
 {
     (void) D.io.list(&D.io, D.dir, file_remove, NULL);
@@ -93,7 +73,7 @@ disk_close(void)
 }
 
 
-static void
+void
 checkpoint_abandon(void)
 {
     if (!D.active) {
@@ -116,7 +96,7 @@ checkpoint_abandon(void)
 
 /* --------------------------------------------------------------- journals */
 
-static void
+void
 journal_open(unsigned h)
 {
     handle_t  *handle = &M.handle[h];
@@ -131,7 +111,7 @@ journal_open(unsigned h)
 
 /* Writes what a handle has taken.  Its file may be gone, because of a
  * checkpoint that has all this. */
-static void
+void
 pending_write(unsigned h)
 {
     int           rc;
@@ -156,7 +136,7 @@ pending_write(unsigned h)
 }
 
 
-static void
+void
 journal_take(unsigned h)
 {
     handle_t  *handle = &M.handle[h];
@@ -167,7 +147,7 @@ journal_take(unsigned h)
 }
 
 
-static void
+void
 journal_flush(unsigned h)
 {
     journal_take(h);
@@ -177,7 +157,7 @@ journal_flush(unsigned h)
 
 /* What has not been written, of what has gathered, or, where a worker dies, at
  * all, will never be. */
-static void
+void
 journal_close(unsigned h, int dies)
 {
     handle_t  *handle = &M.handle[h];
@@ -212,7 +192,7 @@ checkpoint_write(void)
 }
 
 
-static void
+void
 checkpoint_begin(unsigned h)
 {
     D.active = 1;
@@ -255,7 +235,7 @@ checkpoint_end(void)
 }
 
 
-static void
+void
 checkpoint_slice(void)
 {
     int  rc;
@@ -268,5 +248,3 @@ checkpoint_slice(void)
         checkpoint_end();
     }
 }
-
-#endif /* KMQ_ENGINE_MODEL_DISK_H */

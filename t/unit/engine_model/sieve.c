@@ -4,10 +4,15 @@
  * alone, into a fresh block.
  */
 
-#ifndef KMQ_ENGINE_MODEL_SIEVE_H
-#define KMQ_ENGINE_MODEL_SIEVE_H
-
-#include "engine_model_restart.h"
+#include "body.h"
+#include "client.h"
+#include "confirm.h"
+#include "handle.h"
+#include "observe.h"
+#include "publish.h"
+#include "settings.h"
+#include "sieve.h"
+#include "take.h"
 
 
 #define SIEVE_MOST    12000        /* messages pass in one go */
@@ -320,7 +325,7 @@ sieve_configure(const sieve_t *s)
 }
 
 
-static void
+void
 op_sieve(void)
 {
     sieve_t   s;
@@ -368,5 +373,3 @@ op_sieve(void)
     sieve_drain(&s);
     op_configure();
 }
-
-#endif /* KMQ_ENGINE_MODEL_SIEVE_H */

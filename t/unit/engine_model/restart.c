@@ -5,16 +5,20 @@
  * be like follows from the model.
  */
 
-#ifndef KMQ_ENGINE_MODEL_RESTART_H
-#define KMQ_ENGINE_MODEL_RESTART_H
-
-#include "engine_model_watch.h"
+#include "count.h"
+#include "disk.h"
+#include "handle.h"
+#include "manage.h"
+#include "message.h"
+#include "observe.h"
+#include "restart.h"
+#include "settings.h"
 
 
 #define OFF_MAX  100000            /* ms between an end and a start */
 
 
-static void
+void
 op_flush(void)
 {
     unsigned  h;
@@ -28,7 +32,7 @@ op_flush(void)
 }
 
 
-static void
+void
 op_checkpoint(void)
 {
     unsigned  n;
@@ -545,7 +549,7 @@ topics_recovered(void)
 }
 
 
-static void
+void
 op_restart(void)
 {
     uint32_t      id, next;
@@ -573,5 +577,3 @@ op_restart(void)
     configure();
     M.restarts++;
 }
-
-#endif /* KMQ_ENGINE_MODEL_RESTART_H */
