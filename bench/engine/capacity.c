@@ -10,7 +10,7 @@
 #include <getopt.h>
 #include <unistd.h>
 
-#include "../../t/unit/engine_capacity.h"
+#include "../../t/unit/engine_capacity/capacity.h"
 
 
 #define CAPACITY_PATTERNS  256

@@ -1,88 +1,16 @@
-/*
- * How much fits beside survivors: messages pass through a block, a few of them
- * stay, and then it is filled.  Shared by the unit test and by the bench.
- *
- * What is measured is a ratio.  Above it: the messages that fit after all that.
- * Below it: those that fit into a fresh block that was given the same survivors
- * first, one behind the other, in the same states.
- */
+/* Messages pass through a block, and some of them stay. */
 
-#ifndef KMQ_ENGINE_CAPACITY_H
-#define KMQ_ENGINE_CAPACITY_H
-
-#include <dlfcn.h>
-#include <pthread.h>
-
-#include "engine_util.h"
+#include "capacity.h"
 
 
-#define EC_REQUIRED   0.85
-#define EC_MIXED      0          /* bodies of many sizes */
-#define EC_STREAM     0          /* waves: everything is consumed as it comes */
-#define EC_BATCH      256
-#define EC_HOUR       3600000    /* ms */
-#define EC_PAGE       8192
-#define EC_PREFETCH   65535
-
-/* what becomes of the survivors */
-typedef enum {
-    EC_WAITING,                  /* in a topic that nobody consumes */
-    EC_DELAYED,
-    EC_DEAD,
-    EC_IN_FLIGHT,                /* with whoever confirms the others */
-    EC_ELSEWHERE,                /* in flight with consumers of their own */
-    EC_STATES
-} ec_state_t;
-
-EU_UNUSED static const char *const  ec_states[EC_STATES] = {
+static const char *const  ec_states[EC_STATES] = {
     "waiting", "delayed", "dead", "in flight", "elsewhere"
 };
-
-typedef struct {
-    ec_state_t   state;
-    unsigned     one_in;         /* so many messages stays one; 0: at random,
-                                    one in 2 to 1000 */
-    unsigned     keep;           /* keep_consumed */
-    unsigned     waves;          /* the block is filled and drained so often, or
-                                    EC_STREAM */
-    unsigned     body;           /* bytes, or EC_MIXED */
-    unsigned     next;           /* the same in every other wave */
-    unsigned     fill;           /* the same of the messages that are counted */
-} ec_pattern_t;
-
-typedef struct {
-    uint64_t     passed;
-    uint64_t     survivors;
-    uint64_t     expected;       /* messages */
-    uint64_t     fitted;
-    double       ratio;
-    int          refused;        /* a message of a stream was */
-    char         wrong[256];     /* what is wrong with the block, or "" */
-} ec_result_t;
-
-/* One run. */
-typedef struct {
-    const ec_pattern_t  *pattern;
-    void                *block;
-    size_t               size;
-    kmq_t               *kmq;
-    kmq_ref_t            passing;     /* producers */
-    kmq_ref_t            staying;
-    kmq_ref_t            filling;
-    unsigned             body;        /* of the messages that pass now */
-    uint64_t             published;
-    uint64_t             taken;
-    uint64_t             due;         /* number of the next survivor */
-    uint64_t             seed;
-    uint32_t            *survivor;    /* their sizes */
-    uint64_t             survivors;
-    uint64_t             max;         /* allocated */
-} ec_t;
 
 
 /* ----------------------------------------------------------------- blocks */
 
-EU_UNUSED static void
+void
 ec_open(ec_t *ec, const ec_pattern_t *pattern, size_t size, uint64_t max)
 {
     unsigned         i;
@@ -117,7 +45,7 @@ ec_open(ec_t *ec, const ec_pattern_t *pattern, size_t size, uint64_t max)
 }
 
 
-EU_UNUSED static void
+void
 ec_close(ec_t *ec)
 {
     kmq_detach(ec->kmq);
@@ -129,7 +57,7 @@ ec_close(ec_t *ec)
 /* --------------------------------------------------------------- messages */
 
 /* Bytes of message number i. */
-EU_UNUSED static uint32_t
+static uint32_t
 ec_bytes(unsigned body, uint64_t i)
 {
     static const uint32_t  below[] = {
@@ -147,7 +75,7 @@ ec_bytes(unsigned body, uint64_t i)
 
 
 /* Publishes up to n messages; returns how many. */
-EU_UNUSED static unsigned
+static unsigned
 ec_put(ec_t *ec, kmq_ref_t producer, kmq_message_t *m, unsigned n)
 {
     n = kmq_reserve(ec->kmq, producer, m, n, NULL);
@@ -161,7 +89,7 @@ ec_put(ec_t *ec, kmq_ref_t producer, kmq_message_t *m, unsigned n)
 
 
 /* Is message number i one that stays? */
-EU_UNUSED static int
+static int
 ec_stays(ec_t *ec, uint64_t i)
 {
     if (i < ec->due || ec->survivors == ec->max) {
@@ -175,7 +103,7 @@ ec_stays(ec_t *ec, uint64_t i)
 }
 
 
-EU_UNUSED static void
+static void
 ec_keep(ec_t *ec, uint32_t size)
 {
     ec->survivor[ec->survivors++] = size;
@@ -186,7 +114,7 @@ ec_keep(ec_t *ec, uint32_t size)
  * Publishes up to n messages of those that pass, and where their way parts
  * them here, those that stay.  Returns how many; fewer: there is no memory.
  */
-EU_UNUSED static unsigned
+unsigned
 ec_publish(ec_t *ec, unsigned n)
 {
     int             stays;
@@ -238,7 +166,7 @@ ec_publish(ec_t *ec, unsigned n)
 
 
 /* Confirms what a run has, but those that stay. */
-EU_UNUSED static void
+static void
 ec_confirm(ec_t *ec, const kmq_batch_t *batch, const kmq_run_t *run)
 {
     char                  *code;
@@ -272,7 +200,7 @@ ec_confirm(ec_t *ec, const kmq_batch_t *batch, const kmq_run_t *run)
 
 
 /* Everything goes but those that stay. */
-EU_UNUSED static void
+void
 ec_drain(ec_t *ec)
 {
     unsigned             i;
@@ -299,7 +227,7 @@ ec_drain(ec_t *ec)
 
 
 /* Until there is no memory; returns how many. */
-EU_UNUSED static uint64_t
+static uint64_t
 ec_fill(ec_t *ec)
 {
     uint64_t        n;
@@ -325,7 +253,7 @@ ec_fill(ec_t *ec)
 /* --------------------------------------------------------------- patterns */
 
 /* How many messages of a kind fit into a fresh block. */
-EU_UNUSED static uint64_t
+uint64_t
 ec_fresh(size_t size, unsigned body)
 {
     ec_t           ec;
@@ -345,7 +273,7 @@ ec_fresh(size_t size, unsigned body)
 
 /* The survivors of another run come alone, into a fresh block: how many
  * messages fit beside them? */
-EU_UNUSED static uint64_t
+static uint64_t
 ec_reference(const ec_t *from)
 {
     ec_t            ec;
@@ -380,7 +308,7 @@ ec_reference(const ec_t *from)
 }
 
 
-EU_UNUSED static void
+static void
 ec_waves(ec_t *ec)
 {
     unsigned  i;
@@ -397,7 +325,7 @@ ec_waves(ec_t *ec)
 
 /* Until there are enough survivors, or so many messages have passed; batch of
  * them are there at a time.  1: one was refused. */
-EU_UNUSED static int
+static int
 ec_stream(ec_t *ec, uint64_t survivors, uint64_t limit, unsigned batch)
 {
     unsigned  n;
@@ -415,7 +343,7 @@ ec_stream(ec_t *ec, uint64_t survivors, uint64_t limit, unsigned batch)
 
 
 /* Everything that must be there is. */
-EU_UNUSED static void
+static void
 ec_check(ec_t *ec, ec_result_t *r)
 {
     uint64_t       is;
@@ -455,7 +383,7 @@ ec_check(ec_t *ec, ec_result_t *r)
 
 
 /* limit: so many messages pass in a stream at most. */
-EU_UNUSED static void
+void
 ec_run(const ec_pattern_t *pattern, size_t size, uint64_t limit,
     ec_result_t *r)
 {
@@ -492,7 +420,7 @@ ec_run(const ec_pattern_t *pattern, size_t size, uint64_t limit,
 }
 
 
-EU_UNUSED static const char *
+static const char *
 ec_size_name(unsigned body)
 {
     unsigned          i;
@@ -510,7 +438,7 @@ ec_size_name(unsigned body)
 }
 
 
-EU_UNUSED static void
+void
 ec_name(const ec_pattern_t *p, size_t size, char *text, size_t max)
 {
     char  density[16], way[24];
@@ -526,162 +454,10 @@ ec_name(const ec_pattern_t *p, size_t size, char *text, size_t max)
 }
 
 
-/* ------------------------------------------------------- large and small */
-
-typedef struct {
-    uint64_t    history;         /* messages before */
-    uint64_t    needed;          /* of these, as many as the large one has
-                                    bytes */
-    uint64_t    dropped;
-    uint64_t    steps;           /* the most under one lock */
-    double      ms;              /* and CPU time */
-    int         fits;
-    char        wrong[256];
-} ec_large_t;
-
-static uint64_t   ec_steps;      /* since the lock was given back last */
-static uint64_t   ec_steps_max;
-static uint64_t   ec_cpu;        /* ns, then */
-static uint64_t   ec_cpu_max;
-
-
-EU_UNUSED static uint64_t
-ec_cpu_now(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
-}
-
-
-EU_UNUSED static void
-ec_step(const char *point)
-{
-    (void) point;
-    ec_steps++;
-}
-
-
-EU_UNUSED static void
-ec_steps_begin(void)
-{
-    ec_steps = 0;
-    ec_steps_max = 0;
-    ec_cpu_max = 0;
-    ec_cpu = ec_cpu_now();
-    kmq_fault = ec_step;
-}
-
-
-/* The engine calls this one: the end of what is done under the lock. */
-int
-pthread_mutex_unlock(pthread_mutex_t *mutex)
-{
-    uint64_t      now;
-    static int  (*unlock)(pthread_mutex_t *mutex);
-
-    if (unlock == NULL) {
-        *(void **) &unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
-    }
-
-    if (kmq_fault == ec_step) {
-        now = ec_cpu_now();
-        ec_steps_max = ec_steps > ec_steps_max ? ec_steps : ec_steps_max;
-        ec_cpu_max = now - ec_cpu > ec_cpu_max ? now - ec_cpu : ec_cpu_max;
-        ec_steps = 0;
-        ec_cpu = ec_cpu_now();
-    }
-
-    return unlock(mutex);
-}
-
-
-/* A block of which so many eighths wait; the others are history, or would be
- * if that much fitted. */
-EU_UNUSED static void
-ec_history(ec_t *ec, const ec_pattern_t *p, size_t size, unsigned waiting)
-{
-    uint64_t  n, fresh;
-
-    fresh = ec_fresh(size, p->body);
-    ec_open(ec, p, size, fresh * waiting / 8);
-    ec->body = p->body;
-
-    for (n = 0; n < 3 * fresh; n += EC_BATCH) {
-        (void) ec_publish(ec, EC_BATCH);
-        ec_drain(ec);
-    }
-}
-
-
-/* A body of large bytes comes into a block of small ones, waiting of each eight
- * of which wait and the others are history. */
-EU_UNUSED static void
-ec_large(size_t size, unsigned small, unsigned waiting, size_t bytes,
-    ec_large_t *r)
-{
-    ec_t            ec;
-    double          price;
-    unsigned        i;
-    kmq_counts_t    c;
-    ec_pattern_t    p;
-    kmq_message_t   m;
-
-    memset(r, 0, sizeof(*r));
-    memset(&p, 0, sizeof(p));
-    p.one_in = 2;
-    p.keep = 1;
-    p.body = small;
-    p.next = small;
-    p.fill = small;
-
-    ec_history(&ec, &p, size, waiting);
-    c = eu_count(ec.kmq);
-    r->history = c.consumed;
-
-    /* what a message takes, by what there is of them */
-
-    price = (double) (c.bytes_total - c.bytes_free)
-            / (double) (c.consumed + c.ready + 1);
-    r->needed = (uint64_t) ((double) bytes / price);
-
-    /* of a refusal, which changes nothing, the shortest of some */
-
-    r->ms = 1e9;
-
-    for (i = 0; i < 3 && !r->fits; i++) {
-        memset(&m, 0, sizeof(m));
-        m.size = (uint32_t) bytes;
-
-        ec_steps_begin();
-        r->fits = kmq_reserve(ec.kmq, ec.filling, &m, 1, NULL) == 1;
-        kmq_fault = NULL;
-
-        r->steps = ec_steps_max > r->steps ? ec_steps_max : r->steps;
-        r->ms = (double) ec_cpu_max / 1e6 < r->ms ? (double) ec_cpu_max / 1e6
-                                                  : r->ms;
-    }
-
-    r->dropped = eu_count(ec.kmq).totals.dropped - c.totals.dropped;
-
-    if (r->fits) {
-        kmq_discard(ec.kmq, &m, 1);
-    }
-
-    if (kmq_verify(ec.kmq, r->wrong, sizeof(r->wrong)) == KMQ_OK) {
-        r->wrong[0] = '\0';
-    }
-
-    ec_close(&ec);
-}
-
-
 /* ---------------------------------------------------------------- topics */
 
 /* How many topics with a message each fit. */
-EU_UNUSED static unsigned
+unsigned
 ec_topics(size_t size, char *wrong, size_t max)
 {
     char            name[32];
@@ -713,5 +489,3 @@ ec_topics(size_t size, char *wrong, size_t max)
 
     return n;
 }
-
-#endif /* KMQ_ENGINE_CAPACITY_H */

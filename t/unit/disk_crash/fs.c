@@ -1,18 +1,3 @@
-/*
- * A file system that remembers all that was done to it, and what was flushed,
- * so that it can be told what the loss of power at any moment may leave.
- *
- * A file keeps what was flushed; of what was appended after that, any part may
- * be there, in 512-byte sectors of which some read as zeros.  What was cut off
- * since may be there still.  What a flush
- * that failed was to keep may be lost whatever is flushed later.  Names made,
- * changed and removed since their directory was flushed may be as before,
- * each for itself; a rename happens or does not.
- */
-
-#ifndef KMQ_DISK_CRASH_FS_H
-#define KMQ_DISK_CRASH_FS_H
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../src/disk/kmq_file.h"
-#include "engine_util.h"
+#include "../engine_util.h"
+#include "fs.h"
 
 
 #define FS_FILES   512
@@ -68,9 +53,10 @@ typedef struct {
 static fs_file_t   fs_file[FS_FILES];
 static unsigned    fs_nfiles;
 static fs_op_t     fs_op[FS_OPS];
-static unsigned    fs_nops;
 static uint64_t    fs_random;
-static unsigned    fs_failures;        /* of a hundred calls fail */
+
+unsigned  fs_nops;
+unsigned  fs_failures;
 
 
 static const char *
@@ -335,13 +321,13 @@ fs_list(kmq_io_t *io, const char *dir,
 }
 
 
-static kmq_io_t  fs_io = {
+kmq_io_t  fs_io = {
     fs_create, fs_append, fs_truncate, fs_room, fs_sync, fs_close, fs_rename,
     fs_remove, fs_sync_dir, fs_same, fs_list
 };
 
 
-static void
+void
 fs_reset(uint64_t seed)
 {
     unsigned  i;
@@ -589,7 +575,7 @@ fs_write(const char *path, unsigned file, unsigned cut, uint64_t *r)
 
 
 /* Makes in dir what may be there. */
-static void
+void
 fs_cut(const char *dir, unsigned cut, uint64_t *r)
 {
     char               path[512];
@@ -603,5 +589,3 @@ fs_cut(const char *dir, unsigned cut, uint64_t *r)
         fs_write(path, entry[i].file, cut, r);
     }
 }
-
-#endif /* KMQ_DISK_CRASH_FS_H */
