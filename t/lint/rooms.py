@@ -9,8 +9,9 @@ room, what it offers, and what it may use.  OBJECTS is the directory in which
 is inlined there, and beside each object there is a .ci file with its calls.
 --show prints who uses whom, as it is, too.
 
-A room is a folder of src, or a file; a file belongs to the row that names the
-longest part of its path.  In the third column there may be
+A room is a folder of src, or a file, or several, of which the first gives it
+its name; a file belongs to the row that names the longest part of its path.
+In the third column there may be
 
     `engine/memory`             this room
     all above                   the rooms of the rows above, in this table
@@ -68,8 +69,9 @@ Function = collections.namedtuple("Function", "name file static")
 # ------------------------------------------------------------------ the plan
 
 class Room:
-    def __init__(self, name, offers):
-        self.name = name
+    def __init__(self, paths, offers):
+        self.name = paths[0]
+        self.paths = paths
         self.headers = {os.path.basename(h)
                         for h in re.findall(r"`([^`]+\.h)`", offers)}
         self.uses = set()         # names of rooms
@@ -78,7 +80,8 @@ class Room:
 
     def offers(self, header):
         name = os.path.basename(self.name)
-        own = {name, "kmq_%s.h" % name, "ngx_kapokmq_%s.h" % name}
+        own = {os.path.basename(path) for path in self.paths}
+        own.update(("kmq_%s.h" % name, "ngx_kapokmq_%s.h" % name))
         return os.path.basename(header) in (self.headers or own)
 
     def house(self):
@@ -121,7 +124,7 @@ def read_plan(root):
 
 
 def read_row(cells, above):
-    room = Room(cells[0].strip("`"), cells[1])
+    room = Room(re.findall(r"`([^`]+)`", cells[0]), cells[1])
 
     for part in re.split(r";", cells[2]):
         names = re.findall(r"`([^`]+)`", part)
@@ -287,6 +290,8 @@ class Checks:
         self.code = code
         self.wrong = []
         self.used = collections.defaultdict(set)   # room: rooms, as it is
+        self.at = {path: room for room in rooms.values()
+                   for path in room.paths}
         self.row = {file: self.find_row(file) for file in code.files}
 
     def say(self, text, *args):
@@ -299,18 +304,20 @@ class Checks:
         path = file[len("src/"):] if file.startswith("src/") else file
 
         while path:
-            if path in self.rooms:
-                return self.rooms[path]
+            if path in self.at:
+                return self.at[path]
 
             path = os.path.dirname(path)
 
         self.say("%s: belongs to no room of %s", file, PLAN)
-        return Room("?", "")
+        return Room(["?"], "")
 
     def run(self):
-        for room in self.rooms.values():
-            if room.name != "nginx" and room not in self.row.values():
-                self.say("%s: there is no `%s`", PLAN, room.name)
+        for path, room in self.at.items():
+            if path != "nginx" and not any(
+                    file.endswith("/" + path) or "/%s/" % path in file
+                    or file == path for file in self.row):
+                self.say("%s: there is no `%s`", PLAN, path)
 
         self.check_includes()
         self.check_calls()

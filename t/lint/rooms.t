@@ -26,7 +26,7 @@ The engine:
 | room | offers | may use |
 |---|---|---|
 | `engine/kmq.h` | the manual | structs of `engine/memory` |
-| `engine/kmq_base.h` | marks | |
+| `engine/kmq_base.h`, `engine/fault.c` | marks | |
 | `engine/memory` | pages | all above |
 | `engine/worker` | the lock | all above |
 | `engine/queue` | messages | all above |
@@ -63,6 +63,8 @@ END
 #define KMQ_ALONE
 #endif
 END
+
+    'src/engine/fault.c' => "int kmq_fault;\n",
 
     'src/engine/memory/kmq_memory.h' => <<'END',
 #ifndef KMQ_MEMORY_H
@@ -298,6 +300,8 @@ case('no such room', $plan, qr/pages \| all above/, 'pages | `engine/cellar`',
 case('a room without files', $plan, qr/\| `engine\/worker`/,
     "| `engine/attic` | old things | |\n| `engine/worker`",
     qr{there is no `engine/attic`});
+case('a room with a file that is not there', $plan, qr/engine\/fault\.c/,
+    'engine/mistake.c', qr{there is no `engine/mistake\.c`});
 case('a file without a room', 'src/lost.c', qr/^/, "int lost;\n",
     qr{src/lost\.c: belongs to no room});
 case('no plan', $plan, qr/## Rooms/, '## Rums', qr{has no "## Rooms"});
