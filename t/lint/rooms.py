@@ -38,17 +38,21 @@ those that the second column names.  What is wrong:
         KMQ_LOCKED_GAPS    the same, but it lets it go and takes it again
         KMQ_ALONE          nobody else knows the block: no lock is needed
 
-    A function without a mark must not get to one that expects the lock, by
-    itself or through static functions, but between the places where the lock
-    is taken first and given back last.  A function that expects the lock must
-    not get to kmq_lock(), kmq_unlock(), or a function with gaps, on whatever
-    way, unless it is marked as having gaps itself; and then it must.
+    A function of a room's header without a mark takes the lock, or the comment
+    above it has a word about the lock.  A function without a mark must not get
+    to one that expects the lock, by itself or through static functions, but
+    between the places where the lock is taken first and given back last.  A
+    function that expects the lock must not get to kmq_lock(), kmq_unlock(), or
+    a function with gaps, on whatever way, unless it is marked as having gaps
+    itself; and then it must.
 
 What it cannot see: calls through pointers (the one who takes the address is
 seen, who calls is not); branches, since the order of the text stands for that
 of calls; what is between the first place that takes the lock and the last that
 gives it back, so neither what expects the lock while it is let go there, nor
-what takes it a second time; what a build with other flags compiles.
+what takes it a second time; whether a mark, or a comment, is true of a
+function that calls no other, since data is not seen; what a build with other
+flags compiles.
 """
 
 import argparse
@@ -144,6 +148,12 @@ def read_row(cells, above):
 
 # ------------------------------------------------------------------ the code
 
+def blank(pattern, text):
+    """All that matches is blanks, and everything stays in its place."""
+    return re.sub(pattern, lambda m: re.sub(r"[^\n]", " ", m.group()), text,
+                  flags=re.M | re.S)
+
+
 class Code:
     """What is read from the sources and the objects."""
 
@@ -153,6 +163,8 @@ class Code:
         self.includes = []        # (file, line number, what)
         self.declared = {}        # name: headers that declare it
         self.marks = {}           # name: its mark
+        self.above = {}           # name without a mark, that gets the block
+                                  # or the handle: the comments above it
         self.calls = collections.defaultdict(list)  # caller: (callee, place)s
         self.names = set()        # (file, name that it uses)
         self.defined = {}         # name: file that defines it for all
@@ -176,11 +188,9 @@ class Code:
 
     def read_source(self, file):
         with open(os.path.join(self.root, file), encoding="utf-8") as source:
-            text = source.read()
+            source = source.read()
 
-        text = re.sub(r"/\*.*?\*/|//[^\n]*",
-                      lambda m: re.sub(r"[^\n]", " ", m.group()), text,
-                      flags=re.S)
+        text = blank(r"/\*.*?\*/|//[^\n]*", source)
 
         for i, line in enumerate(text.splitlines(), 1):
             include = re.match(r'\s*#\s*include\s+(["<])([^">]+)', line)
@@ -201,21 +211,34 @@ class Code:
                     break
 
         if file.endswith(".h"):
-            self.read_prototypes(file, text)
+            self.read_prototypes(file, source, text)
 
-    def read_prototypes(self, file, text):
-        text = re.sub(r"^\s*#(?:.*\\\n)*.*$", "", text, flags=re.M)
-        text = re.sub(r"__attribute__\s*\(\(.*?\)\)", "", text, flags=re.S)
+    def read_prototypes(self, file, source, text):
+        text = blank(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", text)
+        text = blank(r"__attribute__\s*\(\(.*?\)\)", text)
 
-        for m in re.finditer(r"\b(\w+)\s*\([^;{}]*\)\s*(\w*)\s*[;{]", text):
-            self.declared.setdefault(m.group(1), set()).add(file)
+        for m in re.finditer(r"\b(\w+)\s*(\([^;{}]*\))\s*(\w*)\s*[;{]", text):
+            name, arguments, mark = m.groups()
+            self.declared.setdefault(name, set()).add(file)
 
-            if m.group(2) in (LOCKED, GAPS, ALONE):
-                self.marks[m.group(1)] = m.group(2)
+            if mark in (LOCKED, GAPS, ALONE):
+                self.marks[name] = mark
+            elif re.search(r"\bkmq(_block)?_t\b", arguments):
+                self.above[name] = self.read_above(source[:m.start()], text)
 
         for m in re.finditer(r"^extern[^;(]*?\b(\w+)(?:\[[^]]*\])*;", text,
                              re.M):
             self.declared.setdefault(m.group(1), set()).add(file)
+
+    @staticmethod
+    def read_above(source, text):
+        """The comments that are about what follows the source: those behind
+        the last prototype, the last one, and those of the section alone."""
+        last = max(text.rfind(c, 0, len(source)) for c in ";{}")
+        section = source[max(source.rfind("/* ---"), 0):]
+        alone = re.findall(r"/\*(?:(?!\*/).)*\*/(?=\n\n)", section, re.S)
+
+        return source[last + 1:] + source.rpartition("/*")[2] + "".join(alone)
 
     def read_objects(self, files):
         """Each unit's calls, and the names that it defines and uses."""
@@ -493,6 +516,10 @@ class Lock:
 
         self.say = checks.say
         self.marks = checks.code.marks
+        self.above = checks.code.above
+        self.rooms = {name for name, files in checks.code.declared.items()
+                      if any(file.startswith(inside)
+                             and "/" in file[len(inside):] for file in files)}
         self.known = {}           # private function: see need()
         self.graph = {caller: [call for call in calls
                                if call[0].file.startswith(inside)]
@@ -582,6 +609,13 @@ class Lock:
                     self.say("%s: %s() gets to %s() without the lock: %s",
                              function.file, function.name, way[-1],
                              " > ".join([function.name] + way))
+                elif function.name in self.rooms \
+                        and not re.search(r"\block\b", self.above.get(
+                            function.name, "lock")) \
+                        and not self.gap(function, {function}):
+                    self.say("%s: %s() does not take the lock; does it "
+                             "expect it?  Its header does not tell",
+                             function.file, function.name)
 
     def check_marked(self, function, mark):
         way = self.gap(function, {function})

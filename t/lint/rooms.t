@@ -349,6 +349,22 @@ case('twice, through one that takes it', $queue, qr/int kmq_put.*\{ return/,
 case('a gap that nobody says', $queue, qr/int kmq_put.*\{ return/,
     'int kmq_put(int n) { return kmq_page_search(1, 2) +',
     qr{kmq_put\(\) is KMQ_LOCKED, but .* kmq_page_search});
+case('nothing is said of the lock', $queue_h, qr/int kmq_sort\(void\)/,
+    '/* Sorts. */ int kmq_sort(const kmq_t *kmq)',
+    qr{kmq_sort\(\) does not take the lock; does it expect it\?},
+    $queue => $sound{$queue} =~ s/kmq_sort\(void\)/kmq_sort(const kmq_t *kmq)/r
+        =~ s/return kmq_size/(void) kmq; return kmq_size/r);
+case('no lock is needed', $queue_h, qr/int kmq_sort\(void\)/,
+    "/* Sorts.  Needs no\n * lock. */ int kmq_sort(const kmq_t *kmq)", undef,
+    $queue => $sound{$queue} =~ s/kmq_sort\(void\)/kmq_sort(const kmq_t *kmq)/r
+        =~ s/return kmq_size/(void) kmq; return kmq_size/r);
+case('no lock is needed in all of a section', $queue_h,
+    qr/int kmq_sort\(void\)/,
+    "/* --- sorting */\n\n/* These need no lock. */\n\n"
+    . "int kmq_other(kmq_t *kmq);\n\n/* Sorts. */\n"
+    . "int kmq_sort(const kmq_t *kmq)", undef,
+    $queue => $sound{$queue} =~ s/kmq_sort\(void\)/kmq_sort(const kmq_t *kmq)/r
+        =~ s/return kmq_size/(void) kmq; return kmq_size/r);
 case('a gap that is none', $queue_h, qr/KMQ_LOCKED/, 'KMQ_LOCKED_GAPS',
     qr{kmq_put\(\) is KMQ_LOCKED_GAPS, but there is no gap});
 
