@@ -92,5 +92,5 @@ def table_deep(rows):
             out.append(line(
                 f"{title}: {kind}", *cells(result[f"{kind}_per_s"], "per_s"),
                 f"{cpu['base']['median']:.0f} / {cpu['queue']['median']:.0f}"
-                f" = {1 / cpu['ratio']['median']:.2f}"))
+                f" = {1 / (cpu['ratio']['median'] or 1):.2f}"))
     return out
