@@ -12,7 +12,6 @@
 #include <string.h>
 
 
-#define WIRE_CONTINUATION  0x0
 #define WIRE_TEXT          0x1
 #define WIRE_BINARY        0x2
 #define WIRE_CLOSE         0x8
@@ -43,7 +42,6 @@
 /* The same with a delay, which always takes 8 bytes. */
 #define WIRE_JSON_DELAY    "\",\"DelayTime\":"
 #define WIRE_DELAY         "   0.000"
-#define WIRE_DELAY_MAX     9999999     /* ms */
 
 
 typedef struct {
