@@ -301,6 +301,10 @@ void load_search_report(const load_t *l);
 int load_connect(load_t *l, client_t *c);
 int load_open_next(load_t *l);
 
+/* The answer to the request for a WebSocket: its bytes, 0 while it is not all
+ * there, NET_CLOSE when it is another one. */
+size_t load_upgraded(client_t *c, unsigned char *data, size_t size);
+
 /* It has ended, which is a failure; why: the reason as text. */
 void load_close(load_t *l, client_t *c, const char *why);
 

@@ -53,6 +53,32 @@ load_open_next(load_t *l)
 }
 
 
+size_t
+load_upgraded(client_t *c, unsigned char *data, size_t size)
+{
+    static const char  ok[] = "HTTP/1.1 101 ";
+
+    unsigned char  *end;
+
+    end = memmem(data, size, "\r\n\r\n", 4);
+
+    if (end == NULL) {
+        return 0;
+    }
+
+    if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
+        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
+                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
+    {
+        return NET_CLOSE;
+    }
+
+    c->state = CLIENT_LOGIN;
+
+    return (size_t) (end - data) + 4;
+}
+
+
 void
 load_close(load_t *l, client_t *c, const char *why)
 {

@@ -255,34 +255,6 @@ load_event(load_t *l, client_t *c, unsigned events)
 
 /* ---------------------------------------------------------------- reading */
 
-static size_t
-load_upgraded(load_t *l, client_t *c, unsigned char *data, size_t size)
-{
-    static const char  ok[] = "HTTP/1.1 101 ";
-
-    unsigned char  *end;
-
-    end = memmem(data, size, "\r\n\r\n", 4);
-
-    if (end == NULL) {
-        return 0;
-    }
-
-    if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
-        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
-                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
-    {
-        end = memchr(data, '\r', size);
-        load_fail(l, "no upgrade: %.*s", (int) (end - data), data);
-        return NET_CLOSE;
-    }
-
-    c->state = CLIENT_LOGIN;
-
-    return (size_t) (end - data) + 4;
-}
-
-
 /* Sends a frame's answer with what else this read will have to send. */
 static int
 load_answer(client_t *c, unsigned opcode, const unsigned char *data,
@@ -563,7 +535,13 @@ load_parse(void *arg, unsigned char *data, size_t size)
     used = 0;
 
     if (c->state == CLIENT_UPGRADE) {
-        used = load_upgraded(r->load, c, data, size);
+        used = load_upgraded(c, data, size);
+
+        if (used == NET_CLOSE) {
+            load_fail(r->load, "no upgrade: %.*s",
+                      (int) ((unsigned char *) memchr(data, '\r', size) - data),
+                      data);
+        }
 
         if (used == 0 || used == NET_CLOSE) {
             return used;

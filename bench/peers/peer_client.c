@@ -164,27 +164,15 @@ peer_upgrade(peer_conn_t *p, const char *path, const char *protocol)
 size_t
 peer_upgraded(peer_conn_t *p, unsigned char *data, size_t size)
 {
-    static const char  ok[] = "HTTP/1.1 101 ";
+    size_t  used;
 
-    unsigned char  *end;
+    used = load_upgraded(p->client, data, size);
 
-    end = memmem(data, size, "\r\n\r\n", 4);
-
-    if (end == NULL) {
-        return 0;
-    }
-
-    if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
-        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
-                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
-    {
+    if (used == NET_CLOSE) {
         (void) peer_unexpected(p, data, size);
-        return NET_CLOSE;
     }
 
-    p->client->state = CLIENT_LOGIN;
-
-    return (size_t) (end - data) + 4;
+    return used;
 }
 
 
