@@ -235,7 +235,7 @@ live-fuzz: live-build
 
 LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
-lint: lint-text cppcheck \
+lint: lint-text lint-rooms cppcheck \
     $(call objects,warn-gcc,$(LINT_SRC)) \
     $(call objects,warn-clang,$(LINT_SRC))
 
