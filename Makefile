@@ -5,7 +5,7 @@
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
 # make live-fuzz   nginx with the module under random clients for SECONDS
-# make lint        cppcheck, line lengths, warnings of gcc and clang
+# make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
 # make install     into DESTDIR
@@ -78,11 +78,11 @@ TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
-BENCH_SRC  := $(wildcard bench/*.c bench/peers/*.c)
+BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz lint \
-    lint-text cppcheck bench bench-peers test install clean FORCE
+    lint-text lint-rooms cppcheck bench bench-peers test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -177,6 +177,8 @@ $(eval $(call flavour,unit-tsan,$(CC) $(PLAIN) $(TSAN)))
 $(eval $(call flavour,fuzz,$(CLANG) $(PLAIN) $(FUZZ)))
 $(eval $(call flavour,warn-gcc,$(GCC) $(WARN)))
 $(eval $(call flavour,warn-clang,$(CLANG) $(WARN)))
+# beside each object, which function calls which
+$(eval $(call flavour,rooms,$(GCC) -O0 -fcallgraph-info $(NGINX_INCS)))
 
 $(OUT)/kapokmq-dump: $(call objects,tool,$(TOOL_SRC))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
@@ -191,6 +193,11 @@ FUZZERS   := $(patsubst t/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
 $(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \
     $(call objects,unit,$(PLAIN_SRC))
 	$(CC) $(ASAN) -o $@ $^ $(LIBS)
+
+# a test may have more files, in a directory of its name
+$(foreach file,$(wildcard t/unit/*/*.c),$(eval \
+    $(OUT)/unit/$(notdir $(patsubst %/,%,$(dir $(file)))): \
+    $(call objects,unit,$(file))))
 
 # the tool that one of them runs
 $(OUT)/unit/dump: | $(OUT)/unit/kapokmq-dump
@@ -228,17 +235,22 @@ live-fuzz: live-build
 
 LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
-lint: lint-text cppcheck \
+lint: lint-text lint-rooms cppcheck \
     $(call objects,warn-gcc,$(LINT_SRC)) \
     $(call objects,warn-clang,$(LINT_SRC))
 
 $(call objects,warn-gcc,$(LINT_SRC)) \
-$(call objects,warn-clang,$(LINT_SRC)): $(OBJS)/Makefile
+$(call objects,warn-clang,$(LINT_SRC)) \
+$(call objects,rooms,$(LINT_SRC)): $(OBJS)/Makefile
+
+# the plan of the house, docs/architecture.md
+lint-rooms: $(call objects,rooms,$(LINT_SRC))
+	$(PROVE) t/lint/rooms.t
+	t/lint/rooms.py $(OUT)/rooms/obj
 
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
-    t/unit/*.[ch] t/fuzz/*.[ch] \
-    t/live/*.[ch] \
-    bench/*.[ch] bench/peers/*.[ch])
+    t/unit/*.[ch] t/unit/*/*.[ch] t/fuzz/*.[ch] t/live/*.[ch] \
+    bench/*/*.[ch])
 
 lint-text:
 	@! LC_ALL=C.UTF-8 grep -nE '^.{81,}' $(C_FILES) || \

@@ -264,7 +264,7 @@ printf '%s\n' 'events: Ir' 'fn=(1) work' '3 1500' '+2 1000' \
 echo '{"whole": {"others_cpu": 0.5, "more": 1}}' > "$files/load"
 check_alone "instructions of two runs are told apart" 0 \
     '{"instructions": 42.1, "lock": 2.0, "whole": {"others_cpu": 0.5}}' \
-    ./workers.py 100 "$files/first" "$files/second" "$files/load"
+    probes/workers.py 100 "$files/first" "$files/second" "$files/load"
 
 echo "1..$tests"
 exit $failed

@@ -1,6 +1,6 @@
 /*
  * Load for other servers, in the shape that kmq-load gives ours: its options,
- * phases, checks and report (../load.h), with another load_client.c.
+ * phases, checks and report (../load/load.h), with another protocol.
  *
  *   peer_load.c       main, and the protocols' names
  *   peer_client.c     connections, windows, what comes
@@ -12,7 +12,7 @@
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
-#include "../load.h"
+#include "../load/load.h"
 
 
 #define PEER_MARKS  64     /* batches of a producer on their way */
@@ -76,13 +76,13 @@ extern const peer_t  peer_mqtt0_ws;
 extern const peer_t  peer_nchan;
 
 
-/* peer_load.c: the protocol that the command line names. */
-extern const peer_t  *peer_chosen;
+/* peer_client.c */
+extern const load_protocol_t  peer_protocol;
 
-/* load.c's main() */
-int load_main(int argc, char **argv);
+/* Which of them all connections speak; before they are made. */
+void peer_choose(const peer_t *peer);
 
-/* peer_client.c: functions return 0, or -1 when the connection cannot go on */
+/* These return 0, or -1 when the connection cannot go on. */
 
 int peer_is_producer(const peer_conn_t *p);
 

@@ -12,7 +12,18 @@
 #define PEER_TEXT_MAX  2048    /* bytes of one peer_printf() */
 
 
-static peer_conn_t  *peer_conns;   /* of each client */
+static const peer_t  *peer_chosen;
+static peer_conn_t   *peer_conns;   /* of each client */
+
+
+static void peer_fill(load_t *l, client_t *c);
+
+
+void
+peer_choose(const peer_t *peer)
+{
+    peer_chosen = peer;
+}
 
 
 static peer_conn_t *
@@ -46,8 +57,8 @@ peer_data_init(load_t *l)
 }
 
 
-int
-load_clients_init(load_t *l)
+static int
+peer_init(load_t *l)
 {
     unsigned      i;
     client_t     *c;
@@ -112,8 +123,8 @@ peer_frame(peer_conn_t *p, const char *head, size_t head_len,
 }
 
 
-int
-load_request(load_t *l, client_t *c)
+static int
+peer_request(load_t *l, client_t *c)
 {
     peer_conn_t  *p;
 
@@ -153,27 +164,15 @@ peer_upgrade(peer_conn_t *p, const char *path, const char *protocol)
 size_t
 peer_upgraded(peer_conn_t *p, unsigned char *data, size_t size)
 {
-    static const char  ok[] = "HTTP/1.1 101 ";
+    size_t  used;
 
-    unsigned char  *end;
+    used = load_upgraded(p->client, data, size);
 
-    end = memmem(data, size, "\r\n\r\n", 4);
-
-    if (end == NULL) {
-        return 0;
-    }
-
-    if (size < sizeof(ok) - 1 || memcmp(data, ok, sizeof(ok) - 1) != 0
-        || memmem(data, (size_t) (end - data), WIRE_WS_ACCEPT,
-                  sizeof(WIRE_WS_ACCEPT) - 1) == NULL)
-    {
+    if (used == NET_CLOSE) {
         (void) peer_unexpected(p, data, size);
-        return NET_CLOSE;
     }
 
-    p->client->state = CLIENT_LOGIN;
-
-    return (size_t) (end - data) + 4;
+    return used;
 }
 
 
@@ -192,8 +191,8 @@ peer_parse(void *arg, unsigned char *data, size_t size)
 }
 
 
-void
-load_event(load_t *l, client_t *c, unsigned events)
+static void
+peer_event(load_t *l, client_t *c, unsigned events)
 {
     if (c->state == CLIENT_CLOSED) {
         return;
@@ -213,7 +212,7 @@ load_event(load_t *l, client_t *c, unsigned events)
     }
 
     if (c->role == LOAD_PRODUCER) {
-        load_fill(l, c);
+        peer_fill(l, c);
     }
 }
 
@@ -407,8 +406,8 @@ peer_append(peer_conn_t *p, uint64_t n)
 }
 
 
-void
-load_fill(load_t *l, client_t *c)
+static void
+peer_fill(load_t *l, client_t *c)
 {
     int           rc;
     uint64_t      n;
@@ -436,20 +435,6 @@ load_fill(load_t *l, client_t *c)
 }
 
 
-/* ------------------------------------------- options that are not for peers */
-
-void
-load_schedule(load_t *l, uint64_t now)
-{
-    (void) now;
-    load_fail(l, "--rate is not for peers");
-    l->closed++;
-}
-
-
-void
-load_pong(load_t *l, client_t *c)
-{
-    (void) l;
-    (void) c;
-}
+const load_protocol_t  peer_protocol = {
+    peer_init, peer_request, peer_event, peer_fill, NULL, NULL
+};

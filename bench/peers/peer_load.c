@@ -4,8 +4,6 @@
 #include "peer.h"
 
 
-const peer_t  *peer_chosen;
-
 static const peer_t  *const  peers[] = {
     &peer_nats, &peer_jetstream, &peer_redis_list, &peer_redis_stream,
     &peer_redis_pubsub, &peer_beanstalk, &peer_mqtt0, &peer_mqtt1,
@@ -30,18 +28,23 @@ peer_usage(void)
 int
 main(int argc, char **argv)
 {
-    unsigned  i;
+    unsigned       i;
+    const peer_t  *chosen;
+
+    chosen = NULL;
 
     for (i = 0; argc > 1 && i < sizeof(peers) / sizeof(peers[0]); i++) {
         if (strcmp(argv[1], peers[i]->name) == 0) {
-            peer_chosen = peers[i];
+            chosen = peers[i];
         }
     }
 
-    if (peer_chosen == NULL) {
+    if (chosen == NULL) {
         peer_usage();
         return 2;
     }
 
-    return load_main(argc - 1, argv + 1);
+    peer_choose(chosen);
+
+    return load_run(&peer_protocol, argc - 1, argv + 1);
 }

@@ -24,22 +24,6 @@ typedef struct {
 } kmq_form_json_t;
 
 
-kmq_field_t *
-kmq_field_find(kmq_field_t *fields, unsigned n, const unsigned char *name,
-    size_t len)
-{
-    unsigned  i;
-
-    for (i = 0; i < n; i++) {
-        if (kmq_same_name(name, len, fields[i].name)) {
-            return &fields[i];
-        }
-    }
-
-    return NULL;
-}
-
-
 static const char *
 kmq_form_urlencoded(unsigned char *body, size_t size, kmq_field_t *fields,
     unsigned n)

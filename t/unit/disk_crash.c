@@ -2,7 +2,7 @@
  * The loss of power at any moment.
  *
  * Random operations run on the engine, its journals and its checkpoints over a
- * file system that remembers (disk_crash_fs.h).  Then, for many moments, what
+ * file system that remembers (disk_crash/fs.h).  Then, for many moments, what
  * may be left is written to a directory and recovered, and each message must
  * be in a state that was promised: that of the last change that had been
  * flushed by then, or of one that was made after it.
@@ -16,8 +16,10 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "disk_crash_fs.h"
+#include "disk_crash/fs.h"
+#include "engine_util.h"
 
 
 #define SIZE       (3 * EU_MB)

@@ -4,7 +4,7 @@
  * history than it needs, and no long time under the lock; topics are small.
  */
 
-#include "engine_capacity.h"
+#include "engine_capacity/capacity.h"
 
 
 #define SMALL         EU_MB

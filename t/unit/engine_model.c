@@ -1,6 +1,6 @@
 /*
  * Model-based test: random calls on several handles of one block, and beside
- * it a trivial model (engine_model.h) that says what each call may answer.
+ * it a trivial model (engine_model/) that says what each call may answer.
  *
  *     KMQ_SEED=n   repeats a run       KMQ_STEPS=n   calls per run
  *     KMQ_RUN=n    only this one       KMQ_JOBS=n    runs at a time
@@ -11,337 +11,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine_model_sieve.h"
+#include "engine_model/body.h"
+#include "engine_model/break.h"
+#include "engine_model/check.h"
+#include "engine_model/client.h"
+#include "engine_model/clock.h"
+#include "engine_model/confirm.h"
+#include "engine_model/disk.h"
+#include "engine_model/handle.h"
+#include "engine_model/manage.h"
+#include "engine_model/publish.h"
+#include "engine_model/reattach.h"
+#include "engine_model/restart.h"
+#include "engine_model/search.h"
+#include "engine_model/settings.h"
+#include "engine_model/sieve.h"
+#include "engine_model/take.h"
+#include "engine_model/watch.h"
 
 
 #define HANGS  600                 /* s in one run */
 
-
-/* ----------------------------------------------------------------- checks */
-
-static void
-op_count(void)
-{
-    unsigned      h, keepers;
-    kmq_counts_t  now;
-
-    h = some_handle();
-    observe(h, &now);
-    compare(&now);
-
-    for (h = 0, keepers = 0; h < HANDLES; h++) {
-        keepers += !M.handle[h].dead && kmq_next_due(M.handle[h].kmq);
-    }
-
-    CHECK(keepers <= 1, "%u keepers", keepers);
-}
-
-
-static void
-op_walk(void)
-{
-    kmq_t              *kmq;
-    unsigned            i, k, n, role, found;
-    uint64_t            cursor, seen;
-    client_t           *c;
-    kmq_client_info_t   info[5];
-
-    kmq = M.handle[some_handle()].kmq;
-    role = 1 + below(2);
-    cursor = 0;
-    seen = 0;
-    found = 0;
-
-    while ((n = kmq_clients(kmq, role, &cursor, info, 1 + below(5))) != 0) {
-
-        for (i = 0; i < n; i++, found++) {
-            info[i].id[info[i].id_len] = '\0';
-
-            for (k = 0; k < CLIENTS; k++) {
-                c = &M.client[k];
-
-                if (c->ref && c->serial == strtoul(info[i].id, NULL, 10)) {
-                    break;
-                }
-            }
-
-            CHECK(k < CLIENTS && !(seen >> k & 1), "client not there");
-            seen |= UINT64_C(1) << k;
-            CHECK(c->role == role && info[i].role == role
-                  && info[i].worker == M.handle[c->handle].worker
-                  && (role == KMQ_PRODUCER
-                      || (info[i].in_flight == c->n
-                          && info[i].prefetch == c->prefetch))
-                  && topic_by_name(info[i].topic, info[i].topic_len)
-                     == &M.topic[c->topic],
-                  "client is not as it is");
-            check_client(c, &info[i]);
-        }
-    }
-
-    CHECK(found == (role == KMQ_PRODUCER ? M.producers : M.consumers),
-          "%u clients found", found);
-}
-
-
-static void
-verify(void)
-{
-    char  text[512];
-
-    if (kmq_verify(M.handle[some_handle()].kmq, text, sizeof(text)) != KMQ_OK)
-    {
-        fail("kmq_verify: %s", text);
-    }
-}
-
-
-/* A consumer that could be pushed something, NULL: there is none. */
-static client_t *
-starving(void)
-{
-    unsigned   i;
-    uint32_t   id;
-    topic_t   *t;
-    client_t  *c;
-
-    for (i = 0; i < CLIENTS; i++) {
-        c = &M.client[i];
-        t = &M.topic[c->topic];
-
-        if (!is_active(c) || !c->ready || c->n >= c->prefetch) {
-            continue;
-        }
-
-        if (t->nready) {
-            return c;
-        }
-
-        for (id = t->log.head; id != NONE; id = NEXT(&t->log, id)) {
-            if (M.message[id].todo & bit_of(c) && !M.message[id].doomed) {
-                return c;
-            }
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Lets the workers do all they were told to do, and no more. */
-static void
-work(void)
-{
-    int       again;
-    unsigned  h, calls;
-
-    calls = 0;
-
-    /* of a tick before */
-
-    for (h = 0; h < HANDLES; h++) {
-        if (!M.handle[h].dead) {
-            clients_close(h);
-        }
-    }
-
-    do {
-        again = 0;
-
-        for (h = 0; h < HANDLES; h++) {
-
-            if (is_told(h)) {
-                M.handle[h].woken = 0;
-                M.handle[h].timer = 0;
-                again = 1;
-
-                while (take(h)) { /* void */ }
-                clients_close(h);
-                CHECK(++calls < 100000, "work without end");
-            }
-        }
-    } while (again);
-}
-
-
-/* All that was due has been done: nothing is ready too late, no delivery
- * overdue. */
-static void
-check_due(void)
-{
-    unsigned     i;
-    client_t    *c;
-    delivery_t  *d;
-
-    CHECK(M.delayed.count == 0 || M.message[M.delayed.head].due > M.mono,
-          "%u is delayed, and due since %llu ms", M.delayed.head,
-          (unsigned long long) (M.mono - M.message[M.delayed.head].due));
-
-    for (c = M.client; c < M.client + CLIENTS; c++) {
-        if (!is_active(c)) {
-            continue;
-        }
-
-        for (i = 0; i < c->n; i++) {
-            d = &c->flight[i];
-
-            CHECK(!overdue(c, d) || (!c->ready
-                      && M.topic[c->topic].push_type == KMQ_PUSH_ALL),
-                  "%u has been with %u for %llu ms", d->id,
-                  (unsigned) (c - M.client),
-                  (unsigned long long) (M.mono - d->time));
-        }
-    }
-}
-
-
-/* The first messages of a topic's lists. */
-static void
-topic_first(const topic_t *t, uint32_t first[3])
-{
-    first[0] = ready_first(t);
-    first[1] = t->dead.head;
-    first[2] = t->history.head;
-}
-
-
-/*
- * Lets a check_interval go by, and all workers look.  Then no list begins with
- * a message that it began with all the time, and that was too old before.
- */
-static void
-check_age(void)
-{
-    unsigned  i, k;
-    uint32_t  now, first[TOPICS][3], id[3];
-    uint64_t  then, back[TOPICS];
-
-    then = M.mono;
-    now = seconds(some_handle());
-
-    for (i = 0; i < TOPICS; i++) {
-        topic_first(&M.topic[i], first[i]);
-        back[i] = M.topic[i].came_back;
-    }
-
-    M.mono += M.settings.check_interval;
-    clock_all();
-
-    for (i = 0; i < HANDLES; i++) {
-        tick(i);
-    }
-
-    work();
-    check_due();
-
-    for (i = 0; i < TOPICS; i++) {
-        topic_first(&M.topic[i], id);
-
-        for (k = 0; k < 3; k++) {
-            CHECK(id[k] == NONE || id[k] != first[i][k]
-                  || M.message[id[k]].entered > then || M.message[id[k]].tie
-                  || (k == 0 && back[i] != M.topic[i].came_back)
-                  || !is_old(id[k], now),
-                  "%u in state %d is too old", id[k],
-                  M.message[id[k]].state);
-        }
-    }
-}
-
-
-/* The milliseconds until the next batch. */
-static uint64_t
-next_batch(void)
-{
-    unsigned  h;
-    uint64_t  next, least;
-
-    least = 0;
-
-    for (h = 0; h < HANDLES; h++) {
-        if (!M.handle[h].dead) {
-            next = kmq_next_batch(M.handle[h].kmq);
-            least = next && (least == 0 || next < least) ? next : least;
-        }
-    }
-
-    return least;
-}
-
-
-/* Lets batches go until nobody waits for one. */
-static void
-work_paced(void)
-{
-    unsigned   h, i;
-    uint64_t   next, least;
-    client_t  *c;
-
-    for (i = 0; (c = starving()) != NULL; i++) {
-        least = next_batch();
-
-        CHECK(M.settings.batch_interval && least, "consumer %u of topic %u "
-              "waits for ever, %u ready", (unsigned) (c - M.client), c->topic,
-              M.topic[c->topic].nready);
-
-        /* what is not confirmed may be overdue sooner than all have gone */
-
-        if (i >= 50 && M.options & TIMED) {
-            return;
-        }
-
-        CHECK(i < 20000, "batches without end");
-        M.mono += least;
-
-        for (h = 0; h < HANDLES; h++) {
-            if (!M.handle[h].dead) {
-                next = kmq_next_batch(M.handle[h].kmq);
-                clock_set(h);
-                M.handle[h].woken |= next && next <= least;
-            }
-        }
-
-        work();
-    }
-}
-
-
-/*
- * No wake-up is ever lost: when every worker has done what it was told to,
- * nobody is left that could be pushed something, but for the pace, and nothing
- * is late.
- */
-static void
-op_quiesce(void)
-{
-    unsigned  h;
-
-    clock_all();
-
-    if (M.lost_wakes || dead_handles()) {
-        M.lost_wakes = 0;
-        tick(some_handle());
-        clock_all();
-
-        for (h = 0; h < HANDLES; h++) {
-            tick(h);
-        }
-    }
-
-    M.lost_wakes = 0;
-    work();
-    check_closed();
-    check_due();
-    work_paced();
-    check_due();
-
-    if (M.options & TIMED && one_in(4)) {
-        check_age();
-    }
-}
-
-
-/* ------------------------------------------------------------------- runs */
 
 typedef struct {
     void      (*call)(void);
@@ -404,7 +94,6 @@ static void
 start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
 {
     unsigned  i;
-    uint64_t  fill;
 
     /* the last one: times of 32 bits overflow on the way */
 
@@ -422,8 +111,7 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     M.settings.topic_own = topic_own;
     M.settings.topic_arg = &M;
 
-    fill = 1;
-    eu_fill(noise, sizeof(noise), fill);
+    bodies_init();
 
     for (i = 0; i < MESSAGES; i++) {
         M.unused[M.nunused++] = i;

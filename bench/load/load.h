@@ -1,0 +1,330 @@
+/*
+ * The load generator: one thread, one epoll, any number of producers and
+ * consumers.
+ *
+ *   main.c             kmq-load: the generator with load_websocket.c
+ *   load.c             phases and the event loop
+ *   load_options.c     the command line
+ *   load_websocket.c   the protocol: login, what producers and consumers send
+ *                      and read
+ *   load_report.c      the result as JSON
+ *
+ * what a run may have besides:
+ *
+ *   load_deep.c        --depth: far from an empty queue
+ *   load_churn.c       --churn: consumers that come and go
+ *   load_search.c      --search: questions to the console meanwhile
+ *
+ * and what all of these use:
+ *
+ *   load_connection.c  opening and closing
+ *   load_check.c       which message came where: losses, duplicates, disorder
+ *   load_watch.c       moments of a run: counters, CPU time, memory
+ *
+ * Each uses those below it alone, and the protocol through load_protocol_t:
+ * ../peers has another one.
+ */
+
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/histogram.h"
+#include "../common/net.h"
+#include "../common/wire.h"
+
+
+#define LOAD_STAMP     32      /* bytes of data that carry the stamp */
+#define LOAD_WATCH     8       /* processes of the server */
+
+#define LOAD_PRODUCER  0
+#define LOAD_CONSUMER  1
+#define LOAD_VISITOR   2       /* a consumer of --churn */
+#define LOAD_SEARCHER  3       /* a connection of --search */
+
+#define LOAD_SEARCHES  16      /* such connections */
+
+
+typedef struct {
+    const char  *host;
+    const char  *topic;
+    const char  *key;
+    const char  *confirm;      /* NULL: the server's own setting */
+    unsigned     port;
+    unsigned     producers;    /* of each topic */
+    unsigned     consumers;
+    unsigned     topics;
+    unsigned     size;
+    unsigned     window;
+    unsigned     idle;
+    unsigned     rounds;       /* --depth */
+    uint64_t     depth;        /* messages that wait, 0: none are kept so */
+    double       delay;        /* the longest delay, in seconds */
+    double       churn;        /* visitors a second */
+    double       stay;         /* seconds that they stay on average */
+    double       rate;         /* messages a second, 0: as the window allows */
+    uint64_t     messages;     /* 0: for seconds */
+    double       seconds;
+    double       warmup;       /* negative: a fifth of the run */
+    double       drain;
+    double       timeout;
+    int          watch[LOAD_WATCH];
+    unsigned     nwatch;
+    uint8_t      search[LOAD_SEARCHES];
+    unsigned     nsearch;
+    double       pause;        /* seconds from one question to the next */
+    unsigned     delayed:1;    /* --delay, also with 0 */
+    unsigned     json:1;
+    unsigned     fanout:1;
+    unsigned     ingest:1;
+    unsigned     remote:1;
+    unsigned     answers:1;    /* --answers */
+    unsigned     tls:1;
+} load_options_t;
+
+
+/* Which messages came, by their number; grows with the highest one. */
+typedef struct {
+    uint64_t  *word;
+    uint32_t   words;
+} load_bitmap_t;
+
+typedef struct {
+    /* point to point: one for each producer, since a message goes to one
+     * consumer; fan-out: one for each pair of producer and consumer */
+    load_bitmap_t  *seen;
+    uint32_t       *next;      /* of each pair: the highest number + 1 */
+    uint64_t        unique;
+    uint64_t        duplicate;
+    uint64_t        disorder;
+    uint64_t        corrupt;
+} load_check_t;
+
+
+typedef enum {
+    CLIENT_UPGRADE = 0,        /* the answer to the HTTP request is awaited */
+    CLIENT_LOGIN,              /* "Secret key matching succeeded" is */
+    CLIENT_READY,
+    CLIENT_CLOSED
+} client_state_t;
+
+typedef struct load_s    load_t;
+typedef struct client_s  client_t;
+
+struct client_s {
+    int              fd;
+    uint8_t          role;
+    uint8_t          state;
+    uint32_t         number;   /* among those of its role */
+    uint32_t         topic;
+    uint32_t         mask;
+
+    net_rest_t       rest;
+    net_out_t        out;
+
+    /* a producer's */
+    unsigned char   *frame;    /* a whole masked frame, but for the stamp */
+    uint32_t         sent;
+    uint32_t         answered;
+    uint32_t         errors;   /* of these, not "ok" */
+    uint64_t        *asked;    /* --answers: when each that has no answer was
+                                  sent; a ring of o.window */
+
+    /* a consumer's */
+    uint64_t         last;     /* when it got its last message */
+    uint8_t          ping[WIRE_CONTROL_MAX];   /* --depth: not yet answered */
+    uint8_t          ping_size;
+    uint8_t          pinged;
+
+    /* a visitor's */
+    uint64_t         leave;    /* when it goes */
+    uint32_t        *next;     /* of each producer: the number to come + 1 */
+
+    /* called when the server has ended the connection; NULL: nothing is */
+    void           (*lost)(load_t *l, client_t *c);
+
+    /* a searcher's */
+    void            *search;
+};
+
+
+/* How clients speak with a server. */
+typedef struct {
+    /* Makes all clients: 0, or -1 when there is no memory. */
+    int            (*init)(load_t *l);
+
+    /* Composes what a connection begins with: 0, or -1. */
+    int            (*request)(load_t *l, client_t *c);
+
+    /* Reads and writes as far as the socket can. */
+    void           (*event)(load_t *l, client_t *c, unsigned events);
+
+    /* Sends what a producer's window allows. */
+    void           (*fill)(load_t *l, client_t *c);
+
+    /* --rate: sends what is due; NULL: there is none. */
+    void           (*schedule)(load_t *l, uint64_t now);
+
+    /* --depth: answers the ping that a consumer held back, if there is one;
+     * NULL: there is none. */
+    void           (*pong)(load_t *l, client_t *c);
+} load_protocol_t;
+
+
+typedef enum {
+    LOAD_OPENING = 0,
+    LOAD_IDLE,                 /* --idle: until stdin is closed */
+    LOAD_GATHER,               /* --search: MessageCodes to ask for */
+    LOAD_RUNNING,
+    LOAD_DRAINING,             /* all is sent; answers, deliveries to come */
+    LOAD_GRACE,                /* all has come; what comes now is too much */
+    LOAD_DONE
+} load_phase_t;
+
+/* The counters at a moment of the run. */
+typedef struct {
+    uint64_t  time;
+    uint64_t  accepted;
+    uint64_t  delivered;
+    uint64_t  cpu;             /* ns, of this process */
+    uint64_t  server_cpu;      /* ns, of those that are watched */
+    uint64_t  threads_cpu;     /* ns, of that beside their main threads */
+    uint64_t  all_cpu;         /* ns, of the machine */
+    uint64_t  recvs;
+    uint64_t  sends;
+} load_mark_t;
+
+/* load_deep.c, load_churn.c, load_search.c */
+typedef struct load_deep_s    load_deep_t;
+typedef struct load_churn_s   load_churn_t;
+typedef struct load_search_s  load_search_t;
+
+struct load_s {
+    load_options_t  o;
+    const load_protocol_t  *protocol;
+    load_phase_t    phase;
+    int             epoll;
+    net_input_t     in;
+
+    client_t       *clients;   /* the consumers, then the producers */
+    unsigned        nclients;
+    unsigned        nproducers;
+    unsigned        nconsumers;
+    unsigned        started;   /* clients[0 .. started) are open, or were */
+    unsigned        ready;
+
+    unsigned char  *data;      /* what every message holds, but for the stamp */
+    size_t          frame_size;
+    size_t          stamp_at;  /* in the frame */
+    size_t          delay_at;
+    unsigned        delay_turn;    /* where in the mask that is */
+    uint64_t        random;
+
+    uint64_t        sent;
+    uint64_t        answered;
+    uint64_t        errors;
+    uint64_t        delivered; /* all that came, twice or not */
+    uint64_t        closed;    /* connections that the server ended */
+    char            why[256];  /* the first thing that went wrong */
+
+    load_check_t    check;
+    histogram_t     latency;
+    histogram_t     answer;    /* --answers: from sending to the answer */
+    histogram_t     lag;       /* --rate: how late this program itself was */
+    histogram_t     unread;    /* while it spins: how long a message may have
+                                  been in the socket before it was read */
+    histogram_t     gap;       /* --rate: between two messages of a consumer */
+    uint64_t        early;     /* --delay: messages before their time */
+    uint64_t        earliest;  /* the most, in ns */
+    uint64_t        looked;    /* when sockets were looked at last */
+    uint64_t        looked_before;
+    unsigned        spin:1;
+
+    load_deep_t    *deep;
+    load_churn_t   *churn;
+    load_search_t  *search;
+
+    uint64_t        deadline;
+    uint64_t        measure;   /* stamps from here on count for latencies */
+    uint64_t        progress;  /* the last answer or delivery */
+    load_mark_t     start;
+    load_mark_t     warm;
+    load_mark_t     stop;
+    load_mark_t     end;
+};
+
+
+/* load.c: all of it; returns the exit status. */
+int load_run(const load_protocol_t *protocol, int argc, char **argv);
+
+/* load_websocket.c */
+extern const load_protocol_t  load_websocket;
+
+/* load_options.c: 0, or -1 when the command line makes no sense. */
+int load_options(load_options_t *o, int argc, char **argv);
+
+/* load_report.c: 0, or 1 when a message was lost, came twice or out of
+ * order. */
+int load_report(load_t *l);
+
+/* load_deep.c; without --depth nothing happens in these */
+int load_deep_init(load_t *l);
+void load_deep_step(load_t *l, uint64_t now);
+uint64_t load_deep_credit(const load_t *l);
+int load_deep_paused(const load_t *l);
+int load_deep_over(const load_t *l);
+void load_deep_report(const load_t *l);
+
+/* load_churn.c; without --churn nothing happens in these */
+int load_churn_init(load_t *l);
+void load_churn_step(load_t *l, uint64_t now);
+void load_churn_ready(load_t *l, client_t *visitor);
+void load_churn_message(load_t *l, client_t *visitor, uint32_t producer,
+    uint32_t number);
+void load_churn_end(load_t *l);
+/* 1 when something was wrong. */
+int load_churn_report(const load_t *l);
+
+/* load_search.c; without --search nothing happens in these */
+int load_search_options(load_options_t *o, const char *text);
+int load_search_init(load_t *l);
+int load_search_open(load_t *l);
+int load_search_gathered(load_t *l);
+void load_search_start(load_t *l);
+void load_search_step(load_t *l, uint64_t now);
+void load_search_event(load_t *l, client_t *c, unsigned events);
+void load_search_report(const load_t *l);
+
+/* load_connection.c: 0, or -1, which has been told */
+int load_connect(load_t *l, client_t *c);
+int load_open_next(load_t *l);
+
+/* The answer to the request for a WebSocket: its bytes, 0 while it is not all
+ * there, NET_CLOSE when it is another one. */
+size_t load_upgraded(client_t *c, unsigned char *data, size_t size);
+
+/* It has ended, which is a failure; why: the reason as text. */
+void load_close(load_t *l, client_t *c, const char *why);
+
+/* load_check.c */
+int load_check_init(load_t *l);
+void load_check_message(load_t *l, client_t *consumer, uint32_t producer,
+    uint32_t number);
+uint64_t load_expected(const load_t *l);
+
+/* Names the first losses on stderr. */
+void load_check_explain(load_t *l);
+
+/* Something is wrong with the run; keeps the first reason. */
+void load_fail(load_t *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* load_watch.c */
+void load_mark(load_t *l, load_mark_t *mark);
+
+/* Bytes of the first watched process: "RssAnon:", "RssShmem:"; 0: unknown. */
+uint64_t load_memory(const load_t *l, const char *key);
+
+#endif /* BENCH_LOAD_H */

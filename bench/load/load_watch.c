@@ -1,0 +1,153 @@
+/* Moments of a run: the counters, and what the processes have used. */
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "load.h"
+
+
+static uint64_t
+load_cpu_self(void)
+{
+    struct rusage  ru;
+
+    getrusage(RUSAGE_SELF, &ru);
+
+    return (uint64_t) (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u
+           + (uint64_t) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
+}
+
+
+/* CPU time of a thread, in nanoseconds; 0 when unknown. */
+static uint64_t
+load_cpu_of(int pid, int thread)
+{
+    char                 path[64];
+    FILE                *file;
+    unsigned long long   ns;
+
+    ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, thread);
+    file = fopen(path, "r");
+
+    if (file != NULL) {
+        if (fscanf(file, "%llu", &ns) != 1) {
+            ns = 0;
+        }
+
+        fclose(file);
+    }
+
+    return ns;
+}
+
+
+/* The same of all other threads of a process. */
+static uint64_t
+load_cpu_threads(int pid)
+{
+    int             thread;
+    DIR            *dir;
+    char            path[64];
+    uint64_t        ns;
+    struct dirent  *entry;
+
+    ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    dir = opendir(path);
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        thread = atoi(entry->d_name);
+
+        if (thread != 0 && thread != pid) {
+            ns += load_cpu_of(pid, thread);
+        }
+    }
+
+    if (dir != NULL) {
+        closedir(dir);
+    }
+
+    return ns;
+}
+
+
+/* CPU time that the machine has spent, in nanoseconds; 0 when unknown. */
+static uint64_t
+load_cpu_all(void)
+{
+    int                  n;
+    FILE                *file;
+    unsigned long long   user, nice, system, idle, wait, irq, soft, steal;
+
+    file = fopen("/proc/stat", "r");
+    n = 0;
+
+    if (file != NULL) {
+        n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user,
+                   &nice, &system, &idle, &wait, &irq, &soft, &steal);
+        fclose(file);
+    }
+
+    return n != 8 ? 0 : (user + nice + system + irq + soft + steal)
+                        * 1000000000u / (unsigned long) sysconf(_SC_CLK_TCK);
+}
+
+
+void
+load_mark(load_t *l, load_mark_t *mark)
+{
+    unsigned  i;
+
+    mark->time = net_now();
+    mark->accepted = l->answered - l->errors;
+    mark->delivered = l->delivered;
+    mark->cpu = load_cpu_self();
+    mark->server_cpu = 0;
+    mark->threads_cpu = 0;
+    mark->all_cpu = load_cpu_all();
+    mark->recvs = l->in.recvs;
+    mark->sends = l->in.sends;
+
+    for (i = 0; i < l->o.nwatch; i++) {
+        mark->server_cpu += load_cpu_of(l->o.watch[i], l->o.watch[i]);
+        mark->threads_cpu += load_cpu_threads(l->o.watch[i]);
+    }
+
+    mark->server_cpu += mark->threads_cpu;
+}
+
+
+uint64_t
+load_memory(const load_t *l, const char *key)
+{
+    char                 line[128];
+    FILE                *file;
+    size_t               len;
+    unsigned long long   kib;
+
+    if (l->o.nwatch == 0) {
+        return 0;
+    }
+
+    snprintf(line, sizeof(line), "/proc/%d/status", l->o.watch[0]);
+    file = fopen(line, "r");
+    len = strlen(key);
+    kib = 0;
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, key, len) == 0) {
+            kib = strtoull(line + len, NULL, 10);
+        }
+    }
+
+    if (file != NULL) {
+        fclose(file);
+    }
+
+    return kib * 1024;
+}

@@ -1,0 +1,69 @@
+# Rows idle, waiting: what a consumer and a message take.
+
+# memory KIND: bytes of the first worker; Anon: its own, Shmem: the zone
+memory() {
+    awk -v key="Rss$1:" '$1 == key { print $2 * 1024 }' \
+        "/proc/${watch%%,*}/status"
+}
+
+
+# row_idle NAME TITLE LOAD-ARGUMENT...: what an idle, logged-in consumer takes
+row_idle() {
+    local own zone_bytes line load_pid output input name=$1 title=$2
+
+    shift 2
+    wanted "$name" "$title" || return 0
+    echo "bench: $name" >&2
+    start_queue
+    own=$(memory Anon)
+    zone_bytes=$(memory Shmem)
+
+    coproc IDLERS {
+        load "$queue_port" --idle "$IDLE" "$@" 2> "$OUT/load.log"
+    }
+    load_pid=$!
+    output=${IDLERS[0]}
+    input=${IDLERS[1]}
+    line=
+
+    if read -r -t 60 line <&"$output" && [ -n "$line" ]; then
+        own=$(($(memory Anon) - own))
+        zone_bytes=$(($(memory Shmem) - zone_bytes))
+        line="{\"count\": $IDLE, \"own\": $own, \"zone\": $zone_bytes}"
+    else
+        failures=$((failures + 1))
+        cat "$OUT/load.log" >&2
+    fi
+
+    record "$name" bytes "$title" queue 1 "$line"
+    exec {input}>&-
+    wait "$load_pid" 2> /dev/null
+    stop_server
+}
+
+
+# What a waiting message of 100 bytes takes of the zone.
+row_waiting() {
+    local own zone_bytes result
+    local title="memory of a waiting message of 100 bytes"
+
+    wanted waiting "$title" || return 0
+    echo "bench: waiting" >&2
+    zone=1g
+    start_queue
+    own=$(memory Anon)
+    zone_bytes=$(memory Shmem)
+    result=
+
+    if load "$PORT" --ingest-only --messages "$WAITING" > /dev/null; then
+        own=$(($(memory Anon) - own))
+        zone_bytes=$(($(memory Shmem) - zone_bytes))
+        result="{\"count\": $WAITING, \"own\": $own, \"zone\": $zone_bytes}"
+    else
+        failures=$((failures + 1))
+    fi
+
+    record waiting bytes "$title" queue 1 "$result"
+    stop_server
+    zone=128m
+}

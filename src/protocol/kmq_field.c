@@ -1,0 +1,87 @@
+/* Fields of a body by their names, and parameters of header values. */
+
+#include <string.h>
+
+#include "kmq_ascii.h"
+#include "kmq_field.h"
+
+
+kmq_field_t *
+kmq_field_find(kmq_field_t *fields, unsigned n, const unsigned char *name,
+    size_t len)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        if (kmq_same_name(name, len, fields[i].name)) {
+            return &fields[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The end of a parameter's value at p, a quoted one's quotes included. */
+static const unsigned char *
+kmq_field_value_end(const unsigned char *p, const unsigned char *end)
+{
+    if (p == end || *p != '"') {
+        while (p < end && *p != ';' && *p != '\r' && *p != '\n'
+               && *p != ' ' && *p != '\t')
+        {
+            p++;
+        }
+
+        return p;
+    }
+
+    for (p++; p < end && *p != '"'; p++) {
+        if (*p == '\\' && end - p > 1) {
+            p++;
+        }
+    }
+
+    return (p < end) ? p + 1 : end;
+}
+
+
+int
+kmq_field_param(const unsigned char *value, size_t size, const char *name,
+    const unsigned char **param, size_t *len)
+{
+    const unsigned char  *p, *end, *start, *stop;
+
+    end = value + size;
+    p = size ? memchr(value, ';', size) : NULL;
+
+    while (p && p < end) {
+
+        /* p: at a semicolon; the newline of a folded line is white space */
+        for (p++; p < end && *p <= ' '; p++) { /* void */ }
+
+        for (start = p; p < end && *p != '=' && *p != ';'; p++) { /* void */ }
+
+        if (p == end || *p == ';') {
+            continue;
+        }
+
+        stop = kmq_field_value_end(p + 1, end);
+
+        if (kmq_same_name(start, (size_t) (p - start), name)) {
+            *param = p + 1;
+            *len = (size_t) (stop - p - 1);
+
+            if (*len >= 2 && p[1] == '"' && stop[-1] == '"') {
+                *param += 1;
+                *len -= 2;
+            }
+
+            return 1;
+        }
+
+        p = memchr(stop, ';', (size_t) (end - stop));
+    }
+
+    return 0;
+}

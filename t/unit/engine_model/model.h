@@ -1,0 +1,276 @@
+/*
+ * The model that the engine is compared with: every message, and where it must
+ * be, in plain arrays and lists.
+ *
+ * It predicts no choice of the engine; it checks that each was allowed.  What
+ * a call must do is done here as well, and compared.  What time does (delayed
+ * messages become ready, deliveries are overdue, old messages go) happens in
+ * the engine when its workers get round to it: observe() looks how far that
+ * has come, checks that none of it was early, and follows.
+ *
+ * Here is what is in it, and what all parts use; each part has a header.
+ */
+
+#ifndef KMQ_MODEL_H
+#define KMQ_MODEL_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "../../../src/disk/kmq_file.h"
+#include "../engine_util.h"
+
+
+#define SIZE      (5 * EU_MB)
+#define HANDLES   5
+#define TOPICS    6
+#define CLIENTS   64
+#define MESSAGES  65536            /* more than fit into the block */
+#define LIVE      4000             /* of these, not history */
+#define HELD      32
+#define HELD_MAX  8
+#define OLD       64
+#define BODY_MAX  60004
+#define NOISE     8192
+#define NONE      UINT32_MAX
+#define BROKEN    127     /* worker that dies inside the lock */
+#define UNKNOWN   UINT64_C(1)      /* a time: of a handle without a clock */
+#define WALL      UINT64_C(1640975470000)
+
+enum { FREE, RESERVED, READY, IN_FLIGHT, DELAYED, CONSUMED, DEAD };
+
+/* what a run does beside the usual: it paces, it changes the push type, it
+ * has bodies that fill the block, it has times, it manages messages, workers
+ * die, also inside the lock, all ends and is recovered from disk, most messages
+ * pass and a few stay */
+enum {
+    PACED = 1, MIXED = 2, LARGE = 4, TIMED = 8, MANAGED = 16, KILLS = 32,
+    BREAKS = 64, JOURNALED = 128, SIEVES = 256
+};
+
+/* which list a message's link is for */
+enum { PLACE, ALL, HISTORY, LINKS };
+
+typedef struct {
+    int         state;
+    unsigned    topic;
+    uint32_t    size;
+    struct {
+        uint32_t  next, prev;
+    }           link[LINKS];
+    uint64_t    todo;              /* consumers that shall still get it */
+    uint64_t    flight;            /* consumers that have it */
+    int         confirmed;
+    int         doomed;            /* deleted while in flight */
+    unsigned    attempts;
+    uint32_t    position;
+    uint32_t    group;             /* it came back: with which; NONE: fresh */
+    uint32_t    stamp;             /* of the batch that it is in, */
+    uint32_t    taken;             /* and its position there */
+    uint64_t    entered;           /* mono: when it came into its list, */
+    uint32_t    tie;               /* in any order with those of the same, but
+                                      for 0 */
+    int         wanted;            /* the running search has to find it */
+    uint64_t    sequence;
+    uint64_t    due;               /* ms; 0: it was not delayed */
+    uint32_t    create_time;       /* s, like all of these */
+    uint32_t    delay;
+    uint32_t    consumed_time;
+    uint32_t    dead_time;
+    uint32_t    first_time;        /* of the first confirmation */
+    uint32_t    since;             /* its age counts from here on */
+    uint32_t    waits;             /* mono: for its first push, since then */
+    kmq_ref_t   slot, body;
+    char        code[KMQ_CODE_LEN];
+} message_t;
+
+typedef struct {
+    uint32_t    head, tail, count;
+    int         link;
+} list_t;
+
+/* Ready messages that came back together, in their order. */
+typedef struct {
+    list_t      list;
+    uint32_t    epoch;             /* the later, the further in front */
+} group_t;
+
+/* Where the next message that comes back goes. */
+typedef struct {
+    uint32_t    group;             /* NONE: a new one, in front of all */
+    uint32_t    after;             /* in the group, NONE: in front */
+} place_t;
+
+typedef struct {
+    uint32_t    id;
+    uint32_t    position;
+    uint64_t    time;              /* of the push, or of the extension */
+    unsigned    attempts;
+    int         returned;          /* publish/subscribe: shall be repeated */
+} delivery_t;
+
+typedef struct {
+    kmq_ref_t    ref;              /* 0: free */
+    unsigned     role, handle, topic, serial, push_type;
+    int          ready;
+    uint32_t     prefetch;
+    uint32_t     last;             /* position; valid when any */
+    int          any;
+    unsigned     n, pushed;
+    uint64_t     oldest;           /* no delivery is older */
+    uint64_t     messages, confirmed;
+    uint32_t     mode, last_seen;
+    int          closing;          /* it was disconnected, */
+    int          told;             /* and its worker knows */
+    delivery_t  *flight;
+} client_t;
+
+/* What is counted of a topic. */
+typedef struct {
+    uint64_t      published, delivered, redelivered, confirmed;
+    uint64_t      died, expired, refused;
+    kmq_period_t  minute[KMQ_TOPIC_MINUTES], day[KMQ_DAYS];
+    uint64_t      latest;          /* s: when something was counted last */
+} counted_t;
+
+typedef struct {
+    char                  name[KMQ_NAME_MAX + 1];
+    kmq_topic_settings_t  now;
+    kmq_topic_settings_t  own;
+    int                   has_own;
+    unsigned              push_type;
+    unsigned              consumers;
+    unsigned              matching;    /* of these, of push_type */
+    kmq_ref_t             ref;
+    uint32_t              position;
+    int                   any;
+    list_t                fresh, log, history, dead;
+    group_t              *group;
+    unsigned              ngroups, allocated;
+    unsigned              nready;
+    uint64_t              came_back;   /* messages, so far */
+    counted_t             count;
+} topic_t;
+
+typedef struct {
+    unsigned       handle, topic, n;
+    int            accepted;       /* written to the journal */
+    uint32_t       id[HELD_MAX];
+    kmq_message_t  m[HELD_MAX];
+} held_t;
+
+typedef struct {
+    kmq_t      *kmq;
+    unsigned    worker;
+    int         woken, dead, retired;
+    uint64_t    mono, wall;
+    uint64_t    timer;             /* mono; 0: not armed */
+
+    kmq_segment_t       segment;   /* its journal; */
+    kmq_buffer_t        pending;   /* taken, not written */
+    kmq_journal_info_t  info;      /* of these */
+
+    /* one that can be killed lives in a thread of its own */
+    int         threaded, detaches;
+    pthread_t   thread;
+    sem_t       go, done;
+} handle_t;
+
+/* A search that goes on while other things happen. */
+typedef struct {
+    int            active;
+    kmq_query_t    query;
+    uint64_t       cursor, top, last;
+} search_t;
+
+typedef struct {
+    void            *block;
+    uint64_t         seed, random, step;
+    uint64_t         mono, offset;     /* wall clock: WALL + mono + offset */
+    uint64_t         wall;             /* that the block keeps */
+    unsigned         run, options;
+    handle_t         handle[HANDLES];
+    topic_t          topic[TOPICS];
+    client_t         client[CLIENTS];
+    message_t        message[MESSAGES];
+    uint32_t         unused[MESSAGES];
+    unsigned         nunused;
+    uint32_t         of_slot[SIZE / 8];
+    list_t           all, delayed, history;
+    held_t           held[HELD];
+    char             old[OLD][KMQ_CODE_LEN];
+    unsigned         nold, serial;
+    unsigned         broken;           /* worker BROKEN is dead; and had */
+    unsigned         broken_reserved;  /* so many messages */
+    uint32_t         epoch, stamp, ties;
+    uint32_t         tie;              /* for what happens now */
+    uint64_t         sequence;
+    uint64_t         stored;           /* the last one of a stored message */
+    kmq_settings_t   settings;
+    search_t         search;
+    int              lost_wakes, mood;
+
+    /* sequence numbers of history that was dropped: no file tells that, but
+     * the next checkpoint, so these may be there after a recovery */
+    uint64_t        *forgotten;
+    size_t           nforgotten, forgettable;
+
+    /* pacing: since the last change of settings */
+    uint64_t         pace_start, pace_before, pace_back, pace_used;
+    unsigned         pace_settings;    /* times they were set */
+    unsigned         pace_count;       /* messages in a batch */
+
+    /* counts */
+    uint64_t         ready, in_flight, reserved, bytes, dead, consumed;
+    uint64_t         published, delivered, redelivered, confirmed;
+    uint64_t         dropped, died, requeued, expired, deleted, repairs;
+    uint64_t         consumers, producers, refused;
+    kmq_period_t     minute[KMQ_MINUTES], hour[KMQ_HOURS];
+    uint64_t         pushed, waited;   /* for the first time; ms until then */
+    int              vague;            /* whose the expired ones were */
+
+    /* what a run has met */
+    uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
+    uint64_t         returned, switched, probed, searches, died_leaving;
+    uint64_t         purged, disconnected, watched, sieved;
+    /* most bytes since the last checkpoint began; since the next one did */
+    uint64_t         peak, peak_next;
+    uint64_t         repaired, restarts, accepted, remembered, missing;
+} model_t;
+
+extern model_t  M;
+
+
+#define CHECK(cond, ...)                                                      \
+    do {                                                                      \
+        if (!(cond)) {                                                        \
+            fail(__FILE__ ":" EU_LINE ": " __VA_ARGS__);                      \
+        }                                                                     \
+    } while (0)
+
+#define SAME(got, want)                                                       \
+    CHECK((got) == (want), #got " is %llu, want %llu",                        \
+          (unsigned long long) (got), (unsigned long long) (want))
+
+#define EU_TEXT(x)   #x
+#define EU_QUOTE(x)  EU_TEXT(x)
+#define EU_LINE      EU_QUOTE(__LINE__)
+
+#define PICK(array)  (array)[below(sizeof(array) / sizeof((array)[0]))]
+
+#define NEXT(list, id)  M.message[id].link[(list)->link].next
+#define PREV(list, id)  M.message[id].link[(list)->link].prev
+
+
+/* Says what is wrong, and how to repeat it, and ends the process. */
+void fail(const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+
+uint32_t below(uint32_t n);
+int one_in(uint32_t n);
+void list_init(list_t *list, int link);
+void list_insert(list_t *list, uint32_t after, uint32_t id);
+void list_append(list_t *list, uint32_t id);
+void list_remove(list_t *list, uint32_t id);
+
+#endif /* KMQ_MODEL_H */
