@@ -87,6 +87,9 @@
 #define KMQ_CONSUMER          2
 
 
+/* Behind a prototype: nobody else may know the block yet. */
+#define KMQ_ALONE
+
 typedef struct kmq_s  kmq_t;
 
 /* Where something is in the block: its offset in units of 8 bytes; 0: none */
@@ -138,7 +141,7 @@ size_t kmq_block_max(void);
  * KMQ_ERROR: size out of bounds, or address not aligned.
  */
 int kmq_block_init(void *block, size_t size,
-    const unsigned char seed[KMQ_SEED_LEN]);
+    const unsigned char seed[KMQ_SEED_LEN]) KMQ_ALONE;
 
 /* KMQ_OK when block holds a formatted block of that size and version. */
 int kmq_block_check(const void *block, size_t size);
@@ -392,6 +395,11 @@ void kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n);
 /* Writes the MessageCode of a message, KMQ_CODE_LEN hex digits, no zero
  * byte.  Takes no lock. */
 void kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN]);
+
+/* The same under a key that a file has, see kmq_journal_info_t.  Needs no
+ * handle. */
+void kmq_code_write(const uint64_t key[2], uint64_t sequence,
+    uint32_t create_time, char code[KMQ_CODE_LEN]);
 
 
 /* --------------------------------------------------------------- deliver */
@@ -705,7 +713,7 @@ typedef struct kmq_restore_s  kmq_restore_t;
 /* Begins to fill a block that has just been made and that nobody uses; times
  * as in kmq_clock().  NULL: no memory, or not a block. */
 kmq_restore_t *kmq_restore_begin(void *block, size_t size, uint64_t mono,
-    uint64_t wall);
+    uint64_t wall) KMQ_ALONE;
 
 /*
  * Applies a record: all of a checkpoint, then those of journals in the order

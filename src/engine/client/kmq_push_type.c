@@ -7,14 +7,9 @@
  */
 
 #include "../kmq_block.h"
-
-
-int
-kmq_type_matches(kmq_block_t *b, const kmq_client_t *client)
-{
-    return client->push_type
-           == ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type;
-}
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_client_inside.h"
 
 
 /* May the topic be made one of another type? */
@@ -27,7 +22,7 @@ type_open(const kmq_topic_t *topic)
 
 /* A consumer that is about to join brings the type that is set by now. */
 void
-kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+kmq_push_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 {
     (void) kmq;
 
@@ -59,7 +54,7 @@ consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
  * becomes one of their type.  Rare enough to walk all clients.
  */
 void
-kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
+kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 {
     kmq_walk_t     walk;
     kmq_block_t   *b = kmq->block;
@@ -88,7 +83,7 @@ kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     while ((client = consumer_next(b, topic, &walk))) {
 
-        if (kmq_client_ready(b, client)) {
+        if (kmq_ready(b, client)) {
             client->ready = 1;
             ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
             topic->ready_consumers++;
@@ -99,7 +94,7 @@ kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     b->changes++;
     kmq->changes = b->changes;
-    kmq_local_resync(kmq);
+    kmq_own_resync(kmq);
 
     kmq_grant(kmq, topic, topic->ready.count);
 }

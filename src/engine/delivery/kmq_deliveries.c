@@ -3,14 +3,17 @@
  * which they were pushed, in a chain of small rings.
  *
  * Positions grow along the chain.  An entry is void when its slot is 0; the
- * chain never begins with void entries (kmq_ring_trim()), and a part of it in
- * which all are void is taken out of it, unless it is the last one: so the
- * chain is never longer than what is in flight.  Each step leaves a chain that
- * kmq_repair() can read: an entry counts when ring->count says so, a ring when
- * its predecessor links it.
+ * chain never begins with void entries (kmq_deliveries_trim()), and a part of
+ * it in which all are void is taken out of it, unless it is the last one: so
+ * the chain is never longer than what is in flight.  Each step leaves a chain
+ * that kmq_repair() can read: an entry counts when ring->count says so, a ring
+ * when its predecessor links it.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
 /* Deliveries of two parts that become one. */
@@ -19,7 +22,7 @@
 
 /* Takes a part that is not the last one out of the chain. */
 void
-kmq_ring_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
 {
     kmq_ref_t  ref = KMQ_REF(b, ring);
 
@@ -72,7 +75,7 @@ part_open(kmq_block_t *b, kmq_client_t *client)
     client->ring_tail = ref;
 
     if (full->open == 0) {
-        kmq_ring_unlink(b, client, full);
+        kmq_deliveries_unlink(b, client, full);
     }
 
     return ring;
@@ -80,7 +83,7 @@ part_open(kmq_block_t *b, kmq_client_t *client)
 
 
 int
-kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
+kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     uint32_t time)
 {
     kmq_ring_t      *ring;
@@ -111,7 +114,7 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
 
 /* Passes over void entries at the beginning of the chain. */
 void
-kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client)
 {
     kmq_ring_t  *ring = KMQ_AT(b, client->ring);
 
@@ -133,7 +136,7 @@ kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
 
 /* For a repair, which has counted what is open in each part. */
 void
-kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client)
 {
     kmq_ref_t    ref;
     kmq_ring_t  *ring;
@@ -143,11 +146,11 @@ kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
         ref = ring->next;
 
         if (ref && ring->open == 0) {
-            kmq_ring_unlink(b, client, ring);
+            kmq_deliveries_unlink(b, client, ring);
         }
     }
 
-    kmq_ring_trim(b, client);
+    kmq_deliveries_trim(b, client);
 }
 
 
@@ -269,8 +272,8 @@ part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
  * next one is near.
  */
 kmq_delivery_t *
-kmq_ring_find(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot,
-    kmq_ring_t **part)
+kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
+    const kmq_slot_t *slot, kmq_ring_t **part)
 {
     int              side, before;
     kmq_ref_t        ref;

@@ -4,6 +4,12 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
 #define BODY_MAX   (UINT32_MAX - 4096)
@@ -96,7 +102,7 @@ room_make(kmq_t *kmq, uint32_t size)
     need = (uint64_t) size + size / 64 + sizeof(kmq_slot_t);
 
     for ( ;; ) {
-        free = kmq_memory_free(b);
+        free = kmq_page_room(b);
 
         if (free >= need) {
             return KMQ_OK;
@@ -108,7 +114,7 @@ room_make(kmq_t *kmq, uint32_t size)
             return KMQ_NOMEM;
         }
 
-        for (n = 0; n < ROOM_DROPS_MAX && kmq_memory_free(b) < need; n++) {
+        for (n = 0; n < ROOM_DROPS_MAX && kmq_page_room(b) < need; n++) {
             if (!kmq_trash_free(b) && !kmq_history_drop(kmq, 1)) {
                 break;
             }
@@ -175,7 +181,7 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     b->waiting++;
     b->reserved++;
 
-    if (topic->held++ == 0) {
+    if (topic->slots++ == 0) {
         kmq_topic_idle(b, topic);
     }
 }
@@ -312,7 +318,10 @@ commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     b->waiting--;
     b->delayed++;
     topic->delayed++;
-    kmq_schedule(kmq, &slot->timer);
+
+    if (kmq_schedule(kmq, &slot->timer)) {
+        kmq_message_due(kmq, slot);
+    }
 }
 
 
@@ -373,13 +382,13 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
     written = KMQ_ERROR;
 
     if (kmq->journal.on && !m[0].accepted) {
-        written = kmq_journal_messages(kmq, m, n, &begin);
+        written = kmq_accept_write(kmq, m, n, &begin);
     }
 
     kmq_lock(kmq);
 
     if (written == KMQ_OK) {
-        kmq_journal_stamp(kmq, m, n, begin);
+        kmq_accept_stamp(kmq, m, n, begin);
 
     } else if (written == KMQ_NOMEM) {
         kmq_journal_loss(kmq);
@@ -431,6 +440,38 @@ kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
     for (i = 0; i < n; i++) {
         reserved_discard(kmq, KMQ_AT(kmq->block, m[i].slot));
     }
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
+{
+    kmq_topic_t  *topic;
+
+    kmq_lock(kmq);
+
+    kmq->block->totals.refused += n;
+    topic = kmq_topic_get(kmq->block, name, len);
+
+    if (topic) {
+        topic->totals.refused += n;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
+
+    kmq_lock(kmq);
+
+    kmq->block->totals.refused += n;
+    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
 
     kmq_unlock(kmq);
 }

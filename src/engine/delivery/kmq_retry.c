@@ -13,6 +13,12 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
 /* It bounds the time under the lock, as KMQ_SLICE does. */
@@ -27,24 +33,24 @@
 
 /* ------------------------------------------------------------- the timer */
 
-/* Something is in flight with a client whose timer is idle. */
+/* Something is in flight with a client whose timer is idle and whose topic has
+ * a retry_time. */
 void
-kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_arm(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
 
-    if (topic->settings.retry_time == 0) {
-        return;
-    }
-
     client->timed = KMQ_SCHEDULED;
     client->timer.due = kmq_due(kmq, topic->settings.retry_time);
-    kmq_schedule(kmq, &client->timer);
+
+    if (kmq_schedule(kmq, &client->timer)) {
+        kmq_retry_add(kmq, client);
+    }
 }
 
 
 void
-kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client)
+kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client)
 {
     if (client->timed == KMQ_SCHEDULED) {
         kmq_unschedule(b, &client->timer);
@@ -60,7 +66,7 @@ kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client)
 
 /* The client's worker is to look at it; its timer is in no list. */
 void
-kmq_overdue_add(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_add(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_block_t  *b = kmq->block;
 
@@ -74,12 +80,12 @@ kmq_overdue_add(kmq_t *kmq, kmq_client_t *client)
 /* The same, wherever its timer is.  A look that is going on may have passed
  * over what is meant: then there is another one. */
 void
-kmq_overdue_now(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_now(kmq_t *kmq, kmq_client_t *client)
 {
     client->look_due = 0;
 
-    kmq_overdue_cancel(kmq->block, client);
-    kmq_overdue_add(kmq, client);
+    kmq_retry_cancel(kmq->block, client);
+    kmq_retry_add(kmq, client);
 }
 
 
@@ -193,9 +199,10 @@ take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("overdue-entry");
 
-    done = kmq_ring_end(b, client, ring);
-    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
-                                               kmq_returned(b, client)));
+    done = kmq_deliveries_end(b, client, ring);
+    kmq_returned_set(b, client,
+                     kmq_message_release(kmq, slot,
+                                         kmq_returned(b, client)));
 
     return done;
 }
@@ -356,19 +363,22 @@ look_end(kmq_t *kmq, look_t *look)
     client->look_due = look->due;
 
     if (look->more) {
-        kmq_overdue_add(kmq, client);
+        kmq_retry_add(kmq, client);
         return;
     }
 
     client->look = 0;
 
     if (look->due == 0) {
-        kmq_overdue_add(kmq, client);
+        kmq_retry_add(kmq, client);
 
     } else if (look->due != NEVER && !client->stalled) {
         client->timed = KMQ_SCHEDULED;
         client->timer.due = look->due;
-        kmq_schedule(kmq, &client->timer);
+
+        if (kmq_schedule(kmq, &client->timer)) {
+            kmq_retry_add(kmq, client);
+        }
     }
 }
 
@@ -412,11 +422,11 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 
     if (look.released) {
         client->limit = client->prefetch;
-        kmq_ring_trim(b, client);
+        kmq_deliveries_trim(b, client);
         kmq_grant(kmq, look.topic, look.topic->ready.count);
     }
 
-    kmq_client_update(kmq, client);
+    kmq_ready_update(kmq, client);
     look_end(kmq, &look);
     *left = look.left;
 }
@@ -425,7 +435,7 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 /* Have consumers of this worker to be looked at, now that all they have said
  * has been heard? */
 int
-kmq_overdue_wanted(const kmq_t *kmq)
+kmq_retry_wanted(const kmq_t *kmq)
 {
     return kmq->block->worker[kmq->worker].overdue.head
            && kmq->mono >= kmq->heard;
@@ -442,7 +452,7 @@ kmq_hear(kmq_t *kmq, uint64_t ms)
 /* Looks at this worker's consumers whose time has come, up to the first that
  * is pushed something. */
 void
-kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
+kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch)
 {
     unsigned       left;
     uint64_t       n;
@@ -456,7 +466,7 @@ kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
         left--;
         client = KMQ_AT(kmq->block, list->head);
 
-        kmq_overdue_cancel(kmq->block, client);
+        kmq_retry_cancel(kmq->block, client);
         look_at(kmq, client, batch, &left);
     }
 }
@@ -467,7 +477,7 @@ kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
  * by far too many messages: up to *n, which counts down.
  */
 void
-kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     int                 ended;
     kmq_ring_t         *ring;
@@ -486,14 +496,14 @@ kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
         }
 
         (void) take_away(kmq, client, ring, entry);
-        kmq_ring_trim(b, client);
+        kmq_deliveries_trim(b, client);
     }
 
     if (ended) {
 
         /* whether it can take more now is for its worker to see */
 
-        kmq_overdue_now(kmq, client);
+        kmq_retry_now(kmq, client);
         kmq_grant(kmq, KMQ_AT(b, client->topic), topic->ready.count);
     }
 }

@@ -1,282 +1,24 @@
 /*
- * Messages go out: kmq_take() puts the next batch in flight.
- *
- * Point to point, each message is drawn for one of the route's ready
- * consumers.  In publish/subscribe the topic has a log of what is in flight,
- * in the order of positions, and each consumer has a place in it; the
- * consumer that is furthest moves messages from the ready ones into the log.
+ * Publish/subscribe: the topic has a log of what is in flight, in the order of
+ * positions, and each consumer has a place in it.  The consumer that is
+ * furthest moves messages from the ready ones into the log.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
-/* These bound the time under the lock: messages drawn at once, and deliveries
- * where many consumers share messages. */
-#define DRAWS_MAX        256
+/* These bound the time under the lock: messages, deliveries where many
+ * consumers share messages, and consumers that are looked at in vain. */
 #define SHARED_MAX       256
 #define DELIVERIES_MAX  8192
-
-/* And consumers that are looked at in vain. */
-#define LOOKS_MAX  (4 * KMQ_SLICE)
+#define LOOKS_MAX       (4 * KMQ_SLICE)
 
 /* This bounds what they are to be sent: bytes of a batch, over all of them. */
 #define SHARED_BYTES    (8 * 1024 * 1024)
 
-
-void
-kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
-{
-    m->size = slot->size;
-    m->delay = slot->delay;
-    m->slot = KMQ_REF(b, slot);
-    m->body = slot->body;
-    m->piece = slot->body;
-    m->offset = 0;
-    m->position = slot->position;
-    m->create_time = slot->create_time;
-    m->sequence = slot->sequence;
-}
-
-
-/* Takes the first ready message off its topic's list. */
-static kmq_slot_t *
-ready_shift(kmq_t *kmq, kmq_topic_t *topic)
-{
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-
-    slot = (kmq_slot_t *) kmq_list_shift(b, &topic->ready);
-
-    if (slot->attempts) {
-        kmq_count_redelivered(kmq, topic);
-
-    } else {
-        kmq_count_latency(kmq, slot->owner);
-    }
-
-    if (slot->attempts < UINT16_MAX) {
-        slot->attempts++;
-    }
-
-    kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
-                         slot->attempts);
-
-    b->waiting--;
-    b->in_flight++;
-    topic->in_flight++;
-
-    return slot;
-}
-
-
-/* More messages of a route's topic are there: for it at once, or for the next
- * batch. */
-static void
-go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t more)
-{
-    if (more == 0 || route->ready == 0) {
-        return;
-    }
-
-    if (kmq_pace_open(kmq, topic)) {
-        kmq_route_dirty(kmq, route);
-
-    } else {
-        kmq->paced = 1;
-    }
-}
-
-
-/* --------------------------------------------------------- point to point */
-
-/* Which message went to which of the handle's clients. */
-typedef struct {
-    unsigned     n;
-    size_t       bytes;
-    kmq_ref_t    slot[KMQ_BATCH_MESSAGES];
-    uint32_t     client[KMQ_BATCH_MESSAGES];
-} draws_t;
-
-
-/* A ready consumer of the route at random, as an index in kmq->client. */
-static uint32_t
-consumer_draw(kmq_t *kmq, const kmq_local_route_t *local)
-{
-    if (local->nready == 1) {
-        return local->ready[0];
-    }
-
-    return local->ready[((kmq_random(kmq) >> 32) * local->nready) >> 32];
-}
-
-
-/* Puts the first ready message in flight with client; KMQ_NOMEM when its ring
- * cannot grow. */
-static int
-deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
-    kmq_client_t *client, kmq_slot_t *slot)
-{
-    kmq_block_t  *b = kmq->block;
-
-    /* a position is never given twice, even where this ends half-way */
-
-    KMQ_SET(topic->position, topic->position + 1);
-    KMQ_POINT("deliver-position");
-
-    slot->position = topic->position;
-    slot->pending = 1;
-    slot->flags = 0;
-
-    if (kmq_ring_append(b, client, slot, (uint32_t) kmq->mono) != KMQ_OK) {
-        client->limit = client->in_flight;
-        return KMQ_NOMEM;
-    }
-
-    if (client->timed == KMQ_IDLE) {
-        kmq_overdue_arm(kmq, client);
-    }
-
-    (void) ready_shift(kmq, topic);
-
-    slot->owner = KMQ_REF(b, client);
-    route->grant--;
-    topic->granted--;
-
-    KMQ_SET(slot->state, KMQ_IN_FLIGHT);
-    KMQ_POINT("deliver-one");
-
-    return KMQ_OK;
-}
-
-
-/* Draws at most DRAWS_MAX messages more. */
-static void
-draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
-    draws_t *draws)
-{
-    unsigned            max;
-    uint32_t            i;
-    kmq_slot_t         *slot;
-    kmq_client_t       *client;
-    kmq_local_route_t  *local;
-
-    local = &kmq->route[route->local];
-    max = draws->n + DRAWS_MAX;
-
-    if (local->nready && route->grant < DRAWS_MAX) {
-        kmq_grant_to(kmq, topic, route, DRAWS_MAX - route->grant);
-    }
-
-    while (draws->n < max && route->grant && local->nready
-           && topic->ready.head && draws->bytes < bytes_max)
-    {
-        slot = KMQ_AT(kmq->block, topic->ready.head);
-        i = consumer_draw(kmq, local);
-        client = KMQ_AT(kmq->block, kmq->client[i].client);
-
-        if (deliver_one(kmq, topic, route, client, slot) == KMQ_OK) {
-            draws->slot[draws->n] = KMQ_REF(kmq->block, slot);
-            draws->client[draws->n] = i;
-            draws->n++;
-            draws->bytes += slot->size;
-        }
-
-        if (client->in_flight >= client->limit) {
-            kmq_client_update(kmq, client);
-        }
-    }
-}
-
-
-/* Makes runs of the draws: each consumer's messages next to each other.  Takes
- * no lock: what is in flight with this handle's clients stays as it is. */
-static void
-draws_sort(kmq_t *kmq, const draws_t *draws, kmq_batch_t *batch)
-{
-    unsigned             i;
-    uint32_t             first, stamp;
-    kmq_run_t           *run;
-    kmq_local_client_t  *local;
-
-    stamp = ++kmq->run_stamp;
-
-    for (i = 0; i < draws->n; i++) {
-        local = &kmq->client[draws->client[i]];
-
-        if (local->run_stamp != stamp) {
-            local->run_stamp = stamp;
-            local->run = batch->nruns;
-
-            run = &batch->runs[batch->nruns++];
-            run->client = local->client;
-            run->user = local->user;
-            run->count = 0;
-        }
-
-        batch->runs[local->run].count++;
-    }
-
-    for (first = 0, i = 0; i < batch->nruns; i++) {
-        batch->runs[i].first = first;
-        first += batch->runs[i].count;
-        batch->runs[i].count = 0;
-    }
-
-    for (i = 0; i < draws->n; i++) {
-        run = &batch->runs[kmq->client[draws->client[i]].run];
-
-        kmq_message_fill(kmq->block, KMQ_AT(kmq->block, draws->slot[i]),
-                     &batch->messages[run->first + run->count++]);
-    }
-
-    batch->nmessages = draws->n;
-}
-
-
-/*
- * Draws for as many as go into a batch.  The lock is let go now and then; the
- * route stays, since its consumers are this handle's.
- */
-static void
-take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
-    size_t bytes_max, draws_t *draws)
-{
-    unsigned            n;
-    kmq_local_route_t  *local;
-
-    local = &kmq->route[route->local];
-
-    if (local->nready == 0) {
-        return;
-    }
-
-    for ( ;; ) {
-        n = draws->n;
-        draw(kmq, topic, route, bytes_max, draws);
-
-        kmq_topic_active(kmq->block, topic);
-        kmq_count_delivered(kmq, topic, draws->n - n);
-
-        if (draws->n - n < DRAWS_MAX
-            || draws->n + DRAWS_MAX > KMQ_BATCH_MESSAGES)
-        {
-            break;
-        }
-
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
-    }
-
-    if (local->nready && route->grant) {
-        kmq_route_dirty(kmq, route);
-        return;
-    }
-
-    go_on(kmq, topic, route, kmq_topic_backlog(kmq->block, topic));
-}
-
-
-/* ------------------------------------------------------ publish/subscribe */
 
 /* Moves up to n ready messages into the log; all consumers owe them. */
 static unsigned
@@ -291,7 +33,7 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
     bytes = 0;
 
     for (moved = 0; moved < n && bytes < bytes_max; moved++) {
-        slot = ready_shift(kmq, topic);
+        slot = kmq_message_take(kmq, topic);
 
         slot->position = topic->position + 1;
         slot->owner = 0;
@@ -326,7 +68,7 @@ lags(const kmq_topic_t *topic, const kmq_client_t *client)
 /* How many messages the quickest of the route's ready consumers, or of the
  * first ones where there are many, can take. */
 static unsigned
-credit(kmq_t *kmq, const kmq_local_route_t *local)
+credit(kmq_t *kmq, const kmq_own_route_t *local)
 {
     uint32_t       i, n, most;
     kmq_client_t  *client;
@@ -346,7 +88,7 @@ credit(kmq_t *kmq, const kmq_local_route_t *local)
 
 /* What comes now has been pushed to nobody yet. */
 static void
-served_check(const kmq_topic_t *topic, kmq_local_route_t *local)
+served_check(const kmq_topic_t *topic, kmq_own_route_t *local)
 {
     if (local->position != topic->position) {
         local->position = topic->position;
@@ -357,12 +99,12 @@ served_check(const kmq_topic_t *topic, kmq_local_route_t *local)
 
 /* The one at that place has been pushed all; mostly it is the next one. */
 static inline void
-served_add(kmq_t *kmq, kmq_local_route_t *local, uint32_t place)
+served_add(kmq_t *kmq, kmq_own_route_t *local, uint32_t place)
 {
     if (place == local->served) {
         local->served++;
     } else {
-        kmq_local_served(kmq, local, place);
+        kmq_own_served(kmq, local, place);
     }
 }
 
@@ -370,7 +112,7 @@ served_add(kmq_t *kmq, kmq_local_route_t *local, uint32_t place)
 /* A ready consumer of the route that has not been pushed all of the log; NULL:
  * there is none, or, unless all are served, none has been found yet. */
 static kmq_client_t *
-lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_local_route_t *local)
+lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_own_route_t *local)
 {
     uint32_t       n;
     kmq_client_t  *client;
@@ -478,6 +220,7 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     kmq_ref_t     next;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
 
     slot = NULL;
     n = batch->nmessages - first;
@@ -489,7 +232,7 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     for (i = 0; i < n; i++) {
         slot = KMQ_AT(b, batch->messages[first + i].slot);
 
-        if (kmq_ring_append(b, client, slot, (uint32_t) kmq->mono)
+        if (kmq_deliveries_append(b, client, slot, (uint32_t) kmq->mono)
             != KMQ_OK)
         {
             client->limit = client->in_flight;
@@ -501,8 +244,10 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
         return 0;
     }
 
-    if (client->timed == KMQ_IDLE) {
-        kmq_overdue_arm(kmq, client);
+    topic = KMQ_AT(b, client->topic);
+
+    if (client->timed == KMQ_IDLE && topic->settings.retry_time) {
+        kmq_retry_arm(kmq, client);
     }
 
     next = ((kmq_slot_t *) KMQ_AT(b, batch->messages[first + i - 1].slot))
@@ -540,7 +285,7 @@ deliveries_max(const kmq_batch_t *batch)
 /* Gives every ready consumer whose place is in the batch its part; 0 when
  * some had to be left for the next one. */
 static int
-runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
+runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
     kmq_batch_t *batch)
 {
     unsigned       n, deliveries, max, used, looks;
@@ -589,7 +334,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
         batch->nruns += run->count != 0;
 
         if (client->in_flight >= client->limit) {
-            kmq_client_update(kmq, client);
+            kmq_ready_update(kmq, client);
             continue;
         }
 
@@ -609,13 +354,13 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_local_route_t *local,
 
 /* Makes a batch of what a route's consumers get; 0 when no other route should
  * be looked at under this lock. */
-static int
-take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+int
+kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)
 {
     kmq_slot_t         *slot;
     kmq_client_t       *client;
-    kmq_local_route_t  *local;
+    kmq_own_route_t  *local;
 
     local = &kmq->route[route->local];
 
@@ -656,116 +401,7 @@ take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return local->nready < LOOKS_MAX;
     }
 
-    go_on(kmq, topic, route, topic->ready.count);
+    kmq_route_go_on(kmq, topic, route, topic->ready.count);
 
     return 1;
-}
-
-
-/* ------------------------------------------------------------------- take */
-
-/* The next batch, as draws or, in publish/subscribe, as runs. */
-static void
-take(kmq_t *kmq, kmq_batch_t *batch, draws_t *draws)
-{
-    unsigned      n;
-    kmq_route_t  *route;
-    kmq_topic_t  *topic;
-
-    for (n = KMQ_SLICE; n && draws->n == 0 && batch->nruns == 0; n--) {
-        KMQ_STEP();
-
-        route = kmq_route_next(kmq);
-        if (route == NULL) {
-            return;
-        }
-
-        topic = KMQ_AT(kmq->block, route->topic);
-
-        batch->topic = kmq_topic_name(kmq->block, topic);
-        batch->topic_len = topic->name_len;
-        batch->topic_ref = route->topic;
-
-        if (topic->push_type == KMQ_PUSH_ONE) {
-            take_one(kmq, topic, route, batch->bytes_max, draws);
-        } else if (!take_all(kmq, topic, route, batch)) {
-            return;
-        }
-    }
-}
-
-
-unsigned
-kmq_take(kmq_t *kmq, kmq_batch_t *batch)
-{
-    int           more;
-    draws_t       draws;
-    kmq_block_t  *b = kmq->block;
-
-    more = 0;
-    draws.n = 0;
-    draws.bytes = 0;
-    batch->again = 0;
-    batch->nmessages = 0;
-    batch->nruns = 0;
-
-    kmq_lock(kmq);
-
-    b->worker[kmq->worker].signalled = 0;
-    kmq_still_seen(kmq);
-
-    /* one of these in each turn */
-
-    if (kmq->reaping) {
-        kmq_worker_reap_dead(kmq);
-
-    } else if (kmq->leaving) {
-        (void) kmq_leaving(kmq, KMQ_SLICE);
-
-    } else if (kmq->looking) {
-        kmq_clients_look(kmq);
-    }
-
-    kmq_closing(kmq);
-
-    if (b->nstill) {
-        more = kmq_still_run(kmq);
-    }
-
-    if (b->keeper == kmq->worker + 1) {
-        more |= kmq_schedule_run(kmq);
-        more |= kmq_expire_run(kmq);
-
-    } else if (kmq_schedule_late(kmq)) {
-        more |= kmq_schedule_run(kmq);
-    }
-
-    if (kmq_overdue_wanted(kmq)) {
-        kmq_overdue_run(kmq, batch);
-    }
-
-    if (kmq->paced && kmq->mono >= b->batch_end) {
-        kmq->paced = 0;
-
-        if (b->settings.batch_interval) {
-            kmq_pace_window(kmq);
-        }
-
-    } else if (kmq->pacing) {
-        kmq_pace_slice(kmq);
-    }
-
-    take(kmq, batch, &draws);
-
-    kmq->has_work = more || kmq->reaping || kmq->leaving || kmq->pacing
-                    || kmq->looking || b->worker[kmq->worker].dirty != 0
-                    || kmq_overdue_wanted(kmq);
-
-    kmq_unlock(kmq);
-
-    if (draws.n) {
-        draws_sort(kmq, &draws, batch);
-    }
-
-    return batch->nruns;
 }

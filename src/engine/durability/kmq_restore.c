@@ -10,6 +10,11 @@
 #include <stdlib.h>
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../queue/kmq_queue.h"
+#include "../upkeep/kmq_upkeep.h"
 
 
 /* Numbers that may have been given out, and be on no disk, are not given
@@ -95,7 +100,7 @@ memory_short(const kmq_restore_t *rs)
 {
     const kmq_block_t  *b = rs->kmq->block;
 
-    return kmq_memory_free(b) / KMQ_PAGE_SIZE < b->npages / 8;
+    return kmq_page_room(b) / KMQ_PAGE_SIZE < b->npages / 8;
 }
 
 
@@ -161,8 +166,8 @@ topic_of(kmq_restore_t *rs, const kmq_record_t *r)
         topic = kmq_topic_find(rs->kmq, r->name, r->name_len);
     } while (topic == NULL && make_room(rs));
 
-    if (topic && topic->held == 0) {
-        topic->held = 1;
+    if (topic && topic->slots == 0) {
+        topic->slots = 1;
         kmq_topic_idle(rs->kmq->block, topic);
     }
 
@@ -330,7 +335,7 @@ message_restore(kmq_restore_t *rs, const kmq_record_t *r)
     slot_fill(rs, slot, topic, r);
     published_add(rs, topic, r);
 
-    topic->held++;
+    topic->slots++;
     rs->found.messages++;
 
     if (slot->state == KMQ_CONSUMED) {
@@ -763,7 +768,7 @@ totals_restore(kmq_block_t *b)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
         topic->before = topic->totals;
     }
 }

@@ -7,6 +7,7 @@
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
 /* History is dropped so many times, KMQ_DROP messages at a time, to have a body
@@ -323,7 +324,7 @@ kmq_trash_cells(kmq_block_t *b)
 static int
 room_make(kmq_t *kmq)
 {
-    return kmq_trash_free(kmq->block) || kmq_history_drop(kmq, KMQ_DROP);
+    return kmq_trash_free(kmq->block) || kmq->drop(kmq, KMQ_DROP);
 }
 
 

@@ -21,6 +21,7 @@
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
 /* A hole; its last four bytes tell its cells, too. */
@@ -34,13 +35,6 @@ typedef struct {
 
 /* Holes up to this have lists of their own length. */
 #define EXACT_MAX  32
-
-
-kmq_cells_t *
-kmq_cells_of(kmq_block_t *b, uint32_t page)
-{
-    return (kmq_cells_t *) &b->page[b->npages + 1] + page;
-}
 
 
 /* Whose cells those of a page are. */
@@ -551,7 +545,7 @@ kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
 
 /* ----------------------------------------------------------------- repair */
 
-/* That run is in use: said in the edges, between kmq_memory_clear_marks() and
+/* That run is in use: said in the edges, between kmq_rebuild_begin() and
  * kmq_cells_rebuild(). */
 void
 kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)

@@ -16,6 +16,7 @@
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
 /* of kmq_block_t.index_node */

@@ -1,6 +1,7 @@
 /* Lists of links, by reference; see kmq_link_t. */
 
 #include "../kmq_block.h"
+#include "kmq_memory.h"
 
 
 void

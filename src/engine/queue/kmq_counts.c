@@ -5,6 +5,9 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../journal/kmq_journal.h"
+#include "kmq_queue_inside.h"
 
 
 #define MINUTE  60
@@ -287,6 +290,18 @@ count_now(kmq_t *kmq, kmq_topic_t *topic, int64_t published,
 }
 
 
+static void
+journal_now(kmq_t *kmq, kmq_topic_t *topic, uint32_t delivered,
+    uint32_t confirmed)
+{
+    if (kmq->journal.on) {
+        kmq_journal_counts(kmq, KMQ_REF(kmq->block, topic),
+                           kmq_topic_name(kmq->block, topic),
+                           topic->name_len, delivered, confirmed);
+    }
+}
+
+
 void
 kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
@@ -307,7 +322,7 @@ kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
     if (n) {
         count_now(kmq, topic, 0, n, 0);
-        kmq_journal_counts(kmq, topic, n, 0);
+        journal_now(kmq, topic, n, 0);
     }
 }
 
@@ -326,7 +341,7 @@ kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
     if (n) {
         count_now(kmq, topic, 0, 0, n);
-        kmq_journal_counts(kmq, topic, 0, n);
+        journal_now(kmq, topic, 0, n);
     }
 }
 

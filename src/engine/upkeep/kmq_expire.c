@@ -10,6 +10,10 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_upkeep_inside.h"
 
 
 /* These bound the time under the lock. */
@@ -75,7 +79,7 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
 {
     kmq_slot_t  *slot;
 
-    if (topic->settings.clean_time == 0 || topic->held == 0) {
+    if (topic->settings.clean_time == 0 || topic->slots == 0) {
         return;
     }
 

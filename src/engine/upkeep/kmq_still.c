@@ -6,6 +6,9 @@
  */
 
 #include "../kmq_block.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_upkeep_inside.h"
 
 
 /* A worker looks twice a second, if it can. */

@@ -1,6 +1,11 @@
 /* Single messages by their codes: deleted, or, when they are dead, requeued. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_view_inside.h"
 
 
 /* The message of that code that is there for whoever looks, or NULL. */

@@ -1,6 +1,10 @@
 /* Whoever manages the queue looks for messages, reads them, and purges. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_view_inside.h"
 
 
 /* Messages looked at under one lock, and how far ahead of that they are asked

@@ -1,6 +1,10 @@
 /* What whoever watches the queue asks for: counts, growth, topics. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "../upkeep/kmq_upkeep.h"
 
 
 /* Topics looked at under one lock. */
@@ -86,38 +90,6 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
 
     count_disk(b, counts);
     count_workers(b, counts);
-
-    kmq_unlock(kmq);
-}
-
-
-void
-kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
-{
-    kmq_topic_t  *topic;
-
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    topic = kmq_topic_get(kmq->block, name, len);
-
-    if (topic) {
-        topic->totals.refused += n;
-    }
-
-    kmq_unlock(kmq);
-}
-
-
-void
-kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
-{
-    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
-
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
 
     kmq_unlock(kmq);
 }

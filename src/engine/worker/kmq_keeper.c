@@ -4,25 +4,7 @@
  */
 
 #include "../kmq_block.h"
-
-
-/* Sees to it that a worker calls kmq_take(). */
-void
-kmq_worker_tell(kmq_t *kmq, unsigned n)
-{
-    kmq_worker_t  *worker = &kmq->block->worker[n];
-
-    if (n == kmq->worker) {
-        kmq->has_work = 1;
-        return;
-    }
-
-    if (!worker->signalled) {
-        worker->signalled = 1;
-        kmq->wakes[n / 64] |= UINT64_C(1) << n % 64;
-        kmq->has_wakes = 1;
-    }
-}
+#include "kmq_worker.h"
 
 
 void

@@ -1,0 +1,189 @@
+/* The memory's part of a repair, and the index's: what is in use is marked,
+ * then all that is free is found, and the messages are entered anew. */
+
+#include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_upkeep_inside.h"
+
+
+/* How far ahead messages are asked for that are in no cache. */
+#define AHEAD  16
+
+
+static int
+part_used(kmq_block_t *b, unsigned class, const kmq_part_t *part)
+{
+    const kmq_topic_t  *topic;
+
+    topic = kmq_table_at(b, KMQ_CLASS_TOPIC, part->topic);
+
+    return topic && topic->used
+           && topic->part[class - KMQ_CLASS_NAME] == KMQ_REF(b, part);
+}
+
+
+/* Is an object of a table in use?  By the truth alone. */
+int
+kmq_object_used(kmq_block_t *b, unsigned class, void *object)
+{
+    switch (class) {
+
+    case KMQ_CLASS_TOPIC:
+        return ((kmq_topic_t *) object)->used;
+
+    case KMQ_CLASS_CLIENT:
+        return ((kmq_client_t *) object)->role;
+
+    case KMQ_CLASS_ROUTE:
+        return ((kmq_route_t *) object)->used;
+
+    default:
+        return part_used(b, class, object);
+    }
+}
+
+
+/* Marks messages; their bodies are asked for AHEAD of that. */
+static void
+messages_mark(kmq_block_t *b)
+{
+    unsigned      i, n;
+    kmq_walk_t    walk;
+    kmq_slot_t   *slot, *ahead[AHEAD];
+
+    memset(&walk, 0, sizeof(walk));
+
+    for (n = 0; (slot = kmq_slot_next(b, &walk)); n++) {
+
+        if (n >= AHEAD) {
+            kmq_message_mark(b, ahead[n % AHEAD]);
+        }
+
+        ahead[n % AHEAD] = slot;
+        __builtin_prefetch(KMQ_AT(b, slot->body));
+    }
+
+    for (i = n < AHEAD ? 0 : n - AHEAD; i < n; i++) {
+        kmq_message_mark(b, ahead[i % AHEAD]);
+    }
+}
+
+
+void
+kmq_repair_memory(kmq_block_t *b)
+{
+    kmq_walk_t     walk;
+    kmq_client_t  *client;
+
+    kmq_rebuild_begin(b);
+    messages_mark(b);
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((client = kmq_table_scan(b, KMQ_CLASS_CLIENT, &walk))) {
+
+        if (client->role) {
+            kmq_ring_mark(b, client->ring);
+        }
+    }
+
+    kmq_rebuild(b, kmq_object_used);
+}
+
+
+/* The index anew, from whatever messages there are; 0 when memory is short. */
+static int
+index_rebuild(kmq_block_t *b)
+{
+    kmq_walk_t   walk;
+    kmq_slot_t  *slot;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        if (kmq_index_insert(b, slot) != KMQ_OK) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+message_drop(kmq_block_t *b, kmq_slot_t *slot)
+{
+    KMQ_SET(slot->state, KMQ_FREE);
+
+    kmq_index_remove(b, slot);
+    kmq_message_memory_free(b, slot);
+    b->totals.dropped++;
+}
+
+
+/* Enters a message, for which consumed ones from the walk on give way; where
+ * there are none any more, it is lost. */
+static void
+index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
+{
+    kmq_slot_t  *other;
+
+    while (kmq_index_insert(b, slot) != KMQ_OK) {
+
+        do {
+            other = slot->state == KMQ_CONSUMED ? slot
+                                                : kmq_slot_next(b, walk);
+        } while (other && other->state != KMQ_CONSUMED);
+
+        message_drop(b, other ? other : slot);
+
+        if (other == NULL || other == slot) {
+            return;
+        }
+    }
+}
+
+
+/*
+ * Messages that are not met in the order in which they came want more memory
+ * for a while than they do in the end, and in other places than the index had
+ * that was there before.  Where there is not as much, each node and each leaf
+ * is made once, the large ones first.
+ */
+static void
+index_pack(kmq_block_t *b)
+{
+    kmq_walk_t   walk, old;
+    kmq_slot_t  *slot;
+
+    memset(&walk, 0, sizeof(walk));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        (void) kmq_index_expect(b, slot);
+    }
+
+    kmq_index_pack(b);
+
+    memset(&walk, 0, sizeof(walk));
+    memset(&old, 0, sizeof(old));
+
+    while ((slot = kmq_slot_next(b, &walk))) {
+        index_force(b, slot, &old);
+    }
+}
+
+
+void
+kmq_repair_index(kmq_block_t *b)
+{
+    kmq_page_spare(b, 0);
+
+    if (!index_rebuild(b)) {
+        kmq_index_reset(b);
+        kmq_repair_memory(b);
+        index_pack(b);
+    }
+
+    kmq_page_spare(b, 1);
+}
