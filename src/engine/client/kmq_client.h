@@ -1,4 +1,5 @@
-/* Clients: they join, leave, or have to go; and what type of push they want. */
+/* Clients: they join, leave, or have to go; the push type is the one they
+ * want. */
 
 #ifndef KMQ_CLIENT_H
 #define KMQ_CLIENT_H
@@ -9,22 +10,22 @@
 /* Enters a client into the list where it belongs and into all counts. */
 void kmq_join_link(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
 
-/* A producer is gone after this; a consumer begins to leave. */
+/* A producer leaves, and is gone; a consumer begins to leave. */
 void kmq_leave_begin(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
-/* Goes on with those that leave, up to n steps; returns how many are left of
- * these. */
+/* Goes on with those that leave, at most n steps.  Returns how many steps are
+ * left. */
 unsigned kmq_leave_run(kmq_t *kmq, unsigned n) KMQ_LOCKED;
 
-/* A consumer has gone: where those that are left wait for the other type, the
- * topic gets it. */
+/* A consumer has gone: when all that are left wait for the other type, the
+ * topic becomes one of that type. */
 void kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
-/* Have clients of this worker to go?  kmq_t.closing says so then. */
+/* Notes in kmq_t.closing whether clients of this worker have to go. */
 void kmq_disconnect_check(kmq_t *kmq) KMQ_LOCKED;
 
-/* A slice of a look at all consumers, when it is time: the slow ones have to
- * go.  While there is more, kmq_t.looking says so. */
+/* Looks, when it is time, at a slice of all consumers: those that are too slow
+ * have to go.  While there are more, kmq_t.looking says so. */
 void kmq_slow_look(kmq_t *kmq) KMQ_LOCKED;
 
 #endif /* KMQ_CLIENT_H */

@@ -1,5 +1,5 @@
 /*
- * Delivery: messages come in, go out to consumers, are confirmed, or are pushed
+ * Delivery: messages are published, taken for consumers, confirmed, or pushed
  * again.
  */
 
@@ -36,7 +36,8 @@ _Static_assert(sizeof(kmq_ring_t) <= KMQ_RING_SIZE, "a part of a ring");
 _Static_assert(offsetof(kmq_ring_t, entry) == KMQ_RING_HEAD,
                "memory clears what is before");
 
-/* Point to point: which message goes to which of the handle's clients. */
+/* Point to point: messages that were drawn, each with the number of the
+ * handle's client that it goes to. */
 typedef struct {
     unsigned     n;
     size_t       bytes;
@@ -47,8 +48,9 @@ typedef struct {
 
 /* ------------------------------------------------------------------- take */
 
-/* The next batch for this worker's consumers: in publish/subscribe as runs,
- * else as draws, of which kmq_take_sort() makes runs; that needs no lock. */
+/* Takes the next batch for this worker's consumers.  Publish/subscribe: batch
+ * has it; point to point: draws has it, from which kmq_take_sort() makes the
+ * batch.  That needs no lock. */
 void kmq_take_batch(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
     KMQ_LOCKED_GAPS;
 void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
@@ -56,15 +58,15 @@ void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
 
 /* ------------------------------------------------------------- deliveries */
 
-/* Takes a part that is not the last one out of the chain. */
+/* Takes a part out of the chain; not the last one. */
 void kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client,
     kmq_ring_t *ring) KMQ_LOCKED;
 
-/* For a repair, which has counted what is open in each part. */
+/* Tidies a chain after a repair has counted what is open in each part. */
 void kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
 
-/* A delivery in that part, whose slot is 0 now, has ended.  1: it was the last
- * one there, and the part is gone, or nothing in it is left to be looked at. */
+/* Ends a delivery of that part, whose slot has been set to 0.  1: nothing is
+ * open in the part any more, which may be gone. */
 static inline int kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client,
     kmq_ring_t *ring) KMQ_LOCKED;
 
@@ -87,25 +89,23 @@ kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
 
 /* ------------------------------------------------------------------ retry */
 
-/* Something is in flight with a client whose timer is idle and whose topic has
- * a retry_time; or nothing is to be waited for. */
-void kmq_retry_arm(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+/* Stops waiting for confirmations of a client. */
 void kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
 
-/* The client's worker is to look at what is in flight with it: its timer is in
- * no list; or wherever it is. */
+/* Has the client's worker look for overdue deliveries.  add: its timer is in no
+ * list; now: wherever it is. */
 void kmq_retry_add(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 void kmq_retry_now(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
-/* Has this worker consumers to look at? */
+/* Are there consumers of this worker to look at? */
 int kmq_retry_wanted(const kmq_t *kmq) KMQ_LOCKED;
 
-/* Looks at them, up to the first that is pushed something, which is in batch
- * then. */
+/* Looks at them, up to the first that has to be pushed something again; batch
+ * has it then. */
 void kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch) KMQ_LOCKED;
 
-/* Ends deliveries of a consumer of any worker that far too many messages have
- * overtaken: up to *n, which counts down. */
+/* Ends the deliveries of a consumer, of any worker, that far too many messages
+ * have overtaken: at most *n, which counts down. */
 void kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
     KMQ_LOCKED;
 

@@ -1,4 +1,4 @@
-/* The inside of delivery: what its files have for each other alone. */
+/* What the files of delivery have for each other alone. */
 
 #ifndef KMQ_DELIVERY_INSIDE_H
 #define KMQ_DELIVERY_INSIDE_H
@@ -9,9 +9,9 @@
 /* ----------------------------------------------------------------- accept */
 
 /*
- * Messages that this handle has reserved go into its journal: written without
- * the lock, from *first on, KMQ_NOMEM; then they get their numbers, and are
- * counted.
+ * Put messages that this handle has reserved into its journal.  First they are
+ * written, without the lock, from *first on: KMQ_OK or KMQ_NOMEM.  Then, under
+ * it, they get their numbers and are counted.
  */
 int kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
     size_t *first);
@@ -21,9 +21,9 @@ void kmq_accept_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
 
 /* ------------------------------------------------------------------- take */
 
-/* A batch of what a route's consumers get.  One: point to point, as draws, up
- * to bytes_max; all: publish/subscribe, 0: no other route should be looked at
- * under this lock. */
+/* Take what a route's consumers get.  one: point to point, up to bytes_max.
+ * all: publish/subscribe; 0: no other route should be looked at under this
+ * lock. */
 void kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     size_t bytes_max, kmq_draws_t *draws) KMQ_LOCKED_GAPS;
 int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
@@ -32,16 +32,23 @@ int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
 /* ------------------------------------------------------------- deliveries */
 
-/* A message goes in flight with client: KMQ_OK or KMQ_NOMEM. */
+/* Puts a message in flight with client: KMQ_OK or KMQ_NOMEM. */
 int kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client,
     kmq_slot_t *slot, uint32_t time) KMQ_LOCKED;
 
-/* The delivery of a message to client, and its part of the chain; NULL: it is
- * not in flight with it. */
+/* Finds the delivery of a message to client, and its part of the chain.  NULL:
+ * it is not in flight with it. */
 kmq_delivery_t *kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
     const kmq_slot_t *slot, kmq_ring_t **part) KMQ_LOCKED;
 
-/* After deliveries have ended: the chain begins with one that has not. */
+/* Makes the chain begin with a delivery that has not ended. */
 void kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------------------ retry */
+
+/* Waits for confirmations of a client, whose timer is idle and whose topic has
+ * a retry_time. */
+void kmq_retry_arm(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
 #endif /* KMQ_DELIVERY_INSIDE_H */

@@ -1,6 +1,6 @@
 /*
- * The journal: what a handle changes, as records (kmq_record.h) in a buffer of
- * its own, and their numbers, which all handles share.
+ * The journal: each handle gathers what it changes, as records (kmq_record.h),
+ * in a buffer of its own.  Their numbers are the block's.
  */
 
 #ifndef KMQ_JOURNAL_H
@@ -38,31 +38,30 @@ typedef struct {
 } kmq_journal_t;
 
 
-/* Is so much gathered that no message may come in?  Needs no lock. */
+/* Has so much gathered that no message may come in?  Needs no lock. */
 int kmq_journal_full(const kmq_t *kmq);
 
-/* Something changed that no journal tells: only the next checkpoint is complete
- * again. */
+/* Notes that something changed which no journal tells: only the next checkpoint
+ * will be complete again. */
 void kmq_journal_loss(kmq_t *kmq) KMQ_LOCKED;
 
 /*
- * A message was pushed (attempts: how often by now), consumed, is dead,
- * requeued or gone: type and kind as in kmq_record.h.  Where there is no
- * memory, it is a loss.
+ * Gathers what has become of a message: it was pushed, consumed, requeued, or
+ * is dead or gone (type and kind as in kmq_record.h).  attempts: how often it
+ * has been pushed.  Without memory it is a loss.
  */
 void kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
     uint64_t sequence, uint32_t attempts) KMQ_LOCKED;
 
-/* So many pushes and confirmations of a topic's messages more. */
+/* Gathers so many pushes and confirmations of a topic's messages. */
 void kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     size_t name_len, uint32_t delivered, uint32_t confirmed) KMQ_LOCKED;
 
-/* Appends the queue's counters and numbers as the record lsn: 0, or -1: no
- * memory. */
+/* Appends the queue's counters as the record lsn.  0, or -1: no memory. */
 int kmq_queue_record(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn) KMQ_LOCKED;
 
-/* Appends those of n periods that have a number behind count numbers; returns
- * how many numbers there are then.  Needs no lock. */
+/* Appends those of n periods that have a number to an array of count numbers.
+ * Returns how many it has then.  Needs no lock. */
 unsigned kmq_periods_add(uint64_t *number, unsigned count,
     const kmq_period_t *period, unsigned n);
 

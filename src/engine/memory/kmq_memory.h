@@ -1,9 +1,9 @@
 /*
- * Memory: pages, what they are cut into (cells, rings, tables), the messages
- * and bodies that are made of cells, the index of all messages, and lists.
+ * Memory: pages, and the cells, rings and tables they are cut into; messages
+ * and their bodies, which are made of cells; the index of all messages; lists.
  *
- * Nothing here knows what topics or clients are.  Where memory is short, it
- * asks for some by kmq_t.drop.
+ * Nothing here knows topics or clients.  When memory is short, it asks for some
+ * with kmq_t.drop.
  */
 
 #ifndef KMQ_MEMORY_H
@@ -81,8 +81,8 @@ typedef struct {
 
 #define KMQ_TABLES  (KMQ_CLASSES - KMQ_CLASS_TOPIC)
 
-/* A ring of deliveries (see kmq_deliveries.c) as memory sees it: its first word
- * links it.  A new one begins with so many zeros. */
+/* A ring of deliveries (kmq_deliveries.c), as far as memory knows it: its first
+ * word links it.  A new one begins with so many zeros. */
 #define KMQ_RING_SIZE    512
 #define KMQ_RING_HEAD    16
 
@@ -208,17 +208,17 @@ typedef struct {
 
 /* ------------------------------------------------------------------- pages */
 
-/* The block has no objects yet; its class_size is set. */
+/* Begins: all pages are free.  b->class_size has been set. */
 void kmq_page_init(kmq_block_t *b) KMQ_ALONE;
 
-/* Whether some pages are kept from messages, so that consumers can always join
+/* Whether messages leave some pages free, with which consumers can always join
  * and take. */
 void kmq_page_spare(kmq_block_t *b, int spare) KMQ_LOCKED;
 
 /* Bytes that messages may have without dropping history. */
 uint64_t kmq_page_room(const kmq_block_t *b) KMQ_LOCKED;
 
-/* The class of the page at a place that nobody vouches for; 0: none. */
+/* The class of the page at a place that may be wrong; 0: none. */
 unsigned kmq_class_of(const kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
 
 
@@ -227,15 +227,15 @@ unsigned kmq_class_of(const kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
 /* An object of zeros; NULL: no memory. */
 void *kmq_table_alloc(kmq_t *kmq, unsigned class) KMQ_LOCKED;
 
-/* The object reads as free already. */
+/* Frees an object, whose own state reads as free already. */
 void kmq_table_free(kmq_block_t *b, unsigned class, void *object) KMQ_LOCKED;
 
-/* The object at a place that nobody vouches for; NULL: there is none. */
+/* The object at a place that may be wrong; NULL: there is none. */
 void *kmq_table_at(kmq_block_t *b, unsigned class, kmq_ref_t ref) KMQ_LOCKED;
 
 /* The next object of a walk, used or free; NULL: the end.  kmq_table_scan()
- * goes by the classes of all pages, which are true even in the middle of a
- * repair; kmq_table_next() passes the table's pages alone. */
+ * looks at the classes of all pages, which are right even in the middle of a
+ * repair; kmq_table_next() follows the table's own pages. */
 void *kmq_table_scan(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
     KMQ_LOCKED;
 void *kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
@@ -261,15 +261,14 @@ void kmq_rings_free(kmq_block_t *b, kmq_ref_t chain) KMQ_LOCKED;
 
 /* ------------------------------------------------------------------- cells */
 
-/* The slot at a place that nobody vouches for; NULL: there is none. */
+/* The slot at a place that may be wrong; NULL: there is none. */
 kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
 
-/* The next slot of a walk that is not free; NULL: the end.  It goes by what is
- * true even in the middle of a repair. */
+/* The next slot of a walk that is not free; NULL: the end.  Right even in the
+ * middle of a repair. */
 kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk) KMQ_LOCKED;
 
-/* Are lists, edges and counts of the holes as they should be?  NULL, or what is
- * wrong. */
+/* Checks the lists, edges and counts of the holes.  NULL, or what is wrong. */
 const char *kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
     KMQ_LOCKED;
 
@@ -277,33 +276,36 @@ const char *kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
 /* ---------------------------------------------------- messages and bodies */
 
 /*
- * A slot with room for a body of that size, or for the end of it: *left bytes
- * are still missing, which kmq_message_extend() makes.  NULL: no memory.
+ * Returns a slot with room for a body of that size, or for its end:
+ * kmq_message_extend() makes room for the *left bytes that are still missing.
+ * NULL: no memory.
  */
 kmq_slot_t *kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
     KMQ_LOCKED;
 
-/* A part of what is missing: KMQ_OK: all is there; KMQ_AGAIN; KMQ_NOMEM. */
+/* Makes a part of that room.  KMQ_OK: all of it is there; KMQ_AGAIN: there is
+ * more to make; KMQ_NOMEM. */
 int kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
     KMQ_LOCKED;
 
-/* Frees a slot whose state is free already, and its body, if it has one. */
+/* Frees a slot, whose state reads as free already, and its body, if any. */
 void kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
 
-/* Is there memory for such a message without dropping history? */
+/* Is there memory for a message of that size without dropping history? */
 int kmq_message_room(const kmq_block_t *b, uint32_t size) KMQ_LOCKED;
 
-/* Is a message's body the one piece that another of that size would get? */
+/* Does the body of a message have just the room that one of that size needs? */
 int kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
     KMQ_LOCKED;
 
-/* Frees a body that is several pieces; of many, the rest later. */
+/* Frees a body of several pieces; when they are many, some of them later. */
 void kmq_chain_free(kmq_block_t *b, kmq_ref_t chain) KMQ_LOCKED;
 
-/* Frees a part of what is to be freed later; 0: there is nothing. */
+/* Frees a part of what was left for later.  0: there is nothing. */
 int kmq_trash_free(kmq_block_t *b) KMQ_LOCKED;
 
-/* The cells of a body, of a whole message, and of what is to be freed. */
+/* The cells of a body, of a whole message, and of all that was left for
+ * later. */
 uint64_t kmq_chain_cells(kmq_block_t *b, kmq_ref_t chain, uint32_t size)
     KMQ_LOCKED;
 uint64_t kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot)
@@ -316,22 +318,22 @@ uint64_t kmq_trash_cells(kmq_block_t *b) KMQ_LOCKED;
 /* Enters a message by its sequence number: KMQ_OK or KMQ_NOMEM. */
 int kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
 
-/* A message that may not be there, as one that KMQ_NOMEM was said of. */
+/* Removes a message, if it is there. */
 void kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* The message of that number; NULL: there is none. */
 kmq_slot_t *kmq_index_find(kmq_block_t *b, uint64_t sequence) KMQ_LOCKED;
 
-/* The lowest node in which the message of *sequence is, or the next older one,
- * created from .. to; newer: the next newer one.  *sequence becomes a number in
- * that node.  NULL: the end. */
+/* The lowest node with the message *sequence, or with the next older one that
+ * was created between from and to, or with the next newer one.  *sequence
+ * becomes a number in that node.  NULL: the end. */
 const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,
     uint32_t from, uint32_t to) KMQ_LOCKED;
 const kmq_index_t *kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
     KMQ_LOCKED;
 
-/* The messages of a lowest node, from the first of its numbers to the last;
- * returns how many. */
+/* Gathers the messages of a lowest node, from its number first to its number
+ * last.  Returns how many they are. */
 unsigned kmq_index_gather(kmq_block_t *b, const kmq_index_t *node,
     unsigned first, unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])
     KMQ_LOCKED;
@@ -342,8 +344,8 @@ unsigned kmq_index_count(const kmq_index_t *node) KMQ_LOCKED;
 /* The cells of all nodes and leaves. */
 uint64_t kmq_index_cells(kmq_block_t *b) KMQ_LOCKED;
 
-/* An empty index.  A repair that has little memory has it expect all messages
- * and then makes each node and leaf once. */
+/* Empties the index.  A repair with little memory then has it expect all
+ * messages, and pack, which makes each node and leaf once. */
 void kmq_index_reset(kmq_block_t *b) KMQ_LOCKED;
 int kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
 void kmq_index_pack(kmq_block_t *b) KMQ_LOCKED;
@@ -356,13 +358,13 @@ void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 void kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
 
-/* Behind after, or, where that is NULL, in front. */
+/* Behind after; in front, when that is NULL. */
 void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
     kmq_link_t *link) KMQ_LOCKED;
 void kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
 
-/* Takes the first one off a list that is not empty. */
+/* Takes the first one off a list, which must not be empty. */
 kmq_link_t *kmq_list_shift(kmq_block_t *b, kmq_list_t *list) KMQ_LOCKED;
 
 /* Moves the n neighbours first .. last to the end of another list. */
@@ -376,13 +378,13 @@ void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
 
 /* ------------------------------------------------------------------ repair */
 
-/* Says of an object of a table, by the truth alone, whether it is in use. */
+/* Tells, by the truth alone, whether an object of a table is in use. */
 typedef int (*kmq_used_pt)(kmq_block_t *b, unsigned class, void *object);
 
 /*
- * Memory is repaired in three steps: nothing is in use; what is in use is
- * marked, messages with their bodies and rings in their chains; the free lists
- * are made anew.
+ * A repair of memory has three steps.  First nothing is in use.  Then the
+ * caller marks what is: messages with their bodies, and chains of rings.  Then
+ * all free lists are made anew.
  */
 void kmq_rebuild_begin(kmq_block_t *b) KMQ_LOCKED;
 void kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;

@@ -6,7 +6,7 @@
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
-#include "kmq_queue.h"
+#include "kmq_queue_inside.h"
 
 
 /* Pins a message for this worker's checkpoint.  KMQ_AGAIN: somebody else's

@@ -1,7 +1,6 @@
 /*
- * The queue: topics, what becomes of their messages, routes to the workers that
- * have consumers of them, who may take how many, who is ready, and what is
- * counted.
+ * The queue: topics and their messages, routes to the workers that have
+ * consumers of them, who may take how many, who is ready, what is counted.
  */
 
 #ifndef KMQ_QUEUE_H
@@ -217,7 +216,7 @@ _Static_assert(offsetof(kmq_client_t, peers) % 8 == 0
 
 /* ------------------------------------------------------ the handle's tables */
 
-/* A client of this handle. */
+/* No lock guards these: they are the handle's own.  A client of this handle. */
 struct kmq_own_client_s {
     void        *user;
     kmq_ref_t    client;         /* 0: free */
@@ -244,47 +243,50 @@ struct kmq_own_route_s {
 
 /* ------------------------------------------------------------------ topics */
 
-/* The topic of that name.  NULL: kmq_topic_get() has none; kmq_topic_find(),
- * which makes one, no memory. */
+/* Returns the topic of that name.  NULL: kmq_topic_get() knows none;
+ * kmq_topic_find(), which makes one, has no memory. */
 kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
     KMQ_LOCKED;
 kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
     KMQ_LOCKED;
 
-/* Its name, of name_len bytes.  Needs no lock where something keeps the topic
- * from being forgotten. */
+/* Returns the name, of topic->name_len bytes.  Needs no lock as long as
+ * something keeps the topic from being forgotten. */
 const char *kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic);
 
-/* Gives it the settings that this worker has for it. */
+/* Gives a topic the settings that this worker has for it. */
 void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
-/* For a repair: enters a used one into the hash table and the count. */
-void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
-
-/* Enter it into the topics with ready messages, or into those that may be
- * forgotten, or remove it, as it should be by now. */
+/* Enters a topic into the circle of those with ready messages, or removes it,
+ * as it should be by now. */
 void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a topic into the list of those that may be forgotten, or removes it,
+ * as it should be by now. */
 void kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a used topic into the hash table and the count, for a repair. */
+void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
 
 
 /* ---------------------------------------------------------------- messages */
 
-/* Tells of a message what kmq_take() hands out.  Needs no lock where it is in
- * flight with a consumer of this handle. */
+/* Takes the first ready message of a topic, which is in flight then. */
+kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Fills in what kmq_take() tells of a message.  Needs no lock while the message
+ * is in flight with a consumer of this handle. */
 void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,
     kmq_message_t *m);
 
-/* Takes the first ready message of a topic, which goes in flight. */
-kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
-
-/* A delayed message, which is not on the schedule, becomes ready. */
+/* A delayed message, which is off the schedule, becomes ready. */
 void kmq_message_due(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
 /*
- * A consumer that had, or should have got, a message in flight is gone, or
- * gives it back.  Where that was the last one, the message waits again, behind
- * after or (NULL) in front of its topic, or it is dead.  Returns it when it
- * waits, else after.
+ * A consumer loses a message that was, or should have come, in flight with it.
+ * When no other consumer has it either, the message is ready again, behind
+ * after, or in front of its topic where after is NULL; or it is dead.  Returns
+ * the message when it is ready, else after.
  */
 kmq_slot_t *kmq_message_release(kmq_t *kmq, kmq_slot_t *slot,
     kmq_slot_t *after) KMQ_LOCKED;
@@ -296,167 +298,195 @@ void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
  * out of the counts. */
 void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
-/* Frees one that is in no list; discard: one that was reserved. */
+/* Frees a message that is in no list. */
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Frees one that was reserved, and is in no list. */
 void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
-/* What client gave back last, if it still waits: behind it belongs what comes
- * next.  NULL: that belongs in front. */
+/* The message that client gave back last, if it is still ready: the next one
+ * belongs behind it.  NULL: the next one belongs in front. */
 kmq_slot_t *kmq_returned(kmq_block_t *b, const kmq_client_t *client)
     KMQ_LOCKED;
 void kmq_returned_set(kmq_block_t *b, kmq_client_t *client,
     const kmq_slot_t *slot) KMQ_LOCKED;
 
-/* History: appends a consumed message; drops the oldest ones, at most max, 0:
- * there are none; takes the oldest with its body for a message of size, NULL:
- * there is memory, or the body does not fit. */
+/* Appends a consumed message to the history. */
 void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Drops the oldest of the history, at most max.  0: there are none. */
 int kmq_history_drop(kmq_t *kmq, unsigned max) KMQ_LOCKED;
+
+/* Takes the oldest of the history, with its body, for a message of that size.
+ * NULL: there is free memory, or no history, or its body does not fit. */
 kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size) KMQ_LOCKED;
 
-/* Pins a message for this worker's checkpoint, KMQ_AGAIN: another one's reads
- * it.  It is going: 1 when its body stays.  It was read to its end. */
+/* Pins a large message for this worker's checkpoint.  KMQ_AGAIN: another
+ * worker's checkpoint has pinned it. */
 int kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot) KMQ_LOCKED;
-int kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
+
+/* The worker's checkpoint has read its pinned message. */
 void kmq_pin_end(kmq_block_t *b, kmq_worker_t *worker) KMQ_LOCKED;
 
-/*
- * A message as a record of that kind: appended whole, KMQ_NOMEM; or what is in
- * front of its body, without the sum, returns how many bytes; or its body.  A
- * message that is reserved by this handle needs no lock.
- */
+
+/* ---------------------------------------------------- messages as records */
+
+/* These need the lock, unless the message is reserved by this handle. */
+
+/* Appends a message as a record of that kind: KMQ_OK or KMQ_NOMEM. */
 int kmq_message_record(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     uint64_t lsn, kmq_buffer_t *buffer);
+
+/* Writes all of that record in front of the body, except the sum.  Returns how
+ * many bytes. */
 size_t kmq_message_record_head(kmq_t *kmq, const kmq_slot_t *slot,
     unsigned kind, uint64_t lsn, unsigned char *p);
+
+/* Copies a message's body. */
 void kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to);
 
-/* MessageCodes: the one of a message; needs no lock.  The message of a code,
- * NULL: there is none.  Is it the code of one that is there, or was? */
+
+/* ------------------------------------------------------------ MessageCodes */
+
+/* Writes the code of a message.  Needs no lock. */
 void kmq_code_of(const kmq_block_t *b, uint64_t sequence,
     uint32_t create_time, char code[KMQ_CODE_LEN]);
+
+/* The message of a code; NULL: there is none. */
 kmq_slot_t *kmq_code_find(kmq_block_t *b, const char *code) KMQ_LOCKED;
+
+/* Is it the code of a message that is there, or has been? */
 int kmq_code_genuine(const kmq_block_t *b, const char *code) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------- routes and grants */
 
-/* The route of topic to this worker, made where there is none; NULL: no
+/* The route of topic to this worker, made when there is none.  NULL: no
  * memory. */
 kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
-/* Enters a used one into its topic. */
+/* Enters a used route into its topic. */
 void kmq_route_link(kmq_block_t *b, kmq_route_t *route) KMQ_LOCKED;
 
-/* Frees a route without consumers, at once or in its turn. */
-void kmq_route_release(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
-
-/* Its worker is to look at it. */
+/* Makes sure that the route's worker looks at it. */
 void kmq_route_dirty(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
 
-/* The next one that this worker is to look at; NULL: none, or none for now. */
-kmq_route_t *kmq_route_next(kmq_t *kmq) KMQ_LOCKED;
-
-/* More messages of a route's topic are there: it is to go on, at once or with
- * the next window. */
-void kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
-    uint64_t more) KMQ_LOCKED;
-
-/* All routes with ready consumers, but one (0: all), are to look at their
- * topic. */
+/* Makes sure that all workers with ready consumers look at a topic, except the
+ * one of that route (0: none). */
 void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
     KMQ_LOCKED;
 
-/* n more messages of topic are ready: those are told who can take them. */
+/* The next route that this worker has to look at.  NULL: there is none, or none
+ * for now. */
+kmq_route_t *kmq_route_next(kmq_t *kmq) KMQ_LOCKED;
+
+/* More messages of a route's topic are there: its worker looks again, at once
+ * or with the next batch. */
+void kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    uint64_t more) KMQ_LOCKED;
+
+/* Frees a route without consumers; a dirty one later, in its turn. */
+void kmq_route_release(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
+
+/* n more messages of topic are ready: grants them, or tells its routes. */
 void kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
 
-/* A route may take up to n messages of its topic's backlog. */
+/* Grants a route up to n messages of its topic's backlog. */
 void kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     uint64_t n) KMQ_LOCKED;
 
-/* What a route could not use is offered to others. */
+/* Takes back what a route could not use, and grants it to others. */
 void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
     KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------ pacing */
 
-/* How many of n messages of topic may go now. */
+/* How many of n messages of topic may go now.  They count as gone. */
 uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
 
-/* May one? */
+/* May any go now? */
 int kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic) KMQ_LOCKED;
 
-/* n messages that were let go have not been pushed. */
+/* n messages that could go were not pushed: others may. */
 void kmq_pace_credit(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 
-/* Begins the next window; goes on where that takes several slices, which
- * kmq_t.pacing says. */
-void kmq_pace_window(kmq_t *kmq) KMQ_LOCKED;
-void kmq_pace_slice(kmq_t *kmq) KMQ_LOCKED;
-
-/* This window lets n messages more of topic go, beside all others'. */
+/* The same, but they stay the topic's. */
 void kmq_pace_allot(const kmq_block_t *b, kmq_topic_t *topic, uint32_t n)
     KMQ_LOCKED;
 
-/* Ready messages that nothing has been decided about. */
+/* Begins the next batch, and gives its first slice to topics. */
+void kmq_pace_window(kmq_t *kmq) KMQ_LOCKED;
+
+/* Goes on with that; kmq_t.pacing says that there is more. */
+void kmq_pace_slice(kmq_t *kmq) KMQ_LOCKED;
+
+/* The topic's backlog: ready messages that are neither granted nor allotted. */
 uint64_t kmq_pace_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
     KMQ_LOCKED;
 
 
 /* --------------------------------------------------------- ready consumers */
 
-/* Can a consumer be pushed something?  Did it come for the push type that its
- * topic has? */
+/* Can a consumer be pushed something? */
 int kmq_ready(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
+
+/* Did it come for the push type that its topic has? */
 int kmq_ready_matches(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
 
 /* Counts a consumer as ready, or not, as it should be by now. */
 void kmq_ready_update(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
+
+/* ------------------------------------------------- the handle's own tables */
+
 /* Is it a client of this handle, and not of a predecessor of its number? */
 int kmq_own_has(const kmq_t *kmq, const kmq_client_t *client) KMQ_LOCKED;
 
-/* Enter a client of this handle, and then, a consumer, into its route: KMQ_OK
- * or KMQ_NOMEM. */
+/* Enters a client of this handle: KMQ_OK or KMQ_NOMEM. */
 int kmq_own_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
     KMQ_LOCKED;
+void kmq_own_client_remove(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* Enters client number i, a consumer, into its route: KMQ_OK or KMQ_NOMEM. */
 int kmq_own_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
     KMQ_LOCKED;
 
-void kmq_own_client_remove(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
-void kmq_own_route_remove(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
-
-/* The consumer at that place of the route has been pushed all there is. */
+/* Publish/subscribe: the consumer at that place of a route has been pushed all
+ * there is. */
 void kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
     KMQ_LOCKED;
 
 /* Makes the tables fit what a repair, or another worker, has left. */
 void kmq_own_resync(kmq_t *kmq) KMQ_LOCKED;
 
-/* At the handle's end; needs no lock. */
+/* Frees them.  Needs no lock. */
 void kmq_own_free(kmq_t *kmq);
 
 
-/* ------------------------------------------------------------------- counts */
+/* ------------------------------------------------------------------ counts */
 
-/* In the queue and in the topic, in all and by time, now. */
+/* So many messages of topic were published, pushed, confirmed just now. */
 void kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     KMQ_LOCKED;
-void kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     KMQ_LOCKED;
-void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     KMQ_LOCKED;
 
-/* How much there is to do, now and then. */
-void kmq_count_backlog(kmq_t *kmq) KMQ_LOCKED;
+/* A message that was counted as published has not been stored. */
+void kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
-/* A message is pushed for the first time that was ready since then. */
+/* A delivery that is counted was not its message's first. */
+void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* A message is pushed for the first time that has been ready since then. */
 void kmq_count_latency(kmq_t *kmq, uint32_t since) KMQ_LOCKED;
 
-/* So much happened at that time, in s. */
+/* Notes how many messages there are now for the current minute and hour. */
+void kmq_count_backlog(kmq_t *kmq) KMQ_LOCKED;
+
+/* So much happened at that time, in s: in the queue, or in a topic. */
 void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed) KMQ_LOCKED;
 void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
@@ -466,15 +496,18 @@ void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
 kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
     KMQ_LOCKED;
 
-/* How many periods of that class a topic can have; whether one of that number
- * is kept at a time, in s.  Need no lock. */
+/* How many periods of that class a topic can have.  Needs no lock. */
 unsigned kmq_periods_kept(unsigned class);
+
+/* Is a period of that number kept at that time, in s?  Needs no lock. */
 int kmq_period_current(unsigned class, uint64_t number, uint64_t time);
 
-/* A topic's period of that number; and all that are current, in a table that
- * has room for as many as are kept. */
+/* A topic's period of that number. */
 kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
     unsigned class, uint32_t number) KMQ_LOCKED;
+
+/* Copies a topic's current periods to period, which has room for as many as
+ * are kept. */
 void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
     kmq_period_t *period) KMQ_LOCKED;
 

@@ -3,7 +3,7 @@
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
-#include "kmq_queue.h"
+#include "kmq_queue_inside.h"
 
 
 /* Frees a route without consumers, unless it is listed as dirty: then it is

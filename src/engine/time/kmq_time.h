@@ -19,27 +19,26 @@ typedef struct {
 } kmq_wheel_t;
 
 
-/* Does what is to be done at a timer's time; it is in no list then. */
+/* Acts on a timer that is due, and off the schedule. */
 typedef void (*kmq_due_pt)(kmq_t *kmq, kmq_timer_t *timer);
 
-/* An empty wheel: at first, and for a repair, which puts all on it anew. */
+/* Empties the wheel: at the beginning, and for a repair, which refills it. */
 void kmq_schedule_reset(kmq_block_t *b) KMQ_LOCKED;
 
-/* What a timer is set to that is due in ms.  Needs no lock. */
+/* The time of a timer that is due in ms.  Needs no lock. */
 uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
 
-/* Puts a timer that is in no list on the schedule.  1: it is not there, since
- * it is due already: the caller does what is to be done. */
+/* Puts a timer on the schedule; it must be in no list.  1: the timer is due
+ * already and was not put there, so the caller has to act on it. */
 int kmq_schedule(kmq_t *kmq, kmq_timer_t *timer) KMQ_LOCKED;
 
 /* Takes a timer off the schedule. */
 void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer) KMQ_LOCKED;
 
-/* Calls due() for timers whose time has come, for a slice of them.  1: there is
- * more to do at once. */
+/* Calls due() for a slice of the timers that are due.  1: there are more. */
 int kmq_schedule_run(kmq_t *kmq, kmq_due_pt due) KMQ_LOCKED;
 
-/* Should the keeper have done so some time ago? */
+/* Is the keeper late with that? */
 int kmq_schedule_late(const kmq_t *kmq) KMQ_LOCKED;
 
 #endif /* KMQ_TIME_H */

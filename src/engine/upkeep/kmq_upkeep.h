@@ -10,13 +10,13 @@
 #include "../kmq_block.h"
 
 
-/* When a message's age began, in s. */
+/* Since when a message grows old, in s. */
 uint32_t kmq_age_start(const kmq_slot_t *slot) KMQ_LOCKED;
 
-/* Makes all that is derived anew from the truth. */
+/* Makes everything that is derived anew, from the truth alone. */
 void kmq_repair(kmq_t *kmq) KMQ_LOCKED;
 
-/* Is an object of a table in use, by the truth? */
+/* Is an object of a table in use?  Goes by the truth alone. */
 int kmq_object_used(kmq_block_t *b, unsigned class, void *object) KMQ_LOCKED;
 
 #endif /* KMQ_UPKEEP_H */

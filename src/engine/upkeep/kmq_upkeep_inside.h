@@ -1,4 +1,4 @@
-/* The inside of upkeep: what its files have for each other alone. */
+/* What the files of upkeep have for each other alone. */
 
 #ifndef KMQ_UPKEEP_INSIDE_H
 #define KMQ_UPKEEP_INSIDE_H
@@ -6,30 +6,36 @@
 #include "kmq_upkeep.h"
 
 
-/* Gives back what this worker has, or its predecessor of the same number had;
- * leave: all that its clients had, too. */
+/* Lets all clients of this worker, or of its dead predecessor, leave, and frees
+ * what it reserved. */
 void kmq_reap_own(kmq_t *kmq) KMQ_LOCKED_GAPS;
+
+/* Does the same, and gives back all that those clients had. */
 void kmq_reap_leave(kmq_t *kmq) KMQ_LOCKED_GAPS;
 
-/* A slice of what dead workers had; while there is more, kmq_t.reaping or
- * kmq_t.leaving says so. */
+/* Does so for dead workers, a slice of it.  While there is more, kmq_t.reaping
+ * or kmq_t.leaving says so. */
 void kmq_reap_dead(kmq_t *kmq) KMQ_LOCKED;
 
-/* A worker stands still no more, or is gone; this one does something. */
-void kmq_still_end(kmq_block_t *b, unsigned worker) KMQ_LOCKED;
+/* This worker does something. */
 void kmq_still_seen(kmq_t *kmq) KMQ_LOCKED;
 
-/* Looks for workers that stand still; gives a slice of what they were granted
- * to others.  1: there is more to do. */
+/* A worker does not stand still any more, or it is gone. */
+void kmq_still_end(kmq_block_t *b, unsigned worker) KMQ_LOCKED;
+
+/* Looks for workers that stand still.  1: there are some, and there is
+ * something to do for kmq_still_run(). */
 int kmq_still_find(kmq_t *kmq) KMQ_LOCKED;
+
+/* Gives a slice of what they were granted to others.  1: there is more. */
 int kmq_still_run(kmq_t *kmq) KMQ_LOCKED;
 
-/* Deletes a slice of what is too old, when it is time.  1: there is more to
- * do. */
+/* Deletes, when it is time, a slice of the messages that are too old.  1: there
+ * are more. */
 int kmq_expire_run(kmq_t *kmq) KMQ_LOCKED;
 
-/* Parts of a repair: memory; then, when topics and clients are linked again,
- * the index, for which messages may give way; then deliveries. */
+/* The parts of a repair: memory first; the index, when topics and clients are
+ * linked again; deliveries last. */
 void kmq_repair_memory(kmq_block_t *b) KMQ_LOCKED;
 void kmq_repair_index(kmq_block_t *b) KMQ_LOCKED;
 void kmq_repair_deliveries(kmq_block_t *b) KMQ_LOCKED;

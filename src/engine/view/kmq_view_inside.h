@@ -1,4 +1,4 @@
-/* The inside of views: what its files have for each other alone. */
+/* What the files of views have for each other alone. */
 
 #ifndef KMQ_VIEW_INSIDE_H
 #define KMQ_VIEW_INSIDE_H

@@ -1,6 +1,6 @@
 /*
- * Workers: the lock, who is alive, who is to be told that there is work, and
- * the keeper, the one worker that looks after times for all.
+ * Workers: the lock; who is alive; who has to be woken; and the keeper, the one
+ * worker that looks after times for all.
  */
 
 #ifndef KMQ_WORKER_H
@@ -40,51 +40,51 @@ typedef struct {
 /* -------------------------------------------------------------------- lock */
 
 /*
- * Take and release the block's lock.  Where its last holder died, the block is
- * repaired first (kmq_t.repair); where others have changed which of this
- * handle's consumers are ready, its own tables are made to fit (kmq_t.resync).
+ * Take and release the block's lock.  When its last holder has died, kmq_lock()
+ * has the block repaired first (kmq_t.repair).  When others have changed which
+ * of this handle's consumers are ready, it has the handle's tables made to fit
+ * (kmq_t.resync).
  */
 void kmq_lock(kmq_t *kmq);
 void kmq_unlock(kmq_t *kmq);
 
-/* Tells the block what time it is, for handles that have no clock yet. */
+/* Notes the time in the block, for handles that have no clock yet. */
 void kmq_clock_keep(kmq_t *kmq) KMQ_LOCKED;
 
-/* 64 random bits, of no use for secrets.  Needs no lock. */
+/* Returns 64 random bits, which are not fit for secrets.  Needs no lock. */
 uint64_t kmq_random(kmq_t *kmq);
 
 
 /* ------------------------------------------------------------------- alive */
 
 /*
- * Takes a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has it.
- * *dead: whoever had it before died.  Who takes it gives it back by unlocking
- * worker->alive.
+ * Tries to take a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has
+ * it.  *dead: its last owner has died.  Unlocking worker->alive gives it back.
  */
 int kmq_worker_try(kmq_worker_t *worker, int *dead) KMQ_LOCKED;
 
-/* Has another handle's worker one that lives? */
+/* Does that worker, which is another one, live? */
 int kmq_worker_lives(kmq_t *kmq, unsigned worker) KMQ_LOCKED;
 
 
 /* -------------------------------------------------------- wake-ups, keeper */
 
-/* Sees to it that a worker calls kmq_take(), or that the keeper does. */
+/* Makes sure that a worker, or the keeper, calls kmq_take() soon. */
 void kmq_worker_tell(kmq_t *kmq, unsigned worker) KMQ_LOCKED;
 void kmq_keeper_tell(kmq_t *kmq) KMQ_LOCKED;
 
-/* Is there no keeper, or one that stands still, or one that is about to end
- * while this worker is not? */
+/* Should this worker be the keeper?  There is none, or it stands still, or it
+ * is about to end while this worker is not. */
 int kmq_keeper_wanted(const kmq_t *kmq) KMQ_LOCKED;
 
-/* Makes a worker the keeper, which begins with a look at the schedule. */
+/* Makes a worker the keeper, which starts with a look at the schedule. */
 void kmq_keeper_set(kmq_t *kmq, unsigned worker) KMQ_LOCKED;
 
-/* This worker is about to end: another one is keeper, if there is a better
- * one. */
+/* This worker is about to end: another one becomes keeper, if there is one that
+ * is not. */
 void kmq_keeper_retire(kmq_t *kmq) KMQ_LOCKED;
 
-/* That worker is keeper no more. */
+/* That worker is keeper no more: another one is, if any lives. */
 void kmq_keeper_replace(kmq_t *kmq, unsigned worker) KMQ_LOCKED;
 
 #endif /* KMQ_WORKER_H */
