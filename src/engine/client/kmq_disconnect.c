@@ -1,4 +1,4 @@
-/* Clients that have to go are told so, by whichever worker has them. */
+/* Clients that have to go: their worker is told, and closes them. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -7,7 +7,7 @@
 #include "kmq_client_inside.h"
 
 
-/* A client has to go, unless it has been told so already. */
+/* Has a client's worker close it, unless it has been told so already. */
 void
 kmq_disconnect_client(kmq_t *kmq, kmq_client_t *client, unsigned why)
 {
@@ -90,7 +90,7 @@ kmq_to_close(kmq_t *kmq, int *why)
 }
 
 
-/* Under the lock: has this worker been told of such ones? */
+/* Notes whether clients of this worker have to go. */
 void
 kmq_disconnect_check(kmq_t *kmq)
 {

@@ -1,4 +1,4 @@
-/* Clients join; what they say of themselves. */
+/* Clients join, and tell whether they take bytes. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -61,8 +61,8 @@ kmq_join_link(kmq_block_t *b, kmq_client_t *client)
 }
 
 
-/* A consumer's route and ring; what it got when it fails is for the caller to
- * give back. */
+/* Gives a consumer its ring and its route.  When it fails, the caller gives
+ * back what there is. */
 static int
 join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 {
@@ -92,7 +92,7 @@ join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 }
 
 
-/* A client that nobody sees yet; NULL: no memory. */
+/* Makes a client that nobody sees yet.  NULL: no memory. */
 static kmq_client_t *
 join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     void *user)

@@ -1,9 +1,9 @@
 /*
  * Clients leave.
  *
- * Who leaves is its worker's no more, and takes part in nothing.  What a
- * consumer had is given back in slices, by whichever worker has time for it:
- * until then it is KMQ_LEAVING and in the block's list of such.
+ * A client that leaves is not its worker's any more and takes part in nothing.
+ * What a consumer had is given back in slices, by whichever worker has time:
+ * until then it is KMQ_LEAVING and in the block's list.
  */
 
 #include "../kmq_block.h"
@@ -15,8 +15,8 @@
 
 
 /*
- * Publish/subscribe: lets go of what the client should still have got, from
- * the newest on, at most *n messages, which counts down.  1 when that is done.
+ * Publish/subscribe: gives up what the client should still have got, from the
+ * newest on, at most *n messages, which counts down.  1: that is all.
  */
 static int
 leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
@@ -46,8 +46,9 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 }
 
 
-/* Lets go of one message in flight with a client that leaves.  What others may
- * be tried with at once has not used up its part of the current batch. */
+/* Gives up one message in flight with a client that leaves.  A message that
+ * may be tried with others at once has not used up its part of the current
+ * batch. */
 static int
 leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry)
@@ -78,7 +79,7 @@ leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
 }
 
 
-/* Lets go of what is in flight with the client, oldest in front, as
+/* Gives up what is in flight with the client, the oldest in front; *n as
  * above. */
 static int
 leave_ring(kmq_t *kmq, kmq_client_t *client, unsigned *n)
@@ -112,7 +113,7 @@ leave_ring(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 }
 
 
-/* The end of a leave: the record is free afterwards. */
+/* Ends a leave: the client is free afterwards. */
 static void
 client_free(kmq_t *kmq, kmq_client_t *client)
 {
@@ -142,8 +143,8 @@ client_free(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/* A slice for one that is KMQ_LEAVING: at most *n messages, which counts
- * down. */
+/* Does a slice for a client that is KMQ_LEAVING, at most *n messages, which
+ * counts down. */
 static void
 leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
@@ -203,8 +204,8 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/* A producer is gone after this; a consumer begins to leave, for
- * kmq_leave_run(). */
+/* A producer is gone after this; a consumer begins to leave, and
+ * kmq_leave_run() goes on. */
 void
 kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
 {
@@ -259,8 +260,8 @@ kmq_leave(kmq_t *kmq, kmq_ref_t ref)
 }
 
 
-/* Goes on with those that leave, up to n steps; returns how many are left of
- * these. */
+/* Goes on with those that leave, at most n steps.  Returns how many steps are
+ * left. */
 unsigned
 kmq_leave_run(kmq_t *kmq, unsigned n)
 {

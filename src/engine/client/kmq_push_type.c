@@ -1,9 +1,9 @@
 /*
- * Point to point or publish/subscribe: which of the two a topic is.
+ * Push types: whether a topic is point to point or publish/subscribe.
  *
- * It is what its consumers came for.  After a change of the settings,
- * consumers may come that want the other type: they wait, counted but never
- * ready, until the last of the others has gone and its messages with it.
+ * A topic is what its consumers came for.  After the settings have changed,
+ * consumers may come that want the other type.  They wait, counted but never
+ * ready, until the last of the others and its messages have gone.
  */
 
 #include "../kmq_block.h"
@@ -12,7 +12,7 @@
 #include "kmq_client_inside.h"
 
 
-/* May the topic be made one of another type? */
+/* May the topic's type change? */
 static int
 type_open(const kmq_topic_t *topic)
 {
@@ -20,7 +20,7 @@ type_open(const kmq_topic_t *topic)
 }
 
 
-/* A consumer that is about to join brings the type that is set by now. */
+/* A consumer, about to join, brings the type that is set by now. */
 void
 kmq_push_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 {
@@ -50,8 +50,8 @@ consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
 
 
 /*
- * A consumer has gone: where only such are left as wait for it, the topic
- * becomes one of their type.  Rare enough to walk all clients.
+ * A consumer has gone: when all that are left wait for the other type, the
+ * topic becomes one of that type.  This is rare enough to walk all clients.
  */
 void
 kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)

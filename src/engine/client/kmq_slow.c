@@ -7,8 +7,8 @@
 #include "kmq_client_inside.h"
 
 
-/* Between two looks at all clients, ms, where nothing seems wrong; and how many
- * of them are looked at under one lock. */
+/* Milliseconds between two looks at all clients when nothing seems wrong, and
+ * how many of them are looked at under one lock. */
 #define LOOK_TIME   30000
 #define LOOK_SLICE  (4 * KMQ_SLICE)
 
@@ -24,9 +24,9 @@ memory_short(const kmq_t *kmq)
 
 
 /*
- * Is a consumer in the way of the others?  It is when as many messages as may
- * wait lie behind for it, or when memory is short, most of it is messages
- * that somebody has consumed, and it holds the oldest of these.
+ * Is a consumer in the way of the others?  It is when it lags by as many
+ * messages as may wait; or when memory is short, most of it is messages that
+ * somebody has consumed, and the consumer holds the oldest of them.
  */
 static int
 too_slow(kmq_t *kmq, kmq_client_t *client)
@@ -76,9 +76,9 @@ look_due(const kmq_t *kmq)
 
 
 /*
- * Looks at the consumers of all workers, in slices: who has to go, and who has
- * something in flight since too many messages.  While there is more,
- * kmq->looking says so, and kmq_take() goes on.
+ * Looks at the consumers of all workers, in slices.  Those that are too slow
+ * have to go, and deliveries end that too many messages have overtaken.  While
+ * there are more, kmq->looking says so, and kmq_take() goes on.
  */
 void
 kmq_slow_look(kmq_t *kmq)

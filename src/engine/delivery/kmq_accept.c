@@ -1,6 +1,6 @@
 /*
- * Reserved messages go into the journal: without the lock and without numbers
- * first, since they are large, then they get their numbers under it.
+ * Reserved messages go into the journal.  They are large, so they are written
+ * without the lock and without numbers; then they get their numbers under it.
  */
 
 #include "../kmq_block.h"
@@ -10,14 +10,14 @@
 #include "kmq_delivery_inside.h"
 
 
-/* Messages share a record until it has so many bytes: what one wrong bit
- * costs. */
+/* Messages share a record until it has so many bytes: one wrong bit costs no
+ * more than these. */
 #define MESSAGES_SIZE  4096
 
 
 /*
  * Appends the first of these messages, which is not delayed, and those behind
- * it that fit to it, as one record.  Returns how many, 0: no memory.
+ * it that fit in with it, as one record.  Returns how many; 0: no memory.
  */
 static unsigned
 ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)

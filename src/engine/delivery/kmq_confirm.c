@@ -1,5 +1,5 @@
-/* What consumers say of what they were pushed: it is consumed, it takes
- * longer, it is given back. */
+/* What consumers say of messages in flight: consumed, still worked on, given
+ * back. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -9,11 +9,11 @@
 #include "kmq_delivery_inside.h"
 
 
-/* Messages whose slots are asked for before they are looked at. */
+/* Slots are prefetched so many messages ahead. */
 #define AHEAD  4
 
-/* In a ring of so many messages the search for one takes a while: then the
- * lock is let go after so many codes. */
+/* With so many messages in flight, finding one takes a while: the lock is let
+ * go after so many codes. */
 #define MANY          4096
 #define CODES_SLICE     16
 
@@ -182,7 +182,7 @@ delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
 }
 
 
-/* Is it time to let go of the lock, before the i-th code? */
+/* Should the lock be let go before the i-th code? */
 static int
 pause_due(const kmq_client_t *client, unsigned i)
 {
@@ -337,8 +337,8 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 }
 
 
-/* Does a message that is there, and not in flight with client, make its code
- * an error? */
+/* Is it an error to name a message that is there, but not in flight with
+ * client? */
 static int
 is_wrong(const kmq_slot_t *slot, int late)
 {

@@ -1,6 +1,6 @@
 /*
- * Messages come in: room is reserved under the lock, bodies are written
- * (kmq_body.c) without it, a batch is committed under it.
+ * Messages come in: they are reserved under the lock, their bodies are written
+ * without it (kmq_body.c), and a batch is committed under it.
  */
 
 #include "../kmq_block.h"
@@ -14,12 +14,12 @@
 
 #define BODY_MAX   (UINT32_MAX - 4096)
 
-/* Bodies of more bytes are made in parts, and room for them. */
+/* A body of more bytes is made in parts, as is the room for it. */
 #define LARGE      (64 * 1024)
 
-/* Messages of the history that are dropped under one lock: for the index, which
- * wants a few cells, and for a large one, which may come in place of others
- * whose bodies are as many pieces as its own. */
+/* History that is dropped under one lock: for the index, which wants a few
+ * cells, and for a large message, which may replace others with as many
+ * pieces. */
 #define INDEX_DROPS_MAX  1024
 #define ROOM_DROPS_MAX    128
 
@@ -37,8 +37,8 @@ kmq_body_max(kmq_t *kmq)
 }
 
 
-/* Enters a message for which the index had no memory: drops history for it, no
- * more than it takes, since what is left over is not used for the next ones. */
+/* Enters a message that the index had no memory for.  It drops no more history
+ * than that takes, since the next messages do not use the rest. */
 static int
 index_force(kmq_t *kmq, const kmq_slot_t *slot)
 {
@@ -54,8 +54,9 @@ index_force(kmq_t *kmq, const kmq_slot_t *slot)
 }
 
 
-/* A slot for a message that the index knows: the oldest of the history with its
- * body, or what was free; NULL: no memory.  *left as in kmq_message_alloc(). */
+/* Makes a slot for a message and enters it into the index: the oldest of the
+ * history with its body, or free memory.  NULL: no memory.  *left as in
+ * kmq_message_alloc(). */
 static kmq_slot_t *
 slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 {
@@ -89,8 +90,9 @@ slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 
 
 /*
- * Makes room for a large message.  That may be much work, so the lock is let go
- * now and then; and nothing is dropped for one that would not fit all the same.
+ * Makes room for a large message.  This may take long, so the lock is let go
+ * now and then; and nothing is dropped for a message that would not fit
+ * anyway.
  */
 static int
 room_make(kmq_t *kmq, uint32_t size)
@@ -136,7 +138,7 @@ reserved_discard(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* Makes the rest of a large body, and lets the lock go after each part. */
+/* Makes the rest of a large body; lets the lock go after each part. */
 static int
 body_finish(kmq_t *kmq, kmq_slot_t *slot, uint32_t left)
 {
@@ -326,10 +328,10 @@ commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
 
 
 /*
- * Commits the first of these messages and those behind it that are linked as
- * its neighbours, as all are that were reserved together, unless they are
- * delayed or of another topic.  Returns how many these are, and adds to
- * *fresh those of them that are not counted as published yet.
+ * Commits the first of these messages and those linked behind it, as all are
+ * that were reserved together, unless they are delayed or of another topic.
+ * Returns how many, and adds to *fresh those that are not counted as published
+ * yet.
  */
 static unsigned
 commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,

@@ -1,7 +1,7 @@
 /*
- * Publish/subscribe: the topic has a log of what is in flight, in the order of
- * positions, and each consumer has a place in it.  The consumer that is
- * furthest moves messages from the ready ones into the log.
+ * Publish/subscribe: the topic has a log of the messages in flight, in the
+ * order of their positions, and each consumer has a place in it.  The consumer
+ * that is furthest moves ready messages into the log.
  */
 
 #include "../kmq_block.h"
@@ -10,13 +10,13 @@
 #include "kmq_delivery_inside.h"
 
 
-/* These bound the time under the lock: messages, deliveries where many
- * consumers share messages, and consumers that are looked at in vain. */
+/* These bound the time under the lock: messages of a batch, deliveries when
+ * many consumers share them, and consumers that are looked at in vain. */
 #define SHARED_MAX       256
 #define DELIVERIES_MAX  8192
 #define LOOKS_MAX       (4 * KMQ_SLICE)
 
-/* This bounds what they are to be sent: bytes of a batch, over all of them. */
+/* This bounds what is sent: bytes of a batch, over all consumers. */
 #define SHARED_BYTES    (8 * 1024 * 1024)
 
 
@@ -65,8 +65,8 @@ lags(const kmq_topic_t *topic, const kmq_client_t *client)
 }
 
 
-/* How many messages the quickest of the route's ready consumers, or of the
- * first ones where there are many, can take. */
+/* How many messages the quickest of the route's ready consumers can take; of
+ * many consumers, only the first ones count. */
 static unsigned
 credit(kmq_t *kmq, const kmq_own_route_t *local)
 {
@@ -86,7 +86,7 @@ credit(kmq_t *kmq, const kmq_own_route_t *local)
 }
 
 
-/* What comes now has been pushed to nobody yet. */
+/* New messages have been pushed to nobody yet. */
 static void
 served_check(const kmq_topic_t *topic, kmq_own_route_t *local)
 {
@@ -97,7 +97,7 @@ served_check(const kmq_topic_t *topic, kmq_own_route_t *local)
 }
 
 
-/* The one at that place has been pushed all; mostly it is the next one. */
+/* The consumer at that place has been pushed all; mostly it is the next one. */
 static inline void
 served_add(kmq_t *kmq, kmq_own_route_t *local, uint32_t place)
 {
@@ -109,8 +109,8 @@ served_add(kmq_t *kmq, kmq_own_route_t *local, uint32_t place)
 }
 
 
-/* A ready consumer of the route that has not been pushed all of the log; NULL:
- * there is none, or, unless all are served, none has been found yet. */
+/* A ready consumer of the route that has not been pushed all of the log.
+ * NULL: there is none, or, unless all are served, none has been found yet. */
 static kmq_client_t *
 lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_own_route_t *local)
 {
@@ -145,7 +145,7 @@ log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
         return KMQ_AT(b, client->cursor);
     }
 
-    /* it had got all, so what is behind has come since and is new to it */
+    /* it had got all, so everything behind is new to it */
 
     slot = KMQ_AT(b, topic->log.tail);
 
@@ -158,8 +158,8 @@ log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
 
 
 /*
- * Deleted messages that client would get next are not for it.  Returns the
- * one that is, or NULL: it has got all.
+ * Passes over deleted messages that client would get next.  Returns the one it
+ * does get; NULL: it has got all.
  */
 static kmq_slot_t *
 log_skip(kmq_t *kmq, kmq_client_t *client)
@@ -352,8 +352,8 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
 }
 
 
-/* Makes a batch of what a route's consumers get; 0 when no other route should
- * be looked at under this lock. */
+/* Takes a batch for a route's consumers.  0: no other route should be looked
+ * at under this lock. */
 int
 kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)

@@ -8,7 +8,7 @@
 #include "kmq_delivery_inside.h"
 
 
-/* Messages drawn at once: it bounds the time under the lock. */
+/* Messages drawn at once: this bounds the time under the lock. */
 #define DRAWS_MAX  256
 
 
@@ -105,8 +105,8 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
 
 
 /*
- * Draws for as many as go into a batch.  The lock is let go now and then; the
- * route stays, since its consumers are this handle's.
+ * Draws as many messages as go into a batch.  The lock is let go now and then;
+ * the route stays, since its consumers are this handle's.
  */
 void
 kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
@@ -147,8 +147,9 @@ kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 }
 
 
-/* Makes runs of the draws: each consumer's messages next to each other.  Takes
- * no lock: what is in flight with this handle's clients stays as it is. */
+/* Makes runs of the draws: the messages of each consumer stand next to each
+ * other.  Takes no lock: messages in flight with this handle's clients stay as
+ * they are. */
 void
 kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch)
 {

@@ -1,14 +1,14 @@
 /*
- * Checkpoints: what is in the block, as records, in slices, while messages
+ * Checkpoints: all that is in the block, as records, in slices, while messages
  * come and go.
  *
- * A checkpoint begins a generation: all records up to its number are about
- * changes that it shows, since each slice is taken after it began; those with
- * later numbers are in journals of that generation or of later ones, and are
- * applied to it, whether or not a slice showed them already (they say what
- * becomes of a message, not how it changes).  Counters come last, each at a
- * number of its own: what has a later one is about messages that were there
- * when their slice was taken, or came later, so none is missed.
+ * A checkpoint begins a generation.  It shows all changes with numbers up to
+ * its own, since each slice is taken after it began.  Records with later
+ * numbers are in journals of that generation, or of later ones.  They are
+ * applied to it whether or not a slice showed them already: they say what
+ * becomes of a message, not how it changes.  Counters come last, each with a
+ * number of its own: records with later numbers are about messages that were
+ * there when their slice was taken, or that came later, so none is missed.
  */
 
 #include "../kmq_block.h"
@@ -25,15 +25,15 @@
 #define SLICE_TOPICS    32
 #define NODES_MAX       2048
 
-/* How far ahead messages are asked for that are in no cache. */
+/* Messages are in no cache: they are prefetched so far ahead. */
 #define AHEAD  8
 
 
 /* ------------------------------------------------------------------ parts */
 
 /*
- * A number that no journal's record has: what is counted now is what those
- * below it tell.  None of them grows any more: see last_open().
+ * Takes a number that no journal's record has: what is counted now is what
+ * those below it tell.  None of these grows any more, see last_open().
  */
 static uint64_t
 number_take(kmq_block_t *b)
@@ -68,7 +68,7 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
 }
 
 
-/* As what a message is kept; 0: not at all. */
+/* The kind as which a message is kept; 0: it is not. */
 static unsigned
 kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
 {
@@ -144,7 +144,7 @@ history_first(kmq_block_t *b)
 }
 
 
-/* failed: a generation that is begun again where it is still the last. */
+/* failed: a generation that is begun again when it is still the last. */
 static int
 begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
 {
@@ -210,7 +210,7 @@ kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
 }
 
 
-/* All that failed before is made good. */
+/* All that failed before has been made good. */
 static void
 errors_clear(kmq_block_t *b)
 {
@@ -274,7 +274,7 @@ kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
 #define PART_COPY  2
 
 
-/* Where somebody else reads the same one, it is for the next slice. */
+/* When somebody else reads the same one, it has to wait for the next slice. */
 static int
 part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
     unsigned kind)

@@ -1,14 +1,14 @@
 /*
  * The journal: each handle gathers, as records, what it changes in the block.
- * Whoever calls the engine takes them and writes them to a file.
+ * Its caller takes them and writes them to a file.
  *
- * Records are numbered under the block's lock, over all handles, so that
- * their order is the order of the changes whichever files they are in.  What
- * is large, messages, is written without the lock, before it is numbered.
+ * Records are numbered under the block's lock, over all handles, so their
+ * order is the order of the changes, whichever files they are in.  Messages
+ * are large: they are written without the lock, before they are numbered.
  *
- * Records that are lost (no memory, a dead worker, a failing disk) are no
- * loss as long as the block is there: they are counted, and a new checkpoint
- * makes up for them.
+ * Lost records (no memory, a dead worker, a failing disk) do no harm as long
+ * as the block is there: they are counted, and a new checkpoint makes up for
+ * them.
  */
 
 #include "../kmq_block.h"
@@ -16,18 +16,18 @@
 #include "kmq_journal.h"
 
 
-/* With so many bytes gathered, messages are taken as if the queue were full:
- * the disk cannot follow. */
+/* With so many bytes gathered the disk cannot follow: messages are refused as
+ * if the queue were full. */
 #define JOURNAL_MAX  (8 * 1024 * 1024)
 
-/* The most that one sequence number adds to a list, and how many go into
- * one. */
+/* The most bytes that one sequence number adds to a list, and how many numbers
+ * a list may have. */
 #define ENTRY_MAX    (2 * KMQ_VARINT_MAX + KMQ_RECORD_ALIGN)
 #define ENTRIES_MAX  4096
 
 
-/* The first journal after recovery says which numbers are not given out, so
- * that they are not given out after the next one either. */
+/* The first journal after recovery says which numbers must not be given out,
+ * so that a second recovery does not give them out either. */
 static void
 numbers_tell(kmq_t *kmq)
 {
@@ -198,8 +198,8 @@ last_begin(kmq_t *kmq, unsigned type, unsigned kind, size_t name_len,
 }
 
 
-/* The last record ends at end now.  There is room for as much as may have to be
- * filled in behind it, so all of that is written, which is faster. */
+/* The last record ends at end now.  The room behind it is always enough for
+ * the longest filling, so all of that is written: this is faster. */
 static void
 last_extend(kmq_journal_t *j, unsigned char *p, unsigned char *end)
 {

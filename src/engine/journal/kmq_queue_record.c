@@ -4,8 +4,8 @@
 #include "kmq_journal.h"
 
 
-/* Appends the used ones of n periods behind count numbers; returns how many
- * they are then. */
+/* Appends those of n periods that have a number to an array of count numbers.
+ * Returns how many it has then. */
 unsigned
 kmq_periods_add(uint64_t *number, unsigned count, const kmq_period_t *period,
     unsigned n)
@@ -30,7 +30,8 @@ _Static_assert(sizeof(kmq_totals_t) == KMQ_QUEUE_TOTALS * sizeof(uint64_t),
                "totals are copied to records as they are");
 
 
-/* The first record, and, with the counters of the end, the last but one. */
+/* This is the first record of a checkpoint, and, with the counters of the end,
+ * the last but one. */
 int
 kmq_queue_record(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
 {

@@ -355,8 +355,6 @@ void kmq_index_pack(kmq_block_t *b) KMQ_LOCKED;
 
 void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
-void kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
-    KMQ_LOCKED;
 
 /* Behind after; in front, when that is NULL. */
 void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,

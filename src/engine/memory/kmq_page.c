@@ -10,12 +10,12 @@
 #include "kmq_memory_inside.h"
 
 
-/* Pages for consumers to join and to take with when messages fill all others:
- * a 32nd of them, and so many. */
+/* Messages leave some pages free, with which consumers can join and take: a
+ * 32nd of all, and so many. */
 #define SPARE_MIN    24
 
-/* Of these, a 256th of all and so many are for a repair alone, whose index lies
- * in other places than the one before it did. */
+/* Of these, a 256th of all and so many are for repairs alone, which need more
+ * memory for the index than it had before. */
 #define REPAIR_MIN   2
 
 
@@ -49,7 +49,7 @@ kmq_cells_of(kmq_block_t *b, uint32_t page)
 }
 
 
-/* The class of the page at a place that nobody vouches for; 0: none. */
+/* The class of the page at a place that may be wrong; 0: none. */
 unsigned
 kmq_class_of(const kmq_block_t *b, kmq_ref_t ref)
 {
@@ -65,7 +65,7 @@ kmq_class_of(const kmq_block_t *b, kmq_ref_t ref)
 }
 
 
-/* Keeps some pages from messages, or not. */
+/* Whether messages leave some pages free. */
 void
 kmq_page_spare(kmq_block_t *b, int spare)
 {
@@ -98,8 +98,8 @@ kmq_page_room(const kmq_block_t *b)
 
 
 /*
- * What is true of a page's objects must read as free before the page becomes
- * one of their class: states of records, places of slots.
+ * The truth about a page's objects must read as free before the page becomes
+ * one of their class: states of objects, places of slots.
  */
 static void
 page_clear(kmq_block_t *b, uint32_t n, unsigned class)
@@ -113,7 +113,7 @@ page_clear(kmq_block_t *b, uint32_t n, unsigned class)
 }
 
 
-/* So many pages are not to be had: spare ones, or those for a repair. */
+/* So many free pages must stay: spare ones, or those for repairs. */
 static uint32_t
 pages_kept(const kmq_block_t *b, int spare)
 {
@@ -125,7 +125,8 @@ pages_kept(const kmq_block_t *b, int spare)
 }
 
 
-/* A page for class, 0 when there is none, or none but spare ones. */
+/* Takes a page for class, a spare one only where spare is set.  0: there is
+ * none. */
 uint32_t
 kmq_page_take(kmq_block_t *b, unsigned class, int spare)
 {

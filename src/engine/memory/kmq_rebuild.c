@@ -1,11 +1,11 @@
-/* All free lists anew, from the classes of pages and from marks on what is in
- * use: the memory's part of a repair. */
+/* All free lists anew, from the classes of pages and from marks on whatever is
+ * in use: the memory's part of a repair. */
 
 #include "../kmq_block.h"
 #include "kmq_memory_inside.h"
 
 
-/* Nothing is in use; kmq_repair() then marks what is. */
+/* Unmarks everything; kmq_repair() then marks what is in use. */
 void
 kmq_rebuild_begin(kmq_block_t *b)
 {

@@ -1,7 +1,6 @@
 /*
- * Memory for rings, in which a consumer's deliveries are: objects of 512 bytes
- * that are linked by their first word.  A page of them goes back when all are
- * free.
+ * Memory for rings, which hold a consumer's deliveries: objects of 512 bytes,
+ * linked by their first word.  A page of them goes back when all are free.
  */
 
 #include "../kmq_block.h"
@@ -126,7 +125,7 @@ kmq_rings_free(kmq_block_t *b, kmq_ref_t chain)
 }
 
 
-/* All rings of a chain are in use. */
+/* Marks all rings of a chain as in use. */
 void
 kmq_ring_mark(kmq_block_t *b, kmq_ref_t chain)
 {

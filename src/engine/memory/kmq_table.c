@@ -8,7 +8,7 @@
 #include "kmq_memory_inside.h"
 
 
-/* A table's page may cost so many times KMQ_DROP messages of the history. */
+/* A table's page may cost so often KMQ_DROP messages of the history. */
 #define TABLE_DROPS  16
 
 
@@ -40,10 +40,11 @@ kmq_table_link(kmq_block_t *b, uint32_t n)
 
 
 /*
- * A page for a table, 0: there is none.  Tables use the spare pages, and make
- * them up again out of the history, as far as a bounded part of that goes:
- * else, where history has taken all that was free, few topics and clients could
- * come.  Periods, of which some may get lost, leave half of the spare pages.
+ * Takes a page for a table; 0: there is none.  Tables use spare pages, and
+ * make up for them out of the history, as far as a bounded part of it goes:
+ * otherwise few topics and clients could come once history has taken all that
+ * was free.  Periods, some of which may get lost, leave half of the spare
+ * pages.
  */
 static uint32_t
 table_page(kmq_t *kmq, unsigned class)
@@ -109,7 +110,7 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
 }
 
 
-/* The caller has made the object's state read as free. */
+/* Frees an object, whose own state reads as free already. */
 void
 kmq_table_free(kmq_block_t *b, unsigned class, void *object)
 {
@@ -120,8 +121,7 @@ kmq_table_free(kmq_block_t *b, unsigned class, void *object)
 }
 
 
-/* The object of a class that is none of cells at a place that nobody vouches
- * for; NULL when there is none. */
+/* The object at a place that may be wrong; NULL: there is none. */
 void *
 kmq_table_at(kmq_block_t *b, unsigned class, kmq_ref_t ref)
 {
@@ -146,8 +146,8 @@ kmq_table_free_list(const kmq_block_t *b, unsigned class)
 
 
 /*
- * The next object of class in a walk, used or free; NULL: the end.  It goes by
- * the pages' classes alone, which are true even in the middle of a repair.
+ * The next object of a walk, used or free; NULL: the end.  It looks at the
+ * classes of all pages, which are right even in the middle of a repair.
  */
 void *
 kmq_table_scan(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
@@ -175,9 +175,8 @@ kmq_table_first(kmq_block_t *b, unsigned class)
 
 
 /*
- * The same for a table, from page 0 or from wherever somebody says that the
- * walk is; it does not pass other classes' pages, of which there are many.  Not
- * for a repair.
+ * The same, by the table's own pages, from page 0 or wherever the walk is.
+ * Not for a repair.
  */
 void *
 kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
@@ -209,7 +208,7 @@ kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 
 /* ----------------------------------------------------------------- repair */
 
-/* The list of free ones, by the truth alone. */
+/* Makes the list of free objects, by the truth alone. */
 void
 kmq_table_rebuild(kmq_block_t *b, unsigned class, kmq_used_pt used)
 {

@@ -1,7 +1,7 @@
 /*
- * What is counted of messages that come, are pushed and are confirmed: in all,
- * by minute and hour for the queue, by minute and day for each topic; and how
- * long messages waited for their first push.
+ * What is counted: messages published, pushed and confirmed, in all, by minute
+ * and hour for the queue, by minute and day for each topic; and how long
+ * messages waited for their first push.
  */
 
 #include "../kmq_block.h"
@@ -39,7 +39,7 @@ kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
 }
 
 
-/* published -1: one that was counted has not been stored after all. */
+/* published is -1 when a message that was counted has not been stored. */
 static void
 period_add(kmq_period_t *period, int64_t published, uint64_t delivered,
     uint64_t confirmed)
@@ -68,7 +68,7 @@ period_length(unsigned class)
 }
 
 
-/* Is the period of that number one of those that are kept at a time, in s? */
+/* Is the period of that number kept at a time, in s? */
 int
 kmq_period_current(unsigned class, uint64_t number, uint64_t time)
 {
@@ -84,7 +84,7 @@ number_of(const kmq_topic_period_t *period)
 }
 
 
-/* Where a topic has its periods of that class, and in *n how many. */
+/* A topic's periods of that class, and in *n how many there are. */
 static kmq_topic_period_t *
 periods_of(kmq_block_t *b, kmq_topic_t *topic, unsigned class, unsigned *n)
 {
@@ -145,9 +145,8 @@ both_kept(unsigned class, uint32_t one, uint32_t two)
 
 
 /*
- * Begins the period of that number.  It takes the place of an older one: of one
- * that is kept no longer, or, where there is no memory, of another one, which
- * is lost.
+ * Begins the period of that number.  It replaces an older one that is not kept
+ * any more, or, without memory, another one, which is lost.
  */
 static kmq_topic_period_t *
 period_begin(kmq_t *kmq, kmq_topic_t *topic, unsigned class, uint32_t number)
@@ -190,8 +189,8 @@ kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 }
 
 
-/* A topic's periods of that class that are current: fills them into period,
- * which has room for all that are kept, the others are zeros. */
+/* Fills a topic's current periods of that class into period, which has room
+ * for all that are kept; the others are zeros. */
 void
 kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
     kmq_period_t *period)
@@ -223,7 +222,8 @@ kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 
 /* ----------------------------------------------------------------- counts */
 
-/* So much happened in the queue then, in s: in all, and in those periods. */
+/* So much happened in the queue at that time, in s: counts it in all, and in
+ * its minute and hour. */
 void
 kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed)
@@ -309,7 +309,7 @@ kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* One of them could not be stored. */
+/* A message that was counted as published has not been stored. */
 void
 kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic)
 {
@@ -327,7 +327,7 @@ kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* A delivery, counted as such, was not its message's first. */
+/* A delivery that is counted was not its message's first. */
 void
 kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic)
 {
@@ -346,7 +346,7 @@ kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* How much there is to do, now and then. */
+/* Notes how many messages there are now. */
 void
 kmq_count_backlog(kmq_t *kmq)
 {

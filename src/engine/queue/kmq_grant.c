@@ -1,22 +1,20 @@
 /*
- * Who may take how much: grants to routes, and the pace for all.
+ * Grants: how many messages each route may take.
  *
  * Point to point, a ready message is granted to a route as soon as any has a
- * ready consumer: a number per route, no message in particular.  What is not
- * granted is the topic's backlog; a route whose consumers become ready draws
- * on it itself.  In publish/subscribe there is nothing to draw lots for: the
- * routes are told, and the quickest consumer pulls.
+ * ready consumer: a number per route, no message in particular.  Messages that
+ * are not granted are the topic's backlog; a route whose consumers become
+ * ready draws on it.  In publish/subscribe no lots are drawn: the routes are
+ * told, and the quickest consumer pulls.
  *
- * Paced (batch_interval is not 0), a window of that length lets batch_count
- * messages go.  When it begins, all topics that have something to push to
- * somebody get equal parts; what then is left goes to whoever asks first.
+ * Paced, grants wait for the next batch (kmq_pace.c).
  */
 
 #include "../kmq_block.h"
 #include "kmq_queue_inside.h"
 
 
-/* n more messages of topic are ready: tells those who can take them. */
+/* n more messages of topic are ready: grants them, or tells its routes. */
 void
 kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
@@ -101,7 +99,7 @@ kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
 }
 
 
-/* Ready messages are gone: no more may be granted than are left. */
+/* Ready messages are gone: takes back what is granted beyond those left. */
 void
 kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic)
 {

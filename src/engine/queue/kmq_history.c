@@ -9,8 +9,8 @@
 
 
 /*
- * The newest of the history, of all topics' and of its own; leaves word of it
- * with the one KMQ_AHEAD before, which is still in the cache.
+ * Appends the newest message to both histories, the queue's and its topic's.
+ * It is named in the one KMQ_AHEAD before, which is still in the cache.
  */
 void
 kmq_history_append(kmq_block_t *b, kmq_slot_t *slot)
@@ -47,13 +47,13 @@ kmq_history_remove(kmq_block_t *b, kmq_slot_t *slot)
 
 
 /*
- * Takes the oldest one of the history out of it.
+ * Takes the oldest message out of the history.
  *
- * These are in no cache any more, and each names others only when it has been
- * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is taken,
- * by way of the one between them, and the body of that one as well.  A slot may
- * have been used anew since it was named: what stands in it then is good
- * enough for asking.
+ * Old messages are in no cache any more, and each names the next ones only
+ * when it has been read.  So a slot is prefetched 2 * KMQ_AHEAD messages
+ * before it is taken, by way of the one between them, together with that one's
+ * body.  A slot may have been used anew since it was named; for prefetching,
+ * whatever is in it then will do.
  */
 static kmq_slot_t *
 history_shift(kmq_block_t *b)
@@ -99,9 +99,9 @@ kmq_history_drop(kmq_t *kmq, unsigned max)
 
 
 /*
- * Where there is no memory for a message of that size: drops the oldest
- * consumed one and returns its slot with its body.  NULL when there is memory,
- * or no history, or that body is not as the new one would be.
+ * Drops the oldest consumed message and returns its slot with its body, when
+ * there is no memory for a message of that size.  NULL: there is memory, or no
+ * history, or that body is not as the new one would be.
  */
 kmq_slot_t *
 kmq_history_reuse(kmq_t *kmq, uint32_t size)

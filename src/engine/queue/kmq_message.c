@@ -1,4 +1,4 @@
-/* What becomes of a message: consumed, waiting again, dead, history, gone. */
+/* What becomes of a message: taken, consumed, ready again, dead. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -60,7 +60,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
         return;
     }
 
-    /* of a shared one the first confirmation tells */
+    /* a shared one was in the journal at its first confirmation */
 
     if (!(slot->flags & KMQ_SHARED)) {
         kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
@@ -98,10 +98,9 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 
 
 /*
- * A consumer is gone, or gives back, that had, or should have got, a message
- * in flight.  Where that was the last one, the message waits again, behind
- * after or in front of its topic, unless it is given up.  Returns it when it
- * waits, else after.
+ * A consumer loses a message that was, or should have come, in flight with it.
+ * When no other consumer has it either, it is ready again, behind after or in
+ * front of its topic; or it is dead.  Returns it when it is ready, else after.
  */
 kmq_slot_t *
 kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
@@ -155,9 +154,9 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
 
 
 /*
- * The lock may be let go between messages that a client gives back: the one
- * that was last, if it still waits, behind which the next one belongs; or NULL:
- * in front.
+ * The lock may be let go between messages that a client gives back.  This is
+ * the last of them, if it is still ready: the next one belongs behind it.
+ * NULL: the next one belongs in front.
  */
 kmq_slot_t *
 kmq_returned(kmq_block_t *b, const kmq_client_t *client)
@@ -180,8 +179,8 @@ kmq_returned_set(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
 }
 
 
-/* Takes a message that is neither reserved nor in flight out of the list in
- * which it is, and out of the counts. */
+/* Takes a message that is neither reserved nor in flight out of its list and
+ * out of the counts. */
 void
 kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
 {

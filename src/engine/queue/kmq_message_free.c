@@ -6,7 +6,7 @@
 #include "kmq_queue_inside.h"
 
 
-/* It is no message any more; its slot and its body are left. */
+/* Ends a message.  Its slot and its body are left. */
 void
 kmq_message_end(kmq_t *kmq, kmq_slot_t *slot)
 {
@@ -26,7 +26,7 @@ kmq_message_end(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* A message that is in no list. */
+/* Frees a message that is in no list. */
 void
 kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 {
@@ -42,7 +42,7 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* A reserved message that is in no list, and will never be more than that. */
+/* Frees a reserved message that is in no list, and will never be committed. */
 void
 kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot)
 {

@@ -22,8 +22,8 @@ kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to)
 }
 
 
-/* When a delayed message is due by the wall clock, which is what counts when
- * the other one has begun anew. */
+/* When a delayed message is due by the wall clock, which counts once the other
+ * clock has begun anew. */
 static uint64_t
 due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 {
@@ -35,8 +35,8 @@ due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 }
 
 
-/* Writes all of a message's record that is in front of its body, but the sum,
- * and returns how many bytes that are. */
+/* Writes all of a message's record in front of its body, except the sum.
+ * Returns how many bytes. */
 size_t
 kmq_message_record_head(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     uint64_t lsn, unsigned char *p)

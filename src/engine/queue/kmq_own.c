@@ -1,8 +1,8 @@
 /*
- * The handle's own tables: its clients with the caller's pointers, and per
- * route those consumers that can take a message now, so that one of them can
- * be drawn at random.  They hold nothing that the block does not know, and
- * are made to fit it again after a repair.
+ * The handle's own tables: its clients with the caller's pointers, and for
+ * each route the consumers that can take a message now, so that one can be
+ * drawn at random.  They hold nothing that the block does not know, and are
+ * made to fit it again after a repair.
  */
 
 #include <stdlib.h>
@@ -129,7 +129,7 @@ kmq_own_free(kmq_t *kmq)
 }
 
 
-/* Room in the route's table for one more, before it is promised. */
+/* Makes room in the route's table for one more, before it is promised. */
 static int
 route_reserve(kmq_own_route_t *route, uint32_t consumers)
 {
@@ -149,7 +149,7 @@ route_reserve(kmq_own_route_t *route, uint32_t consumers)
 }
 
 
-/* Is client one of this handle (and not of a predecessor of its number)? */
+/* Is it a client of this handle, and not of a predecessor of its number? */
 int
 kmq_own_has(const kmq_t *kmq, const kmq_client_t *client)
 {
@@ -291,7 +291,7 @@ kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
 }
 
 
-/* Makes the local tables fit what a repair, by whomever, has left. */
+/* Makes the tables fit what a repair, or another worker, has left. */
 void
 kmq_own_resync(kmq_t *kmq)
 {

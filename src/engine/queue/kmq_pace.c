@@ -1,14 +1,14 @@
 /*
  * The pace for all workers: a window of batch_interval lets batch_count
  * messages go.  When it begins, all topics that have something to push to
- * somebody get equal parts; what then is left goes to whoever asks first.
+ * somebody get equal parts.  What is left then goes to whoever asks first.
  */
 
 #include "../kmq_block.h"
 #include "kmq_queue_inside.h"
 
 
-/* What the current window lets go of a topic beside all others' messages. */
+/* How much the current window lets go of a topic, besides what is for all. */
 static uint32_t
 allotted_now(const kmq_block_t *b, const kmq_topic_t *topic)
 {
@@ -16,7 +16,7 @@ allotted_now(const kmq_block_t *b, const kmq_topic_t *topic)
 }
 
 
-/* Ready messages that nothing has been decided about. */
+/* Ready messages that are neither granted nor allotted. */
 uint64_t
 kmq_pace_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
 {
@@ -29,7 +29,7 @@ kmq_pace_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
 }
 
 
-/* n messages that the current batch had let go have not been pushed. */
+/* n messages that could go were not pushed: others may. */
 void
 kmq_pace_credit(kmq_t *kmq, uint64_t n)
 {
@@ -87,9 +87,9 @@ round_begin(kmq_block_t *b, uint32_t n)
 
 
 /*
- * A slice of the rounds in which a window is given to the topics; the next one
- * begins where it ends.  While there is more, kmq->pacing says so, and
- * kmq_take() goes on.  What then is left goes to whoever asks first.
+ * Gives a slice of the window to topics, in rounds; the next window begins
+ * where this one ends.  While there is more, kmq->pacing says so, and
+ * kmq_take() goes on.  What is left then goes to whoever asks first.
  */
 void
 kmq_pace_slice(kmq_t *kmq)

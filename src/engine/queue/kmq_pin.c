@@ -29,7 +29,7 @@ kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot)
 }
 
 
-/* A large message is going: 1 when its body stays. */
+/* A large message goes.  1: it is pinned, and its body has to stay. */
 int
 kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot)
 {

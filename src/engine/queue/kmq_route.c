@@ -59,7 +59,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
 }
 
 
-/* Sees to it that the route's worker looks at it. */
+/* Makes sure that the route's worker looks at it. */
 void
 kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
 {
@@ -96,8 +96,8 @@ route_add_grant(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 }
 
 
-/* How many consumers can take something now: not those of a worker that stands
- * still. */
+/* How many consumers can take something now.  Those of a worker that stands
+ * still cannot. */
 uint32_t
 kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
 {
@@ -120,8 +120,8 @@ kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
 }
 
 
-/* What others do not take is there for workers that stand still, when they
- * are back. */
+/* Tells workers that stand still: what others have not taken by then is for
+ * them when they are back. */
 void
 kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
 {
@@ -138,8 +138,7 @@ kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
 }
 
 
-/* A route drawn at random by its ready consumers, of which there are so
- * many. */
+/* Draws a route at random by its ready consumers; all have ready of them. */
 static kmq_route_t *
 route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t ready)
 {
@@ -203,7 +202,7 @@ kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
         }
     }
 
-    /* a draw is for several where there are many */
+    /* when there are many, a draw is for several */
 
     for (each = n / DRAWS_MAX + 1; n; n -= each) {
         each = each < n ? each : n;
@@ -216,8 +215,8 @@ kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* Tells all routes with ready consumers, but one (0: all), to look at their
- * topic. */
+/* Has all routes with ready consumers look at their topic, except one (0:
+ * none). */
 void
 kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
 {

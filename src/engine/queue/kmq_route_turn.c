@@ -6,8 +6,8 @@
 #include "kmq_queue_inside.h"
 
 
-/* Frees a route without consumers, unless it is listed as dirty: then it is
- * freed when its turn comes. */
+/* Frees a route without consumers, unless it is dirty: then it is freed in its
+ * turn. */
 void
 kmq_route_release(kmq_t *kmq, kmq_route_t *route)
 {
@@ -41,8 +41,8 @@ kmq_route_release(kmq_t *kmq, kmq_route_t *route)
 }
 
 
-/* The next dirty route of this worker, off the list; NULL: none, or none for
- * now, when there are many whose consumers have left. */
+/* Takes the next dirty route of this worker off the list.  NULL: there is
+ * none, or none for now, when many have lost their consumers. */
 kmq_route_t *
 kmq_route_next(kmq_t *kmq)
 {
@@ -69,8 +69,8 @@ kmq_route_next(kmq_t *kmq)
 }
 
 
-/* More messages of a route's topic are there: for it at once, or for the next
- * batch. */
+/* More messages of a route's topic are there: its worker looks again, at once
+ * or with the next batch. */
 void
 kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     uint64_t more)

@@ -59,7 +59,7 @@ kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-/* Enters into the idle ones, or removes from them, as it should be. */
+/* Enters a topic into the idle ones, or removes it, as it should be. */
 void
 kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 {
@@ -108,7 +108,7 @@ kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-/* A part of zeros for a topic, which is still to refer to it; NULL: no
+/* Makes a part of zeros for a topic, which does not refer to it yet.  NULL: no
  * memory. */
 void *
 kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
@@ -164,7 +164,7 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-/* Forgets the topic that has been idle for longest; 0: there is none. */
+/* Forgets the topic that has been idle for longest.  0: there is none. */
 static int
 idle_forget(kmq_block_t *b)
 {
@@ -329,7 +329,7 @@ kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
 
 
 /*
- * Enters into the circle of topics with ready messages, or removes from it,
+ * Enters a topic into the circle of those with ready messages, or removes it,
  * as it should be.
  */
 void

@@ -1,20 +1,20 @@
 /*
- * The schedule: timers by the time when they are due.  A delayed message has
- * one, and so has a consumer from which confirmations are awaited.
+ * The schedule: timers by the times when they are due.  Each delayed message
+ * has one, and each consumer that confirmations are awaited from.
  *
- * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
- * hierarchical timing wheels") of a level of 256 lists for each byte of a
+ * It is a hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
+ * hierarchical timing wheels") with a level of 256 lists for each byte of a
  * time; level 0 counts milliseconds.  A timer lies in the level of the highest
- * byte in which its time differs from the wheel's, so it is found again
+ * byte in which its time differs from the wheel's.  So it is found again
  * without a search, and moves down once a level at most: its cost does not
  * depend on how many others there are.
  *
- * Times are those of the clock that never jumps, so that setting the wall
- * clock moves no message.
+ * Times are those of the clock that never jumps: setting the wall clock moves
+ * no message.
  *
- * One worker, the keeper, turns the wheel; the others tell it when they bring
- * something that is due before what it waits for.  When it does not, because
- * it stands still, whoever sees that turns the wheel.
+ * One worker, the keeper, turns the wheel.  The others tell it when they bring
+ * something that is due before it would look.  When the keeper stands still,
+ * whoever sees that turns the wheel.
  */
 
 #include "../kmq_block.h"
@@ -26,7 +26,7 @@
 #define NEVER  UINT64_MAX
 #define LATE   200    /* ms */
 
-/* The last time that a timer can have: two million years. */
+/* The latest time of a timer: two million years. */
 #define LAST   ((UINT64_C(1) << 8 * KMQ_WHEEL_LEVELS) - 1)
 
 #define BYTE(time, level)  ((unsigned) ((time) >> (8 * (level))) & 0xff)
@@ -120,8 +120,8 @@ wheel_next(const kmq_wheel_t *wheel, unsigned *level)
 
 
 /*
- * Brings down what lies in the lists that the wheel's time has reached, from
- * the highest level on; at most *n timers, which counts down.
+ * Brings down the timers in the lists that the wheel's time has reached, from
+ * the highest level on: at most *n of them, which counts down.
  */
 static void
 wheel_settle(kmq_t *kmq, kmq_due_pt due, unsigned *n)
@@ -193,7 +193,7 @@ kmq_schedule_run(kmq_t *kmq, kmq_due_pt due)
 }
 
 
-/* What a timer is set to that is due in ms. */
+/* The time of a timer that is due in ms. */
 uint64_t
 kmq_due(const kmq_t *kmq, uint64_t ms)
 {
@@ -213,7 +213,7 @@ kmq_schedule_late(const kmq_t *kmq)
 
 
 /* Puts a timer that is in no list on the schedule.  1: it is due already, and
- * the caller acts on it. */
+ * the caller has to act on it. */
 int
 kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
 {
@@ -245,7 +245,7 @@ kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer)
 }
 
 
-/* An empty wheel: at first, and for a repair, which puts all on it anew. */
+/* Empties the wheel: at the beginning, and for a repair, which refills it. */
 void
 kmq_schedule_reset(kmq_block_t *b)
 {

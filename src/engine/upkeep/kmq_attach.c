@@ -14,8 +14,8 @@
 /* ---------------------------------------------------------------- handles */
 
 /*
- * Takes the first place from first on, and before end, that can be had: of
- * somebody who died, if possible, so that what he held is given back.
+ * Takes the first place from first to end that can be had; preferably of a
+ * worker that died, so that what it held is given back.
  */
 static int
 place_take(kmq_t *kmq, unsigned first, unsigned end, int *dead)
@@ -102,7 +102,8 @@ attach(void *block, size_t size, unsigned first, unsigned end)
     kmq->free_client = KMQ_NOT_READY;
     kmq->free_route = KMQ_NOT_READY;
 
-    /* under the lock: another worker may be trying the place, to reap it */
+    /* under the lock, since another worker may be trying the place, to reap
+     * it */
 
     kmq_lock(kmq);
 

@@ -1,4 +1,4 @@
-/* The block: how it is made, and how it is known. */
+/* The block: it is made, and recognised. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -88,7 +88,7 @@ periods_size(unsigned class)
 }
 
 
-/* Of what pages of those classes are cut into. */
+/* The sizes of the objects that pages of each class are cut into. */
 static void
 class_sizes(kmq_block_t *b)
 {

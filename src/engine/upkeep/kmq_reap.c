@@ -1,4 +1,4 @@
-/* What workers leave behind that end or have died. */
+/* Reaping: what workers leave behind when they end or die is given back. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -41,10 +41,10 @@ reserved_free(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
 
 
 /*
- * Lets clients of worker i leave and gives back what it reserved: up to *n of
- * them, which counts down.  All is done where some are left of these.  What its
- * consumers had is then for kmq_leave_run(): not before the last of them has
- * gone, so that none is given what another one gives back.
+ * Lets the clients of worker i leave and frees what it reserved: at most *n of
+ * them, which counts down; if some are left of these, all is done.
+ * kmq_leave_run() gives back what its consumers had, but not before the last
+ * of them has left, so that none gets what another one gives back.
  */
 static void
 reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
@@ -73,8 +73,8 @@ reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
 }
 
 
-/* This worker's own, or its predecessor's; others have the lock between
- * slices. */
+/* The same for this worker, or for its predecessor; others have the lock
+ * between slices. */
 void
 kmq_reap_own(kmq_t *kmq)
 {
@@ -94,8 +94,8 @@ kmq_reap_own(kmq_t *kmq)
 }
 
 
-/* The same, and all that its clients had is given back.  Not for a worker that
- * has others waiting for it. */
+/* The same, and gives back all that its clients had.  Not for a worker that
+ * others wait for. */
 void
 kmq_reap_leave(kmq_t *kmq)
 {
@@ -108,7 +108,7 @@ kmq_reap_leave(kmq_t *kmq)
 }
 
 
-/* Gives back what a worker held that died, if it did, up to *n steps. */
+/* Gives back what a worker held, if it has died: at most *n steps. */
 static void
 reap_dead(kmq_t *kmq, unsigned i, unsigned *n)
 {
@@ -136,7 +136,7 @@ reap_dead(kmq_t *kmq, unsigned i, unsigned *n)
 
 
 /*
- * A slice of what workers held that died.  While there is more,
+ * Gives back a slice of what dead workers held.  While there is more,
  * kmq->reaping or kmq->leaving says so, and kmq_take() goes on.
  */
 void

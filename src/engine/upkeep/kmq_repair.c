@@ -1,10 +1,10 @@
 /*
- * After the death of a process inside the lock: everything that is derived
- * is made anew from the truth (see kmq_block.h).  Runs under the lock; may
- * itself be ended at any point and begun again.
+ * Repair: after a process has died with the lock, everything that is derived
+ * is made anew from the truth (see kmq_block.h).  It runs under the lock, and
+ * may itself be ended at any point and begun again.
  *
- * Nobody's local tables are touched: each handle sees by the count of repairs
- * that it has to make its own fit (kmq_own_resync()).
+ * It does not touch the handles' own tables: each handle sees by the count of
+ * repairs that it has to make them fit (kmq_own_resync()).
  */
 
 #include "../kmq_block.h"
@@ -18,7 +18,7 @@
 #include "kmq_upkeep_inside.h"
 
 
-/* How far ahead messages are asked for that are in no cache. */
+/* Messages are in no cache: they are prefetched so far ahead. */
 #define AHEAD  16
 
 
@@ -214,8 +214,8 @@ routes_relink(kmq_block_t *b)
 }
 
 
-/* Enters a message where its state says, behind those with lower numbers;
- * point to point, what is in flight goes into taken. */
+/* Enters a message where its state says, behind those with lower numbers.
+ * Point to point, messages in flight go into taken. */
 static void
 slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
 {
@@ -314,7 +314,7 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
 
 /* ------------------------------------------------------------ deliveries */
 
-/* A message that nobody holds any more has been consumed, or waits again in
+/* A message that nobody holds any more has been consumed, or is ready again in
  * front of its topic. */
 static void
 slot_settle(kmq_t *kmq, kmq_slot_t *slot)

@@ -66,9 +66,9 @@ ring_count(kmq_block_t *b, kmq_client_t *client)
 
 
 /*
- * What consumers have not been pushed of their topics' logs is counted in one
- * walk over these: they are sorted by where that begins, and, those that leave,
- * by where it ends.
+ * Messages of a log that consumers have not been pushed yet are counted in one
+ * walk over the log.  Consumers are sorted by where these messages begin, and,
+ * those that leave, by where they end.
  */
 
 /* As by_position(), for all topics. */
@@ -92,7 +92,7 @@ by_begin(kmq_block_t *b, const kmq_link_t *link)
 }
 
 
-/* And by the links of those that are to be closed, which leave no more. */
+/* And these by the links for closing: who leaves is not closed any more. */
 static uint64_t
 by_end(kmq_block_t *b, const kmq_link_t *link)
 {
@@ -102,7 +102,8 @@ by_end(kmq_block_t *b, const kmq_link_t *link)
 }
 
 
-/* The parts that begin and end, and how many there are where the walk is. */
+/* The parts of a log that begin and end, and how many are open where the walk
+ * is. */
 typedef struct {
     kmq_list_t    begin;
     kmq_list_t    end;
@@ -133,8 +134,8 @@ backlog_add(kmq_block_t *b, kmq_client_t *client, backlog_t *backlog)
 }
 
 
-/* Those parts have ended that do not reach up to a place: they end at last, 0:
- * in front of the log. */
+/* Ends the parts that do not reach up to a place: they end at last, or, where
+ * that is 0, in front of the log. */
 static void
 parts_end(kmq_block_t *b, backlog_t *backlog, uint64_t to, kmq_ref_t last)
 {
@@ -183,7 +184,8 @@ parts_begin(kmq_block_t *b, backlog_t *backlog, uint64_t at)
 }
 
 
-/* The log of the topic of the first of the parts; these are done then. */
+/* Walks the log of the topic of the first part, and is done with its parts
+ * then. */
 static void
 log_count(kmq_block_t *b, kmq_topic_t *topic, backlog_t *backlog)
 {

@@ -1,5 +1,6 @@
-/* The memory's part of a repair, and the index's: what is in use is marked,
- * then all that is free is found, and the messages are entered anew. */
+/* The memory's part of a repair, and the index's: whatever is in use is
+ * marked, all free memory is found, and the messages are entered into the
+ * index. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -7,7 +8,7 @@
 #include "kmq_upkeep_inside.h"
 
 
-/* How far ahead messages are asked for that are in no cache. */
+/* Messages are in no cache: they are prefetched so far ahead. */
 #define AHEAD  16
 
 
@@ -44,7 +45,7 @@ kmq_object_used(kmq_block_t *b, unsigned class, void *object)
 }
 
 
-/* Marks messages; their bodies are asked for AHEAD of that. */
+/* Marks messages; their bodies are prefetched. */
 static void
 messages_mark(kmq_block_t *b)
 {
@@ -92,7 +93,7 @@ kmq_repair_memory(kmq_block_t *b)
 }
 
 
-/* The index anew, from whatever messages there are; 0 when memory is short. */
+/* Makes the index from whatever messages there are; 0: memory is short. */
 static int
 index_rebuild(kmq_block_t *b)
 {
@@ -122,7 +123,7 @@ message_drop(kmq_block_t *b, kmq_slot_t *slot)
 }
 
 
-/* Enters a message, for which consumed ones from the walk on give way; where
+/* Enters a message.  Consumed ones, from the walk on, give way for it; when
  * there are none any more, it is lost. */
 static void
 index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
@@ -146,10 +147,10 @@ index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
 
 
 /*
- * Messages that are not met in the order in which they came want more memory
- * for a while than they do in the end, and in other places than the index had
- * that was there before.  Where there is not as much, each node and each leaf
- * is made once, the large ones first.
+ * Messages are not met in the order in which they came, so the index needs
+ * more memory on the way than in the end, and in other places than before.
+ * When there is too little, each node and each leaf is made once, the large
+ * ones first.
  */
 static void
 index_pack(kmq_block_t *b)

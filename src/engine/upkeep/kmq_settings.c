@@ -1,4 +1,4 @@
-/* The settings: what changes when a worker brings new ones. */
+/* Settings: a worker brings new ones, and what has to change with them does. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -21,8 +21,8 @@ lock_pause(kmq_t *kmq, unsigned *n)
 }
 
 
-/* All topics get their new settings, unless somebody has later ones; 1 when a
- * retry_time is another one. */
+/* Gives all topics their new settings, unless somebody has later ones.  1: a
+ * retry_time has changed. */
 static int
 topics_configure(kmq_t *kmq)
 {
@@ -51,8 +51,8 @@ topics_configure(kmq_t *kmq)
 }
 
 
-/* What is in flight has other deadlines now, and what will be must not find
- * a timer that is set to the old ones. */
+/* Messages in flight have other deadlines now, and new ones must not find a
+ * timer that is set to the old deadlines. */
 static void
 deadlines_configure(kmq_t *kmq)
 {
@@ -76,7 +76,7 @@ deadlines_configure(kmq_t *kmq)
 }
 
 
-/* What waited for the old pace goes at the new one. */
+/* Messages that waited for the old pace go at the new one. */
 static void
 pace_configure(kmq_t *kmq)
 {

@@ -1,7 +1,7 @@
 /*
- * A worker's turns: kmq_take() does a slice of each kind of housekeeping that
- * is due, then takes a batch; kmq_tick() looks twice a second for what nobody
- * tells.
+ * A worker's turns.  kmq_take() does a slice of each kind of housekeeping that
+ * is due, then takes a batch.  kmq_tick() looks, twice a second, for work that
+ * nobody announces.
  */
 
 #include "../kmq_block.h"
@@ -14,11 +14,11 @@
 #include "kmq_upkeep_inside.h"
 
 
-/* Chains of which kmq_tick() frees a part: see kmq_trash_free(). */
+/* kmq_tick() frees a part of so many chains, see kmq_trash_free(). */
 #define TRASH_MAX  32
 
 
-/* A timer that is in no list now is due. */
+/* A timer is due, and in no list now. */
 static void
 timer_due(kmq_t *kmq, kmq_timer_t *timer)
 {
@@ -31,7 +31,7 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
         return;
     }
 
-    /* what it has not confirmed is for its own worker to see */
+    /* a consumer: its own worker looks for what it has not confirmed */
 
     kmq_retry_add(kmq, object);
 }

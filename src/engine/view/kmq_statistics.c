@@ -1,4 +1,4 @@
-/* What whoever watches the queue asks for: counts, growth, topics. */
+/* What there is to watch: counts, growth, topics. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"

@@ -1,4 +1,4 @@
-/* Holds the block against itself: for tests and post-mortems. */
+/* Checks the block against itself, for tests and post-mortems. */
 
 #include <stdarg.h>
 #include <stdio.h>

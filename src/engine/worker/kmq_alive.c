@@ -10,8 +10,8 @@
 
 
 /*
- * Takes a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has it.
- * *dead: whoever had it before died.
+ * Tries to take a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive
+ * has it.  *dead: its last owner has died.
  */
 int
 kmq_worker_try(kmq_worker_t *worker, int *dead)
@@ -31,7 +31,7 @@ kmq_worker_try(kmq_worker_t *worker, int *dead)
 }
 
 
-/* Has another handle's worker one that lives? */
+/* Does that worker, which is another one, live? */
 int
 kmq_worker_lives(kmq_t *kmq, unsigned n)
 {

@@ -1,7 +1,4 @@
-/*
- * Who is told to look: workers with something to do, and the keeper, the one
- * worker that turns the schedule for all.
- */
+/* The keeper: the one worker that turns the schedule for all. */
 
 #include "../kmq_block.h"
 #include "kmq_worker.h"
@@ -16,8 +13,8 @@ kmq_keeper_tell(kmq_t *kmq)
 }
 
 
-/* Is there none, one that stands still, or one that is about to end while this
- * worker is not? */
+/* Should this worker be the keeper?  There is none, or it stands still, or it
+ * is about to end while this worker is not. */
 int
 kmq_keeper_wanted(const kmq_t *kmq)
 {
@@ -42,7 +39,7 @@ kmq_keeper_set(kmq_t *kmq, unsigned n)
 }
 
 
-/* A worker other than n that lives, the best one that does not end soon; or
+/* A worker other than n that lives, preferably one that will not end soon; or
  * KMQ_WORKERS. */
 static unsigned
 successor(kmq_t *kmq, unsigned n)
@@ -68,7 +65,7 @@ successor(kmq_t *kmq, unsigned n)
 }
 
 
-/* This worker is about to end; while it does, another one may be keeper. */
+/* This worker is about to end: another one may be keeper meanwhile. */
 void
 kmq_keeper_retire(kmq_t *kmq)
 {
@@ -89,7 +86,7 @@ kmq_keeper_retire(kmq_t *kmq)
 }
 
 
-/* Worker n is no keeper any more: this one is, or, where that is n itself,
+/* Worker n is not keeper any more: this one is; or, where that is n itself,
  * another one that lives, if any. */
 void
 kmq_keeper_replace(kmq_t *kmq, unsigned n)

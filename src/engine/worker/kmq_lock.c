@@ -1,9 +1,8 @@
 /*
- * The block's lock, and what a handle needs to hold it: its clock and its
- * random numbers.
+ * The block's lock, and a handle's clock and random numbers.
  *
- * The lock is a robust mutex that processes share.  Who finds that its last
- * holder died inside repairs the block first.
+ * The lock is a robust mutex that processes share.  When its last holder has
+ * died, the next one repairs the block first.
  */
 
 #ifndef _GNU_SOURCE
@@ -41,8 +40,8 @@ cpu_relax(void)
 
 /*
  * Waits for a while, by a clock that nobody sets.  A C library without
- * pthread_mutex_clocklock() gets short looks instead: it could wait only until
- * a time of the wall clock, which may go back for hours.
+ * pthread_mutex_clocklock() gets short looks instead: it could only wait until
+ * a time of the wall clock, which may go back by hours.
  */
 static int
 lock_sleep(pthread_mutex_t *mutex, unsigned ms)
@@ -83,10 +82,10 @@ lock_sleep(pthread_mutex_t *mutex, unsigned ms)
 
 
 /*
- * Sleeps until the lock is free, but never for ever: when a sleeper is killed
- * that has just been woken, while a third process takes the lock past it, the
- * wake-up is lost to all others who sleep (futex(2) cannot tell).  They look
- * again after a while.
+ * Sleeps until the lock is free, but never for ever.  When a sleeper that has
+ * just been woken is killed while a third process takes the lock past it, the
+ * wake-up is lost to all others (futex(2) cannot tell).  So they look again
+ * after a while.
  */
 static int
 lock_wait(kmq_t *kmq)

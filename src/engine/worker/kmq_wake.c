@@ -4,7 +4,7 @@
 #include "kmq_worker.h"
 
 
-/* Sees to it that a worker calls kmq_take(). */
+/* Makes sure that a worker calls kmq_take(). */
 void
 kmq_worker_tell(kmq_t *kmq, unsigned n)
 {
