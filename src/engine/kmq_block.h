@@ -31,13 +31,17 @@
 #define KMQ_TOPIC_BUCKETS  4096
 
 struct kmq_block_s {
+
+    /* constant from kmq_block_init() on: read without the lock */
     uint64_t         magic;
     uint32_t         version;
     uint32_t         npages;     /* numbered from 1 */
     uint64_t         size;
     uint64_t         page_zero;  /* offset of page number 0, which is not
                                     there: page 1 follows the page table */
-    uint64_t         key[2];     /* of the MessageCodes; constant */
+    uint64_t         key[2];     /* of the MessageCodes; restoring sets them */
+    uint16_t         class_size[KMQ_CLASSES];    /* bytes of an object, from
+                                        KMQ_CLASS_RING on */
 
     pthread_mutex_t  lock;
     uint32_t         holder;     /* worker that took it last */
@@ -56,8 +60,6 @@ struct kmq_block_s {
     uint32_t         spare_pages;    /* not for messages, so that consumers
                                         can always join and take */
     uint32_t         ring_page;  /* pages of rings with room */
-    uint16_t         class_size[KMQ_CLASSES];    /* bytes of an object, from
-                                        KMQ_CLASS_RING on; constant */
     kmq_table_t      table[KMQ_TABLES];  /* by class, from KMQ_CLASS_TOPIC
                                     on */
 
@@ -88,7 +90,8 @@ struct kmq_block_s {
                                         one does, too */
     uint64_t         index_first[2]; /* their first sequence numbers */
 
-    uint64_t         batch_end;  /* mono: when the next batch may start */
+    uint64_t         batch_end;  /* mono: when the next batch may start; read
+                                    without the lock by kmq_next_batch() */
     uint32_t         batch_left; /* for whoever asks first */
     uint32_t         window;     /* the number of that batch, and what of it is
                                     still to be given to topics, in rounds: */
@@ -112,7 +115,8 @@ struct kmq_block_s {
     kmq_journals_t   journals;
 
     uint32_t         keeper;     /* worker that turns the wheel, plus 1; 0:
-                                    none */
+                                    none; read without the lock, too, as is
+                                    whatever kmq_next_due() looks at */
     kmq_wheel_t      wheel;
     uint64_t         look_time;  /* mono: of the next look at all clients */
     kmq_walk_t       look_walk;  /* where the current one is; page 0: none */

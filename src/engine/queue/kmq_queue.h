@@ -161,7 +161,8 @@ typedef struct {
     uint8_t      push_type;      /* which it came for.  Truth */
     uint8_t      role;           /* 0, KMQ_PRODUCER, KMQ_CONSUMER or
                                     KMQ_LEAVING.  Truth */
-    uint8_t      open;           /* its connection takes bytes */
+    uint8_t      open;           /* its connection takes bytes; only its worker
+                                    writes it, and reads it without the lock */
     uint8_t      ready;          /* counted in its route's ready */
     uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
                                     KMQ_TOLD: its worker knows */
@@ -173,7 +174,7 @@ typedef struct {
     uint32_t     prefetch;
     uint32_t     limit;          /* prefetch, or less while its ring cannot
                                     grow for want of memory */
-    uint32_t     in_flight;
+    uint32_t     in_flight;      /* its worker reads it without the lock, too */
     kmq_ref_t    ring;           /* oldest part.  Truth */
     kmq_ref_t    ring_tail;
     kmq_ref_t    found;          /* the part where a message was found last */
