@@ -1,11 +1,14 @@
 /*
- * KapokMQ engine: the broker in one block of memory.
+ * KapokMQ engine: a message broker in one block of shared memory.
  *
- * The block is shared by processes (nginx workers).  It holds topics,
- * messages, clients and counters; every process works on it directly through
- * a handle of its own (kmq_t).  The engine never blocks on anything but its
- * own lock, opens no file, reads no clock and allocates from the block alone
- * (the handle's small local tables and a repair's scratch memory excepted).
+ * The block holds topics, messages, clients and counters.  Processes (nginx
+ * workers) open it and work on it directly, each through a handle of its own
+ * (kmq_t).  There is no broker process.  The engine opens no file, reads no
+ * clock, and blocks on nothing but its own lock.  It takes memory from the
+ * block alone, except for small tables of each handle and what a repair needs.
+ *
+ *
+ * The life of a message
  *
  *     +----------+  kmq_reserve   +----------+  kmq_commit   +---------+
  *     |   FREE   |--------------->| RESERVED |-------------->|  READY  |
@@ -25,33 +28,52 @@
  *     +----------+                                            READY again, in
  *       until kmq_requeue(), kmq_delete() or its age          front
  *
- * A delayed message is DELAYED between RESERVED and READY, until the keeper's
- * kmq_take() finds that its time has come.  Messages that are READY, CONSUMED
- * or DEAD are deleted when they are older than clean_time.
+ * A delayed message is DELAYED between RESERVED and READY, until its time has
+ * come.  READY, CONSUMED and DEAD messages are deleted when they are older than
+ * clean_time.
  *
- * How a message travels:
+ *     producer's process                     consumer's process
+ *     ------------------                     ------------------
+ *     kmq_reserve   n messages               (woken up)
+ *     kmq_write     bodies, no lock          kmq_take      a batch
+ *     kmq_commit    granted to routes        kmq_read      bodies, no lock
+ *     kmq_wakes     wake these workers       kmq_confirm_upto
  *
- *   producer's process                     consumer's process
- *   ------------------                     ------------------
- *   kmq_reserve(n messages)                (eventfd, posted event)
- *   kmq_write   (no lock held)             kmq_take    -> batch
- *   kmq_commit  -> grants to routes        compose and send, no lock held
- *   kmq_wakes   -> signal workers          kmq_confirm_*
+ * A route is where a topic meets a worker that has consumers of it.  Point to
+ * point, a commit grants each message to a route drawn at random, weighted by
+ * the route's ready consumers, so that every ready consumer has the same
+ * chance.  In publish/subscribe all routes are told.  Which worker gets which
+ * message is decided only when it takes.
  *
- * A "route" is the meeting point of a topic and a worker that has consumers
- * of it.  A commit grants messages to routes: point to point each message
- * adds one to the grant of a route drawn at random, weighted by the route's
- * ready consumers, so that every ready consumer of every worker has the same
- * chance; in publish/subscribe every route is told.  Which worker takes
- * which message is decided only when it takes.
  *
- * Threads: a handle belongs to one thread.  Any number of handles, in any
- * number of processes, may use a block; the block's robust mutex serialises
- * them.  When a holder dies inside, the next one rebuilds all lists and
- * counters from the messages and goes on.
+ * Who may call what
  *
- * Times are given by kmq_clock() and are milliseconds.
- * Results: KMQ_OK, or a negative code; no function aborts.
+ *   * A handle belongs to one thread.  Any number of handles, in any number of
+ *     processes, may use a block.
+ *   * Nothing here may be called from a signal handler.
+ *   * kmq_block_min(), _max(), _init() and _check(), kmq_code_write() and
+ *     kmq_restore_begin() need no handle.
+ *   * Functions take the block's lock for a short, bounded time, however many
+ *     messages, clients and topics there are.  Those of which it says "No lock"
+ *     take none and never wait.
+ *   * A worker that dies while it holds the lock harms nobody: the next one to
+ *     take it rebuilds all lists and counts from the messages, and goes on.
+ *   * Callbacks (kmq_settings_t.topic_own, kmq_waits_pt) must not call the
+ *     engine.
+ *
+ * Times are those of kmq_clock(), in milliseconds unless it says s.  Functions
+ * return KMQ_OK or a negative code, a count, or a pointer.  None aborts.
+ *
+ *
+ * In this file
+ *
+ *   A worker     the block, a handle, settings, turns, wake-ups, the end
+ *   A client     joins, is ready, leaves, has to go
+ *   A message    is published, taken, confirmed or given back
+ *   Watching     counters, topics, clients, messages
+ *   Changing     messages are deleted, purged, requeued
+ *   The disk     the journal, checkpoints, restoring
+ *   Testing      a check of the whole block, and what tests reach
  */
 
 #ifndef KMQ_H
@@ -68,9 +90,9 @@
 #define KMQ_AGAIN      -2    /* not now */
 #define KMQ_FULL       -3    /* as many messages wait as may */
 #define KMQ_NOMEM      -4    /* the block is full; nothing can be dropped */
-#define KMQ_GONE       -5    /* there is no such message */
+#define KMQ_GONE       -5    /* there is no such message, client or topic */
 
-#define KMQ_WORKERS        1024    /* handles at a time, see kmq_attach() */
+#define KMQ_WORKERS        1024    /* handles at a time */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
 #define KMQ_PREFETCH_MAX  65535
@@ -86,14 +108,53 @@
 #define KMQ_PRODUCER          1
 #define KMQ_CONSUMER          2
 
+/* Behind a prototype: nobody else may know the block yet. */
+#define KMQ_ALONE
 
 typedef struct kmq_s  kmq_t;
 
-/* Where something is in the block: its offset in units of 8 bytes; 0: none */
+/* A place in the block: an offset in units of 8 bytes; 0: none */
 typedef uint32_t      kmq_ref_t;
 
 
-/* ---------------------------------------------------------------- block */
+/* ================================================================ A worker */
+
+/* --------------------------------------------------------------- the block */
+
+/* The smallest and the largest block, in bytes.  No lock. */
+size_t kmq_block_min(void);
+size_t kmq_block_max(void);
+
+/*
+ * Makes a block of size bytes at the page-aligned address block.  The memory
+ * must read as zeros, as a fresh anonymous mapping does.  The keys of the
+ * MessageCodes come from seed: random bytes, which must stay secret.
+ * KMQ_ERROR: the size is out of bounds, or the address is not aligned.
+ */
+int kmq_block_init(void *block, size_t size,
+    const unsigned char seed[KMQ_SEED_LEN]) KMQ_ALONE;
+
+/* KMQ_OK when block is a block of that size and of this version.  No lock. */
+int kmq_block_check(const void *block, size_t size);
+
+
+/* ---------------------------------------------------------------- a handle */
+
+/*
+ * Opens the block as worker number worker, below KMQ_WORKERS; kmq_attach_any()
+ * takes the lowest number that is free.  What a predecessor of that number left
+ * when it died, clients and reserved messages, is given back first; where its
+ * consumers had much, kmq_take() gives back the rest.  NULL: no memory, the
+ * number is out of bounds or in use, or this is not a block.
+ */
+kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
+kmq_t *kmq_attach_any(void *block, size_t size);
+
+/* The number of this worker.  No lock. */
+unsigned kmq_worker(const kmq_t *kmq);
+
+
+/* ---------------------------------------------------------------- settings */
 
 /* How a topic behaves. */
 typedef struct {
@@ -105,7 +166,7 @@ typedef struct {
     uint32_t    clean_time;        /* s: older messages are deleted; 0: none */
 } kmq_topic_settings_t;
 
-/* How the whole block behaves; see kmq_configure(). */
+/* How the whole queue behaves. */
 typedef struct {
     uint32_t    waiting_max;       /* messageChanBuffer, at least 1 */
     uint32_t    batch_interval;    /* ms between two batches, 0: no pacing */
@@ -116,144 +177,117 @@ typedef struct {
     uint32_t    check_interval;    /* ms between two looks for messages that
                                       are too old, at least 1 */
 
-    /* topics: what holds for all of them, and, where it is not NULL, a
-     * function that changes a copy of it for one topic by its name.  It is
-     * called under the lock, so it calls nothing of the engine. */
+    /* Topics: what holds for all of them.  topic_own, where it is not NULL,
+     * changes a copy of it for the topic of that name.  It is called under the
+     * lock. */
     kmq_topic_settings_t   topic;
     void                 (*topic_own)(void *arg, const char *name, size_t len,
                                       kmq_topic_settings_t *settings);
     void                  *topic_arg;
 } kmq_settings_t;
 
-/* The smallest block that kmq_block_init() takes, in bytes. */
-size_t kmq_block_min(void);
-
-/* The largest, in bytes. */
-size_t kmq_block_max(void);
-
 /*
- * Formats a block of size bytes at the page-aligned address block.  The
- * memory must read as zeros (a fresh anonymous mapping does).  seed: random
- * bytes from which the keys of the MessageCodes come; they must be secret.
- * KMQ_ERROR: size out of bounds, or address not aligned.
- */
-int kmq_block_init(void *block, size_t size,
-    const unsigned char seed[KMQ_SEED_LEN]);
-
-/* KMQ_OK when block holds a formatted block of that size and version. */
-int kmq_block_check(const void *block, size_t size);
-
-/*
- * Opens the block as worker number worker (below KMQ_WORKERS), which no
- * other live handle may have.  What a dead predecessor of that number left
- * (clients, reserved messages) is given back first, or, where its consumers
- * had much, by kmq_take().  NULL: no memory for the
- * handle, worker out of bounds or in use, or not a block.
- */
-kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
-
-/* The same as the worker with the lowest number that no live handle has. */
-kmq_t *kmq_attach_any(void *block, size_t size);
-
-/* Which worker a handle is. */
-unsigned kmq_worker(const kmq_t *kmq);
-
-/* Lets all clients of this handle leave and gives back what it reserved; see
- * kmq_wakes() for those who get what they had. */
-void kmq_leave_all(kmq_t *kmq);
-
-/* Does the same, and frees the handle.  NULL is allowed. */
-void kmq_detach(kmq_t *kmq);
-
-/*
- * Sets the block's and all topics' behaviour; every worker does so at its
- * start, the last one wins.  topic_own and topic_arg must stay valid as long
- * as the handle.
+ * Gives the queue and all topics new settings.  Every worker does so when it
+ * starts, and the last one wins.  topic_own and topic_arg must stay valid as
+ * long as the handle.
  *
- * All is in effect at once but push_type: consumers that join from now on
- * are of the new type, and wait until those of the other one have left.
+ * All of it holds at once, except push_type: consumers that join from now on
+ * are of the new type, and wait until those of the old one have left.
  */
 void kmq_configure(kmq_t *kmq, const kmq_settings_t *settings);
 
-/*
- * This worker is about to end: that its consumers go is not their doing, and
- * no message is given up for it (max_deliveries).  It is not keeper any longer
- * than it has to be.
- */
-void kmq_retire(kmq_t *kmq);
 
-/* Tells the time: mono, which never jumps, paces; wall dates messages. */
+/* ------------------------------------------------------------------- turns */
+
+/* Tells the time.  mono never jumps and paces; wall dates messages.  To be
+ * called before the engine is asked to do something.  No lock. */
 void kmq_clock(kmq_t *kmq, uint64_t mono, uint64_t wall);
 
 /*
- * This process has stood still, and so may have what its consumers have said
- * in its sockets: it is read in the next ms, before which nothing of theirs is
- * found to be overdue.
- */
-void kmq_hear(kmq_t *kmq, uint64_t ms);
-
-/*
- * Housekeeping, to be called about twice a second by each worker: gives back
- * what dead workers held, and others what was granted to those that have not
- * called for a second, looks at all clients now and then, and sees to it that
- * there is a keeper and that it looks.  What takes longer goes on in
- * kmq_take(), and kmq_has_work() says so.  Returns how many dead workers have
- * been done with since the last call.
+ * Housekeeping, which each worker does about twice a second.  It gives back
+ * what dead workers held, gives to others what was granted to workers that have
+ * stood still for a second, looks at all clients now and then, and makes sure
+ * that there is a keeper.  What takes longer goes on in kmq_take(), and
+ * kmq_has_work() says so.  Returns how many dead workers have been dealt with
+ * since the last call.
  */
 unsigned kmq_tick(kmq_t *kmq);
 
 /*
- * Is called when this handle has waited for the lock for ms, and goes on to
- * wait: who has it, with its process's id as it was told at kmq_attach().  It
- * calls nothing of the engine.
+ * This process has stood still, and its sockets may hold what its consumers
+ * have said meanwhile.  It reads that in the next ms; until then the engine
+ * finds none of their messages overdue.  No lock.
+ */
+void kmq_hear(kmq_t *kmq, uint64_t ms);
+
+/*
+ * waits is called when this handle has waited for the lock for ms and goes on
+ * waiting: it names the worker that has the lock, and its process.  No lock.
  */
 typedef void (*kmq_waits_pt)(void *arg, unsigned ms, unsigned worker,
     int pid);
 
 void kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg);
 
-/* 1, once, after this handle had to make all lists and counters anew because
- * a worker had died while it was changing them. */
+/* 1, once, after this handle has had to repair the block because a worker died
+ * while it held the lock.  No lock. */
 int kmq_repaired(kmq_t *kmq);
 
 
-/* -------------------------------------------------------------- wake-ups */
+/* ---------------------------------------------------------------- wake-ups */
 
 /*
- * After any call below, other workers may have to be told that there is work
- * for them.  The handle gathers whom; kmq_wakes() hands the set out and
- * empties it: worker i is meant where bit i % 64 of mask[i / 64] is set.  A
- * worker appears once, until it has called kmq_take() itself.  The own
- * worker never appears: kmq_has_work() tells.  Returns 0, and leaves mask as
- * it is, when the set is empty.
+ * Any call may find work for other workers, which the caller has to wake.  The
+ * handle gathers them; kmq_wakes() hands the set out and empties it: bit i % 64
+ * of mask[i / 64] is worker i.  A worker appears once, until it has called
+ * kmq_take() itself; the own one never does.  Returns 0, and leaves mask as it
+ * is, when the set is empty.  No lock.
  */
 int kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64]);
 
 /*
- * 1 when this handle's calls have found that kmq_take() would, or might, have
- * something for this worker.  What other workers find for it is announced by
- * their kmq_wakes().
+ * 1 when this worker should call kmq_take(): the handle's own calls have found
+ * that there is, or may be, something for it.  What others find for it, they
+ * announce with their kmq_wakes().  No lock.
  */
 int kmq_has_work(kmq_t *kmq);
 
 /*
- * When paced messages wait for the next batch: milliseconds (at least 1)
- * until kmq_take() should be called again, which also starts that batch for
- * all workers; 0 when there is nothing to wait for.
+ * Milliseconds, at least 1, until this worker should call kmq_take() because
+ * paced messages may go then; the call also starts that batch for all workers.
+ * 0: nothing waits for a batch.  No lock.
  */
 uint64_t kmq_next_batch(kmq_t *kmq);
 
 /*
- * The keeper is the one worker that looks after times for all: delayed
- * messages, confirmations that do not come, age.  It does so in kmq_take().
- * For it: milliseconds (at least 1) until it should call that again; 0 when
- * there is nothing to wait for, and for all other workers.
+ * One worker, the keeper, looks after times for all: delayed messages, missing
+ * confirmations, age.  It does so in kmq_take().  Milliseconds, at least 1,
+ * until it should call that again; 0: nothing waits, or this worker is not the
+ * keeper.  No lock.
  */
 uint64_t kmq_next_due(kmq_t *kmq);
 
 
-/* --------------------------------------------------------------- clients */
+/* ----------------------------------------------------------------- the end */
 
+/*
+ * This worker is about to end.  That its consumers leave is not their fault, so
+ * no message dies of it (max_deliveries).  The worker stays keeper no longer
+ * than it has to.
+ */
+void kmq_retire(kmq_t *kmq);
+
+/* All clients of this handle leave, and what it reserved is given back.
+ * kmq_wakes() names those who get it. */
+void kmq_leave_all(kmq_t *kmq);
+
+/* Does the same and frees the handle.  NULL is allowed. */
+void kmq_detach(kmq_t *kmq);
+
+
+/* ================================================================ A client */
+
+/* What is known of a client. */
 typedef struct {
     uint32_t    role;              /* KMQ_PRODUCER or KMQ_CONSUMER */
     uint32_t    prefetch;          /* consumers: 1 to KMQ_PREFETCH_MAX */
@@ -279,64 +313,56 @@ typedef struct {
 } kmq_client_info_t;
 
 /*
- * Registers a client.  user is handed back in batches; the engine never
- * follows it.  Returns the client, or 0 when the block has no memory.  A
- * consumer starts as not ready: see kmq_set_ready().
+ * Registers a client of this worker.  Batches hand user back; the engine never
+ * follows it.  A consumer starts as not ready.  Returns the client; 0: no
+ * memory, or info is not valid.
  */
 kmq_ref_t kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user);
 
 /*
- * Tells whether a consumer's connection takes more bytes.  The engine pushes
- * to it while it is ready and has fewer than prefetch messages in flight.
- * Cheap when nothing changes.
+ * Says whether a consumer's connection takes bytes.  The engine pushes to it
+ * while it does, and while it has fewer than prefetch messages in flight.  No
+ * lock when nothing changes.
  */
 void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
 
-/*
- * Unregisters a client; what a consumer did not confirm waits again, in
- * front of its topic and in its order, or is dead.  Where that is much, the
- * rest is for this worker's kmq_take(), and kmq_has_work() says so.  The
- * reference is void afterwards.
- */
-void kmq_leave(kmq_t *kmq, kmq_ref_t client);
-
-/* The client has said something; accepted: so many messages of it, which is a
- * producer then, were accepted.  Takes no lock. */
+/* A client has said something; of a producer's messages, accepted more have
+ * been accepted.  No lock. */
 void kmq_seen(kmq_t *kmq, kmq_ref_t client, unsigned accepted);
 
 /*
- * A client of any worker, by what kmq_clients() told of it, shall be gone: its
- * worker finds it with kmq_to_close().  KMQ_OK, or KMQ_GONE.
+ * A client leaves, and its reference is void.  What a consumer has not
+ * confirmed waits again, in front of its topic and in its order, or is dead.
+ * Where that is much, this worker's kmq_take() does the rest, and
+ * kmq_has_work() says so.
+ */
+void kmq_leave(kmq_t *kmq, kmq_ref_t client);
+
+/*
+ * A client of any worker has to go; ref and number are those that kmq_clients()
+ * told.  Its worker finds it with kmq_to_close().  KMQ_OK or KMQ_GONE.
  */
 int kmq_disconnect(kmq_t *kmq, kmq_ref_t client, uint64_t number);
 
-#define KMQ_TOO_SLOW      1    /* publish/subscribe: it lags behind the others
-                                  so far that its backlog would stop
+#define KMQ_TOO_SLOW      1    /* publish/subscribe: it is so far behind the
+                                  others that its backlog would stop
                                   producers */
 #define KMQ_DISCONNECTED  2    /* kmq_disconnect() */
 
 /*
- * The user of a client of this worker that has to go, which the caller closes,
- * and why; or NULL.  To be called after kmq_tick() and kmq_take() until it
- * returns NULL.
+ * The user of a client of this worker that has to go, and why; the caller
+ * closes it.  NULL: there is none.  To be called after kmq_tick() and
+ * kmq_take(), until it returns NULL.
  */
 void *kmq_to_close(kmq_t *kmq, int *why);
 
-/*
- * Walks the registry in slices: fills at most n of role's clients into info,
- * from *cursor (0 to start) on, and moves *cursor.  Returns how many; 0: the
- * end.  Clients that come and go meanwhile are seen or not, none twice.
- */
-unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
-    kmq_client_info_t *info, unsigned n);
 
-
-/* --------------------------------------------------------------- publish */
+/* =============================================================== A message */
 
 /*
- * A message on its way in (kmq_reserve) or out (kmq_take).  The body is the
- * message data in its JSON-escaped form, without quotes, in one or more
- * pieces of the block.
+ * A message on its way in (kmq_reserve) or out (kmq_take).  Its body is the
+ * message data as the inside of a JSON string, escaped and without quotes.  It
+ * lies in one or more pieces of the block.
  */
 typedef struct {
     uint32_t       size;           /* bytes of body */
@@ -349,52 +375,64 @@ typedef struct {
     kmq_ref_t      piece;          /* where kmq_write() goes on */
     uint32_t       offset;         /* bytes written in that piece */
     uint32_t       position;       /* order of delivery, see kmq_take() */
-    uint32_t       create_time;    /* seconds */
+    uint32_t       create_time;    /* s */
     uint32_t       accepted;       /* kmq_accept() has written it */
     uint64_t       sequence;       /* unique for the block */
 } kmq_message_t;
 
+
+/* ------------------------------------------------------------ is published */
+
 /*
- * Makes room for n messages of the sizes given in m[], which must have been
- * zeroed else, for producer's topic.  Returns how many of them, from the
- * first on, got it; *why (may be NULL) tells why not all: KMQ_FULL or
- * KMQ_NOMEM.  Consumed history is dropped to make room, nothing else ever
- * is.  A message of more than half the block never fits (KMQ_NOMEM too);
- * see kmq_body_max().
+ * Makes room for n messages of producer's topic.  m[] tells their sizes and
+ * delays, and is zeroed otherwise.  Returns how many of them, from the first
+ * on, got room; *why (may be NULL) tells why not all: KMQ_FULL or KMQ_NOMEM.
+ * Only consumed history is dropped to make room.  A message of more than
+ * kmq_body_max() bytes never fits: KMQ_NOMEM, too.
  *
- * Each reserved message must be written, then committed or discarded.
+ * Each reserved message must be written, and then committed or discarded.
  */
 unsigned kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m,
     unsigned n, int *why);
 
-/* The same for one message and a topic by its name (1 to KMQ_NAME_MAX
- * bytes).  KMQ_OK, KMQ_FULL or KMQ_NOMEM. */
+/* The same for one message and a topic by its name of 1 to KMQ_NAME_MAX bytes.
+ * KMQ_OK, KMQ_FULL, KMQ_NOMEM, or KMQ_ERROR: the length of the name. */
 int kmq_reserve_to(kmq_t *kmq, const char *topic, size_t len,
     kmq_message_t *m);
 
-/* The largest body that can be stored at all, in bytes. */
+/* The largest body that can be stored, in bytes: about half the block.  No
+ * lock. */
 size_t kmq_body_max(kmq_t *kmq);
 
-/* Appends n bytes to the body of a reserved message; takes no lock.  What
- * goes beyond m->size is cut off. */
+/* Appends n bytes to the body of a reserved message; what goes beyond its size
+ * is cut off.  No lock. */
 void kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n);
 
 /*
- * Puts written messages into their topic's queue, in their order, or on the
- * schedule where they are delayed, under one lock.  Cannot fail.  Afterwards
- * see kmq_wakes() and kmq_has_work().
+ * Puts written messages into their topics' queues, in their order, or on the
+ * schedule where they are delayed.  It cannot fail.  See kmq_wakes() and
+ * kmq_has_work() afterwards.
  */
 void kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n);
 
 /* Gives reserved messages back without storing them. */
 void kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n);
 
-/* Writes the MessageCode of a message, KMQ_CODE_LEN hex digits, no zero
- * byte.  Takes no lock. */
+/* Counts n messages that were refused for good: of a topic by its name, or of a
+ * producer of this handle. */
+void kmq_count_refused(kmq_t *kmq, const char *topic, size_t len, unsigned n);
+void kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n);
+
+/* Writes the MessageCode of a message: KMQ_CODE_LEN hex digits, no zero byte.
+ * No lock. */
 void kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN]);
 
+/* The same by the key that a file names, see kmq_journal_info_t.  No lock. */
+void kmq_code_write(const uint64_t key[2], uint64_t sequence,
+    uint32_t create_time, char code[KMQ_CODE_LEN]);
 
-/* --------------------------------------------------------------- deliver */
+
+/* ---------------------------------------------------------------- is taken */
 
 /* One consumer's part of a batch: messages[first .. first + count - 1]. */
 typedef struct {
@@ -405,9 +443,9 @@ typedef struct {
 } kmq_run_t;
 
 /*
- * What one kmq_take() hands out, all of one topic.  Point to point, runs do
- * not overlap and cover all messages; in publish/subscribe they share them.
- * Messages of a run are to be sent in their order.
+ * What one kmq_take() hands out, all of one topic.  Point to point, runs do not
+ * overlap and cover all messages; in publish/subscribe they share them.  The
+ * messages of a run are to be sent in their order.
  */
 typedef struct {
     size_t         bytes_max;      /* in: stop after so many bytes of body */
@@ -422,319 +460,73 @@ typedef struct {
 } kmq_batch_t;
 
 /*
- * Takes the next batch for this worker's ready consumers: the messages are in
- * flight with them, and their bodies stay where they are until they are
- * confirmed, given back, overdue in a later call, or their consumer leaves.
- * Returns the number of runs, 0: nothing to do, or, when kmq_has_work() says
- * so, no more than that under one lock.  Topics take turns; call it until it
- * returns 0, and, while there is work, from a posted event.  Each message's
- * position grows with every delivery of its topic (compare as int32_t
- * differences); but what is pushed again to a consumer in publish/subscribe, in
- * a run of its own, keeps the position that it had.
+ * Does a slice of whatever housekeeping is due, then takes the next batch for
+ * this worker's ready consumers.  Its messages are in flight then.  Their
+ * bodies stay where they are until they are confirmed, given back, found
+ * overdue in a later call, or their consumer leaves.
+ *
+ * Returns the number of runs.  0: there is nothing to do, or, when
+ * kmq_has_work() says so, no more than that under one lock.  Topics take turns:
+ * call it until it returns 0, and, while there is work, from a posted event.
+ *
+ * A message's position grows with every delivery of its topic; compare
+ * positions by their difference as int32_t.  What is pushed again to the same
+ * consumer in publish/subscribe comes in a run of its own and keeps its
+ * position.
  */
 unsigned kmq_take(kmq_t *kmq, kmq_batch_t *batch);
 
-/* Where the body of a message that was taken begins: for asking for that memory
- * before it is read. */
+/* Where the body of a taken message begins, for prefetching.  No lock. */
 const void *kmq_body(kmq_t *kmq, const kmq_message_t *m);
 
 /*
- * Walks a body: *piece starts as m->body and *left as m->size; returns the
- * address of the next bytes and their number in *n, NULL at the end.
+ * Walks the body of a taken message.  *piece starts as m->body and *left as
+ * m->size.  Returns the address of the next *n bytes; NULL: the end.  No lock.
  */
 const char *kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left,
     uint32_t *n);
 
-/*
- * Confirms all messages in flight with client up to and including position.
- * Returns how many that were.
- */
+
+/* ----------------------------------------------- is confirmed or given back */
+
+/* How many messages are in flight with client.  No lock. */
+unsigned kmq_in_flight(kmq_t *kmq, kmq_ref_t client);
+
+/* The client confirms all its messages in flight up to and including position.
+ * Returns how many they were. */
 unsigned kmq_confirm_upto(kmq_t *kmq, kmq_ref_t client, uint32_t position);
 
 /*
- * Confirms n messages by their codes, each KMQ_CODE_LEN characters, one after
- * the other in codes.  Returns how many were in flight with client.
+ * The client names n messages by their codes, KMQ_CODE_LEN characters each, one
+ * after the other in codes.  Each function returns how many of them were in
+ * flight with it.
+ *
+ * confirm: it has consumed them.
+ * extend: it still works on them; each has retry_time from now on.
+ * return: it gives them back.  They wait again, in front of their topic, or, in
+ * publish/subscribe, are pushed to it again; or they are dead.
  */
 unsigned kmq_confirm_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
+unsigned kmq_extend_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
+    unsigned n);
+unsigned kmq_return_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
+    unsigned n);
 
 /*
- * 1 when a consumer errs that names a message by code: it is not in flight with
- * client, nor consumed, deleted or gone; nor, where late is set, does it wait
- * again after it was pushed.  0 when it does not.
+ * 1 when it is an error that client names a message by that code: the message
+ * is not in flight with it, nor is it consumed, deleted or gone; nor, where
+ * late is set, does it wait again after it was pushed.
  */
 int kmq_code_wrong(kmq_t *kmq, kmq_ref_t client,
     const char code[KMQ_CODE_LEN], int late);
 
-/*
- * The consumer still works on n messages that it names as above: each has
- * retry_time from now on.  Returns how many were in flight with client.
- */
-unsigned kmq_extend_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
-    unsigned n);
 
-/*
- * The consumer gives n messages back that it names as above: they wait again,
- * in front of their topic, or, in publish/subscribe, are pushed to it again;
- * or they are dead.  Returns how many were in flight with client.
- */
-unsigned kmq_return_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
-    unsigned n);
+/* ================================================================ Watching */
 
-/* How many messages are in flight with client. */
-unsigned kmq_in_flight(kmq_t *kmq, kmq_ref_t client);
+/* ---------------------------------------------------------------- counters */
 
-
-/* ------------------------------------------------------------ management */
-
-#define KMQ_STATUS_WAITING  -1     /* ready or in flight */
-#define KMQ_STATUS_DELAYED   0
-#define KMQ_STATUS_CONSUMED  1
-#define KMQ_STATUS_DEAD      2
-#define KMQ_STATUS_ANY       3
-
-/* A message as it was when it was asked for. */
-typedef struct {
-    int         status;            /* not KMQ_STATUS_ANY */
-    uint32_t    size;              /* bytes of body */
-    uint32_t    attempts;          /* deliveries begun; publish/subscribe: the
-                                      most of them to one consumer */
-    uint32_t    create_time;       /* s */
-    uint32_t    consumed_time;     /* s; 0: it was not consumed */
-    uint32_t    dead_time;         /* s; 0: it is not dead */
-    uint32_t    delay;             /* s, rounded up */
-    uint32_t    in_flight;         /* 1: it is */
-    uint64_t    due;               /* s, wall clock: when it will be ready; 0:
-                                      it is not delayed */
-    uint64_t    sequence;
-    kmq_ref_t   slot;
-    kmq_ref_t   body;
-    uint16_t    topic_len;
-    char        code[KMQ_CODE_LEN];
-    char        topic[KMQ_NAME_MAX];
-} kmq_message_info_t;
-
-/* Looks a message up by its code.  KMQ_OK or KMQ_GONE. */
-int kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN],
-    kmq_message_info_t *info);
-
-/* The id of the consumer with which a found message is in flight.  Returns its
- * bytes; 0: with none, or, in publish/subscribe, with whoever it may be. */
-size_t kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
-    char id[KMQ_NAME_MAX]);
-
-/*
- * Copies the next part of a found message's body to buf, which has n bytes,
- * KMQ_COPY_MIN or more: *piece starts as m->body and *left as m->size.
- * Returns how many bytes, 0: the end, or KMQ_GONE when the message has been
- * deleted meanwhile.
- */
-#define KMQ_COPY_MIN  8192
-
-int kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
-    uint32_t *left, char *buf, size_t n);
-
-/* What kmq_search() looks for. */
-typedef struct {
-    int          status;           /* KMQ_STATUS_... */
-    const char  *topic;
-    size_t       topic_len;        /* 0: any topic */
-    uint32_t     from;             /* s: created no earlier */
-    uint32_t     to;               /* s: and no later */
-} kmq_query_t;
-
-/*
- * Walks messages from the newest to the oldest, in slices of bounded time:
- * fills at most n (1 or more) into info and moves *cursor, which is 0 at the
- * start and 0 again when all were seen.  Returns how many were found in this
- * slice, which may be none although there are more.  A cursor stays good for
- * ever; messages that come after the start are not seen.
- */
-unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
-    kmq_message_info_t *info, unsigned n);
-
-/*
- * Deletes what kmq_search() would find, in such slices, and adds to *deleted;
- * to be called until *cursor is 0 again.  See kmq_delete().
- */
-void kmq_purge(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
-    uint64_t *deleted);
-
-/*
- * Deletes a message, whatever its state: it is not pushed after that.  One in
- * flight is as if it were not there, and goes when its delivery ends.  KMQ_OK
- * or KMQ_GONE.
- */
-int kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
-
-/* Makes a dead message ready again, as if it were new.  KMQ_OK, KMQ_GONE, or
- * KMQ_ERROR: it is not dead. */
-int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
-
-/* The same for the max oldest dead messages of a topic; call it until it
- * returns less than that.  Returns how many. */
-unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
-    unsigned max);
-
-
-/* ------------------------------------------------------------------ disk */
-
-/*
- * The engine opens no file.  It gathers what changes as records (the
- * journal), tells what is there as records (a checkpoint), and is filled from
- * such (restoring); see kmq_record.h.  src/disk has the files.
- */
-
-/* Consumed messages that are in a checkpoint: those among so many newest. */
-#define KMQ_HISTORY_KEPT  200000
-
-/* In which files records belong. */
-typedef struct {
-    uint64_t    generation;
-    uint64_t    start;             /* its checkpoint shows all changes with
-                                      numbers up to this one */
-    uint64_t    key[2];            /* of the MessageCodes */
-    uint32_t    worker;
-} kmq_journal_info_t;
-
-/* Whether this handle gathers what it changes; at first it does not. */
-void kmq_journal(kmq_t *kmq, int on);
-
-/*
- * Where nobody may see messages before they are on disk: puts reserved and
- * written ones into the journal, so that kmq_commit() does not do so.  They
- * stay reserved.  KMQ_OK, or KMQ_NOMEM, and they are as before.
- */
-int kmq_accept(kmq_t *kmq, kmq_message_t *m, unsigned n);
-
-/* Bytes of records gathered.  Takes no lock. */
-size_t kmq_journal_len(const kmq_t *kmq);
-
-/*
- * Hands the records gathered out: their buffer is exchanged for spare, whose
- * content is given up.  The sums are still to be written: kmq_records_seal().
- * They belong into a journal of info->generation, or of a later one.  Returns
- * their bytes.
- */
-size_t kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare,
-    kmq_journal_info_t *info);
-
-/* So many of them have been written to a file. */
-void kmq_journal_written(kmq_t *kmq, uint64_t bytes);
-
-/* They are as safe as the disk makes them; or that failed, with this errno. */
-void kmq_journal_flushed(kmq_t *kmq, int error);
-
-/* Or they have not: only the next checkpoint is complete again. */
-void kmq_journal_lost(kmq_t *kmq);
-
-/* 1 when a checkpoint of a later generation is on disk: what was written to
- * journals of this one is in it. */
-int kmq_journal_covered(kmq_t *kmq, uint64_t generation);
-
-/* A checkpoint on its way. */
-typedef struct {
-    kmq_journal_info_t   info;
-    uint64_t             complete;     /* generation of the last one */
-    uint64_t             messages;     /* so far */
-    uint64_t             records;
-
-    /* the engine's */
-    unsigned             phase;
-    uint32_t             page;
-    uint32_t             index;
-    uint64_t             next;
-    uint64_t             last;
-    uint64_t             history;
-    uint64_t             losses;
-    size_t               full;         /* length of out: the slice's end */
-
-    /* the large message that is taken in parts */
-    unsigned             part;
-    uint32_t             size;
-    kmq_ref_t            piece;
-    uint32_t             left;
-    uint32_t             sum;
-    uint32_t             head_len;
-    unsigned char        head[KMQ_RECORD_MESSAGE_HEAD + KMQ_NAME_MAX];
-} kmq_checkpoint_t;
-
-/* 1: this worker is the keeper, and should make one now, since journals have
- * grown by more than the last checkpoint's size and by journal_min bytes, or
- * records were lost. */
-int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
-
-/*
- * Begins a generation and its checkpoint; out gets the first record.  This one
- * and those that follow have their sums, as they are to be written.  Records
- * of this handle and all others that are taken from now on belong to this
- * generation.  KMQ_OK or KMQ_NOMEM.
- */
-int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
-
-/*
- * The same after this worker's last one, cp, has failed: its generation is
- * begun anew, if nobody has begun another, so that journals are not.  Without
- * history: no consumed messages.
- */
-int kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
-    int history);
-
-/*
- * Appends the next slice of it to out, about 128 KiB at most, or twice that.  A
- * message that is larger comes in several slices.  1, 0: that was the last one,
- * KMQ_NOMEM, or KMQ_AGAIN: a worker died, and it has to begin anew.
- */
-int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
-
-/* It is on disk, with that many bytes, and older files are not needed. */
-void kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp,
-    uint64_t size);
-
-/* What restoring has found. */
-typedef struct {
-    uint64_t    messages;          /* records of messages */
-    uint64_t    ready;             /* there at the end */
-    uint64_t    delayed;
-    uint64_t    consumed;
-    uint64_t    dead;
-} kmq_restored_t;
-
-typedef struct kmq_restore_s  kmq_restore_t;
-
-/* Begins to fill a block that has just been made and that nobody uses; times
- * as in kmq_clock().  NULL: no memory, or not a block. */
-kmq_restore_t *kmq_restore_begin(void *block, size_t size, uint64_t mono,
-    uint64_t wall);
-
-/*
- * Applies a record: all of a checkpoint, then those of journals in the order
- * of their numbers, without those that the checkpoint shows.  KMQ_OK;
- * KMQ_ERROR: it makes no sense and is passed over; KMQ_NOMEM: the block is
- * full.
- */
-int kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r);
-
-/* The files that it was filled from. */
-typedef struct {
-    uint64_t         generation;   /* the next records belong to that one */
-    const uint64_t  *key;          /* of MessageCodes, NULL: none was there */
-    uint64_t         journals;     /* bytes */
-    uint64_t         checkpoint;   /* bytes */
-    int              renew;        /* they are better replaced soon */
-} kmq_restore_files_t;
-
-/* Makes the block ready for use.  Frees rs. */
-void kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
-    kmq_restored_t *found);
-
-/* Gives up. */
-void kmq_restore_free(kmq_restore_t *rs);
-
-
-/* -------------------------------------------------------------- counters */
-
-/* Counted since the queue began; in a record, too, in this order. */
+/* Counted since the queue began.  Records have them in this order, too. */
 typedef struct {
     uint64_t    published;
     uint64_t    delivered;         /* pushes, one per consumer */
@@ -786,20 +578,39 @@ typedef struct {
     uint64_t    retiring[KMQ_WORKERS / 64];    /* of these, about to end */
 } kmq_counts_t;
 
+/* The state of the queue. */
 void kmq_count(kmq_t *kmq, kmq_counts_t *counts);
-
-/* n messages for a topic were refused for good. */
-void kmq_count_refused(kmq_t *kmq, const char *topic, size_t len, unsigned n);
-
-/* The same for messages of a producer of this handle. */
-void kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n);
 
 #define KMQ_UNIT_MINUTE  1         /* KMQ_MINUTES of them are kept */
 #define KMQ_UNIT_HOUR    2         /* KMQ_HOURS */
 
-/* What was counted in the last n of these, oldest first, the current one
- * last; in each the number is set. */
+/* What was counted in the last n minutes or hours, oldest first; the current
+ * one is the last.  In each the number is set. */
 void kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n);
+
+/* How long messages have waited for their first push, since the block was made:
+ * how many of them no longer than each bound, and longer than the one before,
+ * the last ones longer than all; and all their ms. */
+#define KMQ_LATENCY_BOUNDS  16
+
+extern const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS];      /* ms */
+
+typedef struct {
+    uint64_t    count[KMQ_LATENCY_BOUNDS + 1];
+    uint64_t    sum;
+} kmq_latency_t;
+
+void kmq_latency(kmq_t *kmq, kmq_latency_t *latency);
+
+
+/* ------------------------------------------------------ topics and clients */
+
+/*
+ * Lists are walked in slices.  A call fills at most n entries into info, from
+ * *cursor on, which is 0 at the start, and moves *cursor.  It returns how many;
+ * 0: the end.  What comes or goes meanwhile is seen or not; nothing is seen
+ * twice.
+ */
 
 /* A topic as it was when it was asked for. */
 typedef struct {
@@ -821,12 +632,11 @@ typedef struct {
     kmq_totals_t    before;        /* the same, as restored */
 } kmq_topic_info_t;
 
-/* Walks all topics, as kmq_clients() does clients. */
 unsigned kmq_topics(kmq_t *kmq, uint64_t *cursor, kmq_topic_info_t *info,
     unsigned n);
 
-/* The same of one, and more; periods in any order, those without a number are
- * none. */
+/* The same of one topic, and more.  Periods come in any order; those without a
+ * number are none. */
 typedef struct {
     kmq_topic_info_t       info;
     kmq_topic_settings_t   settings;
@@ -838,36 +648,284 @@ typedef struct {
 int kmq_topic(kmq_t *kmq, const char *name, size_t len,
     kmq_topic_detail_t *detail);
 
-/* How long messages waited for their first push, since the block was made:
- * how many no longer than each bound (and longer than the one before; the last:
- * than all), and all their ms. */
-#define KMQ_LATENCY_BOUNDS  16
+/* All producers, or all consumers, of all workers. */
+unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
+    kmq_client_info_t *info, unsigned n);
 
-extern const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS];      /* ms */
 
+/* ---------------------------------------------------------------- messages */
+
+#define KMQ_STATUS_WAITING  -1     /* ready or in flight */
+#define KMQ_STATUS_DELAYED   0
+#define KMQ_STATUS_CONSUMED  1
+#define KMQ_STATUS_DEAD      2
+#define KMQ_STATUS_ANY       3
+
+/* A message as it was when it was asked for. */
 typedef struct {
-    uint64_t    count[KMQ_LATENCY_BOUNDS + 1];
-    uint64_t    sum;
-} kmq_latency_t;
+    int         status;            /* not KMQ_STATUS_ANY */
+    uint32_t    size;              /* bytes of body */
+    uint32_t    attempts;          /* deliveries begun; publish/subscribe: the
+                                      most of them to one consumer */
+    uint32_t    create_time;       /* s */
+    uint32_t    consumed_time;     /* s; 0: it was not consumed */
+    uint32_t    dead_time;         /* s; 0: it is not dead */
+    uint32_t    delay;             /* s, rounded up */
+    uint32_t    in_flight;         /* 1: it is */
+    uint64_t    due;               /* s, wall clock: when it will be ready; 0:
+                                      it is not delayed */
+    uint64_t    sequence;
+    kmq_ref_t   slot;
+    kmq_ref_t   body;
+    uint16_t    topic_len;
+    char        code[KMQ_CODE_LEN];
+    char        topic[KMQ_NAME_MAX];
+} kmq_message_info_t;
 
-void kmq_latency(kmq_t *kmq, kmq_latency_t *latency);
+/* The message of that code.  KMQ_OK or KMQ_GONE. */
+int kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN],
+    kmq_message_info_t *info);
+
+/* What kmq_search() looks for. */
+typedef struct {
+    int          status;           /* KMQ_STATUS_... */
+    const char  *topic;
+    size_t       topic_len;        /* 0: any topic */
+    uint32_t     from;             /* s: created no earlier */
+    uint32_t     to;               /* s: and no later */
+} kmq_query_t;
 
 /*
- * Checks everything that must hold in a block (lists against states, counts
- * against lists, memory against owners) under the lock.  Walks all messages:
- * for tests and for post-mortems.  KMQ_OK, or KMQ_ERROR and what is wrong in
+ * Walks messages from the newest to the oldest, as above, but in slices of
+ * bounded time: it may find none in a slice although there are more.  *cursor
+ * is 0 again when all were seen.  A cursor stays good for ever; messages that
+ * come after the start are not seen.
+ */
+unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
+    kmq_message_info_t *info, unsigned n);
+
+/* The id of the consumer with which a found message is in flight.  Returns its
+ * bytes; 0: with none, or, in publish/subscribe, with whoever it may be. */
+size_t kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
+    char id[KMQ_NAME_MAX]);
+
+/*
+ * Copies the next part of a found message's body to buf, which has n bytes,
+ * KMQ_COPY_MIN or more.  *piece starts as m->body and *left as m->size.
+ * Returns how many bytes; 0: the end; KMQ_GONE: the message has been deleted
+ * meanwhile.
+ */
+#define KMQ_COPY_MIN  8192
+
+int kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
+    uint32_t *left, char *buf, size_t n);
+
+
+/* ================================================================ Changing */
+
+/*
+ * Deletes a message, whatever its state, so that it is not pushed any more.
+ * One in flight counts as gone, and goes when its delivery ends.  KMQ_OK or
+ * KMQ_GONE.
+ */
+int kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
+
+/* Deletes what kmq_search() would find, in such slices, and adds to *deleted.
+ * To be called until *cursor is 0 again. */
+void kmq_purge(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
+    uint64_t *deleted);
+
+/* Makes a dead message ready again, as if it were new.  KMQ_OK, KMQ_GONE, or
+ * KMQ_ERROR: it is not dead. */
+int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
+
+/* The same for the max oldest dead messages of a topic.  Returns how many; to
+ * be called until that is less than max. */
+unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
+    unsigned max);
+
+
+/* ================================================================ The disk */
+
+/*
+ * The engine opens no file.  It gathers what changes as records (the journal),
+ * tells what is there as records (a checkpoint), and is filled from records
+ * (restoring).  kmq_record.h has their form, src/disk the files.
+ */
+
+/* Consumed messages that are in a checkpoint: those among so many newest. */
+#define KMQ_HISTORY_KEPT  200000
+
+/* To which files records belong. */
+typedef struct {
+    uint64_t    generation;
+    uint64_t    start;             /* its checkpoint shows all changes with
+                                      numbers up to this one */
+    uint64_t    key[2];            /* of the MessageCodes */
+    uint32_t    worker;
+} kmq_journal_info_t;
+
+
+/* -------------------------------------------------------------- the journal */
+
+/* Whether this handle gathers what it changes.  At first it does not. */
+void kmq_journal(kmq_t *kmq, int on);
+
+/*
+ * Puts reserved and written messages into the journal, so that kmq_commit()
+ * does not; for queues where nobody may see a message before it is on disk.
+ * They stay reserved.  KMQ_OK; KMQ_NOMEM: nothing has changed.
+ */
+int kmq_accept(kmq_t *kmq, kmq_message_t *m, unsigned n);
+
+/* Bytes of records gathered.  No lock. */
+size_t kmq_journal_len(const kmq_t *kmq);
+
+/*
+ * Hands the gathered records out: exchanges their buffer for spare, whose
+ * content is given up.  Their sums are still to be written, with
+ * kmq_records_seal().  They belong into a journal of info->generation, or of a
+ * later one.  Returns their bytes.
+ */
+size_t kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare,
+    kmq_journal_info_t *info);
+
+/* What becomes of them.  So many bytes are in a file; they are as safe as the
+ * disk makes them, or that failed with this errno; or they are lost, and only
+ * the next checkpoint will be complete again. */
+void kmq_journal_written(kmq_t *kmq, uint64_t bytes);
+void kmq_journal_flushed(kmq_t *kmq, int error);
+void kmq_journal_lost(kmq_t *kmq);
+
+/* 1 when a checkpoint of a later generation is on disk, so that nobody needs
+ * the journals of this one. */
+int kmq_journal_covered(kmq_t *kmq, uint64_t generation);
+
+
+/* ------------------------------------------------------------- checkpoints */
+
+/* A checkpoint on its way. */
+typedef struct {
+    kmq_journal_info_t   info;
+    uint64_t             complete;     /* generation of the last one */
+    uint64_t             messages;     /* so far */
+    uint64_t             records;
+
+    /* the engine's */
+    unsigned             phase;
+    uint32_t             page;
+    uint32_t             index;
+    uint64_t             next;
+    uint64_t             last;
+    uint64_t             history;
+    uint64_t             losses;
+    size_t               full;         /* length of out: the slice's end */
+
+    /* the large message that is taken in parts */
+    unsigned             part;
+    uint32_t             size;
+    kmq_ref_t            piece;
+    uint32_t             left;
+    uint32_t             sum;
+    uint32_t             head_len;
+    unsigned char        head[KMQ_RECORD_MESSAGE_HEAD + KMQ_NAME_MAX];
+} kmq_checkpoint_t;
+
+/* 1 when this worker is the keeper and should make a checkpoint now: journals
+ * have grown by more than the last one's size and by journal_min bytes, or
+ * records were lost.  No lock. */
+int kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min);
+
+/*
+ * Begins a generation and its checkpoint, and appends the first record to out.
+ * Records of all handles that are taken from now on belong to this generation.
+ * A checkpoint's records have their sums and can be written as they are.
+ * KMQ_OK or KMQ_NOMEM.
+ */
+int kmq_checkpoint_begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/*
+ * The same after this worker's last one, cp, has failed: its generation begins
+ * anew, unless somebody has begun another, so that journals need not.  Where
+ * history is 0, consumed messages are left out.
+ */
+int kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
+    int history);
+
+/*
+ * Appends the next slice to out, about 128 KiB, at most twice that.  A larger
+ * message comes in several slices.  1: there is more; 0: that was the last one;
+ * KMQ_NOMEM; KMQ_AGAIN: a worker died, and the checkpoint has to begin anew.
+ */
+int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/* The checkpoint is on disk, with size bytes, and older files are not needed
+ * any more. */
+void kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp,
+    uint64_t size);
+
+
+/* --------------------------------------------------------------- restoring */
+
+/* What restoring has found. */
+typedef struct {
+    uint64_t    messages;          /* records of messages */
+    uint64_t    ready;             /* there at the end */
+    uint64_t    delayed;
+    uint64_t    consumed;
+    uint64_t    dead;
+} kmq_restored_t;
+
+typedef struct kmq_restore_s  kmq_restore_t;
+
+/* Begins to fill a block that has just been made; times as in kmq_clock().
+ * NULL: no memory, or not a block. */
+kmq_restore_t *kmq_restore_begin(void *block, size_t size, uint64_t mono,
+    uint64_t wall) KMQ_ALONE;
+
+/*
+ * Applies a record.  First come all records of a checkpoint, then those of
+ * journals in the order of their numbers, without those that the checkpoint
+ * shows.  KMQ_OK; KMQ_ERROR: the record makes no sense and is passed over;
+ * KMQ_NOMEM: the block is full.
+ */
+int kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r);
+
+/* The files that the block was filled from. */
+typedef struct {
+    uint64_t         generation;   /* the next records belong to that one */
+    const uint64_t  *key;          /* of MessageCodes, NULL: none was there */
+    uint64_t         journals;     /* bytes */
+    uint64_t         checkpoint;   /* bytes */
+    int              renew;        /* they are better replaced soon */
+} kmq_restore_files_t;
+
+/* Makes the block ready for use.  Frees rs. */
+void kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
+    kmq_restored_t *found);
+
+/* Gives up.  Frees rs; NULL is allowed. */
+void kmq_restore_free(kmq_restore_t *rs);
+
+
+/* ================================================================= Testing */
+
+/*
+ * Checks everything that must hold in a block: lists against states, counts
+ * against lists, memory against owners.  It walks all messages under one lock:
+ * it is for tests and post-mortems.  KMQ_OK, or KMQ_ERROR and what is wrong in
  * text.
  */
 int kmq_verify(kmq_t *kmq, char *text, size_t size);
 
-
 #ifdef KMQ_FAULTS
-/* Called at named points inside critical sections of a debug build; a test
- * may end the process there. */
+
+/* Called at named points inside critical sections, where a test may end the
+ * process. */
 extern void (*kmq_fault)(const char *point);
 
-/* Steps of loops that this thread has taken since it got the lock, and the
- * most that it ever took until it let go. */
+/* Steps of loops that this thread has taken since it got the lock, and the most
+ * that it ever took until it let go. */
 extern _Thread_local uint64_t  kmq_steps;
 extern _Thread_local uint64_t  kmq_steps_max;
 
@@ -876,6 +934,7 @@ extern unsigned  kmq_slice;
 
 /* Where the positions of new topics begin. */
 extern uint32_t  kmq_position;
+
 #endif
 
 #endif /* KMQ_H */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../src/engine/kmq_block.h"
+#include "../../src/engine/delivery/kmq_delivery.h"
 #include "engine_util.h"
 
 

@@ -5,6 +5,8 @@
 
 #include "engine_util.h"
 #include "../../src/engine/kmq_block.h"
+#include "../../src/engine/delivery/kmq_delivery.h"
+#include "../../src/engine/upkeep/kmq_upkeep.h"
 
 
 #define SIZE     (16 * EU_MB)

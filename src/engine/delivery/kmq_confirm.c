@@ -1,14 +1,19 @@
-/* What consumers say of what they were pushed: it is consumed, it takes
- * longer, it is given back. */
+/* What consumers say of messages in flight: consumed, still worked on, given
+ * back. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
-/* Messages whose slots are asked for before they are looked at. */
+/* Slots are prefetched so many messages ahead. */
 #define AHEAD  4
 
-/* In a ring of so many messages the search for one takes a while: then the
- * lock is let go after so many codes. */
+/* With so many messages in flight, finding one takes a while: the lock is let
+ * go after so many codes. */
 #define MANY          4096
 #define CODES_SLICE     16
 
@@ -43,7 +48,7 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("confirm-entry");
 
-    done = kmq_ring_end(b, client, ring);
+    done = kmq_deliveries_end(b, client, ring);
 
     if (--slot->pending) {
         return done;
@@ -78,8 +83,8 @@ ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
 
     client->limit = client->prefetch;
 
-    kmq_ring_trim(kmq->block, client);
-    kmq_client_update(kmq, client);
+    kmq_deliveries_trim(kmq->block, client);
+    kmq_ready_update(kmq, client);
 }
 
 
@@ -173,11 +178,11 @@ delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
         return NULL;
     }
 
-    return kmq_ring_find(b, client, slot, ring);
+    return kmq_deliveries_find(b, client, slot, ring);
 }
 
 
-/* Is it time to let go of the lock, before the i-th code? */
+/* Should the lock be let go before the i-th code? */
 static int
 pause_due(const kmq_client_t *client, unsigned i)
 {
@@ -273,16 +278,17 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     if (slot->flags & KMQ_SHARED) {
         entry->returned = 1;
         client->disordered = 1;
-        kmq_overdue_now(kmq, client);
+        kmq_retry_now(kmq, client);
         return 0;
     }
 
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("return-entry");
 
-    (void) kmq_ring_end(b, client, ring);
-    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
-                                               kmq_returned(b, client)));
+    (void) kmq_deliveries_end(b, client, ring);
+    kmq_returned_set(b, client,
+                     kmq_message_release(kmq, slot,
+                                         kmq_returned(b, client)));
 
     return 1;
 }
@@ -331,8 +337,8 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 }
 
 
-/* Does a message that is there, and not in flight with client, make its code
- * an error? */
+/* Is it an error to name a message that is there, but not in flight with
+ * client? */
 static int
 is_wrong(const kmq_slot_t *slot, int late)
 {

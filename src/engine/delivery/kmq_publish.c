@@ -1,19 +1,25 @@
 /*
- * Messages come in: room is reserved under the lock, bodies are written
- * (kmq_body.c) without it, a batch is committed under it.
+ * Messages come in: they are reserved under the lock, their bodies are written
+ * without it (kmq_body.c), and a batch is committed under it.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
 #define BODY_MAX   (UINT32_MAX - 4096)
 
-/* Bodies of more bytes are made in parts, and room for them. */
+/* A body of more bytes is made in parts, as is the room for it. */
 #define LARGE      (64 * 1024)
 
-/* Messages of the history that are dropped under one lock: for the index, which
- * wants a few cells, and for a large one, which may come in place of others
- * whose bodies are as many pieces as its own. */
+/* History that is dropped under one lock: for the index, which wants a few
+ * cells, and for a large message, which may replace others with as many
+ * pieces. */
 #define INDEX_DROPS_MAX  1024
 #define ROOM_DROPS_MAX    128
 
@@ -31,8 +37,8 @@ kmq_body_max(kmq_t *kmq)
 }
 
 
-/* Enters a message for which the index had no memory: drops history for it, no
- * more than it takes, since what is left over is not used for the next ones. */
+/* Enters a message that the index had no memory for.  It drops no more history
+ * than that takes, since the next messages do not use the rest. */
 static int
 index_force(kmq_t *kmq, const kmq_slot_t *slot)
 {
@@ -48,8 +54,9 @@ index_force(kmq_t *kmq, const kmq_slot_t *slot)
 }
 
 
-/* A slot for a message that the index knows: the oldest of the history with its
- * body, or what was free; NULL: no memory.  *left as in kmq_message_alloc(). */
+/* Makes a slot for a message and enters it into the index: the oldest of the
+ * history with its body, or free memory.  NULL: no memory.  *left as in
+ * kmq_message_alloc(). */
 static kmq_slot_t *
 slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 {
@@ -83,8 +90,9 @@ slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 
 
 /*
- * Makes room for a large message.  That may be much work, so the lock is let go
- * now and then; and nothing is dropped for one that would not fit all the same.
+ * Makes room for a large message.  This may take long, so the lock is let go
+ * now and then; and nothing is dropped for a message that would not fit
+ * anyway.
  */
 static int
 room_make(kmq_t *kmq, uint32_t size)
@@ -96,7 +104,7 @@ room_make(kmq_t *kmq, uint32_t size)
     need = (uint64_t) size + size / 64 + sizeof(kmq_slot_t);
 
     for ( ;; ) {
-        free = kmq_memory_free(b);
+        free = kmq_page_room(b);
 
         if (free >= need) {
             return KMQ_OK;
@@ -108,7 +116,7 @@ room_make(kmq_t *kmq, uint32_t size)
             return KMQ_NOMEM;
         }
 
-        for (n = 0; n < ROOM_DROPS_MAX && kmq_memory_free(b) < need; n++) {
+        for (n = 0; n < ROOM_DROPS_MAX && kmq_page_room(b) < need; n++) {
             if (!kmq_trash_free(b) && !kmq_history_drop(kmq, 1)) {
                 break;
             }
@@ -130,7 +138,7 @@ reserved_discard(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* Makes the rest of a large body, and lets the lock go after each part. */
+/* Makes the rest of a large body; lets the lock go after each part. */
 static int
 body_finish(kmq_t *kmq, kmq_slot_t *slot, uint32_t left)
 {
@@ -175,7 +183,7 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     b->waiting++;
     b->reserved++;
 
-    if (topic->held++ == 0) {
+    if (topic->slots++ == 0) {
         kmq_topic_idle(b, topic);
     }
 }
@@ -312,15 +320,18 @@ commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     b->waiting--;
     b->delayed++;
     topic->delayed++;
-    kmq_schedule(kmq, &slot->timer);
+
+    if (kmq_schedule(kmq, &slot->timer)) {
+        kmq_message_due(kmq, slot);
+    }
 }
 
 
 /*
- * Commits the first of these messages and those behind it that are linked as
- * its neighbours, as all are that were reserved together, unless they are
- * delayed or of another topic.  Returns how many these are, and adds to
- * *fresh those of them that are not counted as published yet.
+ * Commits the first of these messages and those linked behind it, as all are
+ * that were reserved together, unless they are delayed or of another topic.
+ * Returns how many, and adds to *fresh those that are not counted as published
+ * yet.
  */
 static unsigned
 commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
@@ -373,13 +384,13 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
     written = KMQ_ERROR;
 
     if (kmq->journal.on && !m[0].accepted) {
-        written = kmq_journal_messages(kmq, m, n, &begin);
+        written = kmq_accept_write(kmq, m, n, &begin);
     }
 
     kmq_lock(kmq);
 
     if (written == KMQ_OK) {
-        kmq_journal_stamp(kmq, m, n, begin);
+        kmq_accept_stamp(kmq, m, n, begin);
 
     } else if (written == KMQ_NOMEM) {
         kmq_journal_loss(kmq);
@@ -431,6 +442,38 @@ kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
     for (i = 0; i < n; i++) {
         reserved_discard(kmq, KMQ_AT(kmq->block, m[i].slot));
     }
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
+{
+    kmq_topic_t  *topic;
+
+    kmq_lock(kmq);
+
+    kmq->block->totals.refused += n;
+    topic = kmq_topic_get(kmq->block, name, len);
+
+    if (topic) {
+        topic->totals.refused += n;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+void
+kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
+
+    kmq_lock(kmq);
+
+    kmq->block->totals.refused += n;
+    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
 
     kmq_unlock(kmq);
 }

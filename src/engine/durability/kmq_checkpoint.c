@@ -1,18 +1,22 @@
 /*
- * Checkpoints: what is in the block, as records, in slices, while messages
+ * Checkpoints: all that is in the block, as records, in slices, while messages
  * come and go.
  *
- * A checkpoint begins a generation: all records up to its number are about
- * changes that it shows, since each slice is taken after it began; those with
- * later numbers are in journals of that generation or of later ones, and are
- * applied to it, whether or not a slice showed them already (they say what
- * becomes of a message, not how it changes).  Counters come last, each at a
- * number of its own: what has a later one is about messages that were there
- * when their slice was taken, or came later, so none is missed.
+ * A checkpoint begins a generation.  It shows all changes with numbers up to
+ * its own, since each slice is taken after it began.  Records with later
+ * numbers are in journals of that generation, or of later ones.  They are
+ * applied to it whether or not a slice showed them already: they say what
+ * becomes of a message, not how it changes.  Counters come last, each with a
+ * number of its own: records with later numbers are about messages that were
+ * there when their slice was taken, or that came later, so none is missed.
  */
 
 #include "../kmq_block.h"
 #include "../journal/kmq_crc32c.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
 
 
 /* These bound the time under the lock. */
@@ -21,68 +25,20 @@
 #define SLICE_TOPICS    32
 #define NODES_MAX       2048
 
-/* How far ahead messages are asked for that are in no cache. */
+/* Messages are in no cache: they are prefetched so far ahead. */
 #define AHEAD  8
 
 
 /* ------------------------------------------------------------------ parts */
 
-/* Appends the used ones of n periods behind count numbers; returns how many
- * they are then. */
-static unsigned
-periods_add(uint64_t *number, unsigned count, const kmq_period_t *period,
-    unsigned n)
-{
-    unsigned  i;
-
-    for (i = 0; i < n; i++) {
-        if (period[i].number) {
-            number[count++] = period[i].number;
-            number[count++] = period[i].published;
-            number[count++] = period[i].delivered;
-            number[count++] = period[i].confirmed;
-            number[count++] = period[i].backlog;
-        }
-    }
-
-    return count;
-}
-
-
 /*
- * A number that no journal's record has: what is counted now is what those
- * below it tell.  None of them grows any more: see last_open().
+ * Takes a number that no journal's record has: what is counted now is what
+ * those below it tell.  None of these grows any more, see last_open().
  */
 static uint64_t
 number_take(kmq_block_t *b)
 {
     return ++b->journals.lsn;
-}
-
-
-_Static_assert(sizeof(kmq_totals_t) == KMQ_QUEUE_TOTALS * sizeof(uint64_t),
-               "totals are copied to records as they are");
-
-
-/* The first record, and, with the counters of the end, the last but one. */
-int
-kmq_checkpoint_queue(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
-{
-    unsigned      n;
-    uint64_t      number[KMQ_QUEUE_COUNTERS
-                         + KMQ_PERIOD_NUMBERS * (KMQ_HOURS + KMQ_MINUTES)];
-    kmq_block_t  *b = kmq->block;
-
-    memcpy(number, &b->totals, KMQ_QUEUE_TOTALS * sizeof(uint64_t));
-    number[KMQ_QUEUE_TOTALS] = b->sequence;
-
-    n = periods_add(number, KMQ_QUEUE_COUNTERS, b->hour, KMQ_HOURS);
-    number[KMQ_QUEUE_TOTALS + 1] = (n - KMQ_QUEUE_COUNTERS)
-                                   / KMQ_PERIOD_NUMBERS;
-    n = periods_add(number, n, b->minute, KMQ_MINUTES);
-
-    return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE,
-                              kmq->wall / 1000, NULL, 0, number, n);
 }
 
 
@@ -101,10 +57,10 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
     kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, day);
     kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, minute);
 
-    n = periods_add(number, KMQ_TOPIC_COUNTERS, day, KMQ_DAYS);
+    n = kmq_periods_add(number, KMQ_TOPIC_COUNTERS, day, KMQ_DAYS);
     number[KMQ_TOPIC_TOTALS] = (n - KMQ_TOPIC_COUNTERS)
                                / KMQ_PERIOD_NUMBERS;
-    n = periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
+    n = kmq_periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
 
     return kmq_record_numbers(out, number_take(b), KMQ_RECORD_TOPIC,
                               kmq->wall / 1000, kmq_topic_name(b, topic),
@@ -112,7 +68,7 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
 }
 
 
-/* As what a message is kept; 0: not at all. */
+/* The kind as which a message is kept; 0: it is not. */
 static unsigned
 kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
 {
@@ -188,7 +144,7 @@ history_first(kmq_block_t *b)
 }
 
 
-/* failed: a generation that is begun again where it is still the last. */
+/* failed: a generation that is begun again when it is still the last. */
 static int
 begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
 {
@@ -215,9 +171,9 @@ begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
     cp->history = history_first(b);
     cp->records = 1;
 
-    kmq_checkpoint_unpin(b, &b->worker[kmq->worker]);
+    kmq_pin_end(b, &b->worker[kmq->worker]);
 
-    rc = kmq_checkpoint_queue(kmq, out, cp->info.start);
+    rc = kmq_queue_record(kmq, out, cp->info.start);
 
     kmq_unlock(kmq);
 
@@ -254,7 +210,7 @@ kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
 }
 
 
-/* All that failed before is made good. */
+/* All that failed before has been made good. */
 static void
 errors_clear(kmq_block_t *b)
 {
@@ -318,60 +274,21 @@ kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
 #define PART_COPY  2
 
 
-/* A large message is going: 1 when its body stays. */
-int
-kmq_checkpoint_keep(kmq_block_t *b, const kmq_slot_t *slot)
-{
-    unsigned       i;
-    kmq_worker_t  *worker;
-
-    for (i = 0; i < b->nworkers; i++) {
-        worker = &b->worker[i];
-
-        if (worker->pinned == KMQ_REF(b, slot)) {
-            worker->pinned = 0;
-            worker->kept = slot->body;
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-void
-kmq_checkpoint_unpin(kmq_block_t *b, kmq_worker_t *worker)
-{
-    worker->pinned = 0;
-
-    if (worker->kept) {
-        kmq_chain_free(b, worker->kept);
-        worker->kept = 0;
-    }
-}
-
-
-/* Where somebody else reads the same one, it is for the next slice. */
+/* When somebody else reads the same one, it has to wait for the next slice. */
 static int
 part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
     unsigned kind)
 {
-    unsigned      i;
-    kmq_block_t  *b = kmq->block;
-
-    for (i = 0; i < b->nworkers; i++) {
-        if (b->worker[i].pinned == KMQ_REF(b, slot)) {
-            return KMQ_AGAIN;
-        }
+    if (kmq_pin_begin(kmq, slot) != KMQ_OK) {
+        return KMQ_AGAIN;
     }
-
-    b->worker[kmq->worker].pinned = KMQ_REF(b, slot);
 
     cp->part = PART_SUM;
     cp->size = slot->size;
     cp->left = slot->size;
     cp->piece = slot->body;
-    cp->head_len = kmq_journal_head(kmq, slot, kind, cp->info.start, cp->head);
+    cp->head_len = kmq_message_record_head(kmq, slot, kind, cp->info.start,
+                                           cp->head);
     cp->sum = kmq_crc32c(0, cp->head + 4, cp->head_len - 4);
 
     return KMQ_OK;
@@ -422,7 +339,7 @@ part_end(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     memset(p, 0, n);
     out->len += n;
 
-    kmq_checkpoint_unpin(kmq->block, &kmq->block->worker[kmq->worker]);
+    kmq_pin_end(kmq->block, &kmq->block->worker[kmq->worker]);
 
     cp->part = 0;
     cp->records++;
@@ -560,7 +477,7 @@ node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
             return KMQ_OK;
         }
 
-        if (kmq_journal_slot(kmq, slot[i], kind, cp->info.start, out)
+        if (kmq_message_record(kmq, slot[i], kind, cp->info.start, out)
             != KMQ_OK)
         {
             return KMQ_NOMEM;
@@ -606,7 +523,7 @@ end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
     uint64_t  number[2];
 
-    if (kmq_checkpoint_queue(kmq, out, number_take(kmq->block)) != 0) {
+    if (kmq_queue_record(kmq, out, number_take(kmq->block)) != 0) {
         return -1;
     }
 

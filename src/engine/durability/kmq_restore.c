@@ -2,21 +2,26 @@
  * Restoring: a fresh block is filled from records, those of a checkpoint
  * first, then those of journals in the order of their numbers.
  *
- * Messages are put into slots with the states that they come to have; what is
- * derived from that, all lists and most counts, is left to kmq_repair(), as
- * after the death of a worker.  What was in flight is ready again.
+ * Messages are put into slots with the states that they end up with.
+ * kmq_repair() makes all that is derived, lists and most counts, as after the
+ * death of a worker.  What was in flight is ready again.
  */
 
 #include <stdlib.h>
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../queue/kmq_queue.h"
+#include "../upkeep/kmq_upkeep.h"
 
 
-/* Numbers that may have been given out, and be on no disk, are not given
- * again. */
+/* Numbers that may have been given out, though no disk has them, are not given
+ * out again. */
 #define NUMBERS_SKIPPED  (UINT64_C(1) << 26)
 
-/* ms, 17 years: more than any delay, and what the schedule can have. */
+/* ms, 17 years: longer than any delay, and what the schedule can take. */
 #define WAIT_MAX         (UINT64_C(1) << 39)
 
 struct kmq_restore_s {
@@ -89,17 +94,17 @@ history_evict(kmq_restore_t *rs)
 }
 
 
-/* Is memory short?  Then no history is kept: what waits comes first. */
+/* Is memory short?  Then no history is kept: messages that wait come first. */
 static int
 memory_short(const kmq_restore_t *rs)
 {
     const kmq_block_t  *b = rs->kmq->block;
 
-    return kmq_memory_free(b) / KMQ_PAGE_SIZE < b->npages / 8;
+    return kmq_page_room(b) / KMQ_PAGE_SIZE < b->npages / 8;
 }
 
 
-/* A message has been consumed; the oldest such ones may have to go. */
+/* A message has been consumed; the oldest consumed ones may have to go. */
 static void
 history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
 {
@@ -121,9 +126,9 @@ history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
 
 
 /*
- * Gives memory back: 0 when there is nothing to give.  What was in a block
- * must fit into it again, however it is cut up now: at last, most of what is
- * kept for consumers is used.
+ * Gives memory back; 0: there is none to give.  What was in a block must fit
+ * into it again, however it is cut up now: in the end most of the pages for
+ * consumers are used.
  */
 static int
 make_room(kmq_restore_t *rs)
@@ -161,8 +166,8 @@ topic_of(kmq_restore_t *rs, const kmq_record_t *r)
         topic = kmq_topic_find(rs->kmq, r->name, r->name_len);
     } while (topic == NULL && make_room(rs));
 
-    if (topic && topic->held == 0) {
-        topic->held = 1;
+    if (topic && topic->slots == 0) {
+        topic->slots = 1;
         kmq_topic_idle(rs->kmq->block, topic);
     }
 
@@ -273,7 +278,7 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
 }
 
 
-/* Is this record one of a change that the checkpoint's counters count? */
+/* Is the change of this record in the checkpoint's counters already? */
 static int
 counted(const kmq_restore_t *rs, const kmq_record_t *r)
 {
@@ -330,7 +335,7 @@ message_restore(kmq_restore_t *rs, const kmq_record_t *r)
     slot_fill(rs, slot, topic, r);
     published_add(rs, topic, r);
 
-    topic->held++;
+    topic->slots++;
     rs->found.messages++;
 
     if (slot->state == KMQ_CONSUMED) {
@@ -484,8 +489,8 @@ change_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
 }
 
 
-/* A message that was in the history has been given up; what else became of it
- * counts all the same. */
+/* A message of the history has been given up; what else became of it is
+ * counted all the same. */
 static void
 missing_apply(kmq_restore_t *rs, const kmq_record_t *r, uint32_t attempts)
 {
@@ -538,7 +543,7 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 
 /* --------------------------------------------------------------- counters */
 
-/* The next period, which stands behind *count numbers; 0: there is none. */
+/* The next period, behind *count numbers; 0: there is none. */
 static int
 period_read(const kmq_record_t *r, unsigned *count, kmq_period_t *period)
 {
@@ -728,7 +733,7 @@ kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r)
 }
 
 
-/* What the block knows of files and numbers. */
+/* Sets what the block knows of files and numbers. */
 static void
 journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 {
@@ -752,7 +757,7 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 }
 
 
-/* What is counted from now on can be told from what was restored. */
+/* Keeps what was restored apart from what is counted from now on. */
 static void
 totals_restore(kmq_block_t *b)
 {
@@ -763,7 +768,7 @@ totals_restore(kmq_block_t *b)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
         topic->before = topic->totals;
     }
 }

@@ -261,9 +261,4 @@ kmq_record_numbered(const unsigned char *p)
 /* The i-th 64-bit number behind the head, 0 when there is none. */
 uint64_t kmq_record_number(const kmq_record_t *r, unsigned i);
 
-/* The MessageCode of a message, KMQ_CODE_LEN hex digits, under the key that
- * its file has.  (kmq_code.c) */
-void kmq_code_write(const uint64_t key[2], uint64_t sequence,
-    uint32_t create_time, char *code);
-
 #endif /* KMQ_RECORD_H */

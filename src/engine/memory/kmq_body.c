@@ -1,30 +1,31 @@
 /*
- * Messages in memory: a slot and a body, which lies behind it where there is
- * room for both, and else anywhere.
+ * Messages in memory: a slot and a body, which lies behind the slot when there
+ * is room for both, and else anywhere.
  *
- * A body is one piece, if it can be, or a chain of them, so that whatever fits
- * into the free cells can be stored.  A chain is made from its end.
+ * A body is one piece, if possible, or a chain of pieces, so that whatever
+ * fits into the free cells can be stored.  A chain is made from its end.
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
-/* History is dropped so many times, KMQ_DROP messages at a time, to have a body
- * in one piece, before several are used. */
+/* How often history is dropped, KMQ_DROP messages at a time, to have a body in
+ * one piece, before several pieces are used. */
 #define DROPS_ONE    4
 
-/* And so many times to have room at all, under one lock. */
+/* How often it is dropped under one lock to have room at all. */
 #define DROPS_MAX    256
 
-/* Pieces that are made, or freed, under one lock. */
+/* Pieces that are made, and that are freed, under one lock. */
 #define PIECES_MAX   512
 #define FREED_MAX    64
 
-/* Cells of the shortest piece that is used while there is history. */
+/* The cells of the shortest piece that is used while there is history. */
 #define PIECE_CELLS  8
 
-/* Cells of the longest hole in which there is no room for a slot, and of the
- * largest body for which pieces are chosen when memory is full. */
+/* The cells of the longest hole without room for a slot, and of the largest
+ * body that is cut into pieces when memory is full. */
 #define SMALL_CELLS  (KMQ_SLOT_CELLS - 1)
 #define PIECED_MAX   KMQ_PAGE_CELLS
 
@@ -32,7 +33,7 @@
 #define SMALL_HOLES  ((1 << SMALL_CELLS) - 1)
 
 
-/* The cells of a run with so many bytes, at least one. */
+/* The cells of a run of so many bytes. */
 static unsigned
 cells_for(size_t bytes)
 {
@@ -40,7 +41,8 @@ cells_for(size_t bytes)
 }
 
 
-/* The cells of a body that is one piece; more than a page: it is several. */
+/* The cells of a body of one piece.  When they are more than a page, it is
+ * several. */
 static size_t
 body_cells(uint32_t size)
 {
@@ -57,8 +59,8 @@ is_single(uint32_t size)
 
 /* ------------------------------------------------------------------ bytes */
 
-/* The data of a piece, and how much of it is the body's, of which left bytes
- * have not been met. */
+/* The data of a piece.  *n: how much of it is the body's, of which left bytes
+ * have not been met yet. */
 static unsigned char *
 piece_data(kmq_piece_t *piece, uint32_t left, uint32_t *n)
 {
@@ -176,7 +178,7 @@ trash_add(kmq_block_t *b, kmq_ref_t chain)
 }
 
 
-/* Frees a few pieces of what had too many of them; 0: there are none. */
+/* Frees a few pieces of a body that had too many of them.  0: there is none. */
 int
 kmq_trash_free(kmq_block_t *b)
 {
@@ -198,7 +200,7 @@ kmq_trash_free(kmq_block_t *b)
 }
 
 
-/* Frees a body that is several pieces; of many, the rest later. */
+/* Frees a body of several pieces; when they are many, some of them later. */
 void
 kmq_chain_free(kmq_block_t *b, kmq_ref_t chain)
 {
@@ -226,7 +228,7 @@ body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
 }
 
 
-/* Are slot and body one run?  Not where the next page begins between them. */
+/* Are slot and body one run?  They are not when a page begins between them. */
 static int
 is_behind(kmq_block_t *b, const kmq_slot_t *slot)
 {
@@ -238,7 +240,7 @@ is_behind(kmq_block_t *b, const kmq_slot_t *slot)
 }
 
 
-/* A slot whose state is free already, and its body. */
+/* Frees a slot, whose state is free already, and its body. */
 void
 kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot)
 {
@@ -255,7 +257,7 @@ kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot)
 }
 
 
-/* What a message's slot and body are is in use. */
+/* Marks a message's slot and body as in use. */
 void
 kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
 {
@@ -274,7 +276,7 @@ kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
 }
 
 
-/* The cells of a message, and of what waits to be freed: for kmq_verify(). */
+/* The cells of a body, a message, and all that waits to be freed. */
 uint64_t
 kmq_chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
 {
@@ -319,15 +321,15 @@ kmq_trash_cells(kmq_block_t *b)
 
 /* ------------------------------------------------------------------- alloc */
 
-/* Gives memory back that nobody needs; 0 when there is none. */
+/* Gives back memory that nobody needs; 0: there is none. */
 static int
 room_make(kmq_t *kmq)
 {
-    return kmq_trash_free(kmq->block) || kmq_history_drop(kmq, KMQ_DROP);
+    return kmq_trash_free(kmq->block) || kmq->drop(kmq, KMQ_DROP);
 }
 
 
-/* Is all memory used, but for what lies between messages? */
+/* Is all memory used, except for holes between messages? */
 static int
 is_full(const kmq_block_t *b)
 {
@@ -336,10 +338,10 @@ is_full(const kmq_block_t *b)
 
 
 /*
- * In a full memory there are holes in which no slot has room: these are for
- * bodies first, and what is longer is cut so that it leaves nothing, or room
- * for a slot.  n becomes what the run has; 0: there is none but such as are cut
- * anyhow, or the body is too large to look for others.
+ * A full memory has holes without room for a slot.  Bodies take these first,
+ * and longer holes only so that nothing is left of them, or room for a slot.
+ * *n becomes what the run has.  0: there is no such hole, or the body is too
+ * large to look for one.
  */
 static kmq_ref_t
 piece_alloc_full(kmq_block_t *b, unsigned *n)
@@ -373,7 +375,7 @@ piece_alloc_full(kmq_block_t *b, unsigned *n)
 }
 
 
-/* A run for what is left of a body: as long as it can be, *n cells. */
+/* A run for the rest of a body, as long as it can be: *n cells. */
 static kmq_ref_t
 piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 {
@@ -410,8 +412,8 @@ piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 }
 
 
-/* Puts more pieces before a body's chain, until it has room for the message or
- * there were PIECES_MAX: KMQ_OK, KMQ_AGAIN, KMQ_NOMEM. */
+/* Puts pieces in front of a body's chain until it has room for the message
+ * (KMQ_OK), or there were PIECES_MAX (KMQ_AGAIN).  KMQ_NOMEM. */
 static int
 chain_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 {
@@ -479,7 +481,7 @@ whole_begin(kmq_block_t *b, kmq_ref_t ref)
 }
 
 
-/* Slot and body in one run; dropping history for it where that may help. */
+/* Slot and body in one run; drops history for it when that may help. */
 static kmq_slot_t *
 alloc_whole(kmq_t *kmq, uint32_t size)
 {
@@ -505,8 +507,8 @@ alloc_whole(kmq_t *kmq, uint32_t size)
 }
 
 
-/* The same in a full memory, where neither a hole is used that has room for a
- * slot but is wanted for a body alone, nor one that leaves less than that. */
+/* The same in a full memory.  It leaves holes for bodies that are wanted for
+ * bodies alone, and never leaves a hole without room for a slot. */
 static kmq_slot_t *
 alloc_whole_full(kmq_block_t *b, uint32_t size)
 {
@@ -553,8 +555,8 @@ alloc_slot(kmq_t *kmq)
 }
 
 
-/* A body of one piece, but not where it should be made of small ones; 0:
- * none. */
+/* A body of one piece.  0: there is none, or small pieces should be used
+ * instead. */
 static kmq_ref_t
 alloc_single(kmq_block_t *b, uint32_t size)
 {
@@ -582,8 +584,9 @@ alloc_single(kmq_block_t *b, uint32_t size)
 
 
 /*
- * A slot with room for a body of that size, or for the end of it: *left more
- * bytes are then for kmq_message_extend().  NULL: no memory.
+ * A slot with room for a body of that size, or for its end:
+ * kmq_message_extend() makes the *left bytes that are missing.  NULL: no
+ * memory.
  */
 kmq_slot_t *
 kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
@@ -626,8 +629,7 @@ kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
 }
 
 
-/* Makes more of the room that *left says is missing: KMQ_OK, KMQ_AGAIN,
- * KMQ_NOMEM. */
+/* Makes more of the room that is missing: KMQ_OK, KMQ_AGAIN, KMQ_NOMEM. */
 int
 kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 {
@@ -635,8 +637,8 @@ kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 }
 
 
-/* Is there memory for a message whose body is one piece, without dropping
- * history? */
+/* Is there memory for a message, without dropping history?  A body of several
+ * pieces always says yes. */
 int
 kmq_message_room(const kmq_block_t *b, uint32_t size)
 {
@@ -645,7 +647,7 @@ kmq_message_room(const kmq_block_t *b, uint32_t size)
 }
 
 
-/* Is a message's body the one piece that another of that size would get? */
+/* Does the body of a message have just the room that one of that size needs? */
 int
 kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
 {

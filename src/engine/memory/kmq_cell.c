@@ -1,26 +1,27 @@
 /*
  * Cells: what messages and the index are made of.
  *
- * A page of messages is 512 cells of 16 bytes.  A slot, a piece of a body and a
- * node of the index are each a run of cells, wherever there is one; so free
+ * A page of messages is 512 cells of 16 bytes.  A slot, a piece of a body and
+ * a node of the index are runs of cells, wherever there is one.  So free
  * memory serves all of them, whatever was there before, and whatever stays.
  *
- * A run of free cells that is as long as it can be is a hole.  Holes are in
- * lists by their length, and their first and last cells are marked in the
- * page's edges, by which a run that is freed finds the holes beside it.  The
- * idea is that of boundary tags (D. Knuth, The Art of Computer Programming,
- * 2.5) with segregated lists (M. Masmano and others, "TLSF: a new dynamic
- * memory allocator for real-time systems"): nothing is ever searched.
+ * A hole is a run of free cells that is as long as it can be.  Holes are in
+ * lists by their length.  Their first and last cells are marked in the page's
+ * edges, by which a freed run finds the holes beside it.  The idea is that of
+ * boundary tags (D. Knuth, The Art of Computer Programming, 2.5) with
+ * segregated lists (M. Masmano and others, "TLSF: a new dynamic memory
+ * allocator for real-time systems"): nothing is ever searched.
  *
  * While there are whole pages, runs are cut one after the other from one hole,
  * the cursor, which is in no list and has no edges.
  *
- * There are two heaps: one of messages, and one of the index, as long as there
- * are pages for it, so that the pages of messages that go together are free
+ * There are two heaps, one for messages and one for the index, as long as
+ * there are pages for it: pages of messages that go together are free
  * together.
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
 /* A hole; its last four bytes tell its cells, too. */
@@ -36,14 +37,7 @@ typedef struct {
 #define EXACT_MAX  32
 
 
-kmq_cells_t *
-kmq_cells_of(kmq_block_t *b, uint32_t page)
-{
-    return (kmq_cells_t *) &b->page[b->npages + 1] + page;
-}
-
-
-/* Whose cells those of a page are. */
+/* The heap of a page's cells. */
 static kmq_heap_t *
 heap_of(kmq_block_t *b, uint32_t page)
 {
@@ -181,8 +175,8 @@ hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
 }
 
 
-/* Makes a hole of a free run, with what is free on both sides; a whole page
- * goes back to the others. */
+/* Makes a hole of a free run and of the holes on both sides of it.  A whole
+ * page goes back to the others. */
 static void
 hole_make(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
@@ -246,7 +240,7 @@ hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 }
 
 
-/* The same, but one that leaves nothing, or room for a slot: what is shorter is
+/* The same, but one that leaves nothing, or room for a slot: shorter holes are
  * for bodies alone. */
 static kmq_ref_t
 hole_take_tight(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
@@ -276,7 +270,7 @@ cursor_drop(kmq_block_t *b, kmq_heap_t *heap)
 }
 
 
-/* So many cells behind a run that was cut from a hole are left. */
+/* Keeps the n cells behind a run that was cut from a hole. */
 static void
 rest_keep(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
@@ -334,8 +328,8 @@ page_cut(kmq_block_t *b, kmq_heap_t *heap)
 }
 
 
-/* A run of n cells, at most a page; 0: there is none, or, where it is to be
- * tight, only such as leave too little. */
+/* A run of n cells, at most a page; 0: there is none.  tight: one that leaves
+ * nothing, or room for a slot. */
 static kmq_ref_t
 run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n, int tight)
 {
@@ -400,8 +394,8 @@ kmq_cells_alloc_index(kmq_block_t *b, unsigned n)
 }
 
 
-/* The same, of whole pages while there are such: what is larger has the holes
- * to itself. */
+/* The same, of a new page while there is one: larger runs then have the holes
+ * to themselves. */
 kmq_ref_t
 kmq_cells_alloc_apart(kmq_block_t *b, unsigned n)
 {
@@ -476,7 +470,7 @@ kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 
 /* ------------------------------------------------------------------ slots */
 
-/* A slot, whose state reads as free, is at that place from now on, or not. */
+/* Notes that a slot, whose state reads as free, is at its place, or is gone. */
 void
 kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there)
 {
@@ -492,7 +486,7 @@ kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there)
 }
 
 
-/* The slot at a place that nobody vouches for; NULL when there is none. */
+/* The slot at a place that may be wrong; NULL: there is none. */
 kmq_slot_t *
 kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 {
@@ -507,7 +501,7 @@ kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
 }
 
 
-/* The place of the next slot in a walk, whether that is free or not; 0: the
+/* The place of the next slot of a walk, whether that is free or not; 0: the
  * end. */
 static kmq_ref_t
 slot_place_next(kmq_block_t *b, kmq_walk_t *walk)
@@ -570,7 +564,7 @@ kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
 
         while (places < KMQ_WALK_SLOTS && (ref = slot_place_next(b, walk))) {
             slot[places] = KMQ_AT(b, ref);
-            kmq_slot_ahead(slot[places++]);
+            kmq_slot_prefetch(slot[places++]);
         }
 
         for (i = 0, n = 0; i < places; i++) {
@@ -586,7 +580,7 @@ kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
 
 /* ----------------------------------------------------------------- repair */
 
-/* That run is in use: said in the edges, between kmq_memory_clear_marks() and
+/* Marks a run as in use, in the edges, between kmq_rebuild_begin() and
  * kmq_cells_rebuild(). */
 void
 kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)
@@ -604,7 +598,7 @@ kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 }
 
 
-/* No holes; each page then tells its own. */
+/* Forgets all holes; each page then tells its own. */
 void
 kmq_cells_reset(kmq_block_t *b)
 {
@@ -633,8 +627,8 @@ cell_find(const uint64_t *used, unsigned i, int in_use)
 }
 
 
-/* The holes of a page in which what is in use has been marked.  Only cells that
- * are not are touched. */
+/* Finds the holes of a page in which the cells in use have been marked.
+ * Touches no others. */
 void
 kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
 {
@@ -662,8 +656,8 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
 
 /* ----------------------------------------------------------------- verify */
 
-/* Are the lists of holes as the edges say, and what is counted as free?  NULL,
- * or what is wrong. */
+/* Checks the lists of holes against the edges and the count of free cells.
+ * NULL, or what is wrong. */
 const char *
 kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
 {

@@ -2,20 +2,21 @@
  * The index: all messages by their sequence numbers, for walks from the
  * newest to the oldest and the other way round.
  *
- * A tree of nodes of 8 references, as high as the largest number needs, and
- * leaves of 16 references to slots.  A leaf is four cells, as a slot, and a
- * node is three: where a message finds room, so do these.  A leaf with up to
- * three messages is a single cell, so that numbers may be sparse, as those of a
- * few that wait among many that passed.
+ * It is a tree.  Nodes have 8 references, leaves 16 references to slots, and
+ * it is as high as the largest number needs.  A leaf is four cells, like a
+ * slot, and a node is three, so they find room where a message does.  A leaf
+ * with up to three messages is a single cell, so that numbers may be sparse,
+ * like those of a few messages that wait among many that passed.
  *
  * Messages mostly come and go in their order, so the two lowest nodes in which
  * that happened last are remembered: a message costs a few bytes and no search.
  *
- * Each node knows between which times the messages below it were created, so
- * that a walk passes over what is out of its range.
+ * Each node knows between which times its messages were created, so a walk
+ * passes over those out of its range.
  */
 
 #include "../kmq_block.h"
+#include "kmq_memory_inside.h"
 
 
 /* of kmq_block_t.index_node */
@@ -25,7 +26,7 @@
 /* Levels are counted from the leaves, which are 0; the lowest nodes are 1. */
 #define LOWEST  1
 
-/* The bits of a number that are told below a node of a level. */
+/* The bits of a number that are told below a level. */
 #define BITS(level)                                                          \
     (KMQ_LEAF_BITS + KMQ_INDEX_BITS * ((level) - LOWEST))
 
@@ -98,7 +99,7 @@ leaf_free(kmq_block_t *b, kmq_ref_t leaf)
 }
 
 
-/* Where in a leaf of n messages that place's reference is; NULL: nowhere. */
+/* The reference to that place in a leaf of n messages; NULL: there is none. */
 static kmq_ref_t *
 leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
 {
@@ -121,8 +122,7 @@ leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
 }
 
 
-/* A leaf of all 16 places with what is in a small one of n, which goes; 0: no
- * memory. */
+/* Makes a full leaf of a small one of n, which goes; 0: no memory. */
 static kmq_ref_t
 leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
 {
@@ -184,7 +184,7 @@ leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
 
 /* ------------------------------------------------------------------ nodes */
 
-/* The node in which messages come or go at present, if it is the one. */
+/* The remembered node, if it is the one with that number. */
 static kmq_index_t *
 node_recall(kmq_block_t *b, unsigned which, uint64_t sequence)
 {
@@ -335,8 +335,8 @@ times_widen(kmq_index_t *node, uint32_t time)
 }
 
 
-/* The lowest node for a message, made with its way where there is none; NULL:
- * no memory. */
+/* The lowest node for a message, made with the way to it when there is none.
+ * NULL: no memory. */
 static kmq_index_t *
 node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
 {
@@ -373,8 +373,8 @@ node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
 
 /* ---------------------------------------------------------------- messages */
 
-/* A leaf for the first message of it: a full one where all those before it have
- * come; 0: no memory. */
+/* A leaf for its first message: a full one when all those before it have come.
+ * 0: no memory. */
 static kmq_ref_t
 leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
     uint64_t sequence)
@@ -434,8 +434,8 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
 }
 
 
-/* Enters a message for which there may be no node, or no leaf: once in 16
- * times, so not part of what happens each time. */
+/* Enters a message that may need a node or a leaf: once in 16 times, so it is
+ * not part of what happens each time. */
 static int __attribute__((noinline))
 insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
 {
@@ -464,7 +464,7 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
     kmq_ref_t     leaf;
     kmq_index_t  *node;
 
-    /* mostly it comes into the leaf of the one before */
+    /* mostly it goes into the leaf of the one before */
 
     node = node_recall(b, COMING, slot->sequence);
 
@@ -489,11 +489,11 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
 /* ----------------------------------------------------------------- packing */
 
 /*
- * An index in as few free cells as there are: nodes first, for which all
- * messages are counted, apart from others, then full leaves in the holes that
- * those of another index left, then small ones.  Each is as large as it will
- * be; kmq_index_insert() finds it there.  KMQ_NOMEM: there is no memory for
- * that message's node.
+ * Makes an index with as few free cells as there are.  All messages are
+ * counted, in nodes that are made first and apart from all else; then come
+ * full leaves, in the holes that those of another index left, and then small
+ * ones.  Each is as large as it will be, and kmq_index_insert() finds it
+ * there.  KMQ_NOMEM: there is no memory for this message's node.
  */
 int
 kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot)
@@ -541,8 +541,8 @@ leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
 }
 
 
-/* Leaves for the messages that were counted.  Where there is no memory for one,
- * it is for kmq_index_insert() to make. */
+/* Makes leaves for the messages that were counted.  kmq_index_insert() makes
+ * those that there is no memory for now. */
 void
 kmq_index_pack(kmq_block_t *b)
 {
@@ -562,9 +562,9 @@ kmq_index_pack(kmq_block_t *b)
 
 
 /*
- * The lowest node with a number, or NULL and in *bits the size of the gap
- * around it: there is nothing with a number that differs in no more than that
- * many low bits, and nothing created between from and to.
+ * The lowest node with a number.  NULL: there is none, and *bits is the size
+ * of the gap: nothing differs from the number in no more than so many low bits
+ * and was created between from and to.
  */
 static kmq_index_t *
 descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
@@ -651,7 +651,7 @@ kmq_index_find(kmq_block_t *b, uint64_t sequence)
 }
 
 
-/* A message of a small leaf, which has n with it, is not in it any more. */
+/* Takes a message out of a small leaf of n. */
 static void
 small_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
 {
@@ -873,7 +873,7 @@ kmq_index_cells(kmq_block_t *b)
 }
 
 
-/* An empty index: for a repair, which frees the nodes of the old one. */
+/* Empties the index, for a repair, which frees the old nodes. */
 void
 kmq_index_reset(kmq_block_t *b)
 {

@@ -1,6 +1,7 @@
 /* Lists of links, by reference; see kmq_link_t. */
 
 #include "../kmq_block.h"
+#include "kmq_memory.h"
 
 
 void
@@ -22,8 +23,8 @@ kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 }
 
 
-void
-kmq_list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+static void
+list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 {
     kmq_ref_t  ref = KMQ_REF(b, link);
 
@@ -49,7 +50,7 @@ kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
     kmq_ref_t  ref = KMQ_REF(b, link);
 
     if (after == NULL) {
-        kmq_list_prepend(b, list, link);
+        list_prepend(b, list, link);
         return;
     }
 

@@ -13,6 +13,8 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "kmq_queue.h"
 
 
 typedef struct {
@@ -163,7 +165,7 @@ hex_read(const char *text, uint32_t *value)
 
 void
 kmq_code_write(const uint64_t key[2], uint64_t sequence, uint32_t create_time,
-    char *code)
+    char code[KMQ_CODE_LEN])
 {
     uint64_t  tag;
 

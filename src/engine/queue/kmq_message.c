@@ -1,183 +1,24 @@
-/* What becomes of a message: consumed, waiting again, dead, history, gone. */
+/* What becomes of a message: taken, consumed, ready again, dead. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
+#include "kmq_queue_inside.h"
 
 
-/* It is no message any more; its slot and its body are left. */
-static void
-message_end(kmq_t *kmq, kmq_slot_t *slot)
-{
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
-
-    KMQ_STEP();
-
-    KMQ_SET(slot->state, KMQ_FREE);
-    KMQ_POINT("message-free");
-
-    kmq_index_remove(b, slot);
-
-    if (--topic->held == 0) {
-        kmq_topic_idle(b, topic);
-    }
-}
-
-
-/* A message that is in no list. */
 void
-kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
+kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
 {
-    kmq_block_t  *b = kmq->block;
-
-    message_end(kmq, slot);
-
-    if (slot->size > KMQ_PART && kmq_checkpoint_keep(b, slot)) {
-        slot->body = 0;
-    }
-
-    kmq_message_memory_free(b, slot);
-}
-
-
-/* A reserved message that is in no list, and will never be more than that. */
-void
-kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot)
-{
-    kmq_block_t  *b = kmq->block;
-
-    if (slot->flags & KMQ_WRITTEN) {
-        kmq_count_unpublished(kmq, KMQ_AT(b, slot->topic));
-        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DISCARDED,
-                             slot->sequence, 0);
-    }
-
-    kmq_message_free(kmq, slot);
-
-    b->reserved--;
-    b->waiting--;
-}
-
-
-/* ---------------------------------------------------------------- history */
-
-/*
- * The newest of the history, of all topics' and of its own; leaves word of it
- * with the one KMQ_AHEAD before, which is still in the cache.
- */
-void
-kmq_history_append(kmq_block_t *b, kmq_slot_t *slot)
-{
-    kmq_ref_t    *recent;
-    kmq_slot_t   *before;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
-
-    recent = &b->recent[b->nrecent % KMQ_AHEAD];
-
-    if (b->nrecent++ >= KMQ_AHEAD) {
-        before = KMQ_AT(b, *recent);
-        before->owner = KMQ_REF(b, slot);
-    }
-
-    slot->owner = 0;
-    *recent = KMQ_REF(b, slot);
-
-    kmq_list_append(b, &b->history, &slot->link);
-    kmq_list_append(b, &topic->history, &slot->kept);
-    b->history_size += slot->size;
-}
-
-
-static void
-history_remove(kmq_block_t *b, kmq_slot_t *slot)
-{
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
-
-    kmq_list_remove(b, &b->history, &slot->link);
-    kmq_list_remove(b, &topic->history, &slot->kept);
-    b->history_size -= slot->size;
-}
-
-
-/*
- * Takes the oldest one of the history out of it.
- *
- * These are in no cache any more, and each names others only when it has been
- * read.  So a slot is asked for when the one 2 * KMQ_AHEAD before it is taken,
- * by way of the one between them, and the body of that one as well.  A slot and
- * the body behind it begin anywhere in a cache line.  A slot may have been used
- * anew since it was named: what stands in it then is good enough for asking.
- */
-static kmq_slot_t *
-history_shift(kmq_block_t *b)
-{
-    char        *body, *next;
-    kmq_slot_t  *slot, *later;
-
-    /* those that are named as recent must still be there */
-
-    if (b->history.count <= KMQ_AHEAD) {
-        b->nrecent = 0;
-    }
-
-    slot = KMQ_AT(b, b->history.head);
-    later = KMQ_AT(b, slot->owner);
-    body = KMQ_AT(b, later->body);
-    next = KMQ_AT(b, later->owner);
-
-    __builtin_prefetch(next, 1);
-    __builtin_prefetch(next + sizeof(kmq_slot_t) - 1, 1);
-    __builtin_prefetch(body + KMQ_LINE - KMQ_CELL, 1);
-    __builtin_prefetch(body + 2 * KMQ_LINE - KMQ_CELL - 1, 1);
-
-    history_remove(b, slot);
-
-    return slot;
-}
-
-
-/* Drops the oldest consumed messages, at most max; 0 when there are none. */
-int
-kmq_history_drop(kmq_t *kmq, unsigned max)
-{
-    unsigned      n;
-    kmq_block_t  *b = kmq->block;
-
-    for (n = 0; b->history.head && n < max; n++) {
-        kmq_message_free(kmq, history_shift(b));
-    }
-
-    b->totals.dropped += n;
-
-    return n != 0;
-}
-
-
-/*
- * Where there is no memory for a message of that size: drops the oldest
- * consumed one and returns its slot with its body.  NULL when there is memory,
- * or no history, or that body is not as the new one would be.
- */
-kmq_slot_t *
-kmq_history_reuse(kmq_t *kmq, uint32_t size)
-{
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-
-    if (b->history.head == 0 || kmq_message_room(b, size)) {
-        return NULL;
-    }
-
-    slot = KMQ_AT(b, b->history.head);
-
-    if (!kmq_body_fits(b, slot, size)) {
-        return NULL;
-    }
-
-    (void) history_shift(b);
-    message_end(kmq, slot);
-    b->totals.dropped++;
-
-    return slot;
+    m->size = slot->size;
+    m->delay = slot->delay;
+    m->slot = KMQ_REF(b, slot);
+    m->body = slot->body;
+    m->piece = slot->body;
+    m->offset = 0;
+    m->position = slot->position;
+    m->create_time = slot->create_time;
+    m->sequence = slot->sequence;
 }
 
 
@@ -219,7 +60,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
         return;
     }
 
-    /* of a shared one the first confirmation tells */
+    /* a shared one was in the journal at its first confirmation */
 
     if (!(slot->flags & KMQ_SHARED)) {
         kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
@@ -257,10 +98,9 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 
 
 /*
- * A consumer is gone, or gives back, that had, or should have got, a message
- * in flight.  Where that was the last one, the message waits again, behind
- * after or in front of its topic, unless it is given up.  Returns it when it
- * waits, else after.
+ * A consumer loses a message that was, or should have come, in flight with it.
+ * When no other consumer has it either, it is ready again, behind after or in
+ * front of its topic; or it is dead.  Returns it when it is ready, else after.
  */
 kmq_slot_t *
 kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
@@ -314,9 +154,9 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
 
 
 /*
- * The lock may be let go between messages that a client gives back: the one
- * that was last, if it still waits, behind which the next one belongs; or NULL:
- * in front.
+ * The lock may be let go between messages that a client gives back.  This is
+ * the last of them, if it is still ready: the next one belongs behind it.
+ * NULL: the next one belongs in front.
  */
 kmq_slot_t *
 kmq_returned(kmq_block_t *b, const kmq_client_t *client)
@@ -339,8 +179,8 @@ kmq_returned_set(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
 }
 
 
-/* Takes a message that is neither reserved nor in flight out of the list in
- * which it is, and out of the counts. */
+/* Takes a message that is neither reserved nor in flight out of its list and
+ * out of the counts. */
 void
 kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
 {
@@ -363,7 +203,7 @@ kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
         break;
 
     case KMQ_CONSUMED:
-        history_remove(b, slot);
+        kmq_history_remove(b, slot);
         b->nrecent = 0;
         break;
 
@@ -372,4 +212,58 @@ kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
         b->dead--;
         break;
     }
+}
+
+
+/* Takes the first ready message off its topic's list. */
+kmq_slot_t *
+kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    slot = (kmq_slot_t *) kmq_list_shift(b, &topic->ready);
+
+    if (slot->attempts) {
+        kmq_count_redelivered(kmq, topic);
+
+    } else {
+        kmq_count_latency(kmq, slot->owner);
+    }
+
+    if (slot->attempts < UINT16_MAX) {
+        slot->attempts++;
+    }
+
+    kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
+                         slot->attempts);
+
+    b->waiting--;
+    b->in_flight++;
+    topic->in_flight++;
+
+    return slot;
+}
+
+
+/* A delayed message's time has come. */
+void
+kmq_message_due(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+
+    slot->owner = (uint32_t) slot->timer.due;
+
+    KMQ_SET(slot->state, KMQ_READY);
+    KMQ_POINT("schedule-due");
+
+    kmq_list_append(b, &topic->ready, &slot->link);
+    kmq_topic_active(b, topic);
+
+    topic->delayed--;
+    b->delayed--;
+    b->waiting++;
+
+    kmq_grant(kmq, topic, 1);
 }

@@ -4,6 +4,13 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "kmq_queue_inside.h"
+
+
+/* Lots drawn at once. */
+#define DRAWS_MAX  1024
 
 
 /* Enters a used route into its topic. */
@@ -34,7 +41,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
         }
     }
 
-    route = kmq_record_alloc(kmq, KMQ_CLASS_ROUTE);
+    route = kmq_table_alloc(kmq, KMQ_CLASS_ROUTE);
     if (route == NULL) {
         return NULL;
     }
@@ -52,42 +59,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
 }
 
 
-/* Frees a route without consumers, unless it is listed as dirty: then it is
- * freed when its turn comes. */
-void
-kmq_route_release(kmq_t *kmq, kmq_route_t *route)
-{
-    kmq_ref_t    *link;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
-
-    if (route->consumers || route->dirty) {
-        return;
-    }
-
-    topic = KMQ_AT(b, route->topic);
-
-    kmq_grant_return(kmq, topic, route);
-
-    for (link = &topic->routes;
-         *link != KMQ_REF(b, route);
-         link = &((kmq_route_t *) KMQ_AT(b, *link))->topic_next)
-    {
-        /* void */
-    }
-
-    *link = route->topic_next;
-    kmq_local_route_remove(kmq, route);
-
-    KMQ_SET(route->used, 0);
-    KMQ_POINT("route-release");
-
-    kmq_record_free(b, KMQ_CLASS_ROUTE, route);
-    kmq_topic_idle(b, topic);
-}
-
-
-/* Sees to it that the route's worker looks at it. */
+/* Makes sure that the route's worker looks at it. */
 void
 kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
 {
@@ -114,29 +86,148 @@ kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
 }
 
 
-/* The next dirty route of this worker, off the list; NULL: none, or none for
- * now, when there are many whose consumers have left. */
-kmq_route_t *
-kmq_route_next(kmq_t *kmq)
+static void
+route_add_grant(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    uint64_t n)
 {
-    unsigned       n;
-    kmq_block_t   *b = kmq->block;
-    kmq_route_t   *route;
-    kmq_worker_t  *worker = &b->worker[kmq->worker];
+    route->grant += n;
+    topic->granted += n;
+    kmq_route_dirty(kmq, route);
+}
 
-    for (n = KMQ_SLICE; n && worker->dirty; n--) {
-        KMQ_STEP();
 
-        route = KMQ_AT(b, worker->dirty);
-        worker->dirty = route->dirty_next;
-        route->dirty = 0;
+/* How many consumers can take something now.  Those of a worker that stands
+ * still cannot. */
+uint32_t
+kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
+{
+    uint32_t            n;
+    kmq_ref_t           ref;
+    const kmq_route_t  *route;
 
-        if (route->consumers) {
+    if (b->nstill == 0) {
+        return topic->ready_consumers;
+    }
+
+    n = 0;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(b, ref);
+        n += b->worker[route->worker].still ? 0 : route->ready;
+    }
+
+    return n;
+}
+
+
+/* Tells workers that stand still: what others have not taken by then is for
+ * them when they are back. */
+void
+kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+
+        if (route->ready && kmq->block->worker[route->worker].still) {
+            kmq_route_dirty(kmq, route);
+        }
+    }
+}
+
+
+/* Draws a route at random by its ready consumers; all have ready of them. */
+static kmq_route_t *
+route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t ready)
+{
+    uint32_t      i;
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    i = ((kmq_random(kmq) >> 32) * ready) >> 32;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+
+        if (kmq->block->worker[route->worker].still) {
+            continue;
+        }
+
+        if (i < route->ready) {
             return route;
         }
 
-        kmq_route_release(kmq, route);
+        i -= route->ready;
     }
 
     return NULL;
+}
+
+
+/* Gives n messages of a point to point topic to its routes. */
+void
+kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+{
+    uint32_t      ready;
+    uint64_t      each;
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    ready = kmq_routes_ready(kmq->block, topic);
+    each = n / ready;
+    n -= each * ready;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+
+        if (kmq->block->worker[route->worker].still) {
+            continue;
+        }
+
+        if (each && route->ready) {
+            route_add_grant(kmq, topic, route, each * route->ready);
+        }
+
+        if (route->ready == ready) {
+
+            /* the usual case: no lots to draw */
+
+            if (n) {
+                route_add_grant(kmq, topic, route, n);
+            }
+
+            return;
+        }
+    }
+
+    /* when there are many, a draw is for several */
+
+    for (each = n / DRAWS_MAX + 1; n; n -= each) {
+        each = each < n ? each : n;
+        route = route_draw(kmq, topic, ready);
+
+        if (route) {
+            route_add_grant(kmq, topic, route, each);
+        }
+    }
+}
+
+
+/* Has all routes with ready consumers look at their topic, except one (0:
+ * none). */
+void
+kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
+{
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(kmq->block, ref);
+
+        if (route->ready && ref != except) {
+            kmq_route_dirty(kmq, route);
+        }
+    }
 }

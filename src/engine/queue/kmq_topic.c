@@ -11,6 +11,8 @@
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "kmq_queue_inside.h"
 
 
 /* Idle topics: at most so many, and one for so many pages of the block. */
@@ -57,13 +59,13 @@ kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-/* Enters into the idle ones, or removes from them, as it should be. */
+/* Enters a topic into the idle ones, or removes it, as it should be. */
 void
 kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 {
     int  idle;
 
-    idle = topic->held == 0 && topic->consumers == 0 && topic->producers == 0
+    idle = topic->slots == 0 && topic->consumers == 0 && topic->producers == 0
            && topic->routes == 0;
 
     if (idle == topic->idle) {
@@ -106,14 +108,14 @@ kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 }
 
 
-/* A part of zeros for a topic, which is still to refer to it; NULL: no
+/* Makes a part of zeros for a topic, which does not refer to it yet.  NULL: no
  * memory. */
 void *
 kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
 {
     kmq_part_t  *part;
 
-    part = kmq_record_alloc(kmq, class);
+    part = kmq_table_alloc(kmq, class);
 
     if (part) {
         part->topic = KMQ_REF(kmq->block, topic);
@@ -131,7 +133,7 @@ parts_free(kmq_block_t *b, const kmq_topic_t *topic)
 
     for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
         if (topic->part[i]) {
-            kmq_record_free(b, KMQ_CLASS_NAME + i, KMQ_AT(b, topic->part[i]));
+            kmq_table_free(b, KMQ_CLASS_NAME + i, KMQ_AT(b, topic->part[i]));
         }
     }
 }
@@ -142,7 +144,7 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
 {
     kmq_ref_t  *link;
 
-    topic->held = 1;
+    topic->slots = 1;
     kmq_topic_idle(b, topic);
 
     link = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
@@ -157,12 +159,12 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
     KMQ_POINT("topic-forget");
 
     parts_free(b, topic);
-    kmq_record_free(b, KMQ_CLASS_TOPIC, topic);
+    kmq_table_free(b, KMQ_CLASS_TOPIC, topic);
     b->topics--;
 }
 
 
-/* Forgets the topic that has been idle for longest; 0: there is none. */
+/* Forgets the topic that has been idle for longest.  0: there is none. */
 static int
 idle_forget(kmq_block_t *b)
 {
@@ -224,10 +226,10 @@ topic_make(kmq_t *kmq, const char *name, size_t len)
 {
     kmq_topic_t  *topic;
 
-    topic = kmq_record_alloc(kmq, KMQ_CLASS_TOPIC);
+    topic = kmq_table_alloc(kmq, KMQ_CLASS_TOPIC);
 
     if (topic && name_set(kmq, topic, name, len) != KMQ_OK) {
-        kmq_record_free(kmq->block, KMQ_CLASS_TOPIC, topic);
+        kmq_table_free(kmq->block, KMQ_CLASS_TOPIC, topic);
         return NULL;
     }
 
@@ -327,7 +329,7 @@ kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
 
 
 /*
- * Enters into the circle of topics with ready messages, or removes from it,
+ * Enters a topic into the circle of those with ready messages, or removes it,
  * as it should be.
  */
 void
@@ -378,17 +380,4 @@ kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
     topic->active_prev = next->active_prev;
     prev->active_next = ref;
     next->active_prev = ref;
-}
-
-
-/* Ready messages that nothing has been decided about. */
-uint64_t
-kmq_topic_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
-{
-    uint64_t  decided;
-
-    decided = topic->push_type == KMQ_PUSH_ONE ? topic->granted
-                                               : kmq_pace_allotted(b, topic);
-
-    return topic->ready.count > decided ? topic->ready.count - decided : 0;
 }

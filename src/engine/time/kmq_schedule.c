@@ -1,29 +1,32 @@
 /*
- * The schedule: timers by the time when they are due.  A delayed message has
- * one, and so has a consumer from which confirmations are awaited.
+ * The schedule: timers by the times when they are due.  Each delayed message
+ * has one, and each consumer that confirmations are awaited from.
  *
- * A hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
- * hierarchical timing wheels") of a level of 256 lists for each byte of a
+ * It is a hierarchical timing wheel (G. Varghese, A. Lauck, "Hashed and
+ * hierarchical timing wheels") with a level of 256 lists for each byte of a
  * time; level 0 counts milliseconds.  A timer lies in the level of the highest
- * byte in which its time differs from the wheel's, so it is found again
+ * byte in which its time differs from the wheel's.  So it is found again
  * without a search, and moves down once a level at most: its cost does not
  * depend on how many others there are.
  *
- * Times are those of the clock that never jumps, so that setting the wall
- * clock moves no message.
+ * Times are those of the clock that never jumps: setting the wall clock moves
+ * no message.
  *
- * One worker, the keeper, turns the wheel; the others tell it when they bring
- * something that is due before what it waits for.  When it does not, because
- * it stands still, whoever sees that turns the wheel.
+ * One worker, the keeper, turns the wheel.  The others tell it when they bring
+ * something that is due before it would look.  When the keeper stands still,
+ * whoever sees that turns the wheel.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "kmq_time.h"
 
 
 #define NEVER  UINT64_MAX
 #define LATE   200    /* ms */
 
-/* The last time that a timer can have: two million years. */
+/* The latest time of a timer: two million years. */
 #define LAST   ((UINT64_C(1) << 8 * KMQ_WHEEL_LEVELS) - 1)
 
 #define BYTE(time, level)  ((unsigned) ((time) >> (8 * (level))) & 0xff)
@@ -116,54 +119,12 @@ wheel_next(const kmq_wheel_t *wheel, unsigned *level)
 }
 
 
-/* A delayed message's time has come. */
-static void
-message_due(kmq_t *kmq, kmq_slot_t *slot)
-{
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
-
-    slot->owner = (uint32_t) slot->timer.due;
-
-    KMQ_SET(slot->state, KMQ_READY);
-    KMQ_POINT("schedule-due");
-
-    kmq_list_append(b, &topic->ready, &slot->link);
-    kmq_topic_active(b, topic);
-
-    topic->delayed--;
-    b->delayed--;
-    b->waiting++;
-
-    kmq_grant(kmq, topic, 1);
-}
-
-
-/* A timer that is in no list now is due. */
-static void
-timer_due(kmq_t *kmq, kmq_timer_t *timer)
-{
-    void  *object = timer;
-
-    if (kmq_class_of(kmq->block, KMQ_REF(kmq->block, timer))
-        == KMQ_CLASS_MESSAGE)
-    {
-        message_due(kmq, object);
-        return;
-    }
-
-    /* what it has not confirmed is for its own worker to see */
-
-    kmq_overdue_add(kmq, object);
-}
-
-
 /*
- * Brings down what lies in the lists that the wheel's time has reached, from
- * the highest level on; at most *n timers, which counts down.
+ * Brings down the timers in the lists that the wheel's time has reached, from
+ * the highest level on: at most *n of them, which counts down.
  */
 static void
-wheel_settle(kmq_t *kmq, unsigned *n)
+wheel_settle(kmq_t *kmq, kmq_due_pt due, unsigned *n)
 {
     unsigned      level;
     kmq_list_t   *list;
@@ -181,7 +142,7 @@ wheel_settle(kmq_t *kmq, unsigned *n)
 
             if (timer->due <= wheel->now) {
                 wheel->count--;
-                timer_due(kmq, timer);
+                due(kmq, timer);
 
             } else {
                 bucket_append(b, level_of(wheel, timer->due), timer);
@@ -196,7 +157,7 @@ wheel_settle(kmq_t *kmq, unsigned *n)
  * Returns 1 when there is more to do at once.
  */
 int
-kmq_schedule_run(kmq_t *kmq)
+kmq_schedule_run(kmq_t *kmq, kmq_due_pt due)
 {
     unsigned      n, level;
     uint64_t      next;
@@ -205,7 +166,7 @@ kmq_schedule_run(kmq_t *kmq)
     n = KMQ_WHEEL_SLICE;
 
     for ( ;; ) {
-        wheel_settle(kmq, &n);
+        wheel_settle(kmq, due, &n);
 
         if (n == 0) {
             return 1;
@@ -232,7 +193,7 @@ kmq_schedule_run(kmq_t *kmq)
 }
 
 
-/* What a timer is set to that is due in ms. */
+/* The time of a timer that is due in ms. */
 uint64_t
 kmq_due(const kmq_t *kmq, uint64_t ms)
 {
@@ -251,17 +212,16 @@ kmq_schedule_late(const kmq_t *kmq)
 }
 
 
-/* Puts a timer that is in no list on the schedule; one that is due already
- * may be acted on at once. */
-void
+/* Puts a timer that is in no list on the schedule.  1: it is due already, and
+ * the caller has to act on it. */
+int
 kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
 {
     kmq_block_t  *b = kmq->block;
     kmq_wheel_t  *wheel = &b->wheel;
 
     if (timer->due <= wheel->now) {
-        timer_due(kmq, timer);
-        return;
+        return 1;
     }
 
     bucket_append(b, level_of(wheel, timer->due), timer);
@@ -271,6 +231,8 @@ kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
         wheel->next = timer->due;
         kmq_keeper_tell(kmq);
     }
+
+    return 0;
 }
 
 
@@ -283,7 +245,7 @@ kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer)
 }
 
 
-/* An empty wheel: at first, and for a repair, which puts all on it anew. */
+/* Empties the wheel: at the beginning, and for a repair, which refills it. */
 void
 kmq_schedule_reset(kmq_block_t *b)
 {
@@ -292,5 +254,4 @@ kmq_schedule_reset(kmq_block_t *b)
 
     b->wheel.next = NEVER;
     b->wheel.count = 0;
-    b->delayed = 0;
 }

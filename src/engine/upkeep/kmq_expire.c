@@ -1,15 +1,19 @@
 /*
- * Messages grow old: those that are ready, consumed or dead and older than
- * clean_time are deleted.
+ * Messages grow old: ready, consumed and dead ones are deleted when they are
+ * older than clean_time.
  *
  * Each of a topic's lists has its oldest messages in front, so a look at a
- * topic costs what is too old in it and one message more for each list.  The
- * keeper passes over all topics every check_interval, in slices.  (A message
- * that was consumed long after it came may lie in front of older ones in the
- * history, and keeps them until it goes.)
+ * topic costs its old messages and one more for each list.  The keeper passes
+ * over all topics every check_interval, in slices.  (A message that was
+ * consumed long after it came may lie in front of older ones in the history,
+ * and keeps them until it goes.)
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_upkeep_inside.h"
 
 
 /* These bound the time under the lock. */
@@ -17,7 +21,7 @@
 #define TOPICS_SLICE    (KMQ_SLICE / 2)
 
 
-/* When a message's age began, in seconds. */
+/* Since when a message grows old, in s. */
 uint32_t
 kmq_age_start(const kmq_slot_t *slot)
 {
@@ -43,7 +47,7 @@ too_old(const kmq_t *kmq, const kmq_topic_t *topic, const kmq_slot_t *slot)
 }
 
 
-/* The oldest message of the topic's lists that is too old, or NULL. */
+/* A message of the topic that is too old, the oldest of its list; or NULL. */
 static kmq_slot_t *
 topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
 {
@@ -68,14 +72,14 @@ topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
 }
 
 
-/* Deletes what is too old in a topic; at most *n messages, which counts
+/* Deletes messages of a topic that are too old: at most *n, which counts
  * down. */
 static void
 topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
 {
     kmq_slot_t  *slot;
 
-    if (topic->settings.clean_time == 0 || topic->held == 0) {
+    if (topic->settings.clean_time == 0 || topic->slots == 0) {
         return;
     }
 

@@ -1,11 +1,14 @@
 /*
  * Workers that stand still: stopped, in a slow module, on a slow disk.  They
- * live, and go on some time, but until then others get what was granted to
- * them, and nothing more is granted.  What they have to look at stays in their
- * lists, so that they find it when they are back.
+ * live and will go on, but until then others get what was granted to them, and
+ * nothing more is granted to them.  Their lists stay, so that they find their
+ * work when they are back.
  */
 
 #include "../kmq_block.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_upkeep_inside.h"
 
 
 /* A worker looks twice a second, if it can. */
@@ -15,7 +18,7 @@
 #define ROUTES_SLICE  256
 
 
-/* Worker n stands still no more, or is gone. */
+/* Worker n does not stand still any more, or it is gone. */
 void
 kmq_still_end(kmq_block_t *b, unsigned n)
 {
@@ -64,8 +67,8 @@ kmq_still_find(kmq_t *kmq)
 }
 
 
-/* Gives what was granted to a worker to others; at most *n routes' part,
- * which counts down. */
+/* Gives what was granted to a worker to others: at most *n routes' part, which
+ * counts down. */
 static void
 regrant(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
 {
@@ -95,7 +98,7 @@ regrant(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
 }
 
 
-/* A slice of that for all who stand still.  1 when there is more to do. */
+/* Does a slice of that for all who stand still.  1: there is more to do. */
 int
 kmq_still_run(kmq_t *kmq)
 {

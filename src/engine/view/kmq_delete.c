@@ -1,9 +1,14 @@
-/* Single messages by their codes: deleted, or, when they are dead, requeued. */
+/* Messages are deleted, or, when they are dead, requeued. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_view_inside.h"
 
 
-/* The message of that code that is there for whoever looks, or NULL. */
+/* The message of that code, unless it is deleted; NULL: there is none. */
 static kmq_slot_t *
 message_find(kmq_block_t *b, const char *code)
 {

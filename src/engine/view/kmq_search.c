@@ -1,10 +1,14 @@
-/* Whoever manages the queue looks for messages, reads them, and purges. */
+/* Messages are searched for, read, and purged. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_view_inside.h"
 
 
-/* Messages looked at under one lock, and how far ahead of that they are asked
- * for: they are in no cache. */
+/* Messages looked at under one lock; they are in no cache, and prefetched so
+ * far ahead. */
 #define SEARCH_SLICE  1024
 #define SEARCH_AHEAD     8
 
@@ -29,7 +33,7 @@ status_of(const kmq_slot_t *slot)
 }
 
 
-/* Is it there for whoever looks? */
+/* Is it a message for whoever looks? */
 static int
 visible(const kmq_slot_t *slot)
 {
@@ -158,8 +162,7 @@ typedef struct {
 
 /*
  * Looks at the messages of one node of the index, from *sequence on to the
- * older ones; 1 when that was all of it, and *sequence is that of the last
- * one.
+ * older ones.  1: that was all of it; *sequence is the last one's.
  */
 static int
 node_search(kmq_block_t *b, const kmq_index_t *node, const kmq_query_t *query,
@@ -191,8 +194,8 @@ node_search(kmq_block_t *b, const kmq_index_t *node, const kmq_query_t *query,
 }
 
 
-/* The topic to which a search is limited, 0: none; -1 when there is no such
- * topic, and so nothing to be found. */
+/* The topic that a search is limited to; 0: none; -1: there is no such topic,
+ * so nothing to be found. */
 static int
 query_topic(kmq_block_t *b, const kmq_query_t *query, kmq_ref_t *ref)
 {
@@ -216,8 +219,8 @@ query_topic(kmq_block_t *b, const kmq_query_t *query, kmq_ref_t *ref)
 }
 
 
-/* One slice: *sequence is where to begin, and where the next one does, if
- * there is one. */
+/* Searches a slice, from *sequence on, which becomes where the next one
+ * begins, if there is one. */
 static int
 slice_search(kmq_block_t *b, const kmq_query_t *query, uint64_t *sequence,
     found_t *found)

@@ -1,13 +1,9 @@
-/* What whoever watches the queue asks for: counts, growth, topics. */
+/* The state of the queue, for whoever watches it: counts, growth, latency. */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
 
-
-/* Topics looked at under one lock. */
-#define TOPICS_SLICE  64
-
-
-/* ------------------------------------------------------------------ queue */
 
 /* About what the history holds: bodies and slots. */
 static uint64_t
@@ -92,38 +88,6 @@ kmq_count(kmq_t *kmq, kmq_counts_t *counts)
 
 
 void
-kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
-{
-    kmq_topic_t  *topic;
-
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    topic = kmq_topic_get(kmq->block, name, len);
-
-    if (topic) {
-        topic->totals.refused += n;
-    }
-
-    kmq_unlock(kmq);
-}
-
-
-void
-kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
-{
-    kmq_client_t  *client = KMQ_AT(kmq->block, producer);
-
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
-
-    kmq_unlock(kmq);
-}
-
-
-void
 kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n)
 {
     unsigned             kept;
@@ -158,101 +122,4 @@ kmq_latency(kmq_t *kmq, kmq_latency_t *latency)
     kmq_lock(kmq);
     *latency = kmq->block->latency;
     kmq_unlock(kmq);
-}
-
-
-/* ----------------------------------------------------------------- topics */
-
-static void
-info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
-{
-    info->push_type = topic->push_type;
-    info->producers = topic->producers;
-    info->consumers = topic->consumers;
-    info->ready = topic->ready.count;
-    info->in_flight = topic->in_flight;
-    info->delayed = topic->delayed;
-    info->consumed = topic->history.count;
-    info->dead = topic->dead.count;
-    info->oldest = topic->ready.head
-                   ? kmq_age_start(KMQ_AT(b, topic->ready.head)) : 0;
-    info->name_len = topic->name_len;
-
-    memset(&info->totals, 0, sizeof(info->totals));
-    memset(&info->before, 0, sizeof(info->before));
-    memcpy(&info->totals, &topic->totals, sizeof(topic->totals));
-    memcpy(&info->before, &topic->before, sizeof(topic->before));
-    memcpy(info->name, kmq_topic_name(b, topic), topic->name_len);
-}
-
-
-/* Looks at the next TOPICS_SLICE records; 0 at the end of the table. */
-static int
-topics_slice(kmq_block_t *b, uint64_t *cursor, kmq_topic_info_t *info,
-    unsigned n, unsigned *filled)
-{
-    unsigned      i;
-    kmq_walk_t    walk;
-    kmq_topic_t  *topic;
-
-    walk.page = *cursor >> 32;
-    walk.index = (uint32_t) *cursor;
-    topic = NULL;
-
-    for (i = 0; i < TOPICS_SLICE && *filled < n; i++) {
-        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &walk);
-        if (topic == NULL) {
-            break;
-        }
-
-        if (topic->used) {
-            info_fill(b, topic, &info[(*filled)++]);
-        }
-    }
-
-    *cursor = (uint64_t) walk.page << 32 | walk.index;
-
-    return topic != NULL;
-}
-
-
-unsigned
-kmq_topics(kmq_t *kmq, uint64_t *cursor, kmq_topic_info_t *info, unsigned n)
-{
-    int       more;
-    unsigned  filled;
-
-    filled = 0;
-
-    do {
-        kmq_lock(kmq);
-        more = topics_slice(kmq->block, cursor, info, n, &filled);
-        kmq_unlock(kmq);
-    } while (more && filled < n);
-
-    return filled;
-}
-
-
-int
-kmq_topic(kmq_t *kmq, const char *name, size_t len,
-    kmq_topic_detail_t *detail)
-{
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic;
-
-    kmq_lock(kmq);
-
-    topic = kmq_topic_get(b, name, len);
-
-    if (topic) {
-        info_fill(b, topic, &detail->info);
-        detail->settings = topic->settings;
-        kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, detail->minute);
-        kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, detail->day);
-    }
-
-    kmq_unlock(kmq);
-
-    return topic ? KMQ_OK : KMQ_GONE;
 }

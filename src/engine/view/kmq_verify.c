@@ -1,9 +1,15 @@
-/* Holds the block against itself: for tests and post-mortems. */
+/* Checks the block against itself, for tests and post-mortems. */
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../queue/kmq_queue.h"
+#include "../delivery/kmq_delivery.h"
+#include "../upkeep/kmq_upkeep.h"
 
 
 typedef struct {
@@ -66,7 +72,7 @@ ring_count(verify_t *v, kmq_ref_t chain)
     uint64_t  n;
 
     for (n = 0; chain; n++) {
-        if (kmq_record_at(v->b, KMQ_CLASS_RING, chain) == NULL) {
+        if (kmq_table_at(v->b, KMQ_CLASS_RING, chain) == NULL) {
             wrong(v, "a chain leads to %u, which is no ring", chain);
             return n;
         }
@@ -182,9 +188,9 @@ verify_parts(verify_t *v, const kmq_topic_t *topic)
             continue;
         }
 
-        part = kmq_record_at(v->b, KMQ_CLASS_NAME + i, topic->part[i]);
+        part = kmq_table_at(v->b, KMQ_CLASS_NAME + i, topic->part[i]);
 
-        if (part == NULL || !kmq_record_used(v->b, KMQ_CLASS_NAME + i, part)) {
+        if (part == NULL || !kmq_object_used(v->b, KMQ_CLASS_NAME + i, part)) {
             wrong(v, "a topic has %u as a part, which is none of it",
                   topic->part[i]);
         }
@@ -223,7 +229,7 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
 
     verify_parts(v, topic);
 
-    if (topic->idle && (topic->held || consumers || topic->producers
+    if (topic->idle && (topic->slots || consumers || topic->producers
                         || topic->routes))
     {
         wrong(v, "a topic in use counts as idle");
@@ -256,11 +262,11 @@ verify_topics(verify_t *v)
     held = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_record_next(v->b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(v->b, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             n++;
-            held += topic->held;
+            held += topic->slots;
             delayed += topic->delayed;
             verify_topic(v, topic);
         }
@@ -309,7 +315,7 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     last = client->role == KMQ_LEAVING ? client->last_position
                                        : topic->position;
 
-    if (topic->push_type == KMQ_PUSH_ALL && kmq_type_matches(v->b, client)
+    if (topic->push_type == KMQ_PUSH_ALL && kmq_ready_matches(v->b, client)
         && (int32_t) (last - client->next_position) >= 0)
     {
         v->owed += last - client->next_position + 1;
@@ -318,7 +324,7 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     same(v, "what is in flight with a consumer", client->in_flight, n);
 
     same(v, "a consumer's readiness", client->ready,
-         kmq_client_ready(v->b, client));
+         kmq_ready(v->b, client));
 
     v->timers += client->timed == KMQ_SCHEDULED;
     v->overdue += client->timed == KMQ_OVERDUE;
@@ -342,7 +348,7 @@ verify_clients(verify_t *v)
     consumers = 0;
     producers = 0;
 
-    while ((client = kmq_record_next(v->b, KMQ_CLASS_CLIENT, &walk)))
+    while ((client = kmq_table_scan(v->b, KMQ_CLASS_CLIENT, &walk)))
     {
         consumers += client->role == KMQ_CONSUMER;
         producers += client->role == KMQ_PRODUCER;
@@ -371,17 +377,17 @@ verify_table(verify_t *v, unsigned class)
     unused = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((record = kmq_record_next(v->b, class, &walk))) {
+    while ((record = kmq_table_scan(v->b, class, &walk))) {
         all++;
-        used += kmq_record_used(v->b, class, record) != 0;
+        used += kmq_object_used(v->b, class, record) != 0;
     }
 
-    for (ref = kmq_record_free_list(v->b, class); ref && unused <= all;
+    for (ref = kmq_table_free_list(v->b, class); ref && unused <= all;
          ref = *(kmq_ref_t *) record)
     {
-        record = kmq_record_at(v->b, class, ref);
+        record = kmq_table_at(v->b, class, ref);
 
-        if (record == NULL || kmq_record_used(v->b, class, record)) {
+        if (record == NULL || kmq_object_used(v->b, class, record)) {
             wrong(v, "record %u of table %u is not free", ref, class);
             return;
         }

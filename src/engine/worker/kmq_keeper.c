@@ -1,28 +1,7 @@
-/*
- * Who is told to look: workers with something to do, and the keeper, the one
- * worker that turns the schedule for all.
- */
+/* The keeper: the one worker that turns the schedule for all. */
 
 #include "../kmq_block.h"
-
-
-/* Sees to it that a worker calls kmq_take(). */
-void
-kmq_worker_tell(kmq_t *kmq, unsigned n)
-{
-    kmq_worker_t  *worker = &kmq->block->worker[n];
-
-    if (n == kmq->worker) {
-        kmq->has_work = 1;
-        return;
-    }
-
-    if (!worker->signalled) {
-        worker->signalled = 1;
-        kmq->wakes[n / 64] |= UINT64_C(1) << n % 64;
-        kmq->has_wakes = 1;
-    }
-}
+#include "kmq_worker.h"
 
 
 void
@@ -34,8 +13,8 @@ kmq_keeper_tell(kmq_t *kmq)
 }
 
 
-/* Is there none, one that stands still, or one that is about to end while this
- * worker is not? */
+/* Should this worker be the keeper?  There is none, or it stands still, or it
+ * is about to end while this worker is not. */
 int
 kmq_keeper_wanted(const kmq_t *kmq)
 {
@@ -60,7 +39,7 @@ kmq_keeper_set(kmq_t *kmq, unsigned n)
 }
 
 
-/* A worker other than n that lives, the best one that does not end soon; or
+/* A worker other than n that lives, preferably one that will not end soon; or
  * KMQ_WORKERS. */
 static unsigned
 successor(kmq_t *kmq, unsigned n)
@@ -86,7 +65,7 @@ successor(kmq_t *kmq, unsigned n)
 }
 
 
-/* This worker is about to end; while it does, another one may be keeper. */
+/* This worker is about to end: another one may be keeper meanwhile. */
 void
 kmq_keeper_retire(kmq_t *kmq)
 {
@@ -107,7 +86,7 @@ kmq_keeper_retire(kmq_t *kmq)
 }
 
 
-/* Worker n is no keeper any more: this one is, or, where that is n itself,
+/* Worker n is not keeper any more: this one is; or, where that is n itself,
  * another one that lives, if any. */
 void
 kmq_keeper_replace(kmq_t *kmq, unsigned n)

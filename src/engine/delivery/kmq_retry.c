@@ -1,25 +1,31 @@
 /*
- * Confirmations that do not come.
+ * Retries: what is not confirmed in time is pushed again.
  *
- * A consumer's deliveries lie in its ring in the order of their times, so the
- * consumer as a whole has one timer, for the oldest of them; it is armed when
- * something is pushed and not touched for each message.  When it is due, the
- * consumer's own worker looks into the ring: point to point, what is overdue
- * goes to whoever is ready; in publish/subscribe it is pushed again to that
- * consumer, and stays where it is in the ring.
+ * A consumer's deliveries lie in its ring in the order of their times.  So the
+ * consumer has one timer, for the oldest of them; it is armed when something
+ * is pushed, and not touched for each message.  When it is due, the consumer's
+ * own worker looks into the ring.  Point to point, overdue messages go to
+ * whoever is ready; in publish/subscribe they are pushed to the same consumer
+ * again, and stay where they are in the ring.
  *
- * Extensions and such re-pushes disorder the times; then the look is at the
- * whole ring.  It is done in slices: client->look is where it goes on.
+ * Extensions and such re-pushes disorder the times; then the whole ring is
+ * looked at.  That is done in slices: client->look is where it goes on.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
 /* It bounds the time under the lock, as KMQ_SLICE does. */
 #define REPUSH_MAX  256
 
-/* A delivery that so many messages of its topic have overtaken ends: positions
- * have 32 bits, and are compared by their distance. */
+/* A delivery ends when so many messages of its topic have overtaken it:
+ * positions have 32 bits and are compared by their distance. */
 #define OUTRUN      (UINT32_C(1) << 30)
 
 #define NEVER       UINT64_MAX
@@ -27,24 +33,24 @@
 
 /* ------------------------------------------------------------- the timer */
 
-/* Something is in flight with a client whose timer is idle. */
+/* Waits for confirmations of a client whose timer is idle and whose topic has
+ * a retry_time. */
 void
-kmq_overdue_arm(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_arm(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
 
-    if (topic->settings.retry_time == 0) {
-        return;
-    }
-
     client->timed = KMQ_SCHEDULED;
     client->timer.due = kmq_due(kmq, topic->settings.retry_time);
-    kmq_schedule(kmq, &client->timer);
+
+    if (kmq_schedule(kmq, &client->timer)) {
+        kmq_retry_add(kmq, client);
+    }
 }
 
 
 void
-kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client)
+kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client)
 {
     if (client->timed == KMQ_SCHEDULED) {
         kmq_unschedule(b, &client->timer);
@@ -58,9 +64,9 @@ kmq_overdue_cancel(kmq_block_t *b, kmq_client_t *client)
 }
 
 
-/* The client's worker is to look at it; its timer is in no list. */
+/* Has the client's worker look at it; its timer is in no list. */
 void
-kmq_overdue_add(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_add(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_block_t  *b = kmq->block;
 
@@ -71,21 +77,21 @@ kmq_overdue_add(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/* The same, wherever its timer is.  A look that is going on may have passed
- * over what is meant: then there is another one. */
+/* The same, wherever its timer is.  If a look is going on, it may have passed
+ * over the delivery that is meant, so another look follows. */
 void
-kmq_overdue_now(kmq_t *kmq, kmq_client_t *client)
+kmq_retry_now(kmq_t *kmq, kmq_client_t *client)
 {
     client->look_due = 0;
 
-    kmq_overdue_cancel(kmq->block, client);
-    kmq_overdue_add(kmq, client);
+    kmq_retry_cancel(kmq->block, client);
+    kmq_retry_add(kmq, client);
 }
 
 
 /* --------------------------------------------------------------- the look */
 
-/* What a look at a consumer's ring finds. */
+/* A look at a consumer's ring. */
 typedef struct {
     kmq_client_t  *client;
     kmq_topic_t   *topic;
@@ -100,7 +106,7 @@ typedef struct {
 } look_t;
 
 
-/* The next delivery that is not ended; NULL: that was all, or all for now. */
+/* The next delivery that has not ended; NULL: that was all, or all for now. */
 static kmq_delivery_t *
 look_next(kmq_block_t *b, look_t *look)
 {
@@ -179,7 +185,7 @@ overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
 }
 
 
-/* The consumer has this message no more.  1: nor any other of that part. */
+/* Takes a message from its consumer.  1: it was the last one of that part. */
 static int
 take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry)
@@ -193,9 +199,10 @@ take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("overdue-entry");
 
-    done = kmq_ring_end(b, client, ring);
-    kmq_returned_set(b, client, kmq_message_release(kmq, slot,
-                                               kmq_returned(b, client)));
+    done = kmq_deliveries_end(b, client, ring);
+    kmq_returned_set(b, client,
+                     kmq_message_release(kmq, slot,
+                                         kmq_returned(b, client)));
 
     return done;
 }
@@ -206,7 +213,7 @@ look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
 {
     look->released++;
 
-    /* where the part is gone, the look goes on in the next one */
+    /* when the part is gone, the look goes on in the next one */
 
     if (take_away(kmq, look->client, look->ring, entry)
         && look->client->look != KMQ_REF(kmq->block, look->ring))
@@ -216,7 +223,8 @@ look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
 }
 
 
-/* Point to point: what is overdue is for others, or for the same one anew. */
+/* Point to point: overdue messages are for others, or for the same consumer
+ * anew. */
 static void
 release_overdue(kmq_t *kmq, look_t *look)
 {
@@ -234,7 +242,7 @@ release_overdue(kmq_t *kmq, look_t *look)
 }
 
 
-/* Pushes a message to the consumer again that it has already. */
+/* Pushes a message again to the consumer that has it. */
 static void
 repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
 {
@@ -265,7 +273,7 @@ repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
 }
 
 
-/* Has the consumer been pushed it as often as it may, or is it deleted? */
+/* Has it been pushed to the consumer as often as it may, or is it deleted? */
 static int
 given_up(kmq_t *kmq, const look_t *look, const kmq_delivery_t *entry)
 {
@@ -279,7 +287,7 @@ given_up(kmq_t *kmq, const look_t *look, const kmq_delivery_t *entry)
 }
 
 
-/* Publish/subscribe: what is overdue goes to the same consumer again. */
+/* Publish/subscribe: overdue messages go to the same consumer again. */
 static void
 repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 {
@@ -322,7 +330,7 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 }
 
 
-/* Makes the batch of what was found to be pushed again. */
+/* Makes a batch of the messages that are pushed again. */
 static void
 batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 {
@@ -347,7 +355,7 @@ batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 }
 
 
-/* What is next for the consumer after a look, or a part of one. */
+/* Decides what comes after a look, or after a part of one. */
 static void
 look_end(kmq_t *kmq, look_t *look)
 {
@@ -356,19 +364,22 @@ look_end(kmq_t *kmq, look_t *look)
     client->look_due = look->due;
 
     if (look->more) {
-        kmq_overdue_add(kmq, client);
+        kmq_retry_add(kmq, client);
         return;
     }
 
     client->look = 0;
 
     if (look->due == 0) {
-        kmq_overdue_add(kmq, client);
+        kmq_retry_add(kmq, client);
 
     } else if (look->due != NEVER && !client->stalled) {
         client->timed = KMQ_SCHEDULED;
         client->timer.due = look->due;
-        kmq_schedule(kmq, &client->timer);
+
+        if (kmq_schedule(kmq, &client->timer)) {
+            kmq_retry_add(kmq, client);
+        }
     }
 }
 
@@ -412,20 +423,20 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 
     if (look.released) {
         client->limit = client->prefetch;
-        kmq_ring_trim(b, client);
+        kmq_deliveries_trim(b, client);
         kmq_grant(kmq, look.topic, look.topic->ready.count);
     }
 
-    kmq_client_update(kmq, client);
+    kmq_ready_update(kmq, client);
     look_end(kmq, &look);
     *left = look.left;
 }
 
 
-/* Have consumers of this worker to be looked at, now that all they have said
- * has been heard? */
+/* Are there consumers of this worker to look at, and has it heard all that
+ * they have said? */
 int
-kmq_overdue_wanted(const kmq_t *kmq)
+kmq_retry_wanted(const kmq_t *kmq)
 {
     return kmq->block->worker[kmq->worker].overdue.head
            && kmq->mono >= kmq->heard;
@@ -442,7 +453,7 @@ kmq_hear(kmq_t *kmq, uint64_t ms)
 /* Looks at this worker's consumers whose time has come, up to the first that
  * is pushed something. */
 void
-kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
+kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch)
 {
     unsigned       left;
     uint64_t       n;
@@ -456,18 +467,18 @@ kmq_overdue_run(kmq_t *kmq, kmq_batch_t *batch)
         left--;
         client = KMQ_AT(kmq->block, list->head);
 
-        kmq_overdue_cancel(kmq->block, client);
+        kmq_retry_cancel(kmq->block, client);
         look_at(kmq, client, batch, &left);
     }
 }
 
 
 /*
- * Ends those deliveries of a consumer of any worker that have been overtaken
- * by far too many messages: up to *n, which counts down.
+ * Ends the deliveries of a consumer, of any worker, that far too many messages
+ * have overtaken: at most *n, which counts down.
  */
 void
-kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     int                 ended;
     kmq_ring_t         *ring;
@@ -486,14 +497,14 @@ kmq_overdue_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
         }
 
         (void) take_away(kmq, client, ring, entry);
-        kmq_ring_trim(b, client);
+        kmq_deliveries_trim(b, client);
     }
 
     if (ended) {
 
-        /* whether it can take more now is for its worker to see */
+        /* its worker sees whether it can take more now */
 
-        kmq_overdue_now(kmq, client);
+        kmq_retry_now(kmq, client);
         kmq_grant(kmq, KMQ_AT(b, client->topic), topic->ready.count);
     }
 }

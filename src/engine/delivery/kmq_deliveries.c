@@ -1,25 +1,28 @@
 /*
- * Deliveries: which messages are in flight with a consumer, in the order in
- * which they were pushed, in a chain of small rings.
+ * Deliveries: the messages in flight with a consumer, in the order in which
+ * they were pushed, in a chain of small rings.
  *
- * Positions grow along the chain.  An entry is void when its slot is 0; the
- * chain never begins with void entries (kmq_ring_trim()), and a part of it in
+ * Positions grow along the chain.  An entry is void when its slot is 0.  The
+ * chain never begins with void entries (kmq_deliveries_trim()), and a part in
  * which all are void is taken out of it, unless it is the last one: so the
- * chain is never longer than what is in flight.  Each step leaves a chain that
- * kmq_repair() can read: an entry counts when ring->count says so, a ring when
- * its predecessor links it.
+ * chain is no longer than the deliveries need.  Each step leaves a chain that
+ * kmq_repair() can read: an entry counts when ring->count says so, and a ring
+ * when the one before it links it.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_delivery_inside.h"
 
 
-/* Deliveries of two parts that become one. */
+/* Two parts are joined when they have no more deliveries than this. */
 #define JOINED_MAX  KMQ_RING_COUNT
 
 
 /* Takes a part that is not the last one out of the chain. */
 void
-kmq_ring_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
 {
     kmq_ref_t  ref = KMQ_REF(b, ring);
 
@@ -72,7 +75,7 @@ part_open(kmq_block_t *b, kmq_client_t *client)
     client->ring_tail = ref;
 
     if (full->open == 0) {
-        kmq_ring_unlink(b, client, full);
+        kmq_deliveries_unlink(b, client, full);
     }
 
     return ring;
@@ -80,7 +83,7 @@ part_open(kmq_block_t *b, kmq_client_t *client)
 
 
 int
-kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
+kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
     uint32_t time)
 {
     kmq_ring_t      *ring;
@@ -111,7 +114,7 @@ kmq_ring_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
 
 /* Passes over void entries at the beginning of the chain. */
 void
-kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client)
 {
     kmq_ring_t  *ring = KMQ_AT(b, client->ring);
 
@@ -133,7 +136,7 @@ kmq_ring_trim(kmq_block_t *b, kmq_client_t *client)
 
 /* For a repair, which has counted what is open in each part. */
 void
-kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client)
 {
     kmq_ref_t    ref;
     kmq_ring_t  *ring;
@@ -143,16 +146,15 @@ kmq_ring_settle(kmq_block_t *b, kmq_client_t *client)
         ref = ring->next;
 
         if (ref && ring->open == 0) {
-            kmq_ring_unlink(b, client, ring);
+            kmq_deliveries_unlink(b, client, ring);
         }
     }
 
-    kmq_ring_trim(b, client);
+    kmq_deliveries_trim(b, client);
 }
 
 
-/* -1, 1: a message of that position belongs in front of a part, or behind
- * it. */
+/* -1: a message of that position belongs in front of the part; 1: behind it. */
 static int
 part_compare(const kmq_ring_t *ring, uint32_t position)
 {
@@ -192,7 +194,7 @@ ring_search(kmq_ring_t *ring, uint32_t position)
 }
 
 
-/* Appends what is open in a part to another one. */
+/* Appends the open entries of a part to another one. */
 static void
 part_copy(const kmq_ring_t *from, kmq_ring_t *to)
 {
@@ -209,9 +211,9 @@ part_copy(const kmq_ring_t *from, kmq_ring_t *to)
 
 
 /*
- * Where a few messages stay open among many that are confirmed, a part and the
- * one before it become one, so that the chain is as long as what is in flight
- * needs.  Not where the one before is kept, nor with the last part, which
+ * Joins a part with the one before it, where a few messages stay open among
+ * many that are confirmed, so that the chain is no longer than the deliveries
+ * need.  Not when the one before has to be kept, nor the last part, which
  * grows.
  */
 static void
@@ -264,13 +266,13 @@ part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
 
 
 /*
- * The entry of a message in flight with client, and its part of the ring; NULL
- * when it is not.  The search begins where the one before ended: mostly the
- * next one is near.
+ * Finds the entry of a message in flight with client, and its part of the
+ * ring; NULL: there is none.  The search starts where the last one ended:
+ * mostly the next message is near.
  */
 kmq_delivery_t *
-kmq_ring_find(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot,
-    kmq_ring_t **part)
+kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
+    const kmq_slot_t *slot, kmq_ring_t **part)
 {
     int              side, before;
     kmq_ref_t        ref;

@@ -1,23 +1,18 @@
 /*
- * Point to point or publish/subscribe: which of the two a topic is.
+ * Push types: whether a topic is point to point or publish/subscribe.
  *
- * It is what its consumers came for.  After a change of the settings,
- * consumers may come that want the other type: they wait, counted but never
- * ready, until the last of the others has gone and its messages with it.
+ * A topic is what its consumers came for.  After the settings have changed,
+ * consumers may come that want the other type.  They wait, counted but never
+ * ready, until the last of the others and its messages have gone.
  */
 
 #include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../queue/kmq_queue.h"
+#include "kmq_client_inside.h"
 
 
-int
-kmq_type_matches(kmq_block_t *b, const kmq_client_t *client)
-{
-    return client->push_type
-           == ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type;
-}
-
-
-/* May the topic be made one of another type? */
+/* May the topic's type change? */
 static int
 type_open(const kmq_topic_t *topic)
 {
@@ -25,9 +20,9 @@ type_open(const kmq_topic_t *topic)
 }
 
 
-/* A consumer that is about to join brings the type that is set by now. */
+/* A consumer, about to join, brings the type that is set by now. */
 void
-kmq_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+kmq_push_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 {
     (void) kmq;
 
@@ -55,11 +50,11 @@ consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
 
 
 /*
- * A consumer has gone: where only such are left as wait for it, the topic
- * becomes one of their type.  Rare enough to walk all clients.
+ * A consumer has gone: when all that are left wait for the other type, the
+ * topic becomes one of that type.  This is rare enough to walk all clients.
  */
 void
-kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
+kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 {
     kmq_walk_t     walk;
     kmq_block_t   *b = kmq->block;
@@ -88,7 +83,7 @@ kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     while ((client = consumer_next(b, topic, &walk))) {
 
-        if (kmq_client_ready(b, client)) {
+        if (kmq_ready(b, client)) {
             client->ready = 1;
             ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
             topic->ready_consumers++;
@@ -99,7 +94,7 @@ kmq_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     b->changes++;
     kmq->changes = b->changes;
-    kmq_local_resync(kmq);
+    kmq_own_resync(kmq);
 
     kmq_grant(kmq, topic, topic->ready.count);
 }

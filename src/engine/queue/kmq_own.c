@@ -1,13 +1,14 @@
 /*
- * The handle's own tables: its clients with the caller's pointers, and per
- * route those consumers that can take a message now, so that one of them can
- * be drawn at random.  They hold nothing that the block does not know, and
- * are made to fit it again after a repair.
+ * The handle's own tables: its clients with the caller's pointers, and for
+ * each route the consumers that can take a message now, so that one can be
+ * drawn at random.  They hold nothing that the block does not know, and are
+ * made to fit it again after a repair.
  */
 
 #include <stdlib.h>
 
 #include "../kmq_block.h"
+#include "kmq_queue_inside.h"
 
 
 static void *
@@ -31,11 +32,11 @@ static uint32_t
 client_alloc(kmq_t *kmq)
 {
     uint32_t             i, n;
-    kmq_local_client_t  *table;
+    kmq_own_client_t  *table;
 
     if (kmq->free_client == KMQ_NOT_READY) {
         n = kmq->nclients;
-        table = table_grow(kmq->client, &n, sizeof(kmq_local_client_t));
+        table = table_grow(kmq->client, &n, sizeof(kmq_own_client_t));
 
         if (table == NULL) {
             return KMQ_NOT_READY;
@@ -73,18 +74,18 @@ static uint32_t
 route_alloc(kmq_t *kmq)
 {
     uint32_t            i, n;
-    kmq_local_route_t  *table;
+    kmq_own_route_t  *table;
 
     if (kmq->free_route == KMQ_NOT_READY) {
         n = kmq->nroutes;
-        table = table_grow(kmq->route, &n, sizeof(kmq_local_route_t));
+        table = table_grow(kmq->route, &n, sizeof(kmq_own_route_t));
 
         if (table == NULL) {
             return KMQ_NOT_READY;
         }
 
         for (i = n; i-- > kmq->nroutes; ) {
-            memset(&table[i], 0, sizeof(kmq_local_route_t));
+            memset(&table[i], 0, sizeof(kmq_own_route_t));
             table[i].next_free = kmq->free_route;
             kmq->free_route = i;
         }
@@ -115,7 +116,7 @@ route_release(kmq_t *kmq, uint32_t i)
 
 
 void
-kmq_local_free(kmq_t *kmq)
+kmq_own_free(kmq_t *kmq)
 {
     uint32_t  i;
 
@@ -128,9 +129,9 @@ kmq_local_free(kmq_t *kmq)
 }
 
 
-/* Room in the route's table for one more, before it is promised. */
+/* Makes room in the route's table for one more, before it is promised. */
 static int
-route_reserve(kmq_local_route_t *route, uint32_t consumers)
+route_reserve(kmq_own_route_t *route, uint32_t consumers)
 {
     uint32_t  *table;
 
@@ -148,9 +149,9 @@ route_reserve(kmq_local_route_t *route, uint32_t consumers)
 }
 
 
-/* Is client one of this handle (and not of a predecessor of its number)? */
+/* Is it a client of this handle, and not of a predecessor of its number? */
 int
-kmq_local_has(const kmq_t *kmq, const kmq_client_t *client)
+kmq_own_has(const kmq_t *kmq, const kmq_client_t *client)
 {
     return client->worker == kmq->worker && client->local < kmq->nclients
            && kmq->client[client->local].client == KMQ_REF(kmq->block, client);
@@ -158,10 +159,10 @@ kmq_local_has(const kmq_t *kmq, const kmq_client_t *client)
 
 
 int
-kmq_local_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
+kmq_own_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
 {
     uint32_t             i;
-    kmq_local_client_t  *local;
+    kmq_own_client_t  *local;
 
     i = client_alloc(kmq);
     if (i == KMQ_NOT_READY) {
@@ -180,7 +181,7 @@ kmq_local_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
 
 
 void
-kmq_local_client_remove(kmq_t *kmq, kmq_client_t *client)
+kmq_own_client_remove(kmq_t *kmq, kmq_client_t *client)
 {
     client_release(kmq, client->local);
 }
@@ -196,7 +197,7 @@ route_is_local(const kmq_t *kmq, const kmq_route_t *route)
 
 /* Enters client number i into route, which may be new. */
 int
-kmq_local_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
+kmq_own_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
 {
     uint32_t  n;
 
@@ -223,7 +224,7 @@ kmq_local_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
 
 
 void
-kmq_local_route_remove(kmq_t *kmq, kmq_route_t *route)
+kmq_own_route_remove(kmq_t *kmq, kmq_route_t *route)
 {
     if (route_is_local(kmq, route)) {
         route_release(kmq, route->local);
@@ -232,10 +233,10 @@ kmq_local_route_remove(kmq_t *kmq, kmq_route_t *route)
 
 
 void
-kmq_local_ready_add(kmq_t *kmq, uint32_t i)
+kmq_own_ready_add(kmq_t *kmq, uint32_t i)
 {
-    kmq_local_client_t  *client = &kmq->client[i];
-    kmq_local_route_t   *route = &kmq->route[client->route];
+    kmq_own_client_t  *client = &kmq->client[i];
+    kmq_own_route_t   *route = &kmq->route[client->route];
 
     client->ready_index = route->nready;
     route->ready[route->nready++] = i;
@@ -243,7 +244,7 @@ kmq_local_ready_add(kmq_t *kmq, uint32_t i)
 
 
 static void
-ready_move(kmq_t *kmq, kmq_local_route_t *route, uint32_t from, uint32_t to)
+ready_move(kmq_t *kmq, kmq_own_route_t *route, uint32_t from, uint32_t to)
 {
     uint32_t  i;
 
@@ -254,11 +255,11 @@ ready_move(kmq_t *kmq, kmq_local_route_t *route, uint32_t from, uint32_t to)
 
 
 void
-kmq_local_ready_remove(kmq_t *kmq, uint32_t i)
+kmq_own_ready_remove(kmq_t *kmq, uint32_t i)
 {
     uint32_t             place;
-    kmq_local_client_t  *client = &kmq->client[i];
-    kmq_local_route_t   *route = &kmq->route[client->route];
+    kmq_own_client_t  *client = &kmq->client[i];
+    kmq_own_route_t   *route = &kmq->route[client->route];
 
     place = client->ready_index;
 
@@ -277,7 +278,7 @@ kmq_local_ready_remove(kmq_t *kmq, uint32_t i)
 
 /* The consumer at that place in the route's table has been pushed all. */
 void
-kmq_local_served(kmq_t *kmq, kmq_local_route_t *route, uint32_t place)
+kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
 {
     uint32_t  i;
 
@@ -290,9 +291,9 @@ kmq_local_served(kmq_t *kmq, kmq_local_route_t *route, uint32_t place)
 }
 
 
-/* Makes the local tables fit what a repair, by whomever, has left. */
+/* Makes the tables fit what a repair, or another worker, has left. */
 void
-kmq_local_resync(kmq_t *kmq)
+kmq_own_resync(kmq_t *kmq)
 {
     uint32_t       i;
     kmq_route_t   *route;
@@ -326,7 +327,7 @@ kmq_local_resync(kmq_t *kmq)
         client = KMQ_AT(kmq->block, kmq->client[i].client);
 
         if (client->ready) {
-            kmq_local_ready_add(kmq, i);
+            kmq_own_ready_add(kmq, i);
         }
     }
 

@@ -1,0 +1,209 @@
+/* Clients join, and tell whether they take bytes. */
+
+#include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "../delivery/kmq_delivery.h"
+#include "kmq_client_inside.h"
+
+
+/* -------------------------------------------------------------- readiness */
+
+void
+kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    /* only this worker writes it */
+
+    if (client->open == (ready != 0)) {
+        return;
+    }
+
+    kmq_lock(kmq);
+
+    client->open = ready != 0;
+    kmq_ready_update(kmq, client);
+
+    if (client->open && client->stalled) {
+        kmq_retry_now(kmq, client);
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+/* ------------------------------------------------------------------- join */
+
+/* Enters a client into the list where it belongs and into all counts. */
+void
+kmq_join_link(kmq_block_t *b, kmq_client_t *client)
+{
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    kmq_list_append(b, client->role == KMQ_LEAVING
+                       ? &b->leaving : &b->worker[client->worker].clients,
+                    &client->peers);
+
+    if (client->role == KMQ_PRODUCER) {
+        topic->producers++;
+        b->producers++;
+
+    } else if (client->role == KMQ_CONSUMER) {
+        topic->consumers++;
+        topic->matching += kmq_ready_matches(b, client);
+        b->consumers++;
+        ((kmq_route_t *) KMQ_AT(b, client->route))->consumers++;
+    }
+
+    kmq_topic_idle(b, topic);
+}
+
+
+/* Gives a consumer its ring and its route.  When it fails, the caller gives
+ * back what there is. */
+static int
+join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+
+    client->ring = kmq_ring_alloc(b);
+    client->ring_tail = client->ring;
+
+    if (client->ring == 0) {
+        return KMQ_NOMEM;
+    }
+
+    route = kmq_route_find(kmq, topic);
+    if (route == NULL) {
+        return KMQ_NOMEM;
+    }
+
+    if (kmq_own_route_join(kmq, route, client->local) != KMQ_OK) {
+        kmq_route_release(kmq, route);
+        return KMQ_NOMEM;
+    }
+
+    client->route = KMQ_REF(b, route);
+
+    return KMQ_OK;
+}
+
+
+/* Makes a client that nobody sees yet.  NULL: no memory. */
+static kmq_client_t *
+join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
+    void *user)
+{
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    client = kmq_table_alloc(kmq, KMQ_CLASS_CLIENT);
+    if (client == NULL) {
+        return NULL;
+    }
+
+    client->worker = kmq->worker;
+    client->topic = KMQ_REF(b, topic);
+    client->mode = info->mode;
+    client->last_seen = kmq->wall / 1000;
+    client->prefetch = info->prefetch;
+    client->limit = info->prefetch;
+    client->join_time = kmq->wall;
+    client->number = ++b->clients;
+    client->id_len = info->id_len;
+    client->addr_len = info->addr_len;
+    memcpy(client->id, info->id, info->id_len);
+    memcpy(client->addr, info->addr, info->addr_len);
+
+    if (kmq_own_client_add(kmq, client, user) != KMQ_OK) {
+        kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+        return NULL;
+    }
+
+    if (info->role == KMQ_CONSUMER
+        && join_route(kmq, topic, client) != KMQ_OK)
+    {
+        kmq_rings_free(b, client->ring);
+        kmq_own_client_remove(kmq, client);
+        kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+        return NULL;
+    }
+
+    return client;
+}
+
+
+static int
+info_valid(const kmq_client_info_t *info)
+{
+    if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
+        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
+    {
+        return 0;
+    }
+
+    return info->role == KMQ_PRODUCER
+           || (info->role == KMQ_CONSUMER && info->prefetch
+               && info->prefetch <= KMQ_PREFETCH_MAX);
+}
+
+
+kmq_ref_t
+kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
+{
+    kmq_ref_t      ref;
+    kmq_block_t   *b = kmq->block;
+    kmq_topic_t   *topic;
+    kmq_client_t  *client;
+
+    if (!info_valid(info)) {
+        return 0;
+    }
+
+    ref = 0;
+
+    kmq_lock(kmq);
+
+    topic = kmq_topic_find(kmq, info->topic, info->topic_len);
+    client = topic ? join(kmq, info, topic, user) : NULL;
+
+    if (client) {
+        if (info->role == KMQ_CONSUMER) {
+            kmq_push_type_join(kmq, topic, client);
+        }
+
+        client->next_position = topic->position + 1;
+
+        KMQ_SET(client->role, info->role);
+        KMQ_POINT("join");
+
+        kmq_join_link(b, client);
+        ref = KMQ_REF(b, client);
+    }
+
+    kmq_unlock(kmq);
+
+    return ref;
+}
+
+
+/* --------------------------------------------------------------- registry */
+
+void
+kmq_seen(kmq_t *kmq, kmq_ref_t ref, unsigned accepted)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    /* nobody else writes them, but others read */
+
+    __atomic_store_n(&client->last_seen, (uint32_t) (kmq->wall / 1000),
+                     __ATOMIC_RELAXED);
+
+    if (accepted) {
+        __atomic_store_n(&client->messages, client->messages + accepted,
+                         __ATOMIC_RELAXED);
+    }
+}

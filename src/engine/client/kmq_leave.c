@@ -1,0 +1,281 @@
+/*
+ * Clients leave.
+ *
+ * A client that leaves is not its worker's any more and takes part in nothing.
+ * What a consumer had is given back in slices, by whichever worker has time:
+ * until then it is KMQ_LEAVING and in the block's list.
+ */
+
+#include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "../queue/kmq_queue.h"
+#include "../delivery/kmq_delivery.h"
+#include "kmq_client_inside.h"
+
+
+/*
+ * Publish/subscribe: gives up what the client should still have got, from the
+ * newest on, at most *n messages, which counts down.  1: that is all.
+ */
+static int
+leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    kmq_ref_t     prev;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
+
+    while ((int32_t) (client->last_position - client->next_position) >= 0) {
+
+        if (*n == 0) {
+            return 0;
+        }
+
+        (*n)--;
+        slot = KMQ_AT(b, client->cursor);
+        prev = slot->prev;
+
+        KMQ_SET(client->last_position, slot->position - 1);
+        KMQ_POINT("leave-backlog");
+
+        client->cursor = prev;
+        (void) kmq_message_release(kmq, slot, NULL);
+    }
+
+    return 1;
+}
+
+
+/* Gives up one message in flight with a client that leaves.  A message that
+ * may be tried with others at once has not used up its part of the current
+ * batch. */
+static int
+leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
+{
+    int           done;
+    uint32_t      tries;
+    kmq_slot_t   *slot, *after;
+    kmq_block_t  *b = kmq->block;
+
+    tries = b->settings.retry_count + 1;
+    slot = KMQ_AT(b, entry->slot);
+
+    KMQ_SET(entry->slot, 0);
+    KMQ_POINT("leave-ring");
+
+    done = kmq_deliveries_end(b, client, ring);
+    after = kmq_message_release(kmq, slot, kmq_returned(b, client));
+
+    if (after == slot) {
+        kmq_returned_set(b, client, slot);
+
+        if (slot->attempts % tries) {
+            kmq_pace_credit(kmq, 1);
+        }
+    }
+
+    return done;
+}
+
+
+/* Gives up what is in flight with the client, the oldest in front; *n as
+ * above. */
+static int
+leave_ring(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    unsigned      i;
+    kmq_ring_t   *ring;
+    kmq_block_t  *b = kmq->block;
+
+    while (client->in_flight) {
+        ring = KMQ_AT(b, client->ring);
+
+        for (i = ring->first; i < ring->count; i++) {
+
+            if (ring->entry[i].slot == 0) {
+                continue;
+            }
+
+            if (*n == 0) {
+                return 0;
+            }
+
+            (*n)--;
+
+            if (leave_entry(kmq, client, ring, &ring->entry[i])) {
+                break;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+/* Ends a leave: the client is free afterwards. */
+static void
+client_free(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_ref_t     ring;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    kmq_list_remove(b, client->role == KMQ_LEAVING
+                       ? &b->leaving : &b->worker[client->worker].clients,
+                    &client->peers);
+
+    ring = client->ring;
+
+    KMQ_SET(client->role, 0);
+    KMQ_POINT("client-free");
+
+    kmq_rings_free(b, ring);
+    kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+
+    kmq_push_type_settle(kmq, topic);
+
+    if (topic->ready.count) {
+        kmq_grant(kmq, topic, topic->ready.count);
+    }
+
+    kmq_topic_idle(b, topic);
+}
+
+
+/* Does a slice for a client that is KMQ_LEAVING, at most *n messages, which
+ * counts down. */
+static void
+leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    int           done, blameless;
+    kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
+
+    blameless = kmq->blameless;
+    kmq->blameless = client->blameless;
+
+    done = leave_backlog(kmq, client, n) && leave_ring(kmq, client, n);
+
+    kmq->blameless = blameless;
+
+    if (done) {
+        client_free(kmq, client);
+
+    } else if (topic->ready.count) {
+        kmq_grant(kmq, topic, topic->ready.count);
+    }
+}
+
+
+static void
+leave_consumer(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route = KMQ_AT(b, client->route);
+    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+
+    client->open = 0;
+    kmq_ready_update(kmq, client);
+
+    client->last_position = topic->position;
+    client->cursor = topic->log.tail;
+    client->blameless = kmq->blameless;
+    kmq_returned_set(b, client, NULL);
+
+    if (topic->push_type == KMQ_PUSH_ONE || !kmq_ready_matches(b, client)) {
+        client->last_position = client->next_position - 1;
+    }
+
+    kmq_retry_cancel(b, client);
+
+    kmq_list_remove(b, &b->worker[client->worker].clients, &client->peers);
+
+    KMQ_SET(client->role, KMQ_LEAVING);
+    KMQ_POINT("leave");
+
+    kmq_list_append(b, &b->leaving, &client->peers);
+
+    topic->consumers--;
+    topic->matching -= kmq_ready_matches(b, client);
+    route->consumers--;
+    b->consumers--;
+
+    kmq_route_release(kmq, route);
+}
+
+
+/* A producer is gone after this; a consumer begins to leave, and
+ * kmq_leave_run() goes on. */
+void
+kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_block_t  *b = kmq->block;
+
+    KMQ_STEP();
+
+    kmq_disconnect_cancel(b, client);
+
+    if (client->role == KMQ_PRODUCER) {
+        ((kmq_topic_t *) KMQ_AT(b, client->topic))->producers--;
+        b->producers--;
+
+    } else {
+        leave_consumer(kmq, client);
+    }
+
+    if (kmq_own_has(kmq, client)) {
+        kmq_own_client_remove(kmq, client);
+    }
+
+    if (client->role == KMQ_PRODUCER) {
+        client_free(kmq, client);
+    }
+}
+
+
+void
+kmq_leave(kmq_t *kmq, kmq_ref_t ref)
+{
+    unsigned       n, role;
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client = KMQ_AT(b, ref);
+
+    n = KMQ_SLICE;
+
+    kmq_lock(kmq);
+
+    role = client->role;
+    kmq_leave_begin(kmq, client);
+
+    if (role == KMQ_CONSUMER) {
+        leave_slice(kmq, client, &n);
+    }
+
+    if (b->leaving.head) {
+        kmq->leaving = 1;
+        kmq->has_work = 1;
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+/* Goes on with those that leave, at most n steps.  Returns how many steps are
+ * left. */
+unsigned
+kmq_leave_run(kmq_t *kmq, unsigned n)
+{
+    kmq_block_t   *b = kmq->block;
+    kmq_client_t  *client;
+
+    while (n && b->leaving.head) {
+        n--;
+        client = KMQ_CLIENT_OF(KMQ_AT(b, b->leaving.head), peers);
+        leave_slice(kmq, client, &n);
+    }
+
+    kmq->leaving = b->leaving.head != 0;
+    kmq->has_work |= kmq->leaving;
+
+    return n;
+}

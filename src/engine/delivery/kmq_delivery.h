@@ -1,0 +1,112 @@
+/*
+ * Delivery: messages are published, taken for consumers, confirmed, or pushed
+ * again.
+ */
+
+#ifndef KMQ_DELIVERY_H
+#define KMQ_DELIVERY_H
+
+#include "../queue/kmq_queue.h"
+
+
+/* One message in flight with one consumer. */
+typedef struct {
+    kmq_ref_t    slot;           /* 0: confirmed.  Truth */
+    uint32_t     position;
+    uint32_t     time;           /* ms, mono: of the last push or extension */
+    uint16_t     attempts;       /* pushes to this consumer */
+    uint16_t     returned;       /* it wants to be pushed it again */
+} kmq_delivery_t;
+
+#define KMQ_RING_COUNT                                                       \
+    ((KMQ_RING_SIZE - KMQ_RING_HEAD) / sizeof(kmq_delivery_t))
+
+/* A consumer's deliveries, oldest first, in a chain of these. */
+typedef struct {
+    kmq_ref_t       next;        /* Truth */
+    kmq_ref_t       prev;
+    uint16_t        first;       /* entries before it are done */
+    uint16_t        count;       /* entries that were ever used.  Truth */
+    uint16_t        open;        /* entries that are not confirmed */
+    kmq_delivery_t  entry[KMQ_RING_COUNT];
+} kmq_ring_t;
+
+_Static_assert(sizeof(kmq_ring_t) <= KMQ_RING_SIZE, "a part of a ring");
+
+_Static_assert(offsetof(kmq_ring_t, entry) == KMQ_RING_HEAD,
+               "memory clears what is before");
+
+/* Point to point: messages that were drawn, each with the number of the
+ * handle's client that it goes to. */
+typedef struct {
+    unsigned     n;
+    size_t       bytes;
+    kmq_ref_t    slot[KMQ_BATCH_MESSAGES];
+    uint32_t     client[KMQ_BATCH_MESSAGES];
+} kmq_draws_t;
+
+
+/* ------------------------------------------------------------------- take */
+
+/* Takes the next batch for this worker's consumers.  Publish/subscribe: batch
+ * has it; point to point: draws has it, from which kmq_take_sort() makes the
+ * batch.  That needs no lock. */
+void kmq_take_batch(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
+    KMQ_LOCKED_GAPS;
+void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
+
+
+/* ------------------------------------------------------------- deliveries */
+
+/* Takes a part out of the chain; not the last one. */
+void kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client,
+    kmq_ring_t *ring) KMQ_LOCKED;
+
+/* Tidies a chain after a repair has counted what is open in each part. */
+void kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+
+/* Ends a delivery of that part, whose slot has been set to 0.  1: nothing is
+ * open in the part any more, which may be gone. */
+static inline int kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client,
+    kmq_ring_t *ring) KMQ_LOCKED;
+
+static inline int
+kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+{
+    client->in_flight--;
+
+    if (--ring->open) {
+        return 0;
+    }
+
+    if (ring->next) {
+        kmq_deliveries_unlink(b, client, ring);
+    }
+
+    return 1;
+}
+
+
+/* ------------------------------------------------------------------ retry */
+
+/* Stops waiting for confirmations of a client. */
+void kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+
+/* Has the client's worker look for overdue deliveries.  add: its timer is in no
+ * list; now: wherever it is. */
+void kmq_retry_add(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_retry_now(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* Are there consumers of this worker to look at? */
+int kmq_retry_wanted(const kmq_t *kmq) KMQ_LOCKED;
+
+/* Looks at them, up to the first that has to be pushed something again; batch
+ * has it then. */
+void kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch) KMQ_LOCKED;
+
+/* Ends the deliveries of a consumer, of any worker, that far too many messages
+ * have overtaken: at most *n, which counts down. */
+void kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+    KMQ_LOCKED;
+
+#endif /* KMQ_DELIVERY_H */

@@ -1,0 +1,54 @@
+/* What the files of delivery have for each other alone. */
+
+#ifndef KMQ_DELIVERY_INSIDE_H
+#define KMQ_DELIVERY_INSIDE_H
+
+#include "kmq_delivery.h"
+
+
+/* ----------------------------------------------------------------- accept */
+
+/*
+ * Put messages that this handle has reserved into its journal.  First they are
+ * written, without the lock, from *first on: KMQ_OK or KMQ_NOMEM.  Then, under
+ * it, they get their numbers and are counted.
+ */
+int kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
+    size_t *first);
+void kmq_accept_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
+    size_t first) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------------------- take */
+
+/* Take what a route's consumers get.  one: point to point, up to bytes_max.
+ * all: publish/subscribe; 0: no other route should be looked at under this
+ * lock. */
+void kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    size_t bytes_max, kmq_draws_t *draws) KMQ_LOCKED_GAPS;
+int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_batch_t *batch) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------------- deliveries */
+
+/* Puts a message in flight with client: KMQ_OK or KMQ_NOMEM. */
+int kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client,
+    kmq_slot_t *slot, uint32_t time) KMQ_LOCKED;
+
+/* Finds the delivery of a message to client, and its part of the chain.  NULL:
+ * it is not in flight with it. */
+kmq_delivery_t *kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
+    const kmq_slot_t *slot, kmq_ring_t **part) KMQ_LOCKED;
+
+/* Makes the chain begin with a delivery that has not ended. */
+void kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------------------ retry */
+
+/* Waits for confirmations of a client, whose timer is idle and whose topic has
+ * a retry_time. */
+void kmq_retry_arm(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+#endif /* KMQ_DELIVERY_INSIDE_H */

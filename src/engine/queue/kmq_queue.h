@@ -1,0 +1,515 @@
+/*
+ * The queue: topics and their messages, routes to the workers that have
+ * consumers of them, who may take how many, who is ready, what is counted.
+ */
+
+#ifndef KMQ_QUEUE_H
+#define KMQ_QUEUE_H
+
+#include "../kmq_block.h"
+
+
+/* ------------------------------------------------------- topics and routes */
+
+/* The first of kmq_totals_t: those that a topic has. */
+typedef struct {
+    uint64_t     published;
+    uint64_t     delivered;
+    uint64_t     redelivered;
+    uint64_t     confirmed;
+    uint64_t     died;
+    uint64_t     expired;
+    uint64_t     refused;
+} kmq_topic_totals_t;
+
+_Static_assert(sizeof(kmq_topic_totals_t)
+               == KMQ_TOPIC_TOTALS * sizeof(uint64_t)
+               && offsetof(kmq_topic_totals_t, refused)
+                  == offsetof(kmq_totals_t, refused),
+               "totals are copied as they are");
+
+/* What is counted of a topic in a minute or a day (UTC): no more than 48 bits
+ * hold. */
+typedef struct {
+    uint64_t     published:48;
+    uint64_t     number_low:16;  /* as in kmq_period_t; 0: none */
+    uint64_t     delivered:48;
+    uint64_t     number_high:16;
+    uint64_t     confirmed:48;
+    uint64_t     unused:16;
+} kmq_topic_period_t;
+
+#define KMQ_FEW          2       /* periods that each topic has room for */
+#define KMQ_NAME_SHORT   48      /* bytes of a name, too */
+
+#define KMQ_TOPIC_PARTS  3
+
+typedef struct {
+    kmq_ref_t    next;           /* free list; same hash */
+    uint8_t      used;
+    uint8_t      push_type;      /* of its consumers; changes when the last of
+                                    them has gone.  Truth */
+    uint8_t      name_len;
+    uint8_t      active:1;       /* it has ready messages */
+    uint8_t      idle:1;         /* it may be forgotten */
+    uint32_t     hash;
+    uint32_t     position;       /* the last one given out */
+
+    kmq_topic_settings_t  settings;
+    uint64_t     configured;     /* which settings these are */
+
+    kmq_list_t   ready;
+    kmq_list_t   log;            /* publish/subscribe: in flight, in order */
+    kmq_list_t   history;        /* consumed, oldest first, by slot->kept */
+    kmq_list_t   dead;           /* oldest first */
+    uint64_t     granted;        /* of ready: sum of the routes' grants */
+    uint64_t     delayed;        /* in the schedule */
+    uint64_t     in_flight;      /* without KMQ_DELETED ones */
+    uint64_t     slots;          /* that name this topic */
+    uint32_t     allotted;       /* publish/subscribe, paced: may go now, */
+    uint32_t     window;         /* in that window alone */
+    uint32_t     consumers;
+    uint32_t     matching;       /* of these, of the topic's push_type: the
+                                    others wait until these have gone */
+    uint32_t     producers;
+    uint32_t     ready_consumers;    /* sum of the routes' */
+    kmq_ref_t    routes;
+
+    kmq_ref_t    active_next;    /* topics with ready messages */
+    kmq_ref_t    active_prev;
+    kmq_ref_t    idle_next;      /* topics that may be forgotten */
+    kmq_ref_t    idle_prev;
+
+    kmq_ref_t    part[KMQ_TOPIC_PARTS];  /* by class, from KMQ_CLASS_NAME on:
+                                    what does not fit here; 0: it does.
+                                    Truth */
+
+    kmq_topic_totals_t  totals;
+
+    union {
+        kmq_topic_totals_t  before;      /* the same, as restored */
+        uint64_t            restored;    /* while that goes on: totals count
+                                            all up to this record */
+    };
+
+    kmq_topic_period_t  few[2][KMQ_FEW];     /* minutes, days */
+    char         name[KMQ_NAME_SHORT];
+} kmq_topic_t;
+
+_Static_assert(sizeof(kmq_topic_t) == 448, "18 topics are a page");
+
+/*
+ * A part of a topic that most have no need of: a long name, or all of its
+ * minutes or days.  It is in use when the topic that it names is, and has it.
+ */
+typedef struct {
+    kmq_ref_t    next;           /* free list */
+    kmq_ref_t    topic;
+} kmq_part_t;
+
+typedef struct {
+    kmq_part_t   part;
+    char         name[KMQ_NAME_MAX];
+} kmq_name_t;
+
+/* A period is at its number modulo the number of them: KMQ_TOPIC_MINUTES or
+ * KMQ_DAYS; in the topic itself, KMQ_FEW. */
+typedef struct {
+    kmq_part_t   part;
+    kmq_topic_period_t  period[];
+} kmq_periods_t;
+
+typedef struct {
+    kmq_ref_t    next;           /* free list */
+    kmq_ref_t    topic;
+    kmq_ref_t    topic_next;     /* the topic's routes */
+    kmq_ref_t    dirty_next;     /* the worker's routes with work */
+    uint32_t     worker;
+    uint32_t     local;          /* index in the worker's handle */
+    uint32_t     consumers;
+    uint32_t     ready;          /* of these, can take a message now */
+    uint64_t     grant;          /* messages that this route may take */
+    uint8_t      used;
+    uint8_t      dirty;
+} kmq_route_t;
+
+
+/* ----------------------------------------------------------------- clients */
+
+#define KMQ_LEAVING  3           /* a consumer that gives back its backlog */
+
+#define KMQ_TOLD     3           /* closing */
+
+/* where a consumer's timer is */
+#define KMQ_IDLE       0
+#define KMQ_SCHEDULED  1         /* on the wheel */
+#define KMQ_OVERDUE    2         /* in its worker's list */
+
+typedef struct {
+    union {
+        kmq_ref_t    next;       /* free list */
+        kmq_timer_t  timer;      /* when a confirmation may be overdue */
+    };
+
+    kmq_link_t   peers;          /* the worker's clients, or the leaving */
+    kmq_link_t   to_close;       /* the worker's that have to go */
+
+    uint8_t      timed;
+    uint8_t      stalled;        /* something waits to be pushed again until
+                                    the connection takes bytes */
+    uint8_t      disordered;     /* the times in its ring do not just grow */
+    uint8_t      push_type;      /* which it came for.  Truth */
+    uint8_t      role;           /* 0, KMQ_PRODUCER, KMQ_CONSUMER or
+                                    KMQ_LEAVING.  Truth */
+    uint8_t      open;           /* its connection takes bytes; only its worker
+                                    writes it, and reads it without the lock */
+    uint8_t      ready;          /* counted in its route's ready */
+    uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
+                                    KMQ_TOLD: its worker knows */
+    uint8_t      blameless;      /* leaving: it is not to blame */
+    uint32_t     worker;
+    uint32_t     local;          /* index in the worker's handle */
+    kmq_ref_t    topic;
+    kmq_ref_t    route;
+    uint32_t     prefetch;
+    uint32_t     limit;          /* prefetch, or less while its ring cannot
+                                    grow for want of memory */
+    uint32_t     in_flight;      /* its worker reads it without the lock, too */
+    kmq_ref_t    ring;           /* oldest part.  Truth */
+    kmq_ref_t    ring_tail;
+    kmq_ref_t    found;          /* the part where a message was found last */
+    kmq_ref_t    look;           /* and where a look for what is overdue goes
+                                    on, or 0 */
+    uint64_t     look_due;       /* mono: so far, when there is the next one */
+
+    /* what it gave back last, behind which the next ones belong */
+    kmq_ref_t    returned;
+    uint64_t     returned_sequence;
+
+    uint32_t     next_position;  /* publish/subscribe: what it has not been
+                                    pushed yet begins here.  Truth */
+    uint32_t     last_position;  /* leaving: and ends here.  Truth */
+    kmq_ref_t    cursor;         /* slot of next_position, where known;
+                                    leaving: of last_position */
+
+    uint64_t     messages;       /* pushed to a consumer; a producer's are
+                                    written by its worker alone, without the
+                                    lock, as is */
+    uint32_t     last_seen;      /* s */
+    uint32_t     mode;
+    uint64_t     confirmed;
+    uint64_t     join_time;
+    uint64_t     number;
+    uint16_t     id_len;
+    uint16_t     addr_len;
+    char         id[KMQ_NAME_MAX];
+    char         addr[KMQ_ADDR_MAX];
+} kmq_client_t;
+
+#define KMQ_CLIENT_OF(link, member)                                          \
+    ((kmq_client_t *) ((unsigned char *) (link)                              \
+                       - offsetof(kmq_client_t, member)))
+
+_Static_assert(offsetof(kmq_client_t, peers) % 8 == 0
+               && offsetof(kmq_client_t, to_close) % 8 == 0,
+               "lists can refer to them");
+
+
+/* ------------------------------------------------------ the handle's tables */
+
+/* No lock guards these: they are the handle's own.  A client of this handle. */
+struct kmq_own_client_s {
+    void        *user;
+    kmq_ref_t    client;         /* 0: free */
+    uint32_t     route;          /* index in kmq_t.route; free: next one */
+    uint32_t     ready_index;    /* in the route's ready[], NOT_READY else */
+    uint32_t     run;            /* kmq_take(): messages in this batch */
+    uint32_t     run_stamp;
+};
+
+/* A route of this handle with the consumers that can take a message. */
+struct kmq_own_route_s {
+    kmq_ref_t    route;          /* 0: free */
+    uint32_t    *ready;          /* indices in kmq_t.client */
+    uint32_t     nready;
+    uint32_t     served;         /* publish/subscribe: so many, the first ones,
+                                    have been pushed all up to */
+    uint32_t     position;
+    uint32_t     allocated;
+    uint32_t     next_free;
+};
+
+#define KMQ_NOT_READY  UINT32_MAX
+
+
+/* ------------------------------------------------------------------ topics */
+
+/* Returns the topic of that name.  NULL: kmq_topic_get() knows none;
+ * kmq_topic_find(), which makes one, has no memory. */
+kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
+    KMQ_LOCKED;
+kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
+    KMQ_LOCKED;
+
+/* Returns the name, of topic->name_len bytes.  Needs no lock as long as
+ * something keeps the topic from being forgotten. */
+const char *kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic);
+
+/* Gives a topic the settings that this worker has for it. */
+void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a topic into the circle of those with ready messages, or removes it,
+ * as it should be by now. */
+void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a topic into the list of those that may be forgotten, or removes it,
+ * as it should be by now. */
+void kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a used topic into the hash table and the count, for a repair. */
+void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+
+
+/* ---------------------------------------------------------------- messages */
+
+/* Takes the first ready message of a topic, which is in flight then. */
+kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Fills in what kmq_take() tells of a message.  Needs no lock while the message
+ * is in flight with a consumer of this handle. */
+void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,
+    kmq_message_t *m);
+
+/* A delayed message, which is off the schedule, becomes ready. */
+void kmq_message_due(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/*
+ * A consumer loses a message that was, or should have come, in flight with it.
+ * When no other consumer has it either, the message is ready again, behind
+ * after, or in front of its topic where after is NULL; or it is dead.  Returns
+ * the message when it is ready, else after.
+ */
+kmq_slot_t *kmq_message_release(kmq_t *kmq, kmq_slot_t *slot,
+    kmq_slot_t *after) KMQ_LOCKED;
+
+/* A message that was in flight, and is in no list now, has been consumed. */
+void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Takes a message that is neither reserved nor in flight out of its list and
+ * out of the counts. */
+void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Frees a message that is in no list. */
+void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Frees one that was reserved, and is in no list. */
+void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* The message that client gave back last, if it is still ready: the next one
+ * belongs behind it.  NULL: the next one belongs in front. */
+kmq_slot_t *kmq_returned(kmq_block_t *b, const kmq_client_t *client)
+    KMQ_LOCKED;
+void kmq_returned_set(kmq_block_t *b, kmq_client_t *client,
+    const kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Appends a consumed message to the history. */
+void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Drops the oldest of the history, at most max.  0: there are none. */
+int kmq_history_drop(kmq_t *kmq, unsigned max) KMQ_LOCKED;
+
+/* Takes the oldest of the history, with its body, for a message of that size.
+ * NULL: there is free memory, or no history, or its body does not fit. */
+kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size) KMQ_LOCKED;
+
+/* Pins a large message for this worker's checkpoint.  KMQ_AGAIN: another
+ * worker's checkpoint has pinned it. */
+int kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot) KMQ_LOCKED;
+
+/* The worker's checkpoint has read its pinned message. */
+void kmq_pin_end(kmq_block_t *b, kmq_worker_t *worker) KMQ_LOCKED;
+
+
+/* ---------------------------------------------------- messages as records */
+
+/* These need the lock, unless the message is reserved by this handle. */
+
+/* Appends a message as a record of that kind: KMQ_OK or KMQ_NOMEM. */
+int kmq_message_record(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
+    uint64_t lsn, kmq_buffer_t *buffer);
+
+/* Writes all of that record in front of the body, except the sum.  Returns how
+ * many bytes. */
+size_t kmq_message_record_head(kmq_t *kmq, const kmq_slot_t *slot,
+    unsigned kind, uint64_t lsn, unsigned char *p);
+
+/* Copies a message's body. */
+void kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to);
+
+
+/* ------------------------------------------------------------ MessageCodes */
+
+/* Writes the code of a message.  Needs no lock. */
+void kmq_code_of(const kmq_block_t *b, uint64_t sequence,
+    uint32_t create_time, char code[KMQ_CODE_LEN]);
+
+/* The message of a code; NULL: there is none. */
+kmq_slot_t *kmq_code_find(kmq_block_t *b, const char *code) KMQ_LOCKED;
+
+/* Is it the code of a message that is there, or has been? */
+int kmq_code_genuine(const kmq_block_t *b, const char *code) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------- routes and grants */
+
+/* The route of topic to this worker, made when there is none.  NULL: no
+ * memory. */
+kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Enters a used route into its topic. */
+void kmq_route_link(kmq_block_t *b, kmq_route_t *route) KMQ_LOCKED;
+
+/* Makes sure that the route's worker looks at it. */
+void kmq_route_dirty(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
+
+/* Makes sure that all workers with ready consumers look at a topic, except the
+ * one of that route (0: none). */
+void kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
+    KMQ_LOCKED;
+
+/* The next route that this worker has to look at.  NULL: there is none, or none
+ * for now. */
+kmq_route_t *kmq_route_next(kmq_t *kmq) KMQ_LOCKED;
+
+/* More messages of a route's topic are there: its worker looks again, at once
+ * or with the next batch. */
+void kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    uint64_t more) KMQ_LOCKED;
+
+/* Frees a route without consumers; a dirty one later, in its turn. */
+void kmq_route_release(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
+
+/* n more messages of topic are ready: grants them, or tells its routes. */
+void kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
+
+/* Grants a route up to n messages of its topic's backlog. */
+void kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    uint64_t n) KMQ_LOCKED;
+
+/* Takes back what a route could not use, and grants it to others. */
+void kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
+    KMQ_LOCKED;
+
+
+/* ------------------------------------------------------------------ pacing */
+
+/* How many of n messages of topic may go now.  They count as gone. */
+uint64_t kmq_pace(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
+
+/* May any go now? */
+int kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic) KMQ_LOCKED;
+
+/* n messages that could go were not pushed: others may. */
+void kmq_pace_credit(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
+
+/* The same, but they stay the topic's. */
+void kmq_pace_allot(const kmq_block_t *b, kmq_topic_t *topic, uint32_t n)
+    KMQ_LOCKED;
+
+/* Begins the next batch, and gives its first slice to topics. */
+void kmq_pace_window(kmq_t *kmq) KMQ_LOCKED;
+
+/* Goes on with that; kmq_t.pacing says that there is more. */
+void kmq_pace_slice(kmq_t *kmq) KMQ_LOCKED;
+
+/* The topic's backlog: ready messages that are neither granted nor allotted. */
+uint64_t kmq_pace_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
+    KMQ_LOCKED;
+
+
+/* --------------------------------------------------------- ready consumers */
+
+/* Can a consumer be pushed something? */
+int kmq_ready(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
+
+/* Did it come for the push type that its topic has? */
+int kmq_ready_matches(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
+
+/* Counts a consumer as ready, or not, as it should be by now. */
+void kmq_ready_update(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+
+/* ------------------------------------------------- the handle's own tables */
+
+/* Is it a client of this handle, and not of a predecessor of its number? */
+int kmq_own_has(const kmq_t *kmq, const kmq_client_t *client) KMQ_LOCKED;
+
+/* Enters a client of this handle: KMQ_OK or KMQ_NOMEM. */
+int kmq_own_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
+    KMQ_LOCKED;
+void kmq_own_client_remove(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* Enters client number i, a consumer, into its route: KMQ_OK or KMQ_NOMEM. */
+int kmq_own_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
+    KMQ_LOCKED;
+
+/* Publish/subscribe: the consumer at that place of a route has been pushed all
+ * there is. */
+void kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
+    KMQ_LOCKED;
+
+/* Makes the tables fit what a repair, or another worker, has left. */
+void kmq_own_resync(kmq_t *kmq) KMQ_LOCKED;
+
+/* Frees them.  Needs no lock. */
+void kmq_own_free(kmq_t *kmq);
+
+
+/* ------------------------------------------------------------------ counts */
+
+/* So many messages of topic were published, pushed, confirmed just now. */
+void kmq_count_published(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+    KMQ_LOCKED;
+void kmq_count_delivered(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+    KMQ_LOCKED;
+void kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+    KMQ_LOCKED;
+
+/* A message that was counted as published has not been stored. */
+void kmq_count_unpublished(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* A delivery that is counted was not its message's first. */
+void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* A message is pushed for the first time that has been ready since then. */
+void kmq_count_latency(kmq_t *kmq, uint32_t since) KMQ_LOCKED;
+
+/* Notes how many messages there are now for the current minute and hour. */
+void kmq_count_backlog(kmq_t *kmq) KMQ_LOCKED;
+
+/* So much happened at that time, in s: in the queue, or in a topic. */
+void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
+    uint64_t delivered, uint64_t confirmed) KMQ_LOCKED;
+void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
+    int64_t published, uint64_t delivered, uint64_t confirmed) KMQ_LOCKED;
+
+/* The period of that number, in a table of the last n ones. */
+kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
+    KMQ_LOCKED;
+
+/* How many periods of that class a topic can have.  Needs no lock. */
+unsigned kmq_periods_kept(unsigned class);
+
+/* Is a period of that number kept at that time, in s?  Needs no lock. */
+int kmq_period_current(unsigned class, uint64_t number, uint64_t time);
+
+/* A topic's period of that number. */
+kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
+    unsigned class, uint32_t number) KMQ_LOCKED;
+
+/* Copies a topic's current periods to period, which has room for as many as
+ * are kept. */
+void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
+    kmq_period_t *period) KMQ_LOCKED;
+
+#endif /* KMQ_QUEUE_H */

@@ -1,0 +1,56 @@
+/* What the files of the queue have for each other alone. */
+
+#ifndef KMQ_QUEUE_INSIDE_H
+#define KMQ_QUEUE_INSIDE_H
+
+#include "kmq_queue.h"
+
+
+/* ------------------------------------------------------------------ topics */
+
+/* Returns a part of zeros that names the topic, which does not refer to it yet.
+ * NULL: no memory. */
+void *kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
+    KMQ_LOCKED;
+
+
+/* ---------------------------------------------------------------- messages */
+
+/* Ends a message.  Its slot and its body are left. */
+void kmq_message_end(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Takes a message out of the history. */
+void kmq_history_remove(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* A large message goes.  1: it is pinned, and its body has to stay. */
+int kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
+
+
+/* ------------------------------------------------------- routes and grants */
+
+/* How many consumers can take something now.  Those of a worker that stands
+ * still cannot. */
+uint32_t kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
+    KMQ_LOCKED;
+
+/* Grants n messages to the routes of these consumers; there must be one. */
+void kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
+
+/* Makes sure that workers that stand still look at a topic when they are
+ * back. */
+void kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* Ready messages are gone: takes back what is granted beyond those left. */
+void kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+
+/* ------------------------------------------------- the handle's own tables */
+
+/* Client number i is ready, or is not any more. */
+void kmq_own_ready_add(kmq_t *kmq, uint32_t i) KMQ_LOCKED;
+void kmq_own_ready_remove(kmq_t *kmq, uint32_t i) KMQ_LOCKED;
+
+/* A route ends. */
+void kmq_own_route_remove(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
+
+#endif /* KMQ_QUEUE_INSIDE_H */

@@ -1,0 +1,77 @@
+/* Which consumers can be pushed something, and how many of a route can. */
+
+#include "../kmq_block.h"
+#include "kmq_queue_inside.h"
+
+
+int
+kmq_ready_matches(kmq_block_t *b, const kmq_client_t *client)
+{
+    return client->push_type
+           == ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type;
+}
+
+
+static int
+consumer_has_work(const kmq_client_t *client, const kmq_topic_t *topic)
+{
+    return topic->ready.count
+           || (topic->push_type == KMQ_PUSH_ALL
+               && (int32_t) (topic->position - client->next_position) >= 0);
+}
+
+
+/* Can a consumer be pushed something? */
+int
+kmq_ready(kmq_block_t *b, const kmq_client_t *client)
+{
+    return client->role == KMQ_CONSUMER && client->open
+           && client->in_flight < client->limit
+           && kmq_ready_matches(b, client);
+}
+
+
+/* Counts a consumer as ready, or not, as it should be now. */
+void
+kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
+{
+    int           ready;
+    kmq_block_t  *b = kmq->block;
+    kmq_route_t  *route;
+    kmq_topic_t  *topic;
+
+    ready = kmq_ready(b, client);
+
+    if (ready == client->ready) {
+        return;
+    }
+
+    client->ready = ready;
+    route = KMQ_AT(b, client->route);
+    topic = KMQ_AT(b, client->topic);
+
+    if (ready) {
+        route->ready++;
+        topic->ready_consumers++;
+
+        if (consumer_has_work(client, topic)) {
+            kmq_route_dirty(kmq, route);
+        }
+
+    } else {
+        route->ready--;
+        topic->ready_consumers--;
+    }
+
+    if (kmq_own_has(kmq, client)) {
+        if (ready) {
+            kmq_own_ready_add(kmq, client->local);
+        } else {
+            kmq_own_ready_remove(kmq, client->local);
+        }
+    }
+
+    if (route->ready == 0) {
+        kmq_grant_return(kmq, topic, route);
+    }
+}

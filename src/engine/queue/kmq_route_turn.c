@@ -1,0 +1,88 @@
+/* Routes with something to do take turns, and end when nobody is left. */
+
+#include "../kmq_block.h"
+#include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
+#include "kmq_queue_inside.h"
+
+
+/* Frees a route without consumers, unless it is dirty: then it is freed in its
+ * turn. */
+void
+kmq_route_release(kmq_t *kmq, kmq_route_t *route)
+{
+    kmq_ref_t    *link;
+    kmq_block_t  *b = kmq->block;
+    kmq_topic_t  *topic;
+
+    if (route->consumers || route->dirty) {
+        return;
+    }
+
+    topic = KMQ_AT(b, route->topic);
+
+    kmq_grant_return(kmq, topic, route);
+
+    for (link = &topic->routes;
+         *link != KMQ_REF(b, route);
+         link = &((kmq_route_t *) KMQ_AT(b, *link))->topic_next)
+    {
+        /* void */
+    }
+
+    *link = route->topic_next;
+    kmq_own_route_remove(kmq, route);
+
+    KMQ_SET(route->used, 0);
+    KMQ_POINT("route-release");
+
+    kmq_table_free(b, KMQ_CLASS_ROUTE, route);
+    kmq_topic_idle(b, topic);
+}
+
+
+/* Takes the next dirty route of this worker off the list.  NULL: there is
+ * none, or none for now, when many have lost their consumers. */
+kmq_route_t *
+kmq_route_next(kmq_t *kmq)
+{
+    unsigned       n;
+    kmq_block_t   *b = kmq->block;
+    kmq_route_t   *route;
+    kmq_worker_t  *worker = &b->worker[kmq->worker];
+
+    for (n = KMQ_SLICE; n && worker->dirty; n--) {
+        KMQ_STEP();
+
+        route = KMQ_AT(b, worker->dirty);
+        worker->dirty = route->dirty_next;
+        route->dirty = 0;
+
+        if (route->consumers) {
+            return route;
+        }
+
+        kmq_route_release(kmq, route);
+    }
+
+    return NULL;
+}
+
+
+/* More messages of a route's topic are there: its worker looks again, at once
+ * or with the next batch. */
+void
+kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    uint64_t more)
+{
+    if (more == 0 || route->ready == 0) {
+        return;
+    }
+
+    if (kmq_pace_open(kmq, topic)) {
+        kmq_route_dirty(kmq, route);
+
+    } else {
+        kmq->paced = 1;
+    }
+}
