@@ -1,6 +1,6 @@
 /* KapokMQ, a message queue inside nginx: directives, contexts, processes. */
 
-#include "src/server/session/ngx_kapokmq_session.h"
+#include "src/server/session/ngx_kapokmq_session_internal.h"
 
 
 #define NGX_KAPOKMQ_TICK_FIRST  100    /* ms */

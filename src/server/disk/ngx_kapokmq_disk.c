@@ -14,7 +14,7 @@
  * flushed every persistentTime.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "../session/ngx_kapokmq_session_internal.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"
 

@@ -5,7 +5,7 @@
  * slices of time, and written family by family then.
  */
 
-#include "ngx_kapokmq_metrics.h"
+#include "ngx_kapokmq_metric_table.h"
 #include "../../protocol/kmq_media.h"
 
 

@@ -3,7 +3,7 @@
  * frames, the end.
  */
 
-#include "ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 #define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */

@@ -8,7 +8,7 @@
  * limit_conn does.
  */
 
-#include "ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 #include "../../protocol/kmq_form.h"
 
 #include <ngx_sha1.h>

@@ -7,7 +7,7 @@
  * other for nothing.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "../session/ngx_kapokmq_session_internal.h"
 
 #include <ngx_channel.h>
 #include <sys/eventfd.h>

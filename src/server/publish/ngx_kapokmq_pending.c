@@ -7,7 +7,7 @@
  * since clients tell them by their order alone.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "../session/ngx_kapokmq_session_internal.h"
 
 
 /* Messages committed under one lock. */

@@ -1,6 +1,6 @@
 /* Consumers: what they confirm, and when they are ready for more. */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 #define NGX_KAPOKMQ_CODES  128    /* MessageCodes confirmed at once */

@@ -10,7 +10,7 @@
  * lie instead; the chunk then has what stands around their data.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 /* Bytes composed in one event, and bytes sent, which are more where many get

@@ -5,7 +5,7 @@
  * first.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 #define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */

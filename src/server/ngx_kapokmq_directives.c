@@ -1,6 +1,6 @@
 /* Directives, contexts, and the zone of shared memory. */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "session/ngx_kapokmq_session_internal.h"
 
 #include <sys/mman.h>
 #include <sys/random.h>
