@@ -32,8 +32,8 @@ static void kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map,
 
 /* ----------------------------------------------------------------- tables */
 
-#define KMQ_AT(field)        offsetof(kmq_config_t, field)
-#define KMQ_TOPIC_AT(field)  offsetof(kmq_topic_config_t, field)
+#define KMQ_MEMBER(field)        offsetof(kmq_config_t, field)
+#define KMQ_TOPIC_MEMBER(field)  offsetof(kmq_topic_config_t, field)
 
 static const kmq_key_t  kmq_root_keys[] = {
     { "server", kmq_read_server, 0, 0, 0, 0 },
@@ -44,7 +44,7 @@ static const kmq_key_t  kmq_root_keys[] = {
 };
 
 static const kmq_key_t  kmq_server_keys[] = {
-    { "port", kmq_value_port, KMQ_AT(port), 1, 65535, 0 },
+    { "port", kmq_value_port, KMQ_MEMBER(port), 1, 65535, 0 },
     { "addr", kmq_read_ignored, 0, 0, 0, 0 },
     { "ip", kmq_read_ignored, 0, 0, 0, 0 },
     { NULL, NULL, 0, 0, 0, 0 }
@@ -56,54 +56,54 @@ static const kmq_key_t  kmq_server_keys[] = {
  * are aliases of what became of them, or ignored.
  */
 static const kmq_key_t  kmq_mq_keys[] = {
-    { "secretKey", kmq_value_secret, KMQ_AT(secret_key),
+    { "secretKey", kmq_value_secret, KMQ_MEMBER(secret_key),
       1, KMQ_SECRET_MAX, KMQ_CONFIG_HIDDEN },
-    { "pushType", kmq_value_whole, KMQ_TOPIC_AT(push_type),
+    { "pushType", kmq_value_whole, KMQ_TOPIC_MEMBER(push_type),
       1, 2, KMQ_CONFIG_TOPIC },
-    { "messageChanBuffer", kmq_value_whole, KMQ_AT(message_chan_buffer),
+    { "messageChanBuffer", kmq_value_whole, KMQ_MEMBER(message_chan_buffer),
       1, 1000000000, 0 },
-    { "pushMessagesSpeed", kmq_value_seconds, KMQ_AT(push_messages_speed),
+    { "pushMessagesSpeed", kmq_value_seconds, KMQ_MEMBER(push_messages_speed),
       0, 86400000, 0 },
-    { "sendCount", kmq_value_whole, KMQ_AT(send_count),
+    { "sendCount", kmq_value_whole, KMQ_MEMBER(send_count),
       1, 1000000, 0 },
-    { "pushCount", kmq_value_whole, KMQ_AT(send_count),
+    { "pushCount", kmq_value_whole, KMQ_MEMBER(send_count),
       1, 1000000, KMQ_CONFIG_ALIAS },
-    { "sendRetryCount", kmq_value_whole, KMQ_AT(send_retry_count),
+    { "sendRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
       0, 1000, 0 },
-    { "pushRetryCount", kmq_value_whole, KMQ_AT(send_retry_count),
+    { "pushRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
       0, 1000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "persistentFile", kmq_value_path, KMQ_AT(persistent_file),
+    { "persistentFile", kmq_value_path, KMQ_MEMBER(persistent_file),
       1, KMQ_PATH_MAX, 0 },
-    { "isPersistent", kmq_value_whole, KMQ_AT(is_persistent),
+    { "isPersistent", kmq_value_whole, KMQ_MEMBER(is_persistent),
       0, 2, 0 },
-    { "recoveryStrategy", kmq_value_whole, KMQ_AT(recovery_strategy),
+    { "recoveryStrategy", kmq_value_whole, KMQ_MEMBER(recovery_strategy),
       0, 1, 0 },
-    { "persistentTime", kmq_value_seconds, KMQ_AT(persistent_time),
+    { "persistentTime", kmq_value_seconds, KMQ_MEMBER(persistent_time),
       100, 3600000, 0 },
-    { "isRePush", kmq_value_whole, KMQ_AT(is_re_push),
+    { "isRePush", kmq_value_whole, KMQ_MEMBER(is_re_push),
       0, 1, 0 },
-    { "pushRetryTime", kmq_value_seconds, KMQ_TOPIC_AT(push_retry_time),
+    { "pushRetryTime", kmq_value_seconds, KMQ_TOPIC_MEMBER(push_retry_time),
       100, 2592000000, KMQ_CONFIG_TOPIC },
-    { "maxDeliveries", kmq_value_whole, KMQ_TOPIC_AT(max_deliveries),
+    { "maxDeliveries", kmq_value_whole, KMQ_TOPIC_MEMBER(max_deliveries),
       0, KMQ_DELIVERIES_MAX, KMQ_CONFIG_TOPIC },
-    { "isClean", kmq_value_whole, KMQ_AT(is_clean),
+    { "isClean", kmq_value_whole, KMQ_MEMBER(is_clean),
       0, 1, 0 },
-    { "cleanTime", kmq_value_whole, KMQ_TOPIC_AT(clean_time),
+    { "cleanTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
       1, 3153600000, KMQ_CONFIG_TOPIC },
-    { "clearTime", kmq_value_whole, KMQ_TOPIC_AT(clean_time),
+    { "clearTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
       1, 3153600000, KMQ_CONFIG_TOPIC|KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "isCleanConsumed", kmq_value_whole, KMQ_AT(is_clean_consumed),
+    { "isCleanConsumed", kmq_value_whole, KMQ_MEMBER(is_clean_consumed),
       0, 1, 0 },
-    { "checkSpeed", kmq_value_seconds, KMQ_AT(check_speed),
+    { "checkSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
       100, 3600000, 0 },
-    { "rePushSpeed", kmq_value_seconds, KMQ_AT(check_speed),
+    { "rePushSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
       100, 3600000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "confirm", kmq_value_confirm, KMQ_TOPIC_AT(confirm),
+    { "confirm", kmq_value_confirm, KMQ_TOPIC_MEMBER(confirm),
       0, 0, KMQ_CONFIG_TOPIC },
-    { "prefetch", kmq_value_whole, KMQ_TOPIC_AT(prefetch),
+    { "prefetch", kmq_value_whole, KMQ_TOPIC_MEMBER(prefetch),
       1, KMQ_PREFETCH_MAX, KMQ_CONFIG_TOPIC },
     /* six times as much, once escaped, has to fit into 32 bits */
-    { "maxMessageSize", kmq_value_size, KMQ_AT(max_message_size),
+    { "maxMessageSize", kmq_value_size, KMQ_MEMBER(max_message_size),
       1, 512 * 1024 * 1024, 0 },
     { "topics", kmq_read_topics, 0, 0, 0, KMQ_CONFIG_HIDDEN },
 
@@ -118,13 +118,10 @@ static const kmq_key_t  kmq_mq_keys[] = {
 _Static_assert(sizeof(kmq_mq_keys) / sizeof(kmq_mq_keys[0])
                <= KMQ_CONFIG_KEYS, "more keys than a mapping has lines for");
 
-_Static_assert(KMQ_TOPIC_AT(line)
-               == KMQ_TOPIC_AT(push_type) + KMQ_CONFIG_OWN * sizeof(uint32_t),
+_Static_assert(KMQ_TOPIC_MEMBER(line)
+               == KMQ_TOPIC_MEMBER(push_type)
+                  + KMQ_CONFIG_OWN * sizeof(uint32_t),
                "a topic's lines are those of the numbers before them");
-
-static const char *const  kmq_confirm_names[] = {
-    NULL, "socket", "pong", "ack"
-};
 
 
 /* --------------------------------------------------------------- mappings */
@@ -154,12 +151,12 @@ kmq_enter(kmq_yaml_t *y, const char *where, const char *name)
 static void
 kmq_report_unknown(kmq_yaml_t *y, const kmq_map_t *map)
 {
-    char              shown[KMQ_YAML_SHOWN];
+    char              shown[KMQ_UTF8_SHOWN];
     const char       *name;
     const kmq_key_t  *key;
 
     name = (const char *) y->event.data.scalar.value;
-    kmq_yaml_show(shown, y->event.data.scalar.value,
+    kmq_utf8_show(shown, y->event.data.scalar.value,
                   y->event.data.scalar.length);
 
     for (key = map->keys; key->name; key++) {
@@ -243,7 +240,7 @@ kmq_other_name(const kmq_map_t *map, const kmq_key_t *key)
 static size_t
 kmq_own_index(const kmq_key_t *key)
 {
-    return (key->offset - KMQ_TOPIC_AT(push_type)) / sizeof(uint32_t);
+    return (key->offset - KMQ_TOPIC_MEMBER(push_type)) / sizeof(uint32_t);
 }
 
 
@@ -478,7 +475,7 @@ static kmq_topic_config_t *
 kmq_add_topic(kmq_yaml_t *y)
 {
     int                  found;
-    char                 shown[KMQ_YAML_SHOWN];
+    char                 shown[KMQ_UTF8_SHOWN];
     size_t               len, place;
     const char          *name;
     kmq_topic_config_t  *topic;
@@ -491,7 +488,7 @@ kmq_add_topic(kmq_yaml_t *y)
 
     name = (const char *) y->event.data.scalar.value;
     len = y->event.data.scalar.length;
-    kmq_yaml_show(shown, y->event.data.scalar.value, len);
+    kmq_utf8_show(shown, y->event.data.scalar.value, len);
 
     if (len == 0 || len > KMQ_NAME_MAX || memchr(name, '\0', len)) {
         kmq_yaml_report_here(y, 1, "the name of a topic must have 1 to %d "
@@ -528,10 +525,10 @@ kmq_add_topic(kmq_yaml_t *y)
 static void
 kmq_read_topic(kmq_yaml_t *y, kmq_topic_config_t *topic)
 {
-    char       shown[KMQ_YAML_SHOWN];
+    char       shown[KMQ_UTF8_SHOWN];
     kmq_map_t  map;
 
-    kmq_yaml_show(shown, (unsigned char *) topic->name, topic->name_len);
+    kmq_utf8_show(shown, (unsigned char *) topic->name, topic->name_len);
 
     if (!kmq_enter(y, "mq.topics.", shown)) {
         return;
@@ -908,29 +905,4 @@ kmq_config_each_own(const kmq_topic_config_t *topic, kmq_config_emit_t emit,
     for (n = 0; kmq_config_own(topic, &n, &setting); /* void */ ) {
         emit(arg, setting.key, setting.number, setting.text);
     }
-}
-
-
-const char *
-kmq_confirm_name(uint32_t confirm)
-{
-    return (confirm >= KMQ_CONFIRM_SOCKET && confirm <= KMQ_CONFIRM_ACK)
-           ? kmq_confirm_names[confirm] : "";
-}
-
-
-uint32_t
-kmq_confirm_value(const char *name, size_t len)
-{
-    uint32_t  value;
-
-    for (value = KMQ_CONFIRM_SOCKET; value <= KMQ_CONFIRM_ACK; value++) {
-        if (strlen(kmq_confirm_names[value]) == len
-            && memcmp(kmq_confirm_names[value], name, len) == 0)
-        {
-            return value;
-        }
-    }
-
-    return 0;
 }

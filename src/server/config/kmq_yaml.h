@@ -13,11 +13,11 @@
 #include <yaml.h>
 
 #include "kmq_config.h"
+#include "../../protocol/kmq_utf8.h"
 
 
-#define KMQ_YAML_SHOWN   64         /* room for a piece of the file */
-#define KMQ_YAML_WHAT    (KMQ_YAML_SHOWN + 24)
-#define KMQ_CONFIG_WHERE (KMQ_YAML_SHOWN + 16)
+#define KMQ_YAML_WHAT    (KMQ_UTF8_SHOWN + 24)
+#define KMQ_CONFIG_WHERE (KMQ_UTF8_SHOWN + 16)
 
 
 /* ----------------------------------------------------------------- events */
@@ -63,11 +63,6 @@ void kmq_yaml_report(kmq_yaml_t *y, int fatal, size_t line, size_t column,
 #define kmq_yaml_report_here(y, fatal, ...)                                   \
     kmq_yaml_report(y, fatal, (y)->event.start_mark.line + 1,                 \
                     (y)->event.start_mark.column + 1, __VA_ARGS__)
-
-/* Makes a piece of the file fit to be shown: short, without control
- * characters.  Returns to. */
-const char *kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes,
-    size_t len);
 
 /* What the current event is, for "must be ..., not %s". */
 const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);

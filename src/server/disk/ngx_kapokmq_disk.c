@@ -10,11 +10,13 @@
  *   +----------------------+
  *
  * With isPersistent 2, messages stay reserved until they are on disk (see
- * ngx_kapokmq_held.c); with 1, they are committed at once, written soon, and
+ * ngx_kapokmq_pending.c); with 1, they are committed at once, written soon, and
  * flushed every persistentTime.
  */
 
-#include "../session/ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_checkpoint.h"
+#include "../publish/ngx_kapokmq_publish.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"
 
@@ -56,6 +58,7 @@ typedef struct {
     kmq_thread_t             thread;
     int                      fd;
     ngx_kapokmq_batch_t      batch;     /* the thread's, too */
+    ngx_event_t              flush;     /* a timer, or posted */
     ngx_msec_t               write_time;    /* of what is not written yet, */
     ngx_msec_t               flush_time;    /* and of what is not flushed */
     ngx_msec_t               retry;         /* failed: not before that; */
@@ -67,6 +70,8 @@ typedef struct {
 } ngx_kapokmq_disk_t;
 
 
+static void ngx_kapokmq_disk_wake(void);
+static void ngx_kapokmq_disk_flush(ngx_event_t *ev);
 static void ngx_kapokmq_disk_done(ngx_event_t *ev);
 static void ngx_kapokmq_disk_take(ngx_uint_t sync);
 static void ngx_kapokmq_disk_write(void *arg);
@@ -98,7 +103,10 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
     ngx_memzero(d, sizeof(ngx_kapokmq_disk_t));
 
-    ngx_kapokmq_held_init(cycle->log);
+    ngx_kapokmq_event_init(&d->flush, ngx_kapokmq_disk_flush, cycle->log);
+    w->journal = ngx_kapokmq_disk_wake;
+
+    ngx_kapokmq_pending_init(cycle->log);
     kmq_segment_init(&d->segment, &kmq_io_system,
                      (char *) mcf->directory.data,
                      NGX_KAPOKMQ_RESERVE(mcf->block_size));
@@ -161,7 +169,7 @@ ngx_kapokmq_disk_exit(void)
     kmq_segment_close(&d->segment);
 
     kmq_buffer_free(&d->batch.records);
-    ngx_kapokmq_held_free();
+    ngx_kapokmq_pending_free();
 }
 
 
@@ -183,7 +191,7 @@ ngx_kapokmq_disk_arm(ngx_msec_t time)
     ngx_event_t     *ev;
     ngx_msec_int_t   ms;
 
-    ev = &ngx_kapokmq_worker.flush;
+    ev = &ngx_kapokmq_disk.flush;
 
     if (ev->timer_set) {
 
@@ -217,7 +225,7 @@ ngx_kapokmq_disk_back_off(size_t len)
         kmq_journal_lost(ngx_kapokmq_worker.kmq);
     }
 
-    if (len || ngx_kapokmq_held_waiting()) {
+    if (len || ngx_kapokmq_pending_waiting()) {
         ngx_kapokmq_disk_arm(d->retry);
     }
 }
@@ -249,13 +257,14 @@ ngx_kapokmq_disk_due(void)
 
     d = &ngx_kapokmq_disk;
 
-    return ngx_kapokmq_held_waiting()
+    return ngx_kapokmq_pending_waiting()
            || ((d->unwritten || d->unflushed)
                && ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()));
 }
 
 
-void
+/* After engine calls: what they have changed is to be written in time. */
+static void
 ngx_kapokmq_disk_wake(void)
 {
     size_t                 len;
@@ -290,8 +299,8 @@ ngx_kapokmq_disk_wake(void)
         return;
     }
 
-    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_held_waiting()) {
-        ngx_post_event(&w->flush, &ngx_posted_events);
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_pending_waiting()) {
+        ngx_post_event(&d->flush, &ngx_posted_events);
         return;
     }
 
@@ -302,7 +311,7 @@ ngx_kapokmq_disk_wake(void)
 
 
 /* A timer, or posted: those who wait do not wait for that. */
-void
+static void
 ngx_kapokmq_disk_flush(ngx_event_t *ev)
 {
     ngx_uint_t           sync, timedout;
@@ -361,7 +370,7 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
         d->unflushed = 0;
     }
 
-    ngx_kapokmq_held_take();
+    ngx_kapokmq_pending_take();
     (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &batch->records,
                             &batch->info);
 
@@ -406,7 +415,7 @@ ngx_kapokmq_disk_done(ngx_event_t *ev)
 
     ngx_kapokmq_clock();
     ngx_kapokmq_disk_complete();
-    ngx_kapokmq_room();
+    ngx_kapokmq_wake_producers();
     ngx_kapokmq_wake();
 }
 
@@ -439,7 +448,7 @@ ngx_kapokmq_disk_complete(void)
 
     d->busy = 0;
 
-    ngx_kapokmq_held_settle(rc, (char *) reason);
+    ngx_kapokmq_pending_settle(rc, (char *) reason);
 }
 
 

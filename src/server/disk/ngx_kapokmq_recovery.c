@@ -1,7 +1,7 @@
 /* What the master does with the queue's files, with the rights of the workers'
  * user: it locks their directory, and fills the new zone from them. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_disk.h"
 #include "../../disk/kmq_file.h"
 
 

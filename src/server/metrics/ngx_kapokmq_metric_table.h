@@ -1,7 +1,7 @@
-/* What /metrics shows: see ngx_kapokmq_families.c. */
+/* What /metrics shows: see ngx_kapokmq_metric_table.c. */
 
-#ifndef NGX_KAPOKMQ_METRICS_H
-#define NGX_KAPOKMQ_METRICS_H
+#ifndef NGX_KAPOKMQ_METRIC_TABLE_H
+#define NGX_KAPOKMQ_METRIC_TABLE_H
 
 #include "../ngx_kapokmq.h"
 
@@ -34,7 +34,7 @@ typedef struct {
     uint64_t                       persistence;
     uint64_t                       failing;
     uint64_t                       summed;         /* topics */
-} ngx_kapokmq_values_t;
+} ngx_kapokmq_metrics_t;
 
 /* Counters that may be restored from files, one behind the other, and what
  * they were then, in the same order. */
@@ -44,7 +44,7 @@ typedef struct {
     size_t                         size;
 } ngx_kapokmq_totals_t;
 
-/* Families of one sample, whose values are in a ngx_kapokmq_values_t, */
+/* Families of one sample, whose values are in a ngx_kapokmq_metrics_t, */
 #define NGX_KAPOKMQ_FAMILIES        34
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES];
@@ -56,4 +56,4 @@ extern const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;
 
-#endif /* NGX_KAPOKMQ_METRICS_H */
+#endif /* NGX_KAPOKMQ_METRIC_TABLE_H */

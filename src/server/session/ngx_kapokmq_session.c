@@ -4,6 +4,9 @@
  */
 
 #include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session.h"
+#include "../http/ngx_kapokmq_http.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
 #define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
@@ -43,11 +46,14 @@ static ngx_int_t ngx_kapokmq_session_login(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_open(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_control(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_bad(ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_close(ngx_kapokmq_session_t *s,
+    ngx_uint_t code, const char *reason);
 static ngx_int_t ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s,
     ngx_msec_t ms);
 static void ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s,
@@ -169,9 +175,10 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
 
 
 void
-ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s)
+ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s)
 {
-    ngx_post_event(s->connection->read, &ngx_posted_next_events);
+    s->failed = 1;
+    ngx_kapokmq_session_wake(s);
 }
 
 
@@ -248,7 +255,7 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
 
     c = s->connection;
 
-    if (s->client && s->role->begin && s->role->begin(s) != NGX_OK) {
+    if (s->client.ref && s->role->begin && s->role->begin(s) != NGX_OK) {
         return NGX_BUSY;
     }
 
@@ -280,8 +287,8 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
             break;
         }
 
-        if (s->client) {
-            kmq_seen(ngx_kapokmq_worker.kmq, s->client, 0);
+        if (s->client.ref) {
+            kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, 0);
         }
     }
 
@@ -322,7 +329,7 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
             if (s->state == NGX_KAPOKMQ_LOGIN) {
                 rc = ngx_kapokmq_session_login(s);
 
-            } else if (s->client) {
+            } else if (s->client.ref) {
                 rc = s->role->message(s);
             }
 
@@ -365,7 +372,7 @@ ngx_kapokmq_session_over(ngx_kapokmq_session_t *s)
     }
 
     if (s->broken) {
-        return ngx_kapokmq_session_fail(s);
+        return ngx_kapokmq_session_bad(s);
     }
 
     ngx_kapokmq_session_finish(s);
@@ -473,10 +480,7 @@ ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
 {
     ngx_kapokmq_session_timer(s, 0);
 
-    s->info->mode = s->confirm;
-    s->client = kmq_join(ngx_kapokmq_worker.kmq, s->info, s);
-
-    if (s->client == 0) {
+    if (ngx_kapokmq_client_join(&s->client, s->info) != NGX_OK) {
         return ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
                                          "no memory for another client");
     }
@@ -507,7 +511,7 @@ ngx_kapokmq_session_control(ngx_kapokmq_session_t *s)
 
     case KMQ_WS_PONG:
 
-        if (s->client && s->role->pong) {
+        if (s->client.ref && s->role->pong) {
             s->role->pong(s);
         }
 
@@ -543,7 +547,7 @@ ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s)
 
 /* The client broke the protocol: what else comes is of no use. */
 static ngx_int_t
-ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s)
+ngx_kapokmq_session_bad(ngx_kapokmq_session_t *s)
 {
     ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
                   "client sent a bad frame: %s", s->parser.reason);
@@ -565,7 +569,8 @@ ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s)
 
 /* -------------------------------------------------------------------- end */
 
-ngx_int_t
+/* Sends Close and waits a little for the client's one. */
+static ngx_int_t
 ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
     const char *reason)
 {
@@ -602,7 +607,7 @@ ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
         return NGX_ERROR;
     }
 
-    if (s->client && ngx_kapokmq_key_stale()) {
+    if (s->client.ref && ngx_kapokmq_key_stale()) {
         ngx_kapokmq_session_leave(s);
         return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
                                          "the secret key has changed");
@@ -696,20 +701,34 @@ ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s, ngx_msec_t ms)
 }
 
 
-void
+/* The client leaves the engine. */
+static void
 ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s)
 {
     s->role->leave(s);
+    ngx_kapokmq_client_leave(&s->client);
+}
 
-    if (s->queued) {
-        ngx_queue_remove(&s->queue);
-        s->queued = 0;
+
+void
+ngx_kapokmq_session_dismiss(ngx_kapokmq_client_t *client, int why,
+    const char *reason)
+{
+    ngx_kapokmq_session_t  *s;
+
+    s = ngx_kapokmq_session_of(client);
+
+    ngx_kapokmq_session_leave(s);
+
+    if (ngx_kapokmq_session_close(s, why == KMQ_TOO_SLOW
+                                     ? KMQ_WS_TRY_AGAIN_LATER
+                                     : KMQ_WS_POLICY, reason)
+        != NGX_OK)
+    {
+        s->failed = 1;
     }
 
-    if (s->client && ngx_kapokmq_worker.kmq) {
-        kmq_leave(ngx_kapokmq_worker.kmq, s->client);
-        s->client = 0;
-    }
+    ngx_kapokmq_session_wake(s);
 }
 
 
@@ -726,7 +745,7 @@ ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
     c->idle = 0;
 
     if (s->request) {
-        ngx_kapokmq_upgrade_return(s, rc);
+        s->give_back(s, rc);
         return;
     }
 
@@ -752,3 +771,5 @@ ngx_kapokmq_session_free(void *data)
 
     ngx_free(s);
 }
+
+

@@ -19,10 +19,13 @@
  * and only the event handlers (session.c) end it.
  */
 
-#ifndef NGX_KAPOKMQ_SESSION_H
-#define NGX_KAPOKMQ_SESSION_H
+#ifndef NGX_KAPOKMQ_SESSION_INTERNAL_H
+#define NGX_KAPOKMQ_SESSION_INTERNAL_H
 
 #include "../ngx_kapokmq.h"
+#include "../deliver/ngx_kapokmq_deliver.h"
+#include "../../protocol/kmq_websocket.h"
+#include "ngx_kapokmq_chunk.h"
 
 
 typedef struct ngx_kapokmq_session_s  ngx_kapokmq_session_t;
@@ -36,22 +39,6 @@ typedef struct ngx_kapokmq_session_s  ngx_kapokmq_session_t;
 
 
 /* ----------------------------------------------------------------- output */
-
-/* One message inside a chunk of pushes. */
-typedef struct {
-    size_t                    end;         /* offset behind its frame */
-    uint32_t                  position;    /* of the message */
-} ngx_kapokmq_frame_t;
-
-/* Composed frames, shared by all the connections that they go to. */
-typedef struct {
-    ngx_uint_t                refs;
-    size_t                    size;        /* room in bytes */
-    size_t                    used;        /* of answers: bytes there */
-    ngx_uint_t                nframes;     /* of pushes */
-    ngx_kapokmq_frame_t      *frames;
-    u_char                   *bytes;
-} ngx_kapokmq_chunk_t;
 
 /* Bytes that wait until the connection takes them.  They stay where they are,
  * since TLS wants the same address when it tries again. */
@@ -80,6 +67,7 @@ typedef enum {
 typedef struct {
     const char  *action;                   /* for log messages */
     uint32_t     number;                   /* KMQ_PRODUCER or KMQ_CONSUMER */
+    const ngx_kapokmq_transport_t  *transport;         /* of consumers */
 
     /* May this session read now?  NGX_OK or NGX_BUSY. */
     ngx_int_t  (*begin)(ngx_kapokmq_session_t *s);
@@ -110,21 +98,42 @@ typedef struct {
     size_t                    size;
 } ngx_kapokmq_input_t;
 
+/* What a producer is beside a client; the last two are its own. */
+typedef struct {
+    ngx_kapokmq_client_t      client;      /* first, as in a consumer */
+    ngx_queue_t               queue;       /* in worker's waiting */
+    unsigned                  queued:1;
+    void                     *unstored;    /* messages that found no room */
+    struct ngx_kapokmq_owed_s *owed;       /* answers that wait for the disk */
+    struct ngx_kapokmq_owed_s *owed_last;  /* if any does */
+} ngx_kapokmq_producer_t;
+
 struct ngx_kapokmq_session_s {
+    union {
+        ngx_kapokmq_client_t      client;
+        ngx_kapokmq_producer_t    producer;
+        ngx_kapokmq_consumer_t    consumer;
+    };
+
     ngx_connection_t         *connection;
     ngx_http_request_t       *request;     /* NULL: it was given back */
     const ngx_kapokmq_role_t *role;
     ngx_pool_cleanup_t       *cleanup;
 
-    kmq_ref_t                 client;      /* 0 before login and at the end */
+    /* Frees the session, gives the request that it still has back to nginx,
+     * and with it the connection. */
+    void                    (*give_back)(ngx_kapokmq_session_t *s,
+                                         ngx_int_t rc);
+
     kmq_client_info_t        *info;        /* until login */
     kmq_ws_parser_t           parser;
     ngx_kapokmq_input_t       input;
     ngx_kapokmq_out_t        *out;
     ngx_kapokmq_out_t       **out_last;
     size_t                    answers;     /* bytes of them in out */
-
-    ngx_queue_t               queue;       /* in worker's waiting or pings */
+    ngx_uint_t                unanswered;  /* answers that wait for the disk, */
+    ngx_uint_t                owed;        /* to so many messages */
+    ngx_uint_t                status;      /* of its end, for the access log */
 
     ngx_kapokmq_state_e       state;
     uint8_t                   wrong_keys;
@@ -139,39 +148,24 @@ struct ngx_kapokmq_session_s {
     unsigned                  shut:1;      /* and nothing sent any more */
     unsigned                  paused:1;    /* answers pile up, unread or not
                                               on disk: no reading */
-    unsigned                  queued:1;    /* queue is linked */
-    unsigned                  turn:1;      /* a producer's turn to go on */
+    unsigned                  turn:1;      /* one of a producer that waited:
+                                              a single receive */
     unsigned                  going:1;     /* to be closed when all that was
                                               sent is answered */
     unsigned                  exiting:1;   /* now, as the worker is to go */
 
-    /* for the access log */
-    ngx_uint_t                messages;    /* accepted from, or pushed to, it */
-    ngx_uint_t                confirmed;
-    ngx_uint_t                status;      /* of its end */
-
     /* consumers */
     unsigned                  pinged:1;    /* a ping is on its way */
-    uint32_t                  confirm;     /* KMQ_CONFIRM_... */
     uint32_t                  ping;        /* position in that ping */
-    uint32_t                  position;    /* of the last message pushed */
-
-    /* producers */
-    void                     *pending;     /* messages that found no room */
-    ngx_uint_t                unanswered;  /* answers that wait for the disk, */
-    ngx_uint_t                owed;        /* to so many messages */
 };
 
-/* Upgrades a request to a session of that role. */
-ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
-    const ngx_kapokmq_role_t *role);
+#define ngx_kapokmq_session_of(c)                                             \
+    ngx_queue_data(c, ngx_kapokmq_session_t, client)
 
-/* Has sessions with a request told when the worker has to go. */
-void ngx_kapokmq_upgrade_listen(ngx_cycle_t *cycle);
+/* Has its read handler called soon, for what cannot be done here. */
+#define ngx_kapokmq_session_wake(s)                                           \
+    ngx_post_event((s)->connection->read, &ngx_posted_next_events)
 
-/* Gives a request that was kept back to nginx, with the connection, which
- * nginx closes; the session is gone. */
-void ngx_kapokmq_upgrade_return(ngx_kapokmq_session_t *s, ngx_int_t rc);
 
 /* The handlers of a connection that is the session's alone, */
 void ngx_kapokmq_session_read(ngx_event_t *rev);
@@ -191,21 +185,33 @@ void ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s);
 /* Does what the role has gathered from the input. */
 ngx_int_t ngx_kapokmq_session_flush(ngx_kapokmq_session_t *s);
 
-/* The client leaves the engine. */
-void ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s);
+/* The session has to end, but not here: its read handler does it. */
+void ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s);
 
-/* Sends Close and waits a little for the client's one. */
-ngx_int_t ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
+/* A client's close: see ngx_kapokmq_client.h. */
+void ngx_kapokmq_session_dismiss(ngx_kapokmq_client_t *client, int why,
     const char *reason);
-
-/* So many of a producer's messages are refused for good: counts them. */
-void ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n);
-
-/* Have its read handler called soon, for what could not be done here. */
-void ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s);
 
 /* Frees all but request and connection; a pool's cleanup, too. */
 void ngx_kapokmq_session_free(void *data);
+
+/* Upgrades a request to a session of that role. */
+ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
+    const ngx_kapokmq_role_t *role);
+
+
+/* ----------------------------------------------------- the request, if kept */
+
+/* A session that the request's pool frees; NULL: no memory. */
+ngx_kapokmq_session_t *ngx_kapokmq_kept_create(ngx_http_request_t *r,
+    const ngx_kapokmq_role_t *role);
+
+/* The response's header has been sent: the request's events are the session's
+ * from now on. */
+void ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s);
+
+/* Has sessions that have a request told when the worker has to go. */
+void ngx_kapokmq_kept_listen(ngx_cycle_t *cycle);
 
 
 /* ------------------------------------------------------------------ input */
@@ -230,13 +236,6 @@ void ngx_kapokmq_input_free(ngx_kapokmq_session_t *s);
 
 
 /* ----------------------------------------------------------------- output */
-
-/* A chunk with one reference, room for size bytes and nframes messages. */
-ngx_kapokmq_chunk_t *ngx_kapokmq_chunk_create(size_t size,
-    ngx_uint_t nframes);
-void ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk);
-ngx_uint_t ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk,
-    size_t pos);
 
 /* Does nothing wait, so that what is sent goes out at once? */
 ngx_int_t ngx_kapokmq_output_direct(ngx_kapokmq_session_t *s);
@@ -266,56 +265,4 @@ ngx_int_t ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s);
 void ngx_kapokmq_output_free(ngx_kapokmq_session_t *s);
 void ngx_kapokmq_output_init(void);
 
-
-/* ------------------------------------------------------------------ pings */
-
-/* A ping carries the position of the last message before it. */
-#define NGX_KAPOKMQ_PING_LEN  8            /* hex digits */
-
-/* Asks how far the client has read. */
-ngx_int_t ngx_kapokmq_consumer_ping(ngx_kapokmq_session_t *s);
-
-/* The consumer gets a ping soon: with its next batch, or alone. */
-void ngx_kapokmq_want_ping(ngx_kapokmq_session_t *s);
-
-
-/* ------------------------------------------------------------- the worker */
-
-/* Handlers of the worker's events. */
-void ngx_kapokmq_push(ngx_event_t *ev);
-void ngx_kapokmq_push_free(void);
-void ngx_kapokmq_due(ngx_event_t *ev);
-void ngx_kapokmq_tick(ngx_event_t *ev);
-void ngx_kapokmq_resume(ngx_event_t *ev);
-void ngx_kapokmq_disk_flush(ngx_event_t *ev);
-
-/* kmq_on_wait(): logs it. */
-void ngx_kapokmq_waits(void *arg, unsigned ms, unsigned worker, int pid);
-
-/* The half of ngx_kapokmq_wake() that is for others: signals workers, arms the
- * timers of paced batches and of the keeper, logs a repair. */
-void ngx_kapokmq_signal(void);
-
-/* Makes the descriptors by which workers wake each other, once, before the
- * first of them is forked. */
-void ngx_kapokmq_wake_create(ngx_cycle_t *cycle);
-
-/* Listens to this worker's own. */
-ngx_int_t ngx_kapokmq_wake_listen(ngx_cycle_t *cycle);
-
-
-/* ---------------------------------------------------------- configuration */
-
-/* Functions of directives and contexts; see ngx_kapokmq_module.c. */
-char *ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-void *ngx_kapokmq_conf_create_main(ngx_conf_t *cf);
-char *ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf);
-void *ngx_kapokmq_conf_create_loc(ngx_conf_t *cf);
-char *ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child);
-ngx_int_t ngx_kapokmq_conf_check(ngx_conf_t *cf);
-
-#endif /* NGX_KAPOKMQ_SESSION_H */
+#endif /* NGX_KAPOKMQ_SESSION_INTERNAL_H */

@@ -1,20 +1,25 @@
 /*
- * Producers: each message that comes in is stored and answered.  Messages
- * are gathered while there is input and stored together.  Those that find no
- * room wait, and with them their producer, in a line: who came first goes on
- * first.
+ * Sessions of producers: each message that comes in is stored and answered.
+ * Messages are gathered while there is input and stored together.  Those that
+ * find no room wait, and with them their producer, in a line: who came first
+ * goes on first.
  */
 
 #include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session.h"
+#include "../publish/ngx_kapokmq_publish.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
 #define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */
-#define NGX_KAPOKMQ_PIECE        2048    /* bytes escaped at once */
 
 #define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
 
 #define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
 #define NGX_KAPOKMQ_RESUME_TURNS    8
+
+/* Room for the text of a refusal. */
+#define NGX_KAPOKMQ_REFUSAL       300
 
 /* How long a producer that is gone may wait for room. */
 #define NGX_KAPOKMQ_GONE_TIME    5000
@@ -31,6 +36,17 @@ typedef struct {
     ngx_kapokmq_entry_t  entry[NGX_KAPOKMQ_GATHER];
 } ngx_kapokmq_gather_t;
 
+/* What the session is owed when the disk has what stands before. */
+typedef struct ngx_kapokmq_owed_s  ngx_kapokmq_owed_t;
+
+struct ngx_kapokmq_owed_s {
+    ngx_kapokmq_pending_t   pending;
+    ngx_kapokmq_session_t  *session;
+    ngx_kapokmq_owed_t     *next;      /* of the session */
+    ngx_uint_t              n;         /* "ok" for messages, and then */
+    const char             *error;     /* that, unless it is NULL */
+};
+
 
 static ngx_int_t ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s);
@@ -43,6 +59,16 @@ static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
     kmq_message_t *m, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s,
     const char *error);
+static ngx_int_t ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s,
+    ngx_uint_t n, const char *error);
+static void ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s,
+    ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_producer_hold(ngx_kapokmq_session_t *s,
+    kmq_message_t *m, ngx_uint_t n);
+static ngx_kapokmq_owed_t *ngx_kapokmq_producer_owe(ngx_kapokmq_session_t *s);
+static void ngx_kapokmq_producer_settled(ngx_kapokmq_pending_t *pending,
+    ngx_int_t rc, const char *reason);
+static void ngx_kapokmq_producer_forget(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
 static void ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s);
@@ -54,6 +80,7 @@ static void ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s);
 static const ngx_kapokmq_role_t  ngx_kapokmq_producer_role = {
     "serving a producer",
     KMQ_PRODUCER,
+    NULL,                                  /* transport */
     ngx_kapokmq_producer_begin,
     ngx_kapokmq_producer_message,
     ngx_kapokmq_producer_flush,
@@ -119,7 +146,7 @@ ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
     ngx_int_t              rc;
     ngx_kapokmq_gather_t  *gather;
 
-    gather = s->pending ? s->pending : &ngx_kapokmq_gather;
+    gather = s->producer.unstored ? s->producer.unstored : &ngx_kapokmq_gather;
 
     if (gather->n == 0) {
         return NGX_OK;
@@ -130,16 +157,18 @@ ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
     if (rc == NGX_BUSY) {
         ngx_kapokmq_producer_wait(s);
 
-        if (s->pending || ngx_kapokmq_producer_keep(s, gather) == NGX_OK) {
+        if (s->producer.unstored
+            || ngx_kapokmq_producer_keep(s, gather) == NGX_OK)
+        {
             return NGX_BUSY;
         }
 
         rc = NGX_ERROR;
     }
 
-    if (s->pending) {
-        ngx_free(s->pending);
-        s->pending = NULL;
+    if (s->producer.unstored) {
+        ngx_free(s->producer.unstored);
+        s->producer.unstored = NULL;
 
     } else {
         gather->done = 0;
@@ -215,10 +244,10 @@ ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
 
     ngx_kapokmq_clock_delays(m, n);
 
-    n = kmq_reserve(kmq, s->client, m, n, NULL);
+    n = kmq_reserve(kmq, s->client.ref, m, n, NULL);
 
     for (i = 0; i < n; i++) {
-        ngx_kapokmq_write_body(&m[i], &entry[i].data);
+        ngx_kapokmq_publish_write(&m[i], &entry[i].data);
     }
 
     if (n && ngx_kapokmq_producer_accept(s, m, n) != NGX_OK) {
@@ -235,59 +264,188 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
-        return ngx_kapokmq_held_session(s, m, n);
+        return ngx_kapokmq_producer_hold(s, m, n);
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
-    kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
-    s->messages += n;
+    kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, (unsigned) n);
+    s->client.messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
 }
 
 
-void
-ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data)
+/* Answers are told by their order alone: one that could be given at once waits
+ * behind those that cannot. */
+static ngx_int_t
+ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
 {
-    u_char  piece[NGX_KAPOKMQ_PIECE];
-    size_t  n, used;
+    ngx_kapokmq_owed_t  *owed;
 
-    if (data->json || data->escaped == data->size) {
-        kmq_write(ngx_kapokmq_worker.kmq, m, data->bytes, data->size);
-        return;
+    ngx_kapokmq_producer_refused(s, 1);
+
+    if (s->unanswered == 0) {
+        return ngx_kapokmq_producer_refuse(s, 1, error);
     }
 
-    for (used = 0; used < data->size; /* void */ ) {
-        n = kmq_json_escape(piece, sizeof(piece), data->bytes, data->size,
-                            &used);
-        kmq_write(ngx_kapokmq_worker.kmq, m, piece, n);
+    owed = ngx_kapokmq_producer_owe(s);
+    if (owed == NULL) {
+        return NGX_ERROR;
     }
+
+    owed->error = error;
+    s->owed++;
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
+ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s, ngx_uint_t n,
+    const char *error)
 {
-    u_char  *p, text[256];
-
-    ngx_kapokmq_producer_refused(s, 1);
-
-    if (s->unanswered) {
-        return ngx_kapokmq_held_error(s, error);
-    }
+    u_char  *p, text[NGX_KAPOKMQ_REFUSAL];
 
     p = ngx_snprintf(text, sizeof(text), "error: %s", error);
 
-    return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text);
+    while (n--) {
+        if (ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
-void
+/* So many messages are refused for good: counts them. */
+static void
 ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
 {
-    if (n && s->client) {
-        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
+    if (n && s->client.ref) {
+        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client.ref,
+                             (unsigned) n);
     }
+}
+
+
+/* --------------------------------------------------------------- the disk */
+
+static ngx_int_t
+ngx_kapokmq_producer_hold(ngx_kapokmq_session_t *s, kmq_message_t *m,
+    ngx_uint_t n)
+{
+    ngx_kapokmq_owed_t  *owed;
+
+    owed = ngx_kapokmq_producer_owe(s);
+
+    if (owed == NULL) {
+        kmq_discard(ngx_kapokmq_worker.kmq, m, n);
+        return NGX_ERROR;
+    }
+
+    if (ngx_kapokmq_pending_hold(m, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    owed->n += n;
+    s->owed += n;
+
+    return NGX_OK;
+}
+
+
+/* The session's next answer that waits, which may be the last one; NULL: no
+ * memory. */
+static ngx_kapokmq_owed_t *
+ngx_kapokmq_producer_owe(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_owed_t  *owed, *last;
+
+    last = s->producer.owed ? s->producer.owed_last : NULL;
+
+    if (last && last->error == NULL
+        && ngx_kapokmq_pending_last() == &last->pending)
+    {
+        return last;
+    }
+
+    owed = ngx_calloc(sizeof(ngx_kapokmq_owed_t), ngx_kapokmq_worker.log);
+
+    if (owed) {
+        owed->pending.handler = ngx_kapokmq_producer_settled;
+        owed->session = s;
+
+        if (last) {
+            last->next = owed;
+
+        } else {
+            s->producer.owed = owed;
+        }
+
+        s->producer.owed_last = owed;
+        s->unanswered++;
+        ngx_kapokmq_pending_add(&owed->pending);
+    }
+
+    return owed;
+}
+
+
+static void
+ngx_kapokmq_producer_settled(ngx_kapokmq_pending_t *pending, ngx_int_t rc,
+    const char *reason)
+{
+    ngx_kapokmq_owed_t  *owed = (ngx_kapokmq_owed_t *) pending;
+
+    ngx_kapokmq_session_t  *s;
+
+    s = owed->session;
+    s->producer.owed = owed->next;
+    s->unanswered--;
+    s->owed -= owed->n + (owed->error != NULL);
+
+    if (rc != NGX_OK) {
+        ngx_kapokmq_producer_refused(s, owed->n);
+        rc = ngx_kapokmq_producer_refuse(s, owed->n, reason);
+
+    } else if (owed->n) {
+        kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, (unsigned) owed->n);
+        s->client.messages += owed->n;
+        rc = ngx_kapokmq_output_oks(s, owed->n);
+    }
+
+    if (rc == NGX_OK && owed->error) {
+        rc = ngx_kapokmq_producer_refuse(s, 1, owed->error);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_kapokmq_session_failed(s);
+    }
+
+    ngx_free(owed);
+    ngx_kapokmq_session_answered(s);
+}
+
+
+/* The session is about to go: it gets no answers. */
+static void
+ngx_kapokmq_producer_forget(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_owed_t  *owed;
+
+    while (s->producer.owed) {
+        owed = s->producer.owed;
+        s->producer.owed = owed->next;
+
+        ngx_kapokmq_pending_remove(&owed->pending);
+        ngx_free(owed);
+    }
+
+    s->unanswered = 0;
+    s->owed = 0;
 }
 
 
@@ -311,7 +469,7 @@ ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     *kept = *gather;
     gather->done = 0;
     gather->n = 0;
-    s->pending = kept;
+    s->producer.unstored = kept;
 
     old = s->input.data + s->input.keep;
 
@@ -345,7 +503,7 @@ ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s)
         return NGX_OK;
     }
 
-    if (!s->queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
+    if (!s->producer.queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
         return NGX_OK;
     }
 
@@ -359,21 +517,23 @@ static void
 ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
 {
     ngx_event_t  *rev, *resume;
+    ngx_queue_t  *waiting;
 
     rev = s->connection->read;
-    resume = &ngx_kapokmq_worker.resume;
+    resume = &ngx_kapokmq_worker.producers;
+    waiting = &ngx_kapokmq_worker.waiting;
 
-    if (!s->queued) {
+    if (!s->producer.queued) {
 
-        if (s->turn || s->pending) {
+        if (s->turn || s->producer.unstored) {
             /* it was first, and stays so */
-            ngx_queue_insert_head(&ngx_kapokmq_worker.waiting, &s->queue);
+            ngx_queue_insert_head(waiting, &s->producer.queue);
 
         } else {
-            ngx_queue_insert_tail(&ngx_kapokmq_worker.waiting, &s->queue);
+            ngx_queue_insert_tail(waiting, &s->producer.queue);
         }
 
-        s->queued = 1;
+        s->producer.queued = 1;
     }
 
     /* one that has gone and left messages behind does not wait for ever */
@@ -388,18 +548,9 @@ ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
 }
 
 
-void
-ngx_kapokmq_room(void)
-{
-    if (!ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
-        ngx_post_event(&ngx_kapokmq_worker.resume, &ngx_posted_next_events);
-    }
-}
-
-
 /* Each in the line gets a turn, until there is no room for one. */
 void
-ngx_kapokmq_resume(ngx_event_t *ev)
+ngx_kapokmq_producers_resume(ngx_event_t *ev)
 {
     ngx_uint_t              n;
     ngx_queue_t            *q, *waiting;
@@ -418,8 +569,8 @@ ngx_kapokmq_resume(ngx_event_t *ev)
         q = ngx_queue_head(waiting);
         ngx_queue_remove(q);
 
-        s = ngx_queue_data(q, ngx_kapokmq_session_t, queue);
-        s->queued = 0;
+        s = ngx_queue_data(q, ngx_kapokmq_session_t, producer.queue);
+        s->producer.queued = 0;
         s->turn = 1;
 
         ngx_kapokmq_session_continue(s);
@@ -430,7 +581,7 @@ ngx_kapokmq_resume(ngx_event_t *ev)
     }
 
     if (n == NGX_KAPOKMQ_RESUME_TURNS) {
-        ngx_kapokmq_room();
+        ngx_kapokmq_wake_producers();
     }
 
     if (!ngx_queue_empty(waiting) && !ev->timer_set) {
@@ -465,12 +616,15 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
     ngx_kapokmq_gather.done = 0;
     ngx_kapokmq_gather.n = 0;
 
-    if (s->pending) {
-        ngx_free(s->pending);
-        s->pending = NULL;
+    if (s->producer.unstored) {
+        ngx_free(s->producer.unstored);
+        s->producer.unstored = NULL;
     }
 
-    if (s->unanswered) {
-        ngx_kapokmq_held_forget(s);
+    ngx_kapokmq_producer_forget(s);
+
+    if (s->producer.queued) {
+        ngx_queue_remove(&s->producer.queue);
+        s->producer.queued = 0;
     }
 }

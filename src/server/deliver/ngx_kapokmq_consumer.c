@@ -1,0 +1,100 @@
+/* Consumers: when they are ready for more, and how far they have come. */
+
+#include "ngx_kapokmq_consumer.h"
+#include "../worker/ngx_kapokmq_worker.h"
+
+
+/* Those that want a turn. */
+static ngx_queue_t  ngx_kapokmq_turns;
+
+
+void
+ngx_kapokmq_deliver_init(void)
+{
+    ngx_queue_init(&ngx_kapokmq_turns);
+}
+
+
+void
+ngx_kapokmq_consumer_ready(ngx_kapokmq_consumer_t *c, ngx_uint_t ready)
+{
+    if (c->client.ref) {
+        kmq_set_ready(ngx_kapokmq_worker.kmq, c->client.ref, (int) ready);
+    }
+}
+
+
+void
+ngx_kapokmq_consumer_confirm(ngx_kapokmq_consumer_t *c, uint32_t position)
+{
+    ngx_uint_t  n;
+
+    n = kmq_confirm_upto(ngx_kapokmq_worker.kmq, c->client.ref, position);
+
+    if (n) {
+        c->confirmed += n;
+        ngx_kapokmq_wake_producers();
+    }
+}
+
+
+void
+ngx_kapokmq_consumer_sent(ngx_kapokmq_consumer_t *c, uint32_t position)
+{
+    if (c->confirm == KMQ_CONFIRM_SOCKET && c->client.ref) {
+        ngx_kapokmq_consumer_confirm(c, position);
+    }
+}
+
+
+void
+ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c)
+{
+    if (!c->queued) {
+        ngx_queue_insert_tail(&ngx_kapokmq_turns, &c->queue);
+        c->queued = 1;
+    }
+
+    ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
+}
+
+
+void
+ngx_kapokmq_consumer_turns(void)
+{
+    ngx_queue_t             *q;
+    ngx_kapokmq_consumer_t  *c;
+
+    while (!ngx_queue_empty(&ngx_kapokmq_turns)) {
+
+        q = ngx_queue_head(&ngx_kapokmq_turns);
+        ngx_queue_remove(q);
+
+        c = ngx_queue_data(q, ngx_kapokmq_consumer_t, queue);
+        c->queued = 0;
+
+        c->transport->turn(c);
+    }
+}
+
+
+ngx_uint_t
+ngx_kapokmq_consumer_retire(ngx_kapokmq_consumer_t *c)
+{
+    kmq_retire(ngx_kapokmq_worker.kmq);
+    ngx_kapokmq_consumer_ready(c, 0);
+
+    return kmq_in_flight(ngx_kapokmq_worker.kmq, c->client.ref);
+}
+
+
+void
+ngx_kapokmq_consumer_leave(ngx_kapokmq_consumer_t *c)
+{
+    ngx_kapokmq_codes_drop();
+
+    if (c->queued) {
+        ngx_queue_remove(&c->queue);
+        c->queued = 0;
+    }
+}
