@@ -36,83 +36,86 @@ static void kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map,
 #define KMQ_TOPIC_MEMBER(field)  offsetof(kmq_topic_config_t, field)
 
 static const kmq_key_t  kmq_root_keys[] = {
-    { "server", kmq_read_server, 0, 0, 0, 0 },
-    { "mq", kmq_read_mq, 0, 0, 0, 0 },
-    { "cluster", kmq_read_ignored, 0, 0, 0, 0 },
-    { "sync", kmq_read_ignored, 0, 0, 0, 0 },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "server", kmq_read_server, 0, 0, 0, 0, 0 },
+    { "mq", kmq_read_mq, 0, 0, 0, 0, 0 },
+    { "cluster", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { "sync", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 static const kmq_key_t  kmq_server_keys[] = {
-    { "port", kmq_value_port, KMQ_MEMBER(port), 1, 65535, 0 },
-    { "addr", kmq_read_ignored, 0, 0, 0, 0 },
-    { "ip", kmq_read_ignored, 0, 0, 0, 0 },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "port", kmq_value_port, KMQ_MEMBER(port), 1, 65535, 0, 0 },
+    { "addr", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { "ip", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 /*
- * In the order of the specification.  Seconds are kept in milliseconds, and
- * so are their bounds.  Names that only early versions of the original had
- * are aliases of what became of them, or ignored.
+ * In the order of the specification: each with its bounds and its default.
+ * Seconds are kept in milliseconds, and so are these.  Names that only early
+ * versions of the original had are aliases of what became of them, or ignored.
  */
 static const kmq_key_t  kmq_mq_keys[] = {
     { "secretKey", kmq_value_secret, KMQ_MEMBER(secret_key),
-      1, KMQ_SECRET_MAX, KMQ_CONFIG_HIDDEN },
+      1, KMQ_SECRET_MAX, 0, KMQ_CONFIG_HIDDEN },
     { "pushType", kmq_value_whole, KMQ_TOPIC_MEMBER(push_type),
-      1, 2, KMQ_CONFIG_TOPIC },
+      1, 2, KMQ_PUSH_ONE, KMQ_CONFIG_TOPIC },
     { "messageChanBuffer", kmq_value_whole, KMQ_MEMBER(message_chan_buffer),
-      1, 1000000000, 0 },
+      1, 1000000000, 1000000, 0 },
     { "pushMessagesSpeed", kmq_value_seconds, KMQ_MEMBER(push_messages_speed),
-      0, 86400000, 0 },
+      0, 86400000, 1000, 0 },
     { "sendCount", kmq_value_whole, KMQ_MEMBER(send_count),
-      1, 1000000, 0 },
+      1, 1000000, 100, 0 },
     { "pushCount", kmq_value_whole, KMQ_MEMBER(send_count),
-      1, 1000000, KMQ_CONFIG_ALIAS },
+      1, 1000000, 100, KMQ_CONFIG_ALIAS },
     { "sendRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
-      0, 1000, 0 },
+      0, 1000, 3, 0 },
     { "pushRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
-      0, 1000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+      0, 1000, 3, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
     { "persistentFile", kmq_value_path, KMQ_MEMBER(persistent_file),
-      1, KMQ_PATH_MAX, 0 },
+      1, KMQ_PATH_MAX, 0, 0 },
     { "isPersistent", kmq_value_whole, KMQ_MEMBER(is_persistent),
-      0, 2, 0 },
+      0, 2, 1, 0 },
     { "recoveryStrategy", kmq_value_whole, KMQ_MEMBER(recovery_strategy),
-      0, 1, 0 },
+      0, 1, 1, 0 },
     { "persistentTime", kmq_value_seconds, KMQ_MEMBER(persistent_time),
-      100, 3600000, 0 },
+      100, 3600000, 5000, 0 },
     { "isRePush", kmq_value_whole, KMQ_MEMBER(is_re_push),
-      0, 1, 0 },
+      0, 1, 1, 0 },
     { "pushRetryTime", kmq_value_seconds, KMQ_TOPIC_MEMBER(push_retry_time),
-      100, 2592000000, KMQ_CONFIG_TOPIC },
+      100, 2592000000, 300000, KMQ_CONFIG_TOPIC },
     { "maxDeliveries", kmq_value_whole, KMQ_TOPIC_MEMBER(max_deliveries),
-      0, KMQ_DELIVERIES_MAX, KMQ_CONFIG_TOPIC },
+      0, KMQ_DELIVERIES_MAX, 0, KMQ_CONFIG_TOPIC },
     { "isClean", kmq_value_whole, KMQ_MEMBER(is_clean),
-      0, 1, 0 },
+      0, 1, 1, 0 },
     { "cleanTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
-      1, 3153600000, KMQ_CONFIG_TOPIC },
+      1, 3153600000, 259200, KMQ_CONFIG_TOPIC },
     { "clearTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
-      1, 3153600000, KMQ_CONFIG_TOPIC|KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+      1, 3153600000, 259200,
+      KMQ_CONFIG_TOPIC|KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
     { "isCleanConsumed", kmq_value_whole, KMQ_MEMBER(is_clean_consumed),
-      0, 1, 0 },
+      0, 1, 0, 0 },
     { "checkSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
-      100, 3600000, 0 },
+      100, 3600000, 5000, 0 },
     { "rePushSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
-      100, 3600000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+      100, 3600000, 5000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
     { "confirm", kmq_value_confirm, KMQ_TOPIC_MEMBER(confirm),
-      0, 0, KMQ_CONFIG_TOPIC },
+      KMQ_CONFIRM_SOCKET, KMQ_CONFIRM_ACK, KMQ_CONFIRM_PONG, KMQ_CONFIG_TOPIC },
     { "prefetch", kmq_value_whole, KMQ_TOPIC_MEMBER(prefetch),
-      1, KMQ_PREFETCH_MAX, KMQ_CONFIG_TOPIC },
+      1, KMQ_PREFETCH_MAX, 1000, KMQ_CONFIG_TOPIC },
     /* six times as much, once escaped, has to fit into 32 bits */
     { "maxMessageSize", kmq_value_size, KMQ_MEMBER(max_message_size),
-      1, 512 * 1024 * 1024, 0 },
-    { "topics", kmq_read_topics, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+      1, 512 * 1024 * 1024, 1024 * 1024, 0 },
+    { "topics", kmq_read_topics, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
 
-    { "persistentPath", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "rePushCount", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "checkCount", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "consumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "unconsumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "persistentPath", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "rePushCount", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "checkCount", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "consumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, 0,
+      KMQ_CONFIG_HIDDEN },
+    { "unconsumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, 0,
+      KMQ_CONFIG_HIDDEN },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 _Static_assert(sizeof(kmq_mq_keys) / sizeof(kmq_mq_keys[0])
@@ -683,6 +686,8 @@ kmq_config_parse(kmq_config_t *config, const char *file,
 void
 kmq_config_defaults(kmq_config_t *config)
 {
+    const kmq_key_t  *key;
+
     memset(config, 0, sizeof(kmq_config_t));
 
     memcpy(config->secret_key, KMQ_CONFIG_PUBLISHED,
@@ -690,25 +695,13 @@ kmq_config_defaults(kmq_config_t *config)
     config->secret_key_len = sizeof(KMQ_CONFIG_PUBLISHED) - 1;
     memcpy(config->persistent_file, "MQDATA", sizeof("MQDATA"));
 
-    config->message_chan_buffer = 1000000;
-    config->push_messages_speed = 1000;
-    config->send_count = 100;
-    config->send_retry_count = 3;
-    config->is_persistent = 1;
-    config->recovery_strategy = 1;
-    config->persistent_time = 5000;
-    config->is_re_push = 1;
-    config->is_clean = 1;
-    config->is_clean_consumed = 0;
-    config->check_speed = 5000;
-    config->max_message_size = 1024 * 1024;
-
-    config->topic.push_type = KMQ_PUSH_ONE;
-    config->topic.push_retry_time = 300000;
-    config->topic.max_deliveries = 0;
-    config->topic.clean_time = 259200;
-    config->topic.confirm = KMQ_CONFIRM_PONG;
-    config->topic.prefetch = 1000;
+    for (key = kmq_mq_keys; key->name; key++) {
+        if (key->high && key->read != kmq_value_secret
+            && key->read != kmq_value_path)
+        {
+            *kmq_value_number(config, &config->topic, key) = key->standard;
+        }
+    }
 }
 
 

@@ -88,7 +88,8 @@ struct kmq_key_s {
     kmq_config_read_pt   read;
     size_t               offset;
     uint32_t             low;       /* allowed values */
-    uint32_t             high;
+    uint32_t             high;      /* 0: not a number */
+    uint32_t             standard;  /* the value where the file has none */
     unsigned             flags;
 };
 
