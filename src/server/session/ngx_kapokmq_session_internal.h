@@ -25,36 +25,9 @@
 #include "../ngx_kapokmq.h"
 #include "../deliver/ngx_kapokmq_deliver.h"
 #include "../../protocol/kmq_websocket.h"
-#include "ngx_kapokmq_chunk.h"
+#include "ngx_kapokmq_input.h"
+#include "ngx_kapokmq_output.h"
 
-
-typedef struct ngx_kapokmq_session_s  ngx_kapokmq_session_t;
-
-/* An nginx without TLS may not even have the member. */
-#if (NGX_SSL || NGX_COMPAT)
-#define ngx_kapokmq_tls(c)  ((c)->ssl != NULL)
-#else
-#define ngx_kapokmq_tls(c)  0
-#endif
-
-
-/* ----------------------------------------------------------------- output */
-
-/* Bytes that wait until the connection takes them.  They stay where they are,
- * since TLS wants the same address when it tries again. */
-typedef struct ngx_kapokmq_out_s  ngx_kapokmq_out_t;
-
-struct ngx_kapokmq_out_s {
-    ngx_kapokmq_out_t        *next;
-    ngx_kapokmq_chunk_t      *chunk;       /* NULL: "ok" frames */
-    ngx_uint_t                first;       /* of the chunk's frames, that is
-                                              the session's */
-    size_t                    pos;
-    size_t                    end;
-};
-
-
-/* ---------------------------------------------------------------- session */
 
 typedef enum {
     NGX_KAPOKMQ_LOGIN = 0,                 /* the key is awaited */
@@ -88,24 +61,17 @@ typedef struct {
     void       (*leave)(ngx_kapokmq_session_t *s);
 } ngx_kapokmq_role_t;
 
-/* Bytes that came in: [keep, used) belongs to messages that are gathered,
- * [used, len) is still to be parsed. */
-typedef struct {
-    u_char                   *data;
-    size_t                    keep;
-    size_t                    used;
-    size_t                    len;
-    size_t                    size;
-} ngx_kapokmq_input_t;
+/* What a producer is beside a client: ngx_kapokmq_session_producer.c. */
+typedef struct ngx_kapokmq_gather_s  ngx_kapokmq_gather_t;
+typedef struct ngx_kapokmq_owed_s    ngx_kapokmq_owed_t;
 
-/* What a producer is beside a client; the last two are its own. */
 typedef struct {
     ngx_kapokmq_client_t      client;      /* first, as in a consumer */
     ngx_queue_t               queue;       /* in worker's waiting */
+    ngx_kapokmq_gather_t     *unstored;    /* messages that found no room */
+    ngx_kapokmq_owed_t       *owed;        /* answers that wait for the disk, */
+    ngx_kapokmq_owed_t       *owed_last;   /* in their order */
     unsigned                  queued:1;
-    void                     *unstored;    /* messages that found no room */
-    struct ngx_kapokmq_owed_s *owed;       /* answers that wait for the disk */
-    struct ngx_kapokmq_owed_s *owed_last;  /* if any does */
 } ngx_kapokmq_producer_t;
 
 struct ngx_kapokmq_session_s {
@@ -212,57 +178,5 @@ void ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s);
 
 /* Has sessions that have a request told when the worker has to go. */
 void ngx_kapokmq_kept_listen(ngx_cycle_t *cycle);
-
-
-/* ------------------------------------------------------------------ input */
-
-/* Makes what came in usable for this event handler, and keeps the rest of it
- * at the end. */
-void ngx_kapokmq_input_open(ngx_kapokmq_session_t *s);
-ngx_int_t ngx_kapokmq_input_close(ngx_kapokmq_session_t *s);
-
-/* Puts bytes that nginx has read already into an empty input. */
-ngx_int_t ngx_kapokmq_input_add(ngx_kapokmq_session_t *s, const u_char *bytes,
-    size_t size);
-
-/* Receives once.  NGX_OK, NGX_AGAIN, NGX_DONE at the end, NGX_ERROR. */
-ngx_int_t ngx_kapokmq_input_receive(ngx_kapokmq_session_t *s);
-
-/* Receives once what nobody needs; the session is woken for more.  NGX_AGAIN,
- * NGX_DONE at the end, NGX_ERROR. */
-ngx_int_t ngx_kapokmq_input_discard(ngx_kapokmq_session_t *s);
-
-void ngx_kapokmq_input_free(ngx_kapokmq_session_t *s);
-
-
-/* ----------------------------------------------------------------- output */
-
-/* Does nothing wait, so that what is sent goes out at once? */
-ngx_int_t ngx_kapokmq_output_direct(ngx_kapokmq_session_t *s);
-
-/* Sends chunk's bytes [pos, end), which begin with the frame of that number, as
- * soon as the connection takes them. */
-ngx_int_t ngx_kapokmq_output_send(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
-
-/* The same when they have been sent up to pos, and the connection takes no
- * more, if that is not the end. */
-ngx_int_t ngx_kapokmq_output_rest(ngx_kapokmq_session_t *s,
-    ngx_kapokmq_chunk_t *chunk, ngx_uint_t first, size_t pos, size_t end);
-
-/* Appends a whole frame, "ok" frames, or Close, and sends nothing yet.  Behind
- * Close there is nothing: what would be is left out. */
-ngx_int_t ngx_kapokmq_output_frame(ngx_kapokmq_session_t *s, ngx_uint_t opcode,
-    const void *payload, size_t size);
-ngx_int_t ngx_kapokmq_output_text(ngx_kapokmq_session_t *s, const char *text);
-ngx_int_t ngx_kapokmq_output_oks(ngx_kapokmq_session_t *s, ngx_uint_t n);
-ngx_int_t ngx_kapokmq_output_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
-    const char *reason);
-
-/* Writes what the connection takes.  NGX_OK: nothing is left. */
-ngx_int_t ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s);
-
-void ngx_kapokmq_output_free(ngx_kapokmq_session_t *s);
-void ngx_kapokmq_output_init(void);
 
 #endif /* NGX_KAPOKMQ_SESSION_INTERNAL_H */

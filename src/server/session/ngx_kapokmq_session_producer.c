@@ -30,15 +30,13 @@ typedef struct {
     const char        *error;      /* the message's answer, NULL: "ok" */
 } ngx_kapokmq_entry_t;
 
-typedef struct {
+struct ngx_kapokmq_gather_s {
     ngx_uint_t           done;     /* entries stored and answered */
     ngx_uint_t           n;
     ngx_kapokmq_entry_t  entry[NGX_KAPOKMQ_GATHER];
-} ngx_kapokmq_gather_t;
+};
 
 /* What the session is owed when the disk has what stands before. */
-typedef struct ngx_kapokmq_owed_s  ngx_kapokmq_owed_t;
-
 struct ngx_kapokmq_owed_s {
     ngx_kapokmq_pending_t   pending;
     ngx_kapokmq_session_t  *session;
