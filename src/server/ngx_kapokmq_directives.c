@@ -567,7 +567,7 @@ ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
     if (conf->endpoint.kind && clcf->handler != conf->endpoint.handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "location \"%V\" has a kapokmq handler and another "
-                           "one", &clcf->name);
+                           "handler", &clcf->name);
         return NGX_CONF_ERROR;
     }
 

@@ -82,7 +82,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "this worker looks for messages only twice a second");
+                      "this worker cannot be woken; it looks for messages "
+                      "twice a second");
     }
 
     ngx_kapokmq_deliver_init();
@@ -134,7 +135,8 @@ ngx_kapokmq_tick(ngx_event_t *ev)
 
     if (dead) {
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                      "%ud worker(s) died, their messages go to others", dead);
+                      "%ud worker(s) died; others take over their messages",
+                      dead);
     }
 
     ngx_kapokmq_wake_producers();
@@ -161,7 +163,7 @@ ngx_kapokmq_orphaned(void)
         && !ngx_quit && !ngx_exiting)
     {
         ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
-                      "master process %P is gone, this worker stops",
+                      "master process %P is gone; this worker stops",
                       ngx_parent);
 
         ngx_quit = 1;

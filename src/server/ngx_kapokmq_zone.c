@@ -112,7 +112,7 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 
     if (kmq_block_init(mcf->block, mcf->block_size, seed) != KMQ_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "no queue can be made of %uz bytes in zone \"%V\"",
+                      "the queue cannot be made of %uz bytes in zone \"%V\"",
                       mcf->block_size, &zone->shm.name);
         return NGX_ERROR;
     }

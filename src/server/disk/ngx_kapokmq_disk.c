@@ -119,8 +119,8 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
     if (err) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, err,
-                      "the journal's thread cannot be started, this worker "
-                      "writes it itself");
+                      "the journal thread cannot be started; this worker "
+                      "writes its journal itself");
     }
 
     kmq_journal(w->kmq, 1);
@@ -505,7 +505,8 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
                       "%s failed in \"%s\", %s", batch->what, d->segment.dir,
                       ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
                       ? "messages are refused until it works again"
-                      : "messages are in memory alone until it works again");
+                      : "messages are kept in memory only until it works "
+                        "again");
     }
 
     return NGX_ERROR;

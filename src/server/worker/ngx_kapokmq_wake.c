@@ -73,7 +73,7 @@ ngx_kapokmq_wake_create(ngx_cycle_t *cycle)
 
         if (fd == -1) {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
-                          "eventfd() failed, %ui of %ui wake-ups are there",
+                          "eventfd() failed, %ui of %ui wake-ups exist",
                           ngx_kapokmq_neventfds, wanted);
             return;
         }
@@ -216,8 +216,8 @@ ngx_kapokmq_signal(void)
 
     if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
         ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
-                      "a worker died while it changed the queue, which has "
-                      "been repaired");
+                      "a worker died while it changed the queue; the queue "
+                      "has been repaired");
     }
 
     if (kmq_wakes(ngx_kapokmq_worker.kmq, mask) && ngx_kapokmq_neventfds) {

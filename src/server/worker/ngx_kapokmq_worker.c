@@ -30,8 +30,9 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
 
     if (w->kmq == NULL) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "worker cannot use the queue, which has no memory for "
-                      "it or %d others, it answers 503", KMQ_WORKERS);
+                      "this worker cannot use the queue, which has no memory "
+                      "left or %d workers already; it answers 503",
+                      KMQ_WORKERS);
         return NGX_ERROR;
     }
 
@@ -57,8 +58,8 @@ ngx_kapokmq_worker_waits(void *arg, unsigned ms, unsigned worker, int pid)
     ngx_kapokmq_worker_t  *w = arg;
 
     ngx_log_error(NGX_LOG_WARN, w->log, 0,
-                  "waiting for the queue's lock for %ud ms, worker %ud with "
-                  "pid %d has it", ms, worker, pid);
+                  "waiting for the queue's lock for %ud ms; worker %ud, "
+                  "pid %d, holds it", ms, worker, pid);
 }
 
 
