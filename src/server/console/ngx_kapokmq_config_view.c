@@ -4,8 +4,8 @@
 
 
 /* GetConfig: room for all keys with their values but names and paths. */
-#define NGX_KAPOKMQ_CONFIG_VIEW_ROOM        2048
-#define NGX_KAPOKMQ_CONFIG_VIEW_TOPIC_ROOM  320
+#define NGX_KAPOKMQ_CONFIG_VIEW_ROOM        (64 * KMQ_CONFIG_KEYS)
+#define NGX_KAPOKMQ_CONFIG_VIEW_TOPIC_ROOM  (64 * KMQ_CONFIG_OWN)
 
 /* GetSettings: a key with its value, and a topic's name before it. */
 #define NGX_KAPOKMQ_SETTING_ROOM       (6 * (KMQ_PATH_MAX + KMQ_NAME_MAX) + 320)
