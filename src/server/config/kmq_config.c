@@ -425,7 +425,7 @@ kmq_topic_place(const kmq_config_t *config, const char *name, size_t len,
 }
 
 
-/* Puts a topic without settings of its own at its place.  The array grows by
+/* Puts a topic without values of its own at its place.  The array grows by
  * doubling: whenever the number of topics is a power of two, it is full. */
 static kmq_topic_config_t *
 kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
@@ -768,26 +768,26 @@ kmq_config_topic(const kmq_config_t *config, const char *name, size_t len,
 }
 
 
-/* The setting of a number as the file writes it. */
+/* The value of a number as the file writes it. */
 static void
-kmq_setting_number(kmq_setting_t *setting, const kmq_key_t *key,
+kmq_entry_number(kmq_config_entry_t *entry, const kmq_key_t *key,
     uint32_t number)
 {
     if (key->read == kmq_value_confirm) {
-        setting->text = kmq_confirm_name(number);
+        entry->text = kmq_confirm_name(number);
 
     } else if (key->read == kmq_value_seconds) {
-        setting->number = number / 1000.0;
+        entry->number = number / 1000.0;
 
     } else {
-        setting->number = number;
+        entry->number = number;
     }
 }
 
 
-/* The setting of a key that is not a single topic's. */
+/* The value of a key that is not a single topic's. */
 static void
-kmq_setting_value(kmq_setting_t *setting, const kmq_config_t *config,
+kmq_entry_value(kmq_config_entry_t *entry, const kmq_config_t *config,
     const kmq_key_t *key)
 {
     uint32_t     number;
@@ -796,26 +796,26 @@ kmq_setting_value(kmq_setting_t *setting, const kmq_config_t *config,
     at = (const char *) config + key->offset;
 
     if (key->read == kmq_value_secret) {
-        setting->secret = 1;
-        setting->text = strcmp(at, KMQ_CONFIG_PUBLISHED) ? "set" : "default";
+        entry->secret = 1;
+        entry->text = strcmp(at, KMQ_CONFIG_PUBLISHED) ? "set" : "default";
 
     } else if (key->read == kmq_value_path) {
-        setting->text = at;
+        entry->text = at;
 
     } else if (key->flags & KMQ_CONFIG_TOPIC) {
         number = kmq_topic_number(&config->topic, key);
-        kmq_setting_number(setting, key, number);
+        kmq_entry_number(entry, key, number);
 
     } else {
         memcpy(&number, at, sizeof(uint32_t));
-        kmq_setting_number(setting, key, number);
+        kmq_entry_number(entry, key, number);
     }
 }
 
 
 int
-kmq_config_setting(const kmq_config_t *config, unsigned *n,
-    kmq_setting_t *setting)
+kmq_config_entry(const kmq_config_t *config, unsigned *n,
+    kmq_config_entry_t *entry)
 {
     const kmq_key_t  *key;
 
@@ -830,12 +830,12 @@ kmq_config_setting(const kmq_config_t *config, unsigned *n,
         return 0;
     }
 
-    memset(setting, 0, sizeof(kmq_setting_t));
+    memset(entry, 0, sizeof(kmq_config_entry_t));
 
-    setting->key = key->name;
-    setting->line = config->line[key - kmq_mq_keys];
-    setting->alias = (key->flags & KMQ_CONFIG_ALIAS) != 0;
-    kmq_setting_value(setting, config, key);
+    entry->key = key->name;
+    entry->line = config->line[key - kmq_mq_keys];
+    entry->alias = (key->flags & KMQ_CONFIG_ALIAS) != 0;
+    kmq_entry_value(entry, config, key);
 
     *n = (unsigned) (key - kmq_mq_keys) + 1;
 
@@ -845,7 +845,7 @@ kmq_config_setting(const kmq_config_t *config, unsigned *n,
 
 int
 kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
-    kmq_setting_t *setting)
+    kmq_config_entry_t *entry)
 {
     const kmq_key_t  *key;
 
@@ -862,11 +862,11 @@ kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
         return 0;
     }
 
-    memset(setting, 0, sizeof(kmq_setting_t));
+    memset(entry, 0, sizeof(kmq_config_entry_t));
 
-    setting->key = key->name;
-    setting->line = topic->line[kmq_own_index(key)];
-    kmq_setting_number(setting, key, kmq_topic_number(topic, key));
+    entry->key = key->name;
+    entry->line = topic->line[kmq_own_index(key)];
+    kmq_entry_number(entry, key, kmq_topic_number(topic, key));
 
     *n = (unsigned) (key - kmq_mq_keys) + 1;
 
@@ -877,12 +877,12 @@ kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
 void
 kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit, void *arg)
 {
-    unsigned       n;
-    kmq_setting_t  setting;
+    unsigned            n;
+    kmq_config_entry_t  entry;
 
-    for (n = 0; kmq_config_setting(config, &n, &setting); /* void */ ) {
-        if (!setting.secret) {
-            emit(arg, setting.key, setting.number, setting.text);
+    for (n = 0; kmq_config_entry(config, &n, &entry); /* void */ ) {
+        if (!entry.secret) {
+            emit(arg, entry.key, entry.number, entry.text);
         }
     }
 }
@@ -892,10 +892,10 @@ void
 kmq_config_each_own(const kmq_topic_config_t *topic, kmq_config_emit_t emit,
     void *arg)
 {
-    unsigned       n;
-    kmq_setting_t  setting;
+    unsigned            n;
+    kmq_config_entry_t  entry;
 
-    for (n = 0; kmq_config_own(topic, &n, &setting); /* void */ ) {
-        emit(arg, setting.key, setting.number, setting.text);
+    for (n = 0; kmq_config_own(topic, &n, &entry); /* void */ ) {
+        emit(arg, entry.key, entry.number, entry.text);
     }
 }

@@ -74,7 +74,7 @@ const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
 #define KMQ_CONFIG_TOPIC   0x01     /* a topic may have its own; the offset
                                        is one in kmq_topic_config_t */
 #define KMQ_CONFIG_ALIAS   0x02     /* another name of the key before it */
-#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_setting() leaves it out */
+#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_entry() leaves it out */
 
 typedef struct kmq_map_s  kmq_map_t;
 typedef struct kmq_key_s  kmq_key_t;

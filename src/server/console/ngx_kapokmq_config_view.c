@@ -8,7 +8,8 @@
 #define NGX_KAPOKMQ_CONFIG_VIEW_TOPIC_ROOM  (64 * KMQ_CONFIG_OWN)
 
 /* GetSettings: a key with its value, and a topic's name before it. */
-#define NGX_KAPOKMQ_SETTING_ROOM       (6 * (KMQ_PATH_MAX + KMQ_NAME_MAX) + 320)
+#define NGX_KAPOKMQ_ENTRY_ROOM                                                \
+    (6 * (KMQ_PATH_MAX + KMQ_NAME_MAX) + 320)
 
 
 /* Where the answer of GetSettings stands. */
@@ -35,7 +36,7 @@ static u_char *ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v,
 static u_char *ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v,
     u_char *p);
 static u_char *ngx_kapokmq_config_view_value(u_char *p,
-    const kmq_setting_t *setting);
+    const kmq_config_entry_t *entry);
 static u_char *ngx_kapokmq_config_view_place(u_char *p, const char *file,
     uint32_t line);
 static u_char *ngx_kapokmq_config_view_comma(ngx_kapokmq_config_view_t *v,
@@ -148,7 +149,7 @@ ngx_kapokmq_config_view_list(ngx_http_request_t *r)
     v->config = ngx_kapokmq_worker.config;
     kmq_config_defaults(&v->defaults);
 
-    room = NGX_KAPOKMQ_SETTING_ROOM;
+    room = NGX_KAPOKMQ_ENTRY_ROOM;
 
     if (v->config->file) {
         room += 6 * ngx_strlen(v->config->file);
@@ -193,27 +194,27 @@ ngx_kapokmq_config_view_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 static u_char *
 ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v, u_char *p)
 {
-    kmq_setting_t  setting, standard;
+    kmq_config_entry_t  entry, standard;
 
-    if (!kmq_config_setting(v->config, &v->key, &setting)) {
+    if (!kmq_config_entry(v->config, &v->key, &entry)) {
         v->topics = 1;
         v->listed = 0;
         v->key = 0;
         return ngx_sprintf(p, "],\"topics\":[");
     }
 
-    (void) kmq_config_setting(&v->defaults, &v->key_default, &standard);
+    (void) kmq_config_entry(&v->defaults, &v->key_default, &standard);
 
-    if (setting.alias) {
+    if (entry.alias) {
         return p;
     }
 
     p = ngx_kapokmq_config_view_comma(v, p);
-    p = ngx_kapokmq_config_view_value(p, &setting);
+    p = ngx_kapokmq_config_view_value(p, &entry);
     p = ngx_sprintf(p, ",\"Default\":");
 
-    if (setting.secret) {
-        p = ngx_sprintf(p, "null,\"Secret\":\"%s\"", setting.text);
+    if (entry.secret) {
+        p = ngx_sprintf(p, "null,\"Secret\":\"%s\"", entry.text);
 
     } else if (standard.text) {
         p = ngx_kapokmq_http_quote(p, standard.text,
@@ -223,7 +224,7 @@ ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v, u_char *p)
         p = ngx_kapokmq_http_decimal(p, standard.number);
     }
 
-    return ngx_kapokmq_config_view_place(p, v->config->file, setting.line);
+    return ngx_kapokmq_config_view_place(p, v->config->file, entry.line);
 }
 
 
@@ -231,7 +232,7 @@ ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v, u_char *p)
 static u_char *
 ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v, u_char *p)
 {
-    kmq_setting_t        setting;
+    kmq_config_entry_t   entry;
     kmq_topic_config_t  *topic;
 
     topic = &v->config->topics[v->topic];
@@ -247,7 +248,7 @@ ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v, u_char *p)
         v->key = 0;
     }
 
-    if (!kmq_config_own(topic, &v->key, &setting)) {
+    if (!kmq_config_own(topic, &v->key, &entry)) {
         v->topic++;
         v->inside = 0;
         v->listed = 1;
@@ -255,27 +256,27 @@ ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v, u_char *p)
     }
 
     p = ngx_kapokmq_config_view_comma(v, p);
-    p = ngx_kapokmq_config_view_value(p, &setting);
+    p = ngx_kapokmq_config_view_value(p, &entry);
 
-    return ngx_kapokmq_config_view_place(p, v->config->file, setting.line);
+    return ngx_kapokmq_config_view_place(p, v->config->file, entry.line);
 }
 
 
 static u_char *
-ngx_kapokmq_config_view_value(u_char *p, const kmq_setting_t *setting)
+ngx_kapokmq_config_view_value(u_char *p, const kmq_config_entry_t *entry)
 {
-    p = ngx_sprintf(p, "{\"Key\":\"%s\",\"Value\":", setting->key);
+    p = ngx_sprintf(p, "{\"Key\":\"%s\",\"Value\":", entry->key);
 
-    if (setting->secret) {
+    if (entry->secret) {
         return ngx_sprintf(p, "null");
     }
 
-    if (setting->text) {
-        return ngx_kapokmq_http_quote(p, setting->text,
-                                      ngx_strlen(setting->text));
+    if (entry->text) {
+        return ngx_kapokmq_http_quote(p, entry->text,
+                                      ngx_strlen(entry->text));
     }
 
-    return ngx_kapokmq_http_decimal(p, setting->number);
+    return ngx_kapokmq_http_decimal(p, entry->number);
 }
 
 
