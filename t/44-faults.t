@@ -91,7 +91,7 @@ my %points = (
 );
 
 my %named;
-for my $path (glob "$root/src/engine/*.c") {
+for my $path (glob "$root/src/engine/*/*.c") {
     open my $in, '<', $path or die "$path: $!";
     while (<$in>) {
         $named{$1} = 1 if /KMQ_POINT\("([^"]+)"\)/;

@@ -69,7 +69,7 @@ sub _find_points {
     my %point;
 
     return if $status != 200;
-    for my $path (glob "$KapokMQ::Suite::Root/src/engine/*.c") {
+    for my $path (glob "$KapokMQ::Suite::Root/src/engine/*/*.c") {
         open my $in, '<', $path or die "$path: $!";
         $point{$_} = 1 for map { /KMQ_POINT\("([^"]+)"\)/ } <$in>;
     }
