@@ -72,7 +72,7 @@ ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
     s->give_back = ngx_kapokmq_kept_return;
 
     s->client.log = log;
-    s->client.close = ngx_kapokmq_session_dismiss;
+    s->client.close = ngx_kapokmq_close_client;
 
     if (role->number == KMQ_CONSUMER) {
         s->consumer.transport = role->transport;
@@ -93,7 +93,7 @@ ngx_kapokmq_kept_free(void *data)
     ngx_kapokmq_kept_t  *kept = data;
 
     ngx_queue_remove(&kept->queue);
-    ngx_kapokmq_session_free(kept->session);
+    ngx_kapokmq_close_free(kept->session);
 }
 
 
@@ -300,7 +300,7 @@ ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s)
 
     s->cleanup->handler = NULL;
     s->cleanup = cleanup;
-    cleanup->handler = ngx_kapokmq_session_free;
+    cleanup->handler = ngx_kapokmq_close_free;
     cleanup->data = s;
 
     /* it marks the connection as destroyed: nginx, which is still in a handler

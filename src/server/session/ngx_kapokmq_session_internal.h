@@ -61,7 +61,7 @@ typedef struct {
     void       (*leave)(ngx_kapokmq_session_t *s);
 } ngx_kapokmq_role_t;
 
-/* What a producer is beside a client: ngx_kapokmq_session_producer.c. */
+/* What a producer is beside a client. */
 typedef struct ngx_kapokmq_gather_s  ngx_kapokmq_gather_t;
 typedef struct ngx_kapokmq_owed_s    ngx_kapokmq_owed_t;
 
@@ -154,16 +154,63 @@ ngx_int_t ngx_kapokmq_session_flush(ngx_kapokmq_session_t *s);
 /* The session has to end, but not here: its read handler does it. */
 void ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s);
 
-/* A client's close: see ngx_kapokmq_client.h. */
-void ngx_kapokmq_session_dismiss(ngx_kapokmq_client_t *client, int why,
-    const char *reason);
-
-/* Frees all but request and connection; a pool's cleanup, too. */
-void ngx_kapokmq_session_free(void *data);
-
 /* Upgrades a request to a session of that role. */
 ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
     const ngx_kapokmq_role_t *role);
+
+
+/* -------------------------------------------------------- what it is owed */
+
+/* n of its messages, reserved and written, go to disk; then they are answered.
+ * NGX_ERROR: no memory, and they are discarded. */
+ngx_int_t ngx_kapokmq_owed_hold(ngx_kapokmq_session_t *s, kmq_message_t *m,
+    ngx_uint_t n);
+
+/* Answers a message with an error when those before it are answered. */
+ngx_int_t ngx_kapokmq_owed_error(ngx_kapokmq_session_t *s, const char *error);
+
+/* The session is about to go: it gets no answers. */
+void ngx_kapokmq_owed_forget(ngx_kapokmq_session_t *s);
+
+
+/* ------------------------------------------------------------------ login */
+
+/* The first words. */
+ngx_int_t ngx_kapokmq_login_begin(ngx_kapokmq_session_t *s);
+
+/* The message in s->parser is a key. */
+ngx_int_t ngx_kapokmq_login_key(ngx_kapokmq_session_t *s);
+
+
+/* -------------------------------------------------------------------- end */
+
+/* Sends Close and waits a little for the client's one. */
+ngx_int_t ngx_kapokmq_close_send(ngx_kapokmq_session_t *s, ngx_uint_t code,
+    const char *reason);
+
+/* What ends a session: the client's Close, a bad frame, the end of its input
+ * (each once all before it is done), its only timer, the worker's exit. */
+ngx_int_t ngx_kapokmq_close_came(ngx_kapokmq_session_t *s);
+ngx_int_t ngx_kapokmq_close_bad(ngx_kapokmq_session_t *s);
+void ngx_kapokmq_close_finish(ngx_kapokmq_session_t *s);
+ngx_int_t ngx_kapokmq_close_timeout(ngx_kapokmq_session_t *s);
+ngx_int_t ngx_kapokmq_close_exiting(ngx_kapokmq_session_t *s);
+
+/* A client's close: see ngx_kapokmq_client.h. */
+void ngx_kapokmq_close_client(ngx_kapokmq_client_t *client, int why,
+    const char *reason);
+
+/* Sets the timer; 0: none. */
+void ngx_kapokmq_close_after(ngx_kapokmq_session_t *s, ngx_msec_t ms);
+
+/* All is written.  NGX_OK: input is still to be read, and thrown away. */
+ngx_int_t ngx_kapokmq_close_finished(ngx_kapokmq_session_t *s);
+
+/* The end: the connection goes, too. */
+void ngx_kapokmq_close_end(ngx_kapokmq_session_t *s, ngx_int_t rc);
+
+/* Frees all but request and connection; a pool's cleanup, too. */
+void ngx_kapokmq_close_free(void *data);
 
 
 /* ----------------------------------------------------- the request, if kept */

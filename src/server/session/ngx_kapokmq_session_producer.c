@@ -18,9 +18,6 @@
 #define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
 #define NGX_KAPOKMQ_RESUME_TURNS    8
 
-/* Room for the text of a refusal. */
-#define NGX_KAPOKMQ_REFUSAL       300
-
 /* How long a producer that is gone may wait for room. */
 #define NGX_KAPOKMQ_GONE_TIME    5000
 
@@ -36,15 +33,6 @@ struct ngx_kapokmq_gather_s {
     ngx_kapokmq_entry_t  entry[NGX_KAPOKMQ_GATHER];
 };
 
-/* What the session is owed when the disk has what stands before. */
-struct ngx_kapokmq_owed_s {
-    ngx_kapokmq_pending_t   pending;
-    ngx_kapokmq_session_t  *session;
-    ngx_kapokmq_owed_t     *next;      /* of the session */
-    ngx_uint_t              n;         /* "ok" for messages, and then */
-    const char             *error;     /* that, unless it is NULL */
-};
-
 
 static ngx_int_t ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s);
@@ -55,18 +43,6 @@ static ngx_uint_t ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
     const ngx_kapokmq_entry_t *entry, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
     kmq_message_t *m, ngx_uint_t n);
-static ngx_int_t ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s,
-    const char *error);
-static ngx_int_t ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s,
-    ngx_uint_t n, const char *error);
-static void ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s,
-    ngx_uint_t n);
-static ngx_int_t ngx_kapokmq_producer_hold(ngx_kapokmq_session_t *s,
-    kmq_message_t *m, ngx_uint_t n);
-static ngx_kapokmq_owed_t *ngx_kapokmq_producer_owe(ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_producer_settled(ngx_kapokmq_pending_t *pending,
-    ngx_int_t rc, const char *reason);
-static void ngx_kapokmq_producer_forget(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
 static void ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s);
@@ -190,7 +166,7 @@ ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
 
         if (e->error) {
 
-            if (ngx_kapokmq_producer_error(s, e->error) != NGX_OK) {
+            if (ngx_kapokmq_owed_error(s, e->error) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -262,7 +238,7 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
-        return ngx_kapokmq_producer_hold(s, m, n);
+        return ngx_kapokmq_owed_hold(s, m, n);
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
@@ -270,180 +246,6 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     s->client.messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
-}
-
-
-/* Answers are told by their order alone: one that could be given at once waits
- * behind those that cannot. */
-static ngx_int_t
-ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
-{
-    ngx_kapokmq_owed_t  *owed;
-
-    ngx_kapokmq_producer_refused(s, 1);
-
-    if (s->unanswered == 0) {
-        return ngx_kapokmq_producer_refuse(s, 1, error);
-    }
-
-    owed = ngx_kapokmq_producer_owe(s);
-    if (owed == NULL) {
-        return NGX_ERROR;
-    }
-
-    owed->error = error;
-    s->owed++;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s, ngx_uint_t n,
-    const char *error)
-{
-    u_char  *p, text[NGX_KAPOKMQ_REFUSAL];
-
-    p = ngx_snprintf(text, sizeof(text), "error: %s", error);
-
-    while (n--) {
-        if (ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* So many messages are refused for good: counts them. */
-static void
-ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
-{
-    if (n && s->client.ref) {
-        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client.ref,
-                             (unsigned) n);
-    }
-}
-
-
-/* --------------------------------------------------------------- the disk */
-
-static ngx_int_t
-ngx_kapokmq_producer_hold(ngx_kapokmq_session_t *s, kmq_message_t *m,
-    ngx_uint_t n)
-{
-    ngx_kapokmq_owed_t  *owed;
-
-    owed = ngx_kapokmq_producer_owe(s);
-
-    if (owed == NULL) {
-        kmq_discard(ngx_kapokmq_worker.kmq, m, n);
-        return NGX_ERROR;
-    }
-
-    if (ngx_kapokmq_pending_hold(m, n) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    owed->n += n;
-    s->owed += n;
-
-    return NGX_OK;
-}
-
-
-/* The session's next answer that waits, which may be the last one; NULL: no
- * memory. */
-static ngx_kapokmq_owed_t *
-ngx_kapokmq_producer_owe(ngx_kapokmq_session_t *s)
-{
-    ngx_kapokmq_owed_t  *owed, *last;
-
-    last = s->producer.owed ? s->producer.owed_last : NULL;
-
-    if (last && last->error == NULL
-        && ngx_kapokmq_pending_last() == &last->pending)
-    {
-        return last;
-    }
-
-    owed = ngx_calloc(sizeof(ngx_kapokmq_owed_t), ngx_kapokmq_worker.log);
-
-    if (owed) {
-        owed->pending.handler = ngx_kapokmq_producer_settled;
-        owed->session = s;
-
-        if (last) {
-            last->next = owed;
-
-        } else {
-            s->producer.owed = owed;
-        }
-
-        s->producer.owed_last = owed;
-        s->unanswered++;
-        ngx_kapokmq_pending_add(&owed->pending);
-    }
-
-    return owed;
-}
-
-
-static void
-ngx_kapokmq_producer_settled(ngx_kapokmq_pending_t *pending, ngx_int_t rc,
-    const char *reason)
-{
-    ngx_kapokmq_owed_t  *owed = (ngx_kapokmq_owed_t *) pending;
-
-    ngx_kapokmq_session_t  *s;
-
-    s = owed->session;
-    s->producer.owed = owed->next;
-    s->unanswered--;
-    s->owed -= owed->n + (owed->error != NULL);
-
-    if (rc != NGX_OK) {
-        ngx_kapokmq_producer_refused(s, owed->n);
-        rc = ngx_kapokmq_producer_refuse(s, owed->n, reason);
-
-    } else if (owed->n) {
-        kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, (unsigned) owed->n);
-        s->client.messages += owed->n;
-        rc = ngx_kapokmq_output_oks(s, owed->n);
-    }
-
-    if (rc == NGX_OK && owed->error) {
-        rc = ngx_kapokmq_producer_refuse(s, 1, owed->error);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_kapokmq_session_failed(s);
-    }
-
-    ngx_free(owed);
-    ngx_kapokmq_session_answered(s);
-}
-
-
-/* The session is about to go: it gets no answers. */
-static void
-ngx_kapokmq_producer_forget(ngx_kapokmq_session_t *s)
-{
-    ngx_kapokmq_owed_t  *owed;
-
-    while (s->producer.owed) {
-        owed = s->producer.owed;
-        s->producer.owed = owed->next;
-
-        ngx_kapokmq_pending_remove(&owed->pending);
-        ngx_free(owed);
-    }
-
-    s->unanswered = 0;
-    s->owed = 0;
 }
 
 
@@ -619,7 +421,7 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
         s->producer.unstored = NULL;
     }
 
-    ngx_kapokmq_producer_forget(s);
+    ngx_kapokmq_owed_forget(s);
 
     if (s->producer.queued) {
         ngx_queue_remove(&s->producer.queue);
