@@ -17,6 +17,7 @@
 
 
 static size_t ngx_kapokmq_deliver_batch(kmq_batch_t *batch, size_t *sent);
+static void ngx_kapokmq_deliver_positions(const kmq_batch_t *batch);
 static ngx_uint_t ngx_kapokmq_deliver_group(kmq_run_t *run, ngx_uint_t n);
 
 
@@ -76,6 +77,10 @@ ngx_kapokmq_deliver_batch(kmq_batch_t *batch, size_t *sent)
     ngx_uint_t               n;
     ngx_kapokmq_consumer_t  *c;
 
+    if (!batch->again) {
+        ngx_kapokmq_deliver_positions(batch);
+    }
+
     size = 0;
     last = batch->runs + batch->nruns;
 
@@ -86,6 +91,21 @@ ngx_kapokmq_deliver_batch(kmq_batch_t *batch, size_t *sent)
     }
 
     return size;
+}
+
+
+static void
+ngx_kapokmq_deliver_positions(const kmq_batch_t *batch)
+{
+    ngx_uint_t               i;
+    const kmq_run_t         *run;
+    ngx_kapokmq_consumer_t  *c;
+
+    for (i = 0; i < batch->nruns; i++) {
+        run = &batch->runs[i];
+        c = run->user;
+        c->position = batch->messages[run->first + run->count - 1].position;
+    }
 }
 
 

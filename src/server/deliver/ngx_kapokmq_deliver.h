@@ -20,12 +20,11 @@ typedef struct ngx_kapokmq_consumer_s  ngx_kapokmq_consumer_t;
 
 typedef struct {
     /*
-     * Sends n runs of a batch, each to the consumer that is its user; they may
-     * share messages.  What is not sent at once is kept by the transport: the
-     * bodies may be gone afterwards.  For each run that it sends it moves the
-     * consumer's position and counts the messages; where it cannot, the
-     * consumer ends, though not before this returns.  Returns the bytes
-     * composed, and adds those sent to *sent.
+     * Sends n runs of a batch, each to the consumer that is its user, and
+     * counts their messages (client.messages); runs may share messages.  What
+     * is not sent at once is the transport's to keep: the bodies may be gone
+     * afterwards.  A consumer that cannot be sent to ends, but not before this
+     * returns.  Returns the bytes composed, and adds those sent to *sent.
      */
     size_t     (*push)(const kmq_batch_t *batch, const kmq_run_t *run,
                        ngx_uint_t n, size_t *sent);
@@ -42,8 +41,8 @@ typedef struct {
 
 /* --------------------------------------------------------------- consumer */
 
-/* Part of what the transport knows of its client.  All but position and
- * client.messages is kept here. */
+/* Part of what a transport knows of a connection, which sets client.log,
+ * client.close, transport and confirm; the rest is kept here. */
 struct ngx_kapokmq_consumer_s {
     ngx_kapokmq_client_t            client;     /* first: the engine's user */
     const ngx_kapokmq_transport_t  *transport;

@@ -165,10 +165,6 @@ ngx_kapokmq_push_run(ngx_kapokmq_frames_t *f, const kmq_run_t *run)
     frame = &f->chunk->frames[last];
     end = frame->end;
 
-    if (!f->batch->again) {
-        s->consumer.position = frame->position;
-    }
-
     if (f->ping[last] && s->consumer.confirm == KMQ_CONFIRM_PONG
         && !s->pinged)
     {
