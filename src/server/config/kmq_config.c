@@ -433,6 +433,7 @@ kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
 {
     char                *copy;
     size_t               n;
+    const kmq_key_t     *key;
     kmq_topic_config_t  *topic;
 
     n = config->ntopics;
@@ -461,13 +462,13 @@ kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
 
     topic->name = copy;
     topic->name_len = len;
-    topic->push_type = KMQ_UNSET;
-    topic->push_retry_time = KMQ_UNSET;
-    topic->max_deliveries = KMQ_UNSET;
-    topic->clean_time = KMQ_UNSET;
-    topic->confirm = KMQ_UNSET;
-    topic->prefetch = KMQ_UNSET;
     memset(topic->line, 0, sizeof(topic->line));
+
+    for (key = kmq_mq_keys; key->name; key++) {
+        if (key->flags & KMQ_CONFIG_TOPIC) {
+            *kmq_value_number(NULL, topic, key) = KMQ_UNSET;
+        }
+    }
 
     return topic;
 }
