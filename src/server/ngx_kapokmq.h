@@ -1,6 +1,9 @@
 /*
  * What all of src/server knows: the module, its configuration, this worker.
  * All else is offered by rooms, each in the header of its name.
+ *
+ * "conf" is nginx's configuration, "config" is application.yaml, and "settings"
+ * are what the engine has of that.
  */
 
 #ifndef NGX_KAPOKMQ_H

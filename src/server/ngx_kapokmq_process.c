@@ -78,7 +78,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     ngx_kapokmq_clock();
     ngx_kapokmq_settings();
-    ngx_kapokmq_disk_init(cycle, mcf);
+    ngx_kapokmq_journal_init(cycle, mcf);
 
     if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -109,7 +109,7 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 
     /* others get what was in flight here, and are told */
 
-    ngx_kapokmq_disk_exit();
+    ngx_kapokmq_journal_exit();
     ngx_kapokmq_signal();
 
     ngx_kapokmq_worker_detach();

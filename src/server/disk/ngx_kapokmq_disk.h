@@ -20,8 +20,8 @@ ngx_int_t ngx_kapokmq_recovery_reload(ngx_log_t *log,
 
 /* In a worker: its journal, from its beginning to its end, with which all
  * clients leave.  From then on the worker's journal is called. */
-void ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf);
-void ngx_kapokmq_disk_exit(void);
+void ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf);
+void ngx_kapokmq_journal_exit(void);
 
 /* Begins a checkpoint when it is time for one.  Part of the worker's
  * housekeeping. */
