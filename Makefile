@@ -70,7 +70,8 @@ ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
 CORE_SRC   := $(wildcard src/engine/*.c src/engine/*/*.c src/disk/*.c \
     src/protocol/*.c)
-SERVER_SRC := ngx_kapokmq_module.c $(wildcard src/server/*/*.c)
+SERVER_SRC := ngx_kapokmq_module.c \
+    $(wildcard src/server/*.c src/server/*/*.c)
 HEADERS    := $(wildcard src/*/*.h src/*/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
 PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/config/kmq_*.c)

@@ -1,26 +1,34 @@
-/* KapokMQ, a message queue inside nginx: directives, contexts, processes. */
+/* KapokMQ, a message queue inside nginx: the table of contents. */
 
+#include "src/server/ngx_kapokmq_process.h"
+#include "src/server/console/ngx_kapokmq_console.h"
+#include "src/server/http/ngx_kapokmq_http.h"
+#include "src/server/metrics/ngx_kapokmq_metrics.h"
+#include "src/server/publish/ngx_kapokmq_publish.h"
 #include "src/server/session/ngx_kapokmq_session.h"
 
 
-#define NGX_KAPOKMQ_TICK_FIRST  100    /* ms */
+/* What directives of locations stand for. */
 
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_producer = {
+    NGX_KAPOKMQ_PRODUCER, ngx_kapokmq_producer_handler
+};
 
-static ngx_int_t ngx_kapokmq_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_kapokmq_init_process(ngx_cycle_t *cycle);
-static void ngx_kapokmq_exit_process(ngx_cycle_t *cycle);
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_consumer = {
+    NGX_KAPOKMQ_CONSUMER, ngx_kapokmq_consumer_handler
+};
 
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_send = {
+    NGX_KAPOKMQ_SEND, ngx_kapokmq_send_handler
+};
 
-ngx_kapokmq_worker_t  ngx_kapokmq_worker;
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_console = {
+    NGX_KAPOKMQ_CONSOLE, ngx_kapokmq_console_handler
+};
 
-
-static ngx_http_handler_pt  ngx_kapokmq_producer =
-    ngx_kapokmq_producer_handler;
-static ngx_http_handler_pt  ngx_kapokmq_consumer =
-    ngx_kapokmq_consumer_handler;
-static ngx_http_handler_pt  ngx_kapokmq_send = ngx_kapokmq_send_handler;
-static ngx_http_handler_pt  ngx_kapokmq_console = ngx_kapokmq_console_handler;
-static ngx_http_handler_pt  ngx_kapokmq_metrics = ngx_kapokmq_metrics_handler;
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_metrics = {
+    NGX_KAPOKMQ_METRICS, ngx_kapokmq_metrics_handler
+};
 
 
 static ngx_conf_enum_t  ngx_kapokmq_access_log[] = {
@@ -48,28 +56,28 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
 
     { ngx_string("kapokmq_producer"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_handler,
+      ngx_kapokmq_conf_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_producer },
 
     { ngx_string("kapokmq_consumer"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_handler,
+      ngx_kapokmq_conf_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_consumer },
 
     { ngx_string("kapokmq_send"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_handler,
+      ngx_kapokmq_conf_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_send },
 
     { ngx_string("kapokmq_console"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_handler,
+      ngx_kapokmq_conf_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_console },
@@ -128,149 +136,3 @@ ngx_module_t  ngx_kapokmq_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-/* The configuration, NULL where there is no queue in it. */
-static ngx_kapokmq_main_conf_t *
-ngx_kapokmq_main_conf(ngx_cycle_t *cycle)
-{
-    ngx_kapokmq_main_conf_t  *mcf;
-
-    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_kapokmq_module);
-
-    return (mcf && mcf->zone) ? mcf : NULL;
-}
-
-
-/* In the master, before workers are forked; at each reload again. */
-static ngx_int_t
-ngx_kapokmq_init_module(ngx_cycle_t *cycle)
-{
-    if (!ngx_test_config && ngx_kapokmq_main_conf(cycle)) {
-        ngx_kapokmq_wake_create(cycle);
-#ifdef KMQ_FAULTS
-        ngx_kapokmq_fault_init(cycle->log);
-#endif
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_kapokmq_init_event(ngx_cycle_t *cycle, ngx_event_t *ev,
-    ngx_event_handler_pt handler)
-{
-    ngx_memzero(ev, sizeof(ngx_event_t));
-
-    ev->handler = handler;
-    ev->data = &ngx_kapokmq_worker;
-    ev->log = cycle->log;
-
-    /* an exiting worker does not wait for it */
-    ev->cancelable = 1;
-}
-
-
-/* From now on workers with another key know that it is not valid any more;
- * unless this one, begun late, is such a worker itself. */
-static void
-ngx_kapokmq_init_key(ngx_kapokmq_worker_t *w)
-{
-    ngx_atomic_uint_t  newest;
-
-    do {
-        newest = w->shared->key_number;
-    } while (newest < w->key_number
-             && !ngx_atomic_cmp_set(&w->shared->key_number, newest,
-                                    w->key_number));
-}
-
-
-/* A failure only makes this worker refuse requests: one that exits here is
- * not started again. */
-static ngx_int_t
-ngx_kapokmq_init_process(ngx_cycle_t *cycle)
-{
-    ngx_kapokmq_worker_t     *w;
-    ngx_kapokmq_main_conf_t  *mcf;
-
-    mcf = ngx_kapokmq_main_conf(cycle);
-
-    if (mcf == NULL || (ngx_process != NGX_PROCESS_WORKER
-                        && ngx_process != NGX_PROCESS_SINGLE))
-    {
-        return NGX_OK;
-    }
-
-    w = &ngx_kapokmq_worker;
-
-    w->config = mcf->config;
-    w->shared = mcf->shared;
-    w->key_number = mcf->key_number;
-    w->log = cycle->log;
-
-    ngx_queue_init(&w->waiting);
-    ngx_queue_init(&w->pings);
-    ngx_queue_init(&w->kept);
-
-    ngx_kapokmq_init_event(cycle, &w->push, ngx_kapokmq_push);
-    ngx_kapokmq_init_event(cycle, &w->batch, ngx_kapokmq_due);
-    ngx_kapokmq_init_event(cycle, &w->due, ngx_kapokmq_due);
-    ngx_kapokmq_init_event(cycle, &w->tick, ngx_kapokmq_tick);
-    ngx_kapokmq_init_event(cycle, &w->resume, ngx_kapokmq_resume);
-    ngx_kapokmq_init_event(cycle, &w->flush, ngx_kapokmq_disk_flush);
-
-    ngx_kapokmq_output_init();
-
-    w->kmq = kmq_attach_any(mcf->block, mcf->block_size);
-
-    if (w->kmq == NULL) {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "worker cannot use the queue, which has no memory for "
-                      "it or %d others, it answers 503", KMQ_WORKERS);
-        return NGX_OK;
-    }
-
-    kmq_on_wait(w->kmq, ngx_kapokmq_waits, w);
-    ngx_kapokmq_init_key(w);
-
-    ngx_kapokmq_clock();
-    ngx_kapokmq_settings();
-    ngx_kapokmq_disk_init(cycle, mcf);
-
-    if (ngx_kapokmq_wake_listen(cycle) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "this worker looks for messages only twice a second");
-    }
-
-    ngx_kapokmq_upgrade_listen(cycle);
-
-    /* a predecessor that died has left work for others */
-    ngx_kapokmq_wake();
-
-    ngx_add_timer(&w->tick, NGX_KAPOKMQ_TICK_FIRST);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
-{
-    (void) cycle;
-
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return;
-    }
-
-    /* others get what was in flight here, and are told */
-
-    ngx_kapokmq_disk_exit();
-    ngx_kapokmq_signal();
-
-    kmq_detach(ngx_kapokmq_worker.kmq);
-    ngx_kapokmq_worker.kmq = NULL;
-
-    ngx_kapokmq_push_free();
-}

@@ -27,7 +27,7 @@ plan skip_all => "no $module: make FAULTS=1 BUILD=build/faults"
     unless -e $module;
 
 my $REFUSING = qr/messages are refused until it works again/;
-my $MEMORY = qr/messages are in memory alone until it works again/;
+my $MEMORY = qr/messages are kept in memory only until it works again/;
 my $AGAIN = qr/\[notice\].*the journal is written again/;
 my $CHECKPOINT = qr/\[error\].*writing a checkpoint in .* failed/;
 

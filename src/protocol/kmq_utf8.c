@@ -157,3 +157,29 @@ kmq_utf8_valid(const unsigned char *data, size_t size)
 
     return kmq_utf8_check(&state, data, size) && state.left == 0;
 }
+
+
+const char *
+kmq_utf8_show(char to[KMQ_UTF8_SHOWN], const unsigned char *bytes, size_t len)
+{
+    size_t  i, n;
+
+    n = len;
+
+    if (n >= KMQ_UTF8_SHOWN) {
+        n = KMQ_UTF8_SHOWN - sizeof("...");
+
+        /* not in the middle of a character */
+        while (n && (bytes[n] & 0xc0) == 0x80) {
+            n--;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        to[i] = (bytes[i] < 0x20 || bytes[i] == 0x7f) ? '?' : (char) bytes[i];
+    }
+
+    memcpy(to + n, n < len ? "..." : "", n < len ? 4 : 1);
+
+    return to;
+}

@@ -24,4 +24,11 @@ int kmq_utf8_check(kmq_utf8_t *state, const unsigned char *data, size_t size);
 /* 1 when the size bytes are whole, valid UTF-8. */
 int kmq_utf8_valid(const unsigned char *data, size_t size);
 
+#define KMQ_UTF8_SHOWN  64      /* room for a piece of text in a message */
+
+/* Makes text fit to be shown: short, without control characters.  Returns
+ * to. */
+const char *kmq_utf8_show(char to[KMQ_UTF8_SHOWN], const unsigned char *bytes,
+    size_t len);
+
 #endif /* KMQ_UTF8_H */

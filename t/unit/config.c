@@ -866,18 +866,18 @@ test_each(void)
 }
 
 
-/* "key@line " of a setting, with what is special about it. */
+/* "key@line " of an entry, with what is special about it. */
 static void
-list_setting(const kmq_setting_t *setting)
+list_entry(const kmq_config_entry_t *entry)
 {
     size_t  len;
 
     len = strlen(listed);
 
     snprintf(listed + len, sizeof(listed) - len, "%s%s%s%s@%u ",
-             setting->key, setting->alias ? "(alias)" : "",
-             setting->secret ? "=" : "",
-             setting->secret ? setting->text : "", setting->line);
+             entry->key, entry->alias ? "(alias)" : "",
+             entry->secret ? "=" : "",
+             entry->secret ? entry->text : "", entry->line);
 }
 
 
@@ -887,19 +887,19 @@ list_places(void)
 {
     size_t         i;
     unsigned       n;
-    kmq_setting_t  setting;
+    kmq_config_entry_t  entry;
 
     listed[0] = '\0';
 
-    for (n = 0; kmq_config_setting(&config, &n, &setting); /* void */ ) {
-        if (setting.line || setting.secret || setting.alias) {
-            list_setting(&setting);
+    for (n = 0; kmq_config_entry(&config, &n, &entry); /* void */ ) {
+        if (entry.line || entry.secret || entry.alias) {
+            list_entry(&entry);
         }
     }
 
     for (i = 0; i < config.ntopics; i++) {
-        for (n = 0; kmq_config_own(&config.topics[i], &n, &setting); ) {
-            list_setting(&setting);
+        for (n = 0; kmq_config_own(&config.topics[i], &n, &entry); ) {
+            list_entry(&entry);
         }
     }
 }

@@ -296,7 +296,7 @@ publish(handle_t *h)
 
 /* ------------------------------------------------------------------ flush */
 
-/* As src/server/disk/ngx_kapokmq_disk.c does it. */
+/* As src/server/disk/ngx_kapokmq_journal.c does it. */
 static void
 flush(handle_t *h, int sync)
 {

@@ -32,99 +32,99 @@ static void kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map,
 
 /* ----------------------------------------------------------------- tables */
 
-#define KMQ_AT(field)        offsetof(kmq_config_t, field)
-#define KMQ_TOPIC_AT(field)  offsetof(kmq_topic_config_t, field)
+#define KMQ_MEMBER(field)        offsetof(kmq_config_t, field)
+#define KMQ_TOPIC_MEMBER(field)  offsetof(kmq_topic_config_t, field)
 
 static const kmq_key_t  kmq_root_keys[] = {
-    { "server", kmq_read_server, 0, 0, 0, 0 },
-    { "mq", kmq_read_mq, 0, 0, 0, 0 },
-    { "cluster", kmq_read_ignored, 0, 0, 0, 0 },
-    { "sync", kmq_read_ignored, 0, 0, 0, 0 },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "server", kmq_read_server, 0, 0, 0, 0, 0 },
+    { "mq", kmq_read_mq, 0, 0, 0, 0, 0 },
+    { "cluster", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { "sync", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 static const kmq_key_t  kmq_server_keys[] = {
-    { "port", kmq_value_port, KMQ_AT(port), 1, 65535, 0 },
-    { "addr", kmq_read_ignored, 0, 0, 0, 0 },
-    { "ip", kmq_read_ignored, 0, 0, 0, 0 },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "port", kmq_value_port, KMQ_MEMBER(port), 1, 65535, 0, 0 },
+    { "addr", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { "ip", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 /*
- * In the order of the specification.  Seconds are kept in milliseconds, and
- * so are their bounds.  Names that only early versions of the original had
- * are aliases of what became of them, or ignored.
+ * In the order of the specification: each with its bounds and its default.
+ * Seconds are kept in milliseconds, and so are these.  Names that only early
+ * versions of the original had are aliases of what became of them, or ignored.
  */
 static const kmq_key_t  kmq_mq_keys[] = {
-    { "secretKey", kmq_value_secret, KMQ_AT(secret_key),
-      1, KMQ_SECRET_MAX, KMQ_CONFIG_HIDDEN },
-    { "pushType", kmq_value_whole, KMQ_TOPIC_AT(push_type),
-      1, 2, KMQ_CONFIG_TOPIC },
-    { "messageChanBuffer", kmq_value_whole, KMQ_AT(message_chan_buffer),
-      1, 1000000000, 0 },
-    { "pushMessagesSpeed", kmq_value_seconds, KMQ_AT(push_messages_speed),
-      0, 86400000, 0 },
-    { "sendCount", kmq_value_whole, KMQ_AT(send_count),
-      1, 1000000, 0 },
-    { "pushCount", kmq_value_whole, KMQ_AT(send_count),
-      1, 1000000, KMQ_CONFIG_ALIAS },
-    { "sendRetryCount", kmq_value_whole, KMQ_AT(send_retry_count),
-      0, 1000, 0 },
-    { "pushRetryCount", kmq_value_whole, KMQ_AT(send_retry_count),
-      0, 1000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "persistentFile", kmq_value_path, KMQ_AT(persistent_file),
-      1, KMQ_PATH_MAX, 0 },
-    { "isPersistent", kmq_value_whole, KMQ_AT(is_persistent),
-      0, 2, 0 },
-    { "recoveryStrategy", kmq_value_whole, KMQ_AT(recovery_strategy),
-      0, 1, 0 },
-    { "persistentTime", kmq_value_seconds, KMQ_AT(persistent_time),
-      100, 3600000, 0 },
-    { "isRePush", kmq_value_whole, KMQ_AT(is_re_push),
-      0, 1, 0 },
-    { "pushRetryTime", kmq_value_seconds, KMQ_TOPIC_AT(push_retry_time),
-      100, 2592000000, KMQ_CONFIG_TOPIC },
-    { "maxDeliveries", kmq_value_whole, KMQ_TOPIC_AT(max_deliveries),
-      0, KMQ_DELIVERIES_MAX, KMQ_CONFIG_TOPIC },
-    { "isClean", kmq_value_whole, KMQ_AT(is_clean),
-      0, 1, 0 },
-    { "cleanTime", kmq_value_whole, KMQ_TOPIC_AT(clean_time),
-      1, 3153600000, KMQ_CONFIG_TOPIC },
-    { "clearTime", kmq_value_whole, KMQ_TOPIC_AT(clean_time),
-      1, 3153600000, KMQ_CONFIG_TOPIC|KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "isCleanConsumed", kmq_value_whole, KMQ_AT(is_clean_consumed),
-      0, 1, 0 },
-    { "checkSpeed", kmq_value_seconds, KMQ_AT(check_speed),
-      100, 3600000, 0 },
-    { "rePushSpeed", kmq_value_seconds, KMQ_AT(check_speed),
-      100, 3600000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
-    { "confirm", kmq_value_confirm, KMQ_TOPIC_AT(confirm),
-      0, 0, KMQ_CONFIG_TOPIC },
-    { "prefetch", kmq_value_whole, KMQ_TOPIC_AT(prefetch),
-      1, KMQ_PREFETCH_MAX, KMQ_CONFIG_TOPIC },
+    { "secretKey", kmq_value_secret, KMQ_MEMBER(secret_key),
+      1, KMQ_SECRET_MAX, 0, KMQ_CONFIG_HIDDEN },
+    { "pushType", kmq_value_whole, KMQ_TOPIC_MEMBER(push_type),
+      1, 2, KMQ_PUSH_ONE, KMQ_CONFIG_TOPIC },
+    { "messageChanBuffer", kmq_value_whole, KMQ_MEMBER(message_chan_buffer),
+      1, 1000000000, 1000000, 0 },
+    { "pushMessagesSpeed", kmq_value_seconds, KMQ_MEMBER(push_messages_speed),
+      0, 86400000, 1000, 0 },
+    { "sendCount", kmq_value_whole, KMQ_MEMBER(send_count),
+      1, 1000000, 100, 0 },
+    { "pushCount", kmq_value_whole, KMQ_MEMBER(send_count),
+      1, 1000000, 100, KMQ_CONFIG_ALIAS },
+    { "sendRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
+      0, 1000, 3, 0 },
+    { "pushRetryCount", kmq_value_whole, KMQ_MEMBER(send_retry_count),
+      0, 1000, 3, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+    { "persistentFile", kmq_value_path, KMQ_MEMBER(persistent_file),
+      1, KMQ_PATH_MAX, 0, 0 },
+    { "isPersistent", kmq_value_whole, KMQ_MEMBER(is_persistent),
+      0, 2, 1, 0 },
+    { "recoveryStrategy", kmq_value_whole, KMQ_MEMBER(recovery_strategy),
+      0, 1, 1, 0 },
+    { "persistentTime", kmq_value_seconds, KMQ_MEMBER(persistent_time),
+      100, 3600000, 5000, 0 },
+    { "isRePush", kmq_value_whole, KMQ_MEMBER(is_re_push),
+      0, 1, 1, 0 },
+    { "pushRetryTime", kmq_value_seconds, KMQ_TOPIC_MEMBER(push_retry_time),
+      100, 2592000000, 300000, KMQ_CONFIG_TOPIC },
+    { "maxDeliveries", kmq_value_whole, KMQ_TOPIC_MEMBER(max_deliveries),
+      0, KMQ_DELIVERIES_MAX, 0, KMQ_CONFIG_TOPIC },
+    { "isClean", kmq_value_whole, KMQ_MEMBER(is_clean),
+      0, 1, 1, 0 },
+    { "cleanTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
+      1, 3153600000, 259200, KMQ_CONFIG_TOPIC },
+    { "clearTime", kmq_value_whole, KMQ_TOPIC_MEMBER(clean_time),
+      1, 3153600000, 259200,
+      KMQ_CONFIG_TOPIC|KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+    { "isCleanConsumed", kmq_value_whole, KMQ_MEMBER(is_clean_consumed),
+      0, 1, 0, 0 },
+    { "checkSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
+      100, 3600000, 5000, 0 },
+    { "rePushSpeed", kmq_value_seconds, KMQ_MEMBER(check_speed),
+      100, 3600000, 5000, KMQ_CONFIG_ALIAS|KMQ_CONFIG_HIDDEN },
+    { "confirm", kmq_value_confirm, KMQ_TOPIC_MEMBER(confirm),
+      KMQ_CONFIRM_SOCKET, KMQ_CONFIRM_ACK, KMQ_CONFIRM_PONG, KMQ_CONFIG_TOPIC },
+    { "prefetch", kmq_value_whole, KMQ_TOPIC_MEMBER(prefetch),
+      1, KMQ_PREFETCH_MAX, 1000, KMQ_CONFIG_TOPIC },
     /* six times as much, once escaped, has to fit into 32 bits */
-    { "maxMessageSize", kmq_value_size, KMQ_AT(max_message_size),
-      1, 512 * 1024 * 1024, 0 },
-    { "topics", kmq_read_topics, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "maxMessageSize", kmq_value_size, KMQ_MEMBER(max_message_size),
+      1, 512 * 1024 * 1024, 1024 * 1024, 0 },
+    { "topics", kmq_read_topics, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
 
-    { "persistentPath", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "rePushCount", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "checkCount", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "consumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { "unconsumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, KMQ_CONFIG_HIDDEN },
-    { NULL, NULL, 0, 0, 0, 0 }
+    { "persistentPath", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "rePushCount", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "checkCount", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "consumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, 0,
+      KMQ_CONFIG_HIDDEN },
+    { "unconsumeLogChanBuffer", kmq_read_ignored, 0, 0, 0, 0,
+      KMQ_CONFIG_HIDDEN },
+    { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
 _Static_assert(sizeof(kmq_mq_keys) / sizeof(kmq_mq_keys[0])
                <= KMQ_CONFIG_KEYS, "more keys than a mapping has lines for");
 
-_Static_assert(KMQ_TOPIC_AT(line)
-               == KMQ_TOPIC_AT(push_type) + KMQ_CONFIG_OWN * sizeof(uint32_t),
+_Static_assert(KMQ_TOPIC_MEMBER(line)
+               == KMQ_TOPIC_MEMBER(push_type)
+                  + KMQ_CONFIG_OWN * sizeof(uint32_t),
                "a topic's lines are those of the numbers before them");
-
-static const char *const  kmq_confirm_names[] = {
-    NULL, "socket", "pong", "ack"
-};
 
 
 /* --------------------------------------------------------------- mappings */
@@ -154,12 +154,12 @@ kmq_enter(kmq_yaml_t *y, const char *where, const char *name)
 static void
 kmq_report_unknown(kmq_yaml_t *y, const kmq_map_t *map)
 {
-    char              shown[KMQ_YAML_SHOWN];
+    char              shown[KMQ_UTF8_SHOWN];
     const char       *name;
     const kmq_key_t  *key;
 
     name = (const char *) y->event.data.scalar.value;
-    kmq_yaml_show(shown, y->event.data.scalar.value,
+    kmq_utf8_show(shown, y->event.data.scalar.value,
                   y->event.data.scalar.length);
 
     for (key = map->keys; key->name; key++) {
@@ -243,7 +243,7 @@ kmq_other_name(const kmq_map_t *map, const kmq_key_t *key)
 static size_t
 kmq_own_index(const kmq_key_t *key)
 {
-    return (key->offset - KMQ_TOPIC_AT(push_type)) / sizeof(uint32_t);
+    return (key->offset - KMQ_TOPIC_MEMBER(push_type)) / sizeof(uint32_t);
 }
 
 
@@ -425,7 +425,7 @@ kmq_topic_place(const kmq_config_t *config, const char *name, size_t len,
 }
 
 
-/* Puts a topic without settings of its own at its place.  The array grows by
+/* Puts a topic without values of its own at its place.  The array grows by
  * doubling: whenever the number of topics is a power of two, it is full. */
 static kmq_topic_config_t *
 kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
@@ -433,6 +433,7 @@ kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
 {
     char                *copy;
     size_t               n;
+    const kmq_key_t     *key;
     kmq_topic_config_t  *topic;
 
     n = config->ntopics;
@@ -461,13 +462,13 @@ kmq_topic_insert(kmq_config_t *config, size_t place, const char *name,
 
     topic->name = copy;
     topic->name_len = len;
-    topic->push_type = KMQ_UNSET;
-    topic->push_retry_time = KMQ_UNSET;
-    topic->max_deliveries = KMQ_UNSET;
-    topic->clean_time = KMQ_UNSET;
-    topic->confirm = KMQ_UNSET;
-    topic->prefetch = KMQ_UNSET;
     memset(topic->line, 0, sizeof(topic->line));
+
+    for (key = kmq_mq_keys; key->name; key++) {
+        if (key->flags & KMQ_CONFIG_TOPIC) {
+            *kmq_value_number(NULL, topic, key) = KMQ_UNSET;
+        }
+    }
 
     return topic;
 }
@@ -478,7 +479,7 @@ static kmq_topic_config_t *
 kmq_add_topic(kmq_yaml_t *y)
 {
     int                  found;
-    char                 shown[KMQ_YAML_SHOWN];
+    char                 shown[KMQ_UTF8_SHOWN];
     size_t               len, place;
     const char          *name;
     kmq_topic_config_t  *topic;
@@ -491,7 +492,7 @@ kmq_add_topic(kmq_yaml_t *y)
 
     name = (const char *) y->event.data.scalar.value;
     len = y->event.data.scalar.length;
-    kmq_yaml_show(shown, y->event.data.scalar.value, len);
+    kmq_utf8_show(shown, y->event.data.scalar.value, len);
 
     if (len == 0 || len > KMQ_NAME_MAX || memchr(name, '\0', len)) {
         kmq_yaml_report_here(y, 1, "the name of a topic must have 1 to %d "
@@ -528,10 +529,10 @@ kmq_add_topic(kmq_yaml_t *y)
 static void
 kmq_read_topic(kmq_yaml_t *y, kmq_topic_config_t *topic)
 {
-    char       shown[KMQ_YAML_SHOWN];
+    char       shown[KMQ_UTF8_SHOWN];
     kmq_map_t  map;
 
-    kmq_yaml_show(shown, (unsigned char *) topic->name, topic->name_len);
+    kmq_utf8_show(shown, (unsigned char *) topic->name, topic->name_len);
 
     if (!kmq_enter(y, "mq.topics.", shown)) {
         return;
@@ -686,6 +687,8 @@ kmq_config_parse(kmq_config_t *config, const char *file,
 void
 kmq_config_defaults(kmq_config_t *config)
 {
+    const kmq_key_t  *key;
+
     memset(config, 0, sizeof(kmq_config_t));
 
     memcpy(config->secret_key, KMQ_CONFIG_PUBLISHED,
@@ -693,25 +696,13 @@ kmq_config_defaults(kmq_config_t *config)
     config->secret_key_len = sizeof(KMQ_CONFIG_PUBLISHED) - 1;
     memcpy(config->persistent_file, "MQDATA", sizeof("MQDATA"));
 
-    config->message_chan_buffer = 1000000;
-    config->push_messages_speed = 1000;
-    config->send_count = 100;
-    config->send_retry_count = 3;
-    config->is_persistent = 1;
-    config->recovery_strategy = 1;
-    config->persistent_time = 5000;
-    config->is_re_push = 1;
-    config->is_clean = 1;
-    config->is_clean_consumed = 0;
-    config->check_speed = 5000;
-    config->max_message_size = 1024 * 1024;
-
-    config->topic.push_type = KMQ_PUSH_ONE;
-    config->topic.push_retry_time = 300000;
-    config->topic.max_deliveries = 0;
-    config->topic.clean_time = 259200;
-    config->topic.confirm = KMQ_CONFIRM_PONG;
-    config->topic.prefetch = 1000;
+    for (key = kmq_mq_keys; key->name; key++) {
+        if (key->high && key->read != kmq_value_secret
+            && key->read != kmq_value_path)
+        {
+            *kmq_value_number(config, &config->topic, key) = key->standard;
+        }
+    }
 }
 
 
@@ -778,26 +769,26 @@ kmq_config_topic(const kmq_config_t *config, const char *name, size_t len,
 }
 
 
-/* The setting of a number as the file writes it. */
+/* The value of a number as the file writes it. */
 static void
-kmq_setting_number(kmq_setting_t *setting, const kmq_key_t *key,
+kmq_entry_number(kmq_config_entry_t *entry, const kmq_key_t *key,
     uint32_t number)
 {
     if (key->read == kmq_value_confirm) {
-        setting->text = kmq_confirm_name(number);
+        entry->text = kmq_confirm_name(number);
 
     } else if (key->read == kmq_value_seconds) {
-        setting->number = number / 1000.0;
+        entry->number = number / 1000.0;
 
     } else {
-        setting->number = number;
+        entry->number = number;
     }
 }
 
 
-/* The setting of a key that is not a single topic's. */
+/* The value of a key that is not a single topic's. */
 static void
-kmq_setting_value(kmq_setting_t *setting, const kmq_config_t *config,
+kmq_entry_value(kmq_config_entry_t *entry, const kmq_config_t *config,
     const kmq_key_t *key)
 {
     uint32_t     number;
@@ -806,26 +797,26 @@ kmq_setting_value(kmq_setting_t *setting, const kmq_config_t *config,
     at = (const char *) config + key->offset;
 
     if (key->read == kmq_value_secret) {
-        setting->secret = 1;
-        setting->text = strcmp(at, KMQ_CONFIG_PUBLISHED) ? "set" : "default";
+        entry->secret = 1;
+        entry->text = strcmp(at, KMQ_CONFIG_PUBLISHED) ? "set" : "default";
 
     } else if (key->read == kmq_value_path) {
-        setting->text = at;
+        entry->text = at;
 
     } else if (key->flags & KMQ_CONFIG_TOPIC) {
         number = kmq_topic_number(&config->topic, key);
-        kmq_setting_number(setting, key, number);
+        kmq_entry_number(entry, key, number);
 
     } else {
         memcpy(&number, at, sizeof(uint32_t));
-        kmq_setting_number(setting, key, number);
+        kmq_entry_number(entry, key, number);
     }
 }
 
 
 int
-kmq_config_setting(const kmq_config_t *config, unsigned *n,
-    kmq_setting_t *setting)
+kmq_config_entry(const kmq_config_t *config, unsigned *n,
+    kmq_config_entry_t *entry)
 {
     const kmq_key_t  *key;
 
@@ -840,12 +831,12 @@ kmq_config_setting(const kmq_config_t *config, unsigned *n,
         return 0;
     }
 
-    memset(setting, 0, sizeof(kmq_setting_t));
+    memset(entry, 0, sizeof(kmq_config_entry_t));
 
-    setting->key = key->name;
-    setting->line = config->line[key - kmq_mq_keys];
-    setting->alias = (key->flags & KMQ_CONFIG_ALIAS) != 0;
-    kmq_setting_value(setting, config, key);
+    entry->key = key->name;
+    entry->line = config->line[key - kmq_mq_keys];
+    entry->alias = (key->flags & KMQ_CONFIG_ALIAS) != 0;
+    kmq_entry_value(entry, config, key);
 
     *n = (unsigned) (key - kmq_mq_keys) + 1;
 
@@ -855,7 +846,7 @@ kmq_config_setting(const kmq_config_t *config, unsigned *n,
 
 int
 kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
-    kmq_setting_t *setting)
+    kmq_config_entry_t *entry)
 {
     const kmq_key_t  *key;
 
@@ -872,11 +863,11 @@ kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
         return 0;
     }
 
-    memset(setting, 0, sizeof(kmq_setting_t));
+    memset(entry, 0, sizeof(kmq_config_entry_t));
 
-    setting->key = key->name;
-    setting->line = topic->line[kmq_own_index(key)];
-    kmq_setting_number(setting, key, kmq_topic_number(topic, key));
+    entry->key = key->name;
+    entry->line = topic->line[kmq_own_index(key)];
+    kmq_entry_number(entry, key, kmq_topic_number(topic, key));
 
     *n = (unsigned) (key - kmq_mq_keys) + 1;
 
@@ -887,12 +878,12 @@ kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
 void
 kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit, void *arg)
 {
-    unsigned       n;
-    kmq_setting_t  setting;
+    unsigned            n;
+    kmq_config_entry_t  entry;
 
-    for (n = 0; kmq_config_setting(config, &n, &setting); /* void */ ) {
-        if (!setting.secret) {
-            emit(arg, setting.key, setting.number, setting.text);
+    for (n = 0; kmq_config_entry(config, &n, &entry); /* void */ ) {
+        if (!entry.secret) {
+            emit(arg, entry.key, entry.number, entry.text);
         }
     }
 }
@@ -902,35 +893,10 @@ void
 kmq_config_each_own(const kmq_topic_config_t *topic, kmq_config_emit_t emit,
     void *arg)
 {
-    unsigned       n;
-    kmq_setting_t  setting;
+    unsigned            n;
+    kmq_config_entry_t  entry;
 
-    for (n = 0; kmq_config_own(topic, &n, &setting); /* void */ ) {
-        emit(arg, setting.key, setting.number, setting.text);
+    for (n = 0; kmq_config_own(topic, &n, &entry); /* void */ ) {
+        emit(arg, entry.key, entry.number, entry.text);
     }
-}
-
-
-const char *
-kmq_confirm_name(uint32_t confirm)
-{
-    return (confirm >= KMQ_CONFIRM_SOCKET && confirm <= KMQ_CONFIRM_ACK)
-           ? kmq_confirm_names[confirm] : "";
-}
-
-
-uint32_t
-kmq_confirm_value(const char *name, size_t len)
-{
-    uint32_t  value;
-
-    for (value = KMQ_CONFIRM_SOCKET; value <= KMQ_CONFIRM_ACK; value++) {
-        if (strlen(kmq_confirm_names[value]) == len
-            && memcmp(kmq_confirm_names[value], name, len) == 0)
-        {
-            return value;
-        }
-    }
-
-    return 0;
 }

@@ -21,7 +21,7 @@
 #define KMQ_CONFIG_OWN        6    /* that a topic may have of its own */
 
 
-/* Settings that a topic may have of its own; UNSET ones are the queue's. */
+/* Keys that a topic may have of its own; UNSET ones are the queue's. */
 #define KMQ_UNSET  UINT32_MAX
 
 typedef struct {
@@ -87,7 +87,7 @@ int kmq_config_parse(kmq_config_t *config, const char *file,
 /* Frees what kmq_config_parse() allocated. */
 void kmq_config_free(kmq_config_t *config);
 
-/* The settings of a topic by name: config->topic with the topic's own. */
+/* The values for a topic by name: config->topic with the topic's own. */
 void kmq_config_topic(const kmq_config_t *config, const char *name,
     size_t len, kmq_topic_config_t *topic);
 
@@ -100,26 +100,26 @@ typedef struct {
     unsigned     alias:1;          /* another name of the key before it */
     unsigned     secret:1;         /* secretKey: text only tells whether it is
                                       the "default" one or was "set" */
-} kmq_setting_t;
+} kmq_config_entry_t;
 
 /*
  * All mq keys with their current values, in the specification's order, one a
  * call; *n is 0 at first.  pushCount follows sendCount; topics is left out.
  * 0: that was all.
  */
-int kmq_config_setting(const kmq_config_t *config, unsigned *n,
-    kmq_setting_t *setting);
+int kmq_config_entry(const kmq_config_t *config, unsigned *n,
+    kmq_config_entry_t *entry);
 
 /* The same for those that an element of config->topics has of its own. */
 int kmq_config_own(const kmq_topic_config_t *topic, unsigned *n,
-    kmq_setting_t *setting);
+    kmq_config_entry_t *entry);
 
 /* Takes a key, in the file's spelling, and its value: a number (text NULL), at
  * most three decimals of which count, or a text. */
 typedef void (*kmq_config_emit_t)(void *arg, const char *key, double number,
     const char *text);
 
-/* All of kmq_config_setting() but secretKey. */
+/* All of kmq_config_entry() but secretKey. */
 void kmq_config_each(const kmq_config_t *config, kmq_config_emit_t emit,
     void *arg);
 

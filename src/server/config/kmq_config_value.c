@@ -10,6 +10,11 @@
 #define KMQ_VARIABLE_MAX  60        /* bytes of a variable's name */
 
 
+static const char *const  kmq_confirm_names[] = {
+    NULL, "socket", "pong", "ack"
+};
+
+
 uint32_t *
 kmq_value_number(kmq_config_t *config, kmq_topic_config_t *topic,
     const kmq_key_t *key)
@@ -215,6 +220,31 @@ kmq_value_size(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 
 
 /* ------------------------------------------------------------------ texts */
+
+const char *
+kmq_confirm_name(uint32_t confirm)
+{
+    return (confirm >= KMQ_CONFIRM_SOCKET && confirm <= KMQ_CONFIRM_ACK)
+           ? kmq_confirm_names[confirm] : "";
+}
+
+
+uint32_t
+kmq_confirm_value(const char *name, size_t len)
+{
+    uint32_t  value;
+
+    for (value = KMQ_CONFIRM_SOCKET; value <= KMQ_CONFIRM_ACK; value++) {
+        if (strlen(kmq_confirm_names[value]) == len
+            && memcmp(kmq_confirm_names[value], name, len) == 0)
+        {
+            return value;
+        }
+    }
+
+    return 0;
+}
+
 
 void
 kmq_value_confirm(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)

@@ -15,32 +15,6 @@
 
 /* --------------------------------------------------------------- messages */
 
-const char *
-kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes, size_t len)
-{
-    size_t  i, n;
-
-    n = len;
-
-    if (n >= KMQ_YAML_SHOWN) {
-        n = KMQ_YAML_SHOWN - sizeof("...");
-
-        /* not in the middle of a character */
-        while (n && (bytes[n] & 0xc0) == 0x80) {
-            n--;
-        }
-    }
-
-    for (i = 0; i < n; i++) {
-        to[i] = (bytes[i] < 0x20 || bytes[i] == 0x7f) ? '?' : (char) bytes[i];
-    }
-
-    memcpy(to + n, n < len ? "..." : "", n < len ? 4 : 1);
-
-    return to;
-}
-
-
 void
 kmq_yaml_report(kmq_yaml_t *y, int fatal, size_t line, size_t column,
     const char *fmt, ...)
@@ -65,7 +39,7 @@ kmq_yaml_report(kmq_yaml_t *y, int fatal, size_t line, size_t column,
 const char *
 kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT])
 {
-    char  shown[KMQ_YAML_SHOWN];
+    char  shown[KMQ_UTF8_SHOWN];
 
     switch (y->event.type) {
 
@@ -83,7 +57,7 @@ kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT])
         return "empty";
     }
 
-    kmq_yaml_show(shown, y->event.data.scalar.value,
+    kmq_utf8_show(shown, y->event.data.scalar.value,
                   y->event.data.scalar.length);
 
     snprintf(to, KMQ_YAML_WHAT, "%s\"%s\"",
@@ -142,7 +116,7 @@ kmq_yaml_syntax(kmq_yaml_t *y)
 static int
 kmq_yaml_allowed(kmq_yaml_t *y)
 {
-    char                shown[KMQ_YAML_SHOWN];
+    char                shown[KMQ_UTF8_SHOWN];
     const yaml_char_t  *anchor, *tag;
 
     anchor = NULL;
@@ -181,7 +155,7 @@ kmq_yaml_allowed(kmq_yaml_t *y)
     }
 
     if (anchor || tag) {
-        kmq_yaml_show(shown, anchor ? anchor : tag,
+        kmq_utf8_show(shown, anchor ? anchor : tag,
                       strlen((const char *) (anchor ? anchor : tag)));
 
         kmq_yaml_report_here(y, 1, "%s is not allowed here: \"%s\"", anchor ?

@@ -13,11 +13,11 @@
 #include <yaml.h>
 
 #include "kmq_config.h"
+#include "../../protocol/kmq_utf8.h"
 
 
-#define KMQ_YAML_SHOWN   64         /* room for a piece of the file */
-#define KMQ_YAML_WHAT    (KMQ_YAML_SHOWN + 24)
-#define KMQ_CONFIG_WHERE (KMQ_YAML_SHOWN + 16)
+#define KMQ_YAML_WHAT    (KMQ_UTF8_SHOWN + 24)
+#define KMQ_CONFIG_WHERE (KMQ_UTF8_SHOWN + 16)
 
 
 /* ----------------------------------------------------------------- events */
@@ -64,11 +64,6 @@ void kmq_yaml_report(kmq_yaml_t *y, int fatal, size_t line, size_t column,
     kmq_yaml_report(y, fatal, (y)->event.start_mark.line + 1,                 \
                     (y)->event.start_mark.column + 1, __VA_ARGS__)
 
-/* Makes a piece of the file fit to be shown: short, without control
- * characters.  Returns to. */
-const char *kmq_yaml_show(char to[KMQ_YAML_SHOWN], const unsigned char *bytes,
-    size_t len);
-
 /* What the current event is, for "must be ..., not %s". */
 const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
 
@@ -79,7 +74,7 @@ const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
 #define KMQ_CONFIG_TOPIC   0x01     /* a topic may have its own; the offset
                                        is one in kmq_topic_config_t */
 #define KMQ_CONFIG_ALIAS   0x02     /* another name of the key before it */
-#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_setting() leaves it out */
+#define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_entry() leaves it out */
 
 typedef struct kmq_map_s  kmq_map_t;
 typedef struct kmq_key_s  kmq_key_t;
@@ -93,7 +88,8 @@ struct kmq_key_s {
     kmq_config_read_pt   read;
     size_t               offset;
     uint32_t             low;       /* allowed values */
-    uint32_t             high;
+    uint32_t             high;      /* 0: not a number */
+    uint32_t             standard;  /* the value where the file has none */
     unsigned             flags;
 };
 

@@ -1,14 +1,15 @@
 /* The console's view of application.yaml: values, and where they are set. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_functions.h"
 
 
 /* GetConfig: room for all keys with their values but names and paths. */
-#define NGX_KAPOKMQ_VALUES_ROOM        2048
-#define NGX_KAPOKMQ_VALUES_TOPIC_ROOM  320
+#define NGX_KAPOKMQ_CONFIG_VIEW_ROOM        (64 * KMQ_CONFIG_KEYS)
+#define NGX_KAPOKMQ_CONFIG_VIEW_TOPIC_ROOM  (64 * KMQ_CONFIG_OWN)
 
 /* GetSettings: a key with its value, and a topic's name before it. */
-#define NGX_KAPOKMQ_SETTING_ROOM       (6 * (KMQ_PATH_MAX + KMQ_NAME_MAX) + 320)
+#define NGX_KAPOKMQ_ENTRY_ROOM                                                \
+    (6 * (KMQ_PATH_MAX + KMQ_NAME_MAX) + 320)
 
 
 /* Where the answer of GetSettings stands. */
@@ -22,27 +23,30 @@ typedef struct {
     unsigned       listed:1;       /* there is an element before the next */
     unsigned       topics:1;       /* all keys of the queue are written */
     unsigned       inside:1;       /* the topic's name is written */
-} ngx_kapokmq_values_t;
+} ngx_kapokmq_config_view_t;
 
 
-static u_char *ngx_kapokmq_values_topics(u_char *p, kmq_config_t *config);
-static void ngx_kapokmq_values_emit(void *arg, const char *key,
+static u_char *ngx_kapokmq_config_view_topics(u_char *p, kmq_config_t *config);
+static void ngx_kapokmq_config_view_emit(void *arg, const char *key,
     double number, const char *text);
-static u_char *ngx_kapokmq_values_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_config_view_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
-static u_char *ngx_kapokmq_values_key(ngx_kapokmq_values_t *v, u_char *p);
-static u_char *ngx_kapokmq_values_own(ngx_kapokmq_values_t *v, u_char *p);
-static u_char *ngx_kapokmq_values_value(u_char *p,
-    const kmq_setting_t *setting);
-static u_char *ngx_kapokmq_values_place(u_char *p, const char *file,
+static u_char *ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v,
+    u_char *p);
+static u_char *ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v,
+    u_char *p);
+static u_char *ngx_kapokmq_config_view_value(u_char *p,
+    const kmq_config_entry_t *entry);
+static u_char *ngx_kapokmq_config_view_place(u_char *p, const char *file,
     uint32_t line);
-static u_char *ngx_kapokmq_values_comma(ngx_kapokmq_values_t *v, u_char *p);
+static u_char *ngx_kapokmq_config_view_comma(ngx_kapokmq_config_view_t *v,
+    u_char *p);
 
 
 /* -------------------------------------------------------------- GetConfig */
 
 void
-ngx_kapokmq_values_config(ngx_http_request_t *r)
+ngx_kapokmq_config_view_get(ngx_http_request_t *r)
 {
     u_char        *p;
     size_t         i, size;
@@ -51,10 +55,11 @@ ngx_kapokmq_values_config(ngx_http_request_t *r)
 
     config = ngx_kapokmq_worker.config;
 
-    size = NGX_KAPOKMQ_VALUES_ROOM + 6 * ngx_strlen(config->persistent_file);
+    size = NGX_KAPOKMQ_CONFIG_VIEW_ROOM
+           + 6 * ngx_strlen(config->persistent_file);
 
     for (i = 0; i < config->ntopics; i++) {
-        size += NGX_KAPOKMQ_VALUES_TOPIC_ROOM
+        size += NGX_KAPOKMQ_CONFIG_VIEW_TOPIC_ROOM
                 + 6 * config->topics[i].name_len;
     }
 
@@ -67,9 +72,9 @@ ngx_kapokmq_values_config(ngx_http_request_t *r)
     p = ngx_cpymem(json.data, "{\"code\":0,\"data\":{",
                    sizeof("{\"code\":0,\"data\":{") - 1);
 
-    kmq_config_each(config, ngx_kapokmq_values_emit, &p);
+    kmq_config_each(config, ngx_kapokmq_config_view_emit, &p);
 
-    p = ngx_kapokmq_values_topics(p, config);
+    p = ngx_kapokmq_config_view_topics(p, config);
     *p++ = '}';
     *p++ = '}';
 
@@ -80,7 +85,7 @@ ngx_kapokmq_values_config(ngx_http_request_t *r)
 
 
 static u_char *
-ngx_kapokmq_values_topics(u_char *p, kmq_config_t *config)
+ngx_kapokmq_config_view_topics(u_char *p, kmq_config_t *config)
 {
     size_t               i;
     kmq_topic_config_t  *topic;
@@ -94,7 +99,7 @@ ngx_kapokmq_values_topics(u_char *p, kmq_config_t *config)
         *p++ = ':';
         *p++ = '{';
 
-        kmq_config_each_own(topic, ngx_kapokmq_values_emit, &p);
+        kmq_config_each_own(topic, ngx_kapokmq_config_view_emit, &p);
 
         /* each member ends with a comma */
         p -= (p[-1] == ',');
@@ -111,7 +116,7 @@ ngx_kapokmq_values_topics(u_char *p, kmq_config_t *config)
 
 /* Appends "key":value, at the u_char pointer that arg points to. */
 static void
-ngx_kapokmq_values_emit(void *arg, const char *key, double number,
+ngx_kapokmq_config_view_emit(void *arg, const char *key, double number,
     const char *text)
 {
     u_char  *p, **end;
@@ -130,12 +135,12 @@ ngx_kapokmq_values_emit(void *arg, const char *key, double number,
 /* ------------------------------------------------------------ GetSettings */
 
 void
-ngx_kapokmq_values_settings(ngx_http_request_t *r)
+ngx_kapokmq_config_view_list(ngx_http_request_t *r)
 {
     size_t                 room;
-    ngx_kapokmq_values_t  *v;
+    ngx_kapokmq_config_view_t  *v;
 
-    v = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_values_t));
+    v = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_config_view_t));
     if (v == NULL) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -144,20 +149,20 @@ ngx_kapokmq_values_settings(ngx_http_request_t *r)
     v->config = ngx_kapokmq_worker.config;
     kmq_config_defaults(&v->defaults);
 
-    room = NGX_KAPOKMQ_SETTING_ROOM;
+    room = NGX_KAPOKMQ_ENTRY_ROOM;
 
     if (v->config->file) {
         room += 6 * ngx_strlen(v->config->file);
     }
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_values_fill, v, room);
+    ngx_kapokmq_sliced(r, ngx_kapokmq_config_view_fill, v, room);
 }
 
 
 static u_char *
-ngx_kapokmq_values_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_config_view_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
-    ngx_kapokmq_values_t  *v;
+    ngx_kapokmq_config_view_t  *v;
 
     v = st->data;
 
@@ -169,7 +174,7 @@ ngx_kapokmq_values_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
     while (p < end) {
 
         if (!v->topics) {
-            p = ngx_kapokmq_values_key(v, p);
+            p = ngx_kapokmq_config_view_key(v, p);
             continue;
         }
 
@@ -178,7 +183,7 @@ ngx_kapokmq_values_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
             return ngx_sprintf(p, "]}");
         }
 
-        p = ngx_kapokmq_values_own(v, p);
+        p = ngx_kapokmq_config_view_own(v, p);
     }
 
     return p;
@@ -187,29 +192,29 @@ ngx_kapokmq_values_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
 
 /* The next key of the queue, or what follows the last one. */
 static u_char *
-ngx_kapokmq_values_key(ngx_kapokmq_values_t *v, u_char *p)
+ngx_kapokmq_config_view_key(ngx_kapokmq_config_view_t *v, u_char *p)
 {
-    kmq_setting_t  setting, standard;
+    kmq_config_entry_t  entry, standard;
 
-    if (!kmq_config_setting(v->config, &v->key, &setting)) {
+    if (!kmq_config_entry(v->config, &v->key, &entry)) {
         v->topics = 1;
         v->listed = 0;
         v->key = 0;
         return ngx_sprintf(p, "],\"topics\":[");
     }
 
-    (void) kmq_config_setting(&v->defaults, &v->key_default, &standard);
+    (void) kmq_config_entry(&v->defaults, &v->key_default, &standard);
 
-    if (setting.alias) {
+    if (entry.alias) {
         return p;
     }
 
-    p = ngx_kapokmq_values_comma(v, p);
-    p = ngx_kapokmq_values_value(p, &setting);
+    p = ngx_kapokmq_config_view_comma(v, p);
+    p = ngx_kapokmq_config_view_value(p, &entry);
     p = ngx_sprintf(p, ",\"Default\":");
 
-    if (setting.secret) {
-        p = ngx_sprintf(p, "null,\"Secret\":\"%s\"", setting.text);
+    if (entry.secret) {
+        p = ngx_sprintf(p, "null,\"Secret\":\"%s\"", entry.text);
 
     } else if (standard.text) {
         p = ngx_kapokmq_http_quote(p, standard.text,
@@ -219,21 +224,21 @@ ngx_kapokmq_values_key(ngx_kapokmq_values_t *v, u_char *p)
         p = ngx_kapokmq_http_decimal(p, standard.number);
     }
 
-    return ngx_kapokmq_values_place(p, v->config->file, setting.line);
+    return ngx_kapokmq_config_view_place(p, v->config->file, entry.line);
 }
 
 
 /* The current topic's next key, its name before, or what follows its last. */
 static u_char *
-ngx_kapokmq_values_own(ngx_kapokmq_values_t *v, u_char *p)
+ngx_kapokmq_config_view_own(ngx_kapokmq_config_view_t *v, u_char *p)
 {
-    kmq_setting_t        setting;
+    kmq_config_entry_t   entry;
     kmq_topic_config_t  *topic;
 
     topic = &v->config->topics[v->topic];
 
     if (!v->inside) {
-        p = ngx_kapokmq_values_comma(v, p);
+        p = ngx_kapokmq_config_view_comma(v, p);
         p = ngx_sprintf(p, "{\"Topic\":");
         p = ngx_kapokmq_http_quote(p, topic->name, topic->name_len);
         p = ngx_sprintf(p, ",\"Settings\":[");
@@ -243,40 +248,40 @@ ngx_kapokmq_values_own(ngx_kapokmq_values_t *v, u_char *p)
         v->key = 0;
     }
 
-    if (!kmq_config_own(topic, &v->key, &setting)) {
+    if (!kmq_config_own(topic, &v->key, &entry)) {
         v->topic++;
         v->inside = 0;
         v->listed = 1;
         return ngx_sprintf(p, "]}");
     }
 
-    p = ngx_kapokmq_values_comma(v, p);
-    p = ngx_kapokmq_values_value(p, &setting);
+    p = ngx_kapokmq_config_view_comma(v, p);
+    p = ngx_kapokmq_config_view_value(p, &entry);
 
-    return ngx_kapokmq_values_place(p, v->config->file, setting.line);
+    return ngx_kapokmq_config_view_place(p, v->config->file, entry.line);
 }
 
 
 static u_char *
-ngx_kapokmq_values_value(u_char *p, const kmq_setting_t *setting)
+ngx_kapokmq_config_view_value(u_char *p, const kmq_config_entry_t *entry)
 {
-    p = ngx_sprintf(p, "{\"Key\":\"%s\",\"Value\":", setting->key);
+    p = ngx_sprintf(p, "{\"Key\":\"%s\",\"Value\":", entry->key);
 
-    if (setting->secret) {
+    if (entry->secret) {
         return ngx_sprintf(p, "null");
     }
 
-    if (setting->text) {
-        return ngx_kapokmq_http_quote(p, setting->text,
-                                      ngx_strlen(setting->text));
+    if (entry->text) {
+        return ngx_kapokmq_http_quote(p, entry->text,
+                                      ngx_strlen(entry->text));
     }
 
-    return ngx_kapokmq_http_decimal(p, setting->number);
+    return ngx_kapokmq_http_decimal(p, entry->number);
 }
 
 
 static u_char *
-ngx_kapokmq_values_place(u_char *p, const char *file, uint32_t line)
+ngx_kapokmq_config_view_place(u_char *p, const char *file, uint32_t line)
 {
     if (line == 0) {
         return ngx_sprintf(p, ",\"File\":null,\"Line\":null}");
@@ -290,7 +295,7 @@ ngx_kapokmq_values_place(u_char *p, const char *file, uint32_t line)
 
 
 static u_char *
-ngx_kapokmq_values_comma(ngx_kapokmq_values_t *v, u_char *p)
+ngx_kapokmq_config_view_comma(ngx_kapokmq_config_view_t *v, u_char *p)
 {
     if (v->listed) {
         *p++ = ',';

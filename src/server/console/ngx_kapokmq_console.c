@@ -1,12 +1,14 @@
 /* POST /Console/...: what the console page and its scripts ask for. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_console.h"
+#include "ngx_kapokmq_functions.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
 typedef struct {
     ngx_str_t      name;           /* the last segment of the path */
     void         (*handler)(ngx_http_request_t *r);
-} ngx_kapokmq_route_t;
+} ngx_kapokmq_function_t;
 
 
 static void ngx_kapokmq_console_body(ngx_http_request_t *r);
@@ -14,12 +16,12 @@ static void ngx_kapokmq_console_ping(ngx_http_request_t *r);
 static void ngx_kapokmq_console_count(ngx_http_request_t *r);
 
 
-static const ngx_kapokmq_route_t  ngx_kapokmq_routes[] = {
+static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
     { ngx_string("Ping"), ngx_kapokmq_console_ping },
     { ngx_string("GetProducers"), ngx_kapokmq_clients_producers },
     { ngx_string("GetConsumers"), ngx_kapokmq_clients_consumers },
-    { ngx_string("GetClients"), ngx_kapokmq_clients_all },
-    { ngx_string("GetConfig"), ngx_kapokmq_values_config },
+    { ngx_string("GetClients"), ngx_kapokmq_clients_both },
+    { ngx_string("GetConfig"), ngx_kapokmq_config_view_get },
     { ngx_string("CountMessage"), ngx_kapokmq_console_count },
     { ngx_string("GetMessageList"), ngx_kapokmq_messages_list },
     { ngx_string("GetMessage"), ngx_kapokmq_messages_get },
@@ -30,9 +32,9 @@ static const ngx_kapokmq_route_t  ngx_kapokmq_routes[] = {
     { ngx_string("GetTopics"), ngx_kapokmq_topics_list },
     { ngx_string("GetTopic"), ngx_kapokmq_topics_get },
     { ngx_string("PurgeTopic"), ngx_kapokmq_topics_purge },
-    { ngx_string("GetClientList"), ngx_kapokmq_connections_list },
-    { ngx_string("Disconnect"), ngx_kapokmq_connections_close },
-    { ngx_string("GetSettings"), ngx_kapokmq_values_settings },
+    { ngx_string("GetClientList"), ngx_kapokmq_clients_list },
+    { ngx_string("Disconnect"), ngx_kapokmq_clients_disconnect },
+    { ngx_string("GetSettings"), ngx_kapokmq_config_view_list },
 #ifdef KMQ_FAULTS
     { ngx_string("Fault"), ngx_kapokmq_fault },
 #endif
@@ -51,7 +53,7 @@ static void
 ngx_kapokmq_console_body(ngx_http_request_t *r)
 {
     u_char                     *name, *end;
-    const ngx_kapokmq_route_t  *route;
+    const ngx_kapokmq_function_t  *function;
 
     if (ngx_kapokmq_http_still(r) != NGX_OK) {
         return;
@@ -67,12 +69,12 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
         /* void */
     }
 
-    for (route = ngx_kapokmq_routes; route->handler; route++) {
-        if (route->name.len == (size_t) (end - name)
-            && ngx_memcmp(route->name.data, name, route->name.len) == 0)
+    for (function = ngx_kapokmq_functions; function->handler; function++) {
+        if (function->name.len == (size_t) (end - name)
+            && ngx_memcmp(function->name.data, name, function->name.len) == 0)
         {
             ngx_kapokmq_clock();
-            route->handler(r);
+            function->handler(r);
 
             /* any look at the queue may have found that a worker has died */
             ngx_kapokmq_wake();

@@ -1,6 +1,6 @@
 /* The console's statistics by minute, hour and day. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_functions.h"
 
 
 #define NGX_KAPOKMQ_MINUTE      60
@@ -28,7 +28,7 @@ typedef struct {
 } ngx_kapokmq_growth_t;
 
 
-static u_char *ngx_kapokmq_growth_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_growth_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static u_char *ngx_kapokmq_growth_period(u_char *p, const kmq_period_t *period,
     uint32_t seconds);
@@ -93,13 +93,13 @@ ngx_kapokmq_growth_get(ngx_http_request_t *r)
     kmq_growth(ngx_kapokmq_worker.kmq, unit->number, growth->period,
                (unsigned) count);
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_growth_fill, growth,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_growth_fill, growth,
                        NGX_KAPOKMQ_PERIOD_MAX);
 }
 
 
 static u_char *
-ngx_kapokmq_growth_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_growth_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     kmq_period_t          *period;
     ngx_kapokmq_growth_t  *growth;

@@ -1,6 +1,7 @@
 /* The console's messages: listed, read, deleted, requeued. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_functions.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 #include <time.h>
 
@@ -54,7 +55,7 @@ static ngx_int_t ngx_kapokmq_messages_time(ngx_http_request_t *r,
     const kmq_field_t *field, uint32_t *value);
 static ngx_int_t ngx_kapokmq_messages_local_time(const kmq_field_t *field,
     uint32_t *value);
-static u_char *ngx_kapokmq_messages_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_messages_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static u_char *ngx_kapokmq_messages_next(ngx_kapokmq_search_t *search,
     u_char *p);
@@ -62,7 +63,7 @@ static u_char *ngx_kapokmq_messages_head(u_char *p,
     const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_messages_tail(u_char *p,
     const kmq_message_info_t *m);
-static u_char *ngx_kapokmq_messages_read(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_messages_read(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static u_char *ngx_kapokmq_messages_whereabouts(u_char *p,
     const kmq_message_info_t *m);
@@ -70,7 +71,7 @@ static ngx_int_t ngx_kapokmq_messages_code(ngx_http_request_t *r,
     const kmq_field_t *field);
 static void ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
     const kmq_field_t *code);
-static u_char *ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_stream_t *st,
+static u_char *ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st,
     u_char *p, u_char *end);
 
 
@@ -104,7 +105,7 @@ ngx_kapokmq_messages_list(ngx_http_request_t *r)
         return;
     }
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_messages_fill, search,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_messages_fill, search,
                        NGX_KAPOKMQ_MESSAGE_MAX);
 }
 
@@ -215,7 +216,7 @@ ngx_kapokmq_messages_local_time(const kmq_field_t *field, uint32_t *value)
 
 
 static u_char *
-ngx_kapokmq_messages_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_messages_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     ngx_uint_t             turn;
     kmq_message_info_t    *m;
@@ -339,13 +340,13 @@ ngx_kapokmq_messages_get(ngx_http_request_t *r)
     read->piece = read->info.body;
     read->left = read->info.size;
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_messages_read, read,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_messages_read, read,
                        KMQ_COPY_MIN + NGX_KAPOKMQ_MESSAGE_MAX);
 }
 
 
 static u_char *
-ngx_kapokmq_messages_read(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_messages_read(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     int                  n;
     ngx_kapokmq_read_t  *read;
@@ -454,7 +455,7 @@ ngx_kapokmq_messages_delete(ngx_http_request_t *r)
     if (code.len == KMQ_CODE_LEN
         && kmq_delete(ngx_kapokmq_worker.kmq, (char *) code.value) == KMQ_OK)
     {
-        ngx_kapokmq_room();
+        ngx_kapokmq_wake_producers();
     }
 
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
@@ -496,7 +497,7 @@ ngx_kapokmq_messages_requeue(ngx_http_request_t *r)
     requeue->topic.data = fields[1].value;
     requeue->topic.len = fields[1].len;
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_messages_requeue_fill, requeue,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_messages_requeue_fill, requeue,
                        NGX_KAPOKMQ_MESSAGE_MAX);
 }
 
@@ -531,7 +532,7 @@ ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
 
 
 static u_char *
-ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_stream_t *st, u_char *p,
+ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end)
 {
     unsigned                n;

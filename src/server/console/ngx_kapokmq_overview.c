@@ -1,6 +1,6 @@
 /* GetOverview: the whole queue at a glance. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_functions.h"
 
 
 /* Topics looked at under one lock, and such looks in one turn. */
@@ -22,7 +22,7 @@ typedef struct {
 } ngx_kapokmq_oldest_t;
 
 
-static u_char *ngx_kapokmq_overview_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_overview_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static void ngx_kapokmq_overview_look(ngx_kapokmq_oldest_t *old,
     const kmq_topic_info_t *topic);
@@ -49,14 +49,14 @@ ngx_kapokmq_overview_get(ngx_http_request_t *r)
         return;
     }
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_overview_fill, old,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_overview_fill, old,
                        NGX_KAPOKMQ_OVERVIEW_MAX);
 }
 
 
 /* First all topics, then the answer, of one moment. */
 static u_char *
-ngx_kapokmq_overview_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_overview_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     unsigned               i, n;
     ngx_uint_t             turn;

@@ -1,6 +1,7 @@
 /* The console's topics: listed, looked at, purged. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_functions.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
 /* Slices of a purge in one turn. */
@@ -42,7 +43,7 @@ static ngx_int_t ngx_kapokmq_topics_find(ngx_http_request_t *r,
     const kmq_field_t *field, kmq_topic_detail_t *detail);
 static u_char *ngx_kapokmq_topics_settings(u_char *p,
     const kmq_topic_detail_t *detail);
-static u_char *ngx_kapokmq_topics_purge_fill(ngx_kapokmq_stream_t *st,
+static u_char *ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st,
     u_char *p, u_char *end);
 
 
@@ -263,13 +264,13 @@ ngx_kapokmq_topics_purge(ngx_http_request_t *r)
     purge->query.topic_len = fields[0].len;
     purge->query.to = UINT32_MAX;
 
-    ngx_kapokmq_stream(r, ngx_kapokmq_topics_purge_fill, purge,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_topics_purge_fill, purge,
                        NGX_KAPOKMQ_TOPIC_MAX);
 }
 
 
 static u_char *
-ngx_kapokmq_topics_purge_fill(ngx_kapokmq_stream_t *st, u_char *p,
+ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end)
 {
     ngx_uint_t            turn;
@@ -291,7 +292,7 @@ ngx_kapokmq_topics_purge_fill(ngx_kapokmq_stream_t *st, u_char *p,
         }
     }
 
-    ngx_kapokmq_room();
+    ngx_kapokmq_wake_producers();
 
     return p;
 }

@@ -4,7 +4,8 @@
  * so that the journal's writes do not wait behind it.
  */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_checkpoint.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"
 
@@ -123,7 +124,7 @@ ngx_kapokmq_checkpoint_tick(void)
 
         if (err) {
             ngx_log_error(NGX_LOG_ALERT, ngx_kapokmq_worker.log, err,
-                          "the checkpoints' thread cannot be started");
+                          "the checkpoint thread cannot be started");
             cp->retry = ngx_current_msec + NGX_KAPOKMQ_RETRY_TIME;
             return;
         }
@@ -320,7 +321,7 @@ ngx_kapokmq_checkpoint_failed(int rc)
     if (!cp->failed) {
         cp->failed = 1;
         ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, -rc,
-                      "writing a checkpoint in \"%s\" failed, it is tried "
-                      "again", cp->directory);
+                      "writing a checkpoint in \"%s\" failed; it will be "
+                      "tried again", cp->directory);
     }
 }

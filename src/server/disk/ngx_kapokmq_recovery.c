@@ -1,7 +1,7 @@
 /* What the master does with the queue's files, with the rights of the workers'
  * user: it locks their directory, and fills the new zone from them. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_disk.h"
 #include "../../disk/kmq_file.h"
 
 
@@ -86,8 +86,9 @@ ngx_kapokmq_recovery_reload(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf,
 
     if (before && !now) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "isPersistent is 0 from now on: what \"%V\" has grows "
-                      "old, and would be read at a start with another value",
+                      "isPersistent is 0 from now on: the files in \"%V\" are "
+                      "not updated any more, and a start with another value "
+                      "would read them as they are now",
                       &mcf->directory);
     }
 
@@ -257,8 +258,8 @@ ngx_kapokmq_recovery_read(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
 
     if (kmq_recover(&rc) != 0) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "the queue in \"%V\" cannot be recovered; nothing there "
-                      "was changed", &mcf->directory);
+                      "the queue in \"%V\" cannot be recovered; its files have "
+                      "not been changed", &mcf->directory);
         return NGX_ERROR;
     }
 
@@ -277,7 +278,7 @@ ngx_kapokmq_recovery_read(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "there are no files in \"%V\", the queue begins empty",
+                  "there are no files in \"%V\"; the queue starts empty",
                   &mcf->directory);
 
     return NGX_OK;

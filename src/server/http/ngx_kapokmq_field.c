@@ -1,23 +1,22 @@
 /* The parameters of the console's functions. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_http.h"
 #include "../../protocol/kmq_utf8.h"
-#include "../config/kmq_yaml.h"
 
 
 /* What is wanted, and what came. */
-#define NGX_KAPOKMQ_FIELD_ERROR  (200 + KMQ_YAML_SHOWN)
+#define NGX_KAPOKMQ_FIELD_ERROR  (200 + KMQ_UTF8_SHOWN)
 
 
 void
 ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
     const char *wanted)
 {
-    char    shown[KMQ_YAML_SHOWN];
+    char    shown[KMQ_UTF8_SHOWN];
     u_char  text[NGX_KAPOKMQ_FIELD_ERROR];
 
     if (kmq_utf8_valid(field->value, field->len)) {
-        kmq_yaml_show(shown, field->value, field->len);
+        kmq_utf8_show(shown, field->value, field->len);
         ngx_snprintf(text, sizeof(text), "%s must be %s, not \"%s\"%Z",
                      field->name, wanted, shown);
 

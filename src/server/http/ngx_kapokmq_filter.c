@@ -4,7 +4,7 @@
  * is JSON.
  */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_answer.h"
 
 
 static ngx_int_t ngx_kapokmq_filter_header(ngx_http_request_t *r);
@@ -35,12 +35,12 @@ ngx_kapokmq_filter_header(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    if (lcf->handler == NULL || r != r->main) {
+    if (lcf->endpoint.kind == NGX_KAPOKMQ_NOTHING || r != r->main) {
         return ngx_kapokmq_next_header_filter(r);
     }
 
-    if ((lcf->handler == ngx_kapokmq_send_handler
-         || lcf->handler == ngx_kapokmq_console_handler)
+    if ((lcf->endpoint.kind == NGX_KAPOKMQ_SEND
+         || lcf->endpoint.kind == NGX_KAPOKMQ_CONSOLE)
         && ngx_kapokmq_filter_cors(r, lcf->cors_origins) != NGX_OK)
     {
         return NGX_ERROR;

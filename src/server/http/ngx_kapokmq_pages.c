@@ -4,14 +4,14 @@
  * next page begins.
  */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_http.h"
 
 
 /* Elements looked at in one turn. */
 #define NGX_KAPOKMQ_PAGES_TURN  256
 
 
-static u_char *ngx_kapokmq_pages_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_pages_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static ngx_uint_t ngx_kapokmq_pages_fetch(ngx_kapokmq_pages_t *pages);
 static u_char *ngx_kapokmq_pages_end(u_char *p, uint64_t next);
@@ -41,12 +41,12 @@ void
 ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
     size_t room)
 {
-    ngx_kapokmq_stream(r, ngx_kapokmq_pages_fill, pages, room);
+    ngx_kapokmq_sliced(r, ngx_kapokmq_pages_fill, pages, room);
 }
 
 
 static u_char *
-ngx_kapokmq_pages_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_pages_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     unsigned              i;
     ngx_uint_t            looked;

@@ -6,14 +6,13 @@
  * client is connected, there is nothing to tell of the session yet.
  */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_http.h"
 
 
 static ngx_uint_t ngx_kapokmq_variable_is(const ngx_str_t *name,
     const char *text);
 static ngx_kapokmq_facts_t *ngx_kapokmq_facts_find(ngx_http_request_t *r);
-static ngx_http_handler_pt ngx_kapokmq_variable_handler(
-    ngx_http_request_t *r);
+static ngx_kapokmq_kind_e ngx_kapokmq_variable_kind(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_variable_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_role(ngx_http_request_t *r,
@@ -240,14 +239,14 @@ ngx_kapokmq_variable_text(ngx_http_variable_value_t *v, const char *text)
 
 /* -------------------------------------------------------------- variables */
 
-static ngx_http_handler_pt
-ngx_kapokmq_variable_handler(ngx_http_request_t *r)
+static ngx_kapokmq_kind_e
+ngx_kapokmq_variable_kind(ngx_http_request_t *r)
 {
     ngx_kapokmq_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    return lcf->handler;
+    return lcf->endpoint.kind;
 }
 
 
@@ -259,12 +258,12 @@ ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     u_char                topic[KMQ_NAME_MAX], id[KMQ_NAME_MAX];
     size_t                topic_len, id_len;
-    ngx_http_handler_pt   handler;
+    ngx_kapokmq_kind_e    kind;
     ngx_kapokmq_facts_t  *facts;
 
-    handler = ngx_kapokmq_variable_handler(r);
+    kind = ngx_kapokmq_variable_kind(r);
 
-    if (handler == ngx_kapokmq_send_handler && data == NGX_KAPOKMQ_TOPIC) {
+    if (kind == NGX_KAPOKMQ_SEND && data == NGX_KAPOKMQ_TOPIC) {
         facts = ngx_kapokmq_facts_find(r);
 
         if (facts && facts->topic.len) {
@@ -273,8 +272,8 @@ ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
     }
 
-    if ((handler != ngx_kapokmq_producer_handler
-         && handler != ngx_kapokmq_consumer_handler)
+    if ((kind != NGX_KAPOKMQ_PRODUCER
+         && kind != NGX_KAPOKMQ_CONSUMER)
         || ngx_kapokmq_http_names(r, topic, &topic_len, id, &id_len) != NULL)
     {
         return ngx_kapokmq_variable_none(v);
@@ -290,25 +289,22 @@ static ngx_int_t
 ngx_kapokmq_variable_role(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    ngx_http_handler_pt  handler;
-
     (void) data;
 
-    handler = ngx_kapokmq_variable_handler(r);
+    switch (ngx_kapokmq_variable_kind(r)) {
 
-    if (handler == ngx_kapokmq_producer_handler) {
+    case NGX_KAPOKMQ_PRODUCER:
         return ngx_kapokmq_variable_text(v, "producer");
-    }
 
-    if (handler == ngx_kapokmq_consumer_handler) {
+    case NGX_KAPOKMQ_CONSUMER:
         return ngx_kapokmq_variable_text(v, "consumer");
-    }
 
-    if (handler == ngx_kapokmq_send_handler) {
+    case NGX_KAPOKMQ_SEND:
         return ngx_kapokmq_variable_text(v, "send");
-    }
 
-    return ngx_kapokmq_variable_none(v);
+    default:
+        return ngx_kapokmq_variable_none(v);
+    }
 }
 
 
@@ -320,7 +316,7 @@ ngx_kapokmq_variable_messages(ngx_http_request_t *r,
 
     (void) data;
 
-    facts = (ngx_kapokmq_variable_handler(r) == ngx_kapokmq_send_handler)
+    facts = (ngx_kapokmq_variable_kind(r) == NGX_KAPOKMQ_SEND)
             ? ngx_kapokmq_facts_find(r)
             : ngx_kapokmq_facts_session(r);
 

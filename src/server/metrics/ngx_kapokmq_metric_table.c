@@ -1,11 +1,11 @@
 /* The metrics: what each is called, what it means, and where its value is. */
 
-#include "ngx_kapokmq_metrics.h"
+#include "ngx_kapokmq_metric_table.h"
 
 
 #define ngx_kapokmq_value(member)                                             \
-    offsetof(ngx_kapokmq_values_t, member),                                   \
-    sizeof(((ngx_kapokmq_values_t *) NULL)->member)
+    offsetof(ngx_kapokmq_metrics_t, member),                                   \
+    sizeof(((ngx_kapokmq_metrics_t *) NULL)->member)
 
 #define ngx_kapokmq_topic_value(member)                                       \
     offsetof(kmq_topic_info_t, member),                                       \
@@ -188,7 +188,7 @@ const ngx_kapokmq_family_t
 
 
 const ngx_kapokmq_totals_t  ngx_kapokmq_totals = {
-    offsetof(ngx_kapokmq_values_t, counts.totals),
+    offsetof(ngx_kapokmq_metrics_t, counts.totals),
     ngx_kapokmq_value(counts.before)
 };
 

@@ -6,6 +6,9 @@
  */
 
 #include "ngx_kapokmq_metrics.h"
+#include "ngx_kapokmq_metric_table.h"
+#include "../http/ngx_kapokmq_http.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_media.h"
 
 
@@ -41,7 +44,7 @@ typedef struct {
     unsigned                       gathered:1;
     unsigned                       open:1; /* OpenMetrics */
 
-    ngx_kapokmq_values_t           values;
+    ngx_kapokmq_metrics_t           values;
     kmq_latency_t                  latency;
     ngx_list_t                     series;
     ngx_kapokmq_series_t           rest;   /* the other topics */
@@ -60,7 +63,7 @@ typedef struct {
 static ngx_uint_t ngx_kapokmq_metrics_allowed(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_metrics_start(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_metrics_open(ngx_http_request_t *r);
-static u_char *ngx_kapokmq_metrics_fill(ngx_kapokmq_stream_t *st, u_char *p,
+static u_char *ngx_kapokmq_metrics_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static ngx_int_t ngx_kapokmq_metrics_gather(ngx_kapokmq_scrape_t *scrape);
 static ngx_int_t ngx_kapokmq_metrics_topic(ngx_kapokmq_scrape_t *scrape,
@@ -206,7 +209,7 @@ ngx_kapokmq_metrics_start(ngx_http_request_t *r)
     ngx_kapokmq_clock();
 
     r->main->count++;
-    ngx_kapokmq_stream(r, ngx_kapokmq_metrics_fill, scrape,
+    ngx_kapokmq_sliced(r, ngx_kapokmq_metrics_fill, scrape,
                        NGX_KAPOKMQ_METRICS_ROOM);
 
     return NGX_DONE;
@@ -231,7 +234,7 @@ ngx_kapokmq_metrics_open(ngx_http_request_t *r)
 
 
 static u_char *
-ngx_kapokmq_metrics_fill(ngx_kapokmq_stream_t *st, u_char *p, u_char *end)
+ngx_kapokmq_metrics_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
 {
     ngx_int_t              rc;
     ngx_kapokmq_scrape_t  *scrape;
@@ -413,7 +416,7 @@ ngx_kapokmq_metrics_values(ngx_kapokmq_scrape_t *scrape)
 {
     uint64_t               bits;
     ngx_uint_t             i;
-    ngx_kapokmq_values_t  *v;
+    ngx_kapokmq_metrics_t  *v;
 
     v = &scrape->values;
 

@@ -1,7 +1,18 @@
 /* POST /Producer/Send: one message by HTTP. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_publish.h"
+#include "../http/ngx_kapokmq_http.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_utf8.h"
+
+
+/* A message that waits for the disk, and its request with it. */
+typedef struct {
+    ngx_kapokmq_pending_t   pending;
+    ngx_http_request_t     *request;       /* NULL: it was answered */
+    kmq_field_t             topic;
+    char                    code[KMQ_CODE_LEN];
+} ngx_kapokmq_sent_t;
 
 
 static ngx_uint_t ngx_kapokmq_send_named(ngx_http_request_t *r);
@@ -12,6 +23,15 @@ static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
     const kmq_field_t *text, const kmq_field_t *delay, kmq_data_t *data);
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
     const kmq_field_t *topic, const kmq_data_t *data);
+static ngx_int_t ngx_kapokmq_send_hold(ngx_http_request_t *r,
+    const kmq_field_t *topic, kmq_message_t *m);
+static void ngx_kapokmq_send_settled(ngx_kapokmq_pending_t *pending,
+    ngx_int_t rc, const char *reason);
+static void ngx_kapokmq_send_gone(void *data);
+static void ngx_kapokmq_send_refuse(ngx_http_request_t *r,
+    const kmq_field_t *topic, ngx_uint_t status, const char *text);
+static void ngx_kapokmq_send_answer(ngx_http_request_t *r,
+    const char code[KMQ_CODE_LEN]);
 
 
 ngx_int_t
@@ -185,11 +205,11 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
         return;
     }
 
-    ngx_kapokmq_write_body(&m, data);
+    ngx_kapokmq_publish_write(&m, data);
 
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
 
-        if (ngx_kapokmq_held_request(r, topic, &m) != NGX_OK) {
+        if (ngx_kapokmq_send_hold(r, topic, &m) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);
         }
 
@@ -206,7 +226,82 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 }
 
 
-void
+/* ---------------------------------------------------------------- the disk */
+
+static ngx_int_t
+ngx_kapokmq_send_hold(ngx_http_request_t *r, const kmq_field_t *topic,
+    kmq_message_t *m)
+{
+    ngx_pool_cleanup_t  *cln;
+    ngx_kapokmq_sent_t  *sent;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_kapokmq_sent_t));
+
+    if (cln == NULL) {
+        kmq_discard(ngx_kapokmq_worker.kmq, m, 1);
+        return NGX_ERROR;
+    }
+
+    sent = cln->data;
+
+    sent->pending.handler = ngx_kapokmq_send_settled;
+    sent->request = r;
+    sent->topic = *topic;
+
+    if (ngx_kapokmq_pending_hold(m, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    kmq_code(ngx_kapokmq_worker.kmq, m, sent->code);
+
+    cln->handler = ngx_kapokmq_send_gone;
+    ngx_kapokmq_pending_add(&sent->pending);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_kapokmq_send_settled(ngx_kapokmq_pending_t *pending, ngx_int_t rc,
+    const char *reason)
+{
+    ngx_kapokmq_sent_t  *sent = (ngx_kapokmq_sent_t *) pending;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = sent->request;
+    c = r->connection;
+    sent->request = NULL;
+
+    if (rc == NGX_OK) {
+        ngx_kapokmq_send_answer(r, sent->code);
+
+    } else {
+        ngx_kapokmq_send_refuse(r, &sent->topic,
+                                NGX_HTTP_SERVICE_UNAVAILABLE, reason);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* The request goes before it is answered. */
+static void
+ngx_kapokmq_send_gone(void *data)
+{
+    ngx_kapokmq_sent_t  *sent = data;
+
+    if (sent->request) {
+        ngx_kapokmq_pending_remove(&sent->pending);
+    }
+}
+
+
+/* ---------------------------------------------------------------- answers */
+
+/* Refuses the message, and counts that where its topic is one. */
+static void
 ngx_kapokmq_send_refuse(ngx_http_request_t *r, const kmq_field_t *topic,
     ngx_uint_t status, const char *text)
 {
@@ -219,7 +314,8 @@ ngx_kapokmq_send_refuse(ngx_http_request_t *r, const kmq_field_t *topic,
 }
 
 
-void
+/* The message has that code. */
+static void
 ngx_kapokmq_send_answer(ngx_http_request_t *r, const char code[KMQ_CODE_LEN])
 {
     u_char               *p;

@@ -4,7 +4,7 @@
  * frame, and while a message is large, which is received in place.
  */
 
-#include "ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 #define NGX_KAPOKMQ_INPUT    (128 * 1024)

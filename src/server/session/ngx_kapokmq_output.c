@@ -5,7 +5,7 @@
  * which a producer does not read are but a number.
  */
 
-#include "ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
 
 
 /* Answers other than "ok" share chunks of this size. */
@@ -44,66 +44,6 @@ ngx_kapokmq_output_init(void)
         p[2] = 'o';
         p[3] = 'k';
     }
-}
-
-
-/* ----------------------------------------------------------------- chunks */
-
-ngx_kapokmq_chunk_t *
-ngx_kapokmq_chunk_create(size_t size, ngx_uint_t nframes)
-{
-    size_t                head, frames;
-    ngx_kapokmq_chunk_t  *chunk;
-
-    head = sizeof(ngx_kapokmq_chunk_t);
-    frames = nframes * sizeof(ngx_kapokmq_frame_t);
-
-    chunk = ngx_alloc(head + frames + size, ngx_cycle->log);
-    if (chunk == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(chunk, head);
-
-    chunk->refs = 1;
-    chunk->size = size;
-    chunk->frames = (ngx_kapokmq_frame_t *) (chunk + 1);
-    chunk->bytes = (u_char *) (chunk + 1) + frames;
-
-    return chunk;
-}
-
-
-void
-ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk)
-{
-    if (chunk && --chunk->refs == 0) {
-        ngx_free(chunk);
-    }
-}
-
-
-/* How many frames of the chunk end at or before pos. */
-ngx_uint_t
-ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk, size_t pos)
-{
-    ngx_uint_t  low, high, middle;
-
-    low = 0;
-    high = chunk->nframes;
-
-    while (low < high) {
-        middle = (low + high) / 2;
-
-        if (chunk->frames[middle].end <= pos) {
-            low = middle + 1;
-
-        } else {
-            high = middle;
-        }
-    }
-
-    return low;
 }
 
 

@@ -1,22 +1,8 @@
-/*
- * The life of a WebSocket session after the upgrade: events, login, control
- * frames, the end.
- */
+/* The life of a session between its login and its end: events, frames. */
 
-#include "ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
-
-#define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
-#define NGX_KAPOKMQ_CLOSE_TIME    2000
-#define NGX_KAPOKMQ_HEAR_TIME      500    /* see ngx_kapokmq_hears() */
-#define NGX_KAPOKMQ_WRONG_KEYS       5
-
-/* The longest message before login: a key, with something to spare. */
-#define NGX_KAPOKMQ_LOGIN_MAX     4096
-
-/* What escapes and an envelope may make of a message that is not too large. */
-#define NGX_KAPOKMQ_FRAME_GROWTH     6
-#define NGX_KAPOKMQ_FRAME_EXTRA   4096
 
 /* Receives in one event, so that no client keeps others waiting. */
 #define NGX_KAPOKMQ_RECEIVES         1
@@ -27,32 +13,16 @@
 /* So does it at so many messages whose answers wait for the disk. */
 #define NGX_KAPOKMQ_OWED_MAX     16384
 
-#define NGX_KAPOKMQ_PROMPT     "Please enter the secret key"
-#define NGX_KAPOKMQ_RIGHT_KEY  "Secret key matching succeeded"
-#define NGX_KAPOKMQ_WRONG_KEY  "Secret key matching error"
-
 
 static ngx_int_t ngx_kapokmq_session_run(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_input(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_over(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_pause(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_unpause(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_login(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_open(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_control(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s);
-static ngx_int_t ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s);
-static void ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s,
-    ngx_msec_t ms);
 static void ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s,
     ngx_int_t rc);
-static void ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc);
 
 
 /* ----------------------------------------------------------------- events */
@@ -98,11 +68,11 @@ ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
     } else if (c->close || s->exiting) {
         c->close = 0;
         s->exiting = 0;
-        rc = ngx_kapokmq_session_shutdown(s);
+        rc = ngx_kapokmq_close_exiting(s);
 
     } else if (rev->timedout) {
         rev->timedout = 0;
-        rc = ngx_kapokmq_session_timeout(s);
+        rc = ngx_kapokmq_close_timeout(s);
     }
 
     if (rc == NGX_OK) {
@@ -129,7 +99,7 @@ ngx_kapokmq_session_writable(ngx_kapokmq_session_t *s)
     }
 
     if (rc == NGX_OK && s->state == NGX_KAPOKMQ_FINISHING) {
-        rc = ngx_kapokmq_session_finished(s);
+        rc = ngx_kapokmq_close_finished(s);
     }
 
     ngx_kapokmq_session_settle(s, rc);
@@ -169,9 +139,10 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
 
 
 void
-ngx_kapokmq_session_wake(ngx_kapokmq_session_t *s)
+ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s)
 {
-    ngx_post_event(s->connection->read, &ngx_posted_next_events);
+    s->failed = 1;
+    ngx_kapokmq_session_wake(s);
 }
 
 
@@ -182,11 +153,11 @@ ngx_kapokmq_session_settle(ngx_kapokmq_session_t *s, ngx_int_t rc)
     switch (rc) {
 
     case NGX_DONE:
-        ngx_kapokmq_session_end(s, NGX_OK);
+        ngx_kapokmq_close_end(s, NGX_OK);
         return;
 
     case NGX_ERROR:
-        ngx_kapokmq_session_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        ngx_kapokmq_close_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
         return;
 
     default:
@@ -205,7 +176,7 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
 
     c = s->connection;
 
-    if (!s->greeted && ngx_kapokmq_session_greet(s) != NGX_OK) {
+    if (!s->greeted && ngx_kapokmq_login_begin(s) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -222,7 +193,7 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
     }
 
     if (s->state == NGX_KAPOKMQ_FINISHING && rc == NGX_OK) {
-        return ngx_kapokmq_session_finished(s);
+        return ngx_kapokmq_close_finished(s);
     }
 
     if (rc == NGX_OK) {
@@ -248,7 +219,7 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
 
     c = s->connection;
 
-    if (s->client && s->role->begin && s->role->begin(s) != NGX_OK) {
+    if (s->client.ref && s->role->begin && s->role->begin(s) != NGX_OK) {
         return NGX_BUSY;
     }
 
@@ -280,8 +251,8 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
             break;
         }
 
-        if (s->client) {
-            kmq_seen(ngx_kapokmq_worker.kmq, s->client, 0);
+        if (s->client.ref) {
+            kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, 0);
         }
     }
 
@@ -320,9 +291,9 @@ ngx_kapokmq_session_parse(ngx_kapokmq_session_t *s)
         case KMQ_WS_MESSAGE:
 
             if (s->state == NGX_KAPOKMQ_LOGIN) {
-                rc = ngx_kapokmq_session_login(s);
+                rc = ngx_kapokmq_login_key(s);
 
-            } else if (s->client) {
+            } else if (s->client.ref) {
                 rc = s->role->message(s);
             }
 
@@ -361,14 +332,14 @@ ngx_kapokmq_session_over(ngx_kapokmq_session_t *s)
     }
 
     if (s->closed) {
-        return ngx_kapokmq_session_closed(s);
+        return ngx_kapokmq_close_came(s);
     }
 
     if (s->broken) {
-        return ngx_kapokmq_session_fail(s);
+        return ngx_kapokmq_close_bad(s);
     }
 
-    ngx_kapokmq_session_finish(s);
+    ngx_kapokmq_close_finish(s);
 
     return NGX_BUSY;
 }
@@ -422,77 +393,6 @@ ngx_kapokmq_session_unpause(ngx_kapokmq_session_t *s)
 }
 
 
-/* ------------------------------------------------------------------ login */
-
-static ngx_int_t
-ngx_kapokmq_session_greet(ngx_kapokmq_session_t *s)
-{
-    s->greeted = 1;
-
-    kmq_ws_init(&s->parser, NGX_KAPOKMQ_LOGIN_MAX);
-
-    if (s->key_given) {
-        return ngx_kapokmq_session_open(s);
-    }
-
-    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_LOGIN_TIME);
-
-    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
-}
-
-
-static ngx_int_t
-ngx_kapokmq_session_login(ngx_kapokmq_session_t *s)
-{
-    if (ngx_kapokmq_key_stale()) {
-        return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,
-                                         "the server restarts");
-    }
-
-    if (ngx_kapokmq_key_matches(s->parser.data, s->parser.size)) {
-        return ngx_kapokmq_session_open(s);
-    }
-
-    if (ngx_kapokmq_output_text(s, NGX_KAPOKMQ_WRONG_KEY) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    s->wrong_keys++;
-
-    if (s->wrong_keys == NGX_KAPOKMQ_WRONG_KEYS) {
-        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
-                                         "too many wrong secret keys");
-    }
-
-    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
-}
-
-
-static ngx_int_t
-ngx_kapokmq_session_open(ngx_kapokmq_session_t *s)
-{
-    ngx_kapokmq_session_timer(s, 0);
-
-    s->info->mode = s->confirm;
-    s->client = kmq_join(ngx_kapokmq_worker.kmq, s->info, s);
-
-    if (s->client == 0) {
-        return ngx_kapokmq_session_close(s, KMQ_WS_TRY_AGAIN_LATER,
-                                         "no memory for another client");
-    }
-
-    ngx_free(s->info);
-    s->info = NULL;
-
-    s->state = NGX_KAPOKMQ_OPEN;
-    s->parser.max_message = (uint64_t) NGX_KAPOKMQ_FRAME_GROWTH
-                            * ngx_kapokmq_worker.config->max_message_size
-                            + NGX_KAPOKMQ_FRAME_EXTRA;
-
-    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_RIGHT_KEY);
-}
-
-
 /* --------------------------------------------------------- control frames */
 
 static ngx_int_t
@@ -507,7 +407,7 @@ ngx_kapokmq_session_control(ngx_kapokmq_session_t *s)
 
     case KMQ_WS_PONG:
 
-        if (s->client && s->role->pong) {
+        if (s->client.ref && s->role->pong) {
             s->role->pong(s);
         }
 
@@ -522,233 +422,4 @@ ngx_kapokmq_session_control(ngx_kapokmq_session_t *s)
         return ngx_kapokmq_output_frame(s, KMQ_WS_PONG, s->parser.data,
                                         s->parser.size);
     }
-}
-
-
-/* The client's Close has come, and all before it is done. */
-static ngx_int_t
-ngx_kapokmq_session_closed(ngx_kapokmq_session_t *s)
-{
-    if (s->state != NGX_KAPOKMQ_CLOSING
-        && ngx_kapokmq_output_close(s, s->close_code, NULL) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_kapokmq_session_finish(s);
-
-    return NGX_BUSY;
-}
-
-
-/* The client broke the protocol: what else comes is of no use. */
-static ngx_int_t
-ngx_kapokmq_session_fail(ngx_kapokmq_session_t *s)
-{
-    ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
-                  "client sent a bad frame: %s", s->parser.reason);
-
-    if (s->state != NGX_KAPOKMQ_CLOSING
-        && ngx_kapokmq_output_close(s, s->parser.close_code,
-                                    s->parser.reason)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    s->linger = 1;
-    ngx_kapokmq_session_finish(s);
-
-    return NGX_BUSY;
-}
-
-
-/* -------------------------------------------------------------------- end */
-
-ngx_int_t
-ngx_kapokmq_session_close(ngx_kapokmq_session_t *s, ngx_uint_t code,
-    const char *reason)
-{
-    if (s->state >= NGX_KAPOKMQ_CLOSING) {
-        return NGX_OK;
-    }
-
-    s->state = NGX_KAPOKMQ_CLOSING;
-    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
-
-    return ngx_kapokmq_output_close(s, code, reason);
-}
-
-
-/* nginx wants the connection gone: the worker is about to exit. */
-static ngx_int_t
-ngx_kapokmq_session_shutdown(ngx_kapokmq_session_t *s)
-{
-    ngx_int_t  rc;
-
-    if (!s->greeted) {
-        return NGX_ERROR;
-    }
-
-    rc = (s->state == NGX_KAPOKMQ_OPEN) ? s->role->shutdown(s) : NGX_OK;
-
-    if (rc == NGX_AGAIN) {
-        s->going = 1;
-        ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
-        return NGX_OK;
-    }
-
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (s->client && ngx_kapokmq_key_stale()) {
-        ngx_kapokmq_session_leave(s);
-        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
-                                         "the secret key has changed");
-    }
-
-    return ngx_kapokmq_session_close(s, KMQ_WS_GOING_AWAY,
-                                     "the server restarts");
-}
-
-
-static ngx_int_t
-ngx_kapokmq_session_timeout(ngx_kapokmq_session_t *s)
-{
-    if (ngx_kapokmq_hears()) {
-        ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_HEAR_TIME);
-        return NGX_OK;
-    }
-
-    if (s->state == NGX_KAPOKMQ_LOGIN) {
-        return ngx_kapokmq_session_close(s, KMQ_WS_POLICY,
-                                         "no secret key came in time");
-    }
-
-    /* the client does not answer Close, or does not read what is left */
-
-    return NGX_ERROR;
-}
-
-
-/* Nothing more is read; what was answered is still written. */
-static void
-ngx_kapokmq_session_finish(ngx_kapokmq_session_t *s)
-{
-    s->state = NGX_KAPOKMQ_FINISHING;
-    ngx_kapokmq_session_leave(s);
-    ngx_kapokmq_session_timer(s, NGX_KAPOKMQ_CLOSE_TIME);
-}
-
-
-/*
- * All is written.  Where input is still on its way, closing the connection
- * would reset it, and the client might not read the last words: so it is told
- * that there are no more, and what it still sends is read until it ends, or
- * the time is up.
- */
-static ngx_int_t
-ngx_kapokmq_session_finished(ngx_kapokmq_session_t *s)
-{
-    ngx_connection_t  *c;
-
-    c = s->connection;
-
-    if (!s->linger || ngx_exiting) {
-        return NGX_DONE;
-    }
-
-    if (!s->shut && !ngx_kapokmq_tls(c)
-        && ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1)
-    {
-        return NGX_DONE;
-    }
-
-    s->shut = 1;
-
-    if (ngx_kapokmq_input_discard(s) != NGX_AGAIN
-        || ngx_handle_read_event(c->read, 0) != NGX_OK)
-    {
-        return NGX_DONE;
-    }
-
-    return NGX_OK;
-}
-
-
-/* The session's only timer; 0: none.  Not cancelable: a worker waits until its
- * sessions are closed, which takes no longer than the time for that. */
-static void
-ngx_kapokmq_session_timer(ngx_kapokmq_session_t *s, ngx_msec_t ms)
-{
-    ngx_event_t  *rev;
-
-    rev = s->connection->read;
-
-    if (rev->timer_set) {
-        ngx_del_timer(rev);
-    }
-
-    if (ms) {
-        ngx_add_timer(rev, ms);
-    }
-}
-
-
-void
-ngx_kapokmq_session_leave(ngx_kapokmq_session_t *s)
-{
-    s->role->leave(s);
-
-    if (s->queued) {
-        ngx_queue_remove(&s->queue);
-        s->queued = 0;
-    }
-
-    if (s->client && ngx_kapokmq_worker.kmq) {
-        kmq_leave(ngx_kapokmq_worker.kmq, s->client);
-        s->client = 0;
-    }
-}
-
-
-/* The connection goes, too. */
-static void
-ngx_kapokmq_session_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
-{
-    ngx_connection_t  *c;
-
-    c = s->connection;
-
-    ngx_kapokmq_session_timer(s, 0);
-
-    c->idle = 0;
-
-    if (s->request) {
-        ngx_kapokmq_upgrade_return(s, rc);
-        return;
-    }
-
-    s->cleanup->handler = NULL;
-    ngx_kapokmq_session_free(s);
-
-    ngx_http_close_connection(c);
-}
-
-
-void
-ngx_kapokmq_session_free(void *data)
-{
-    ngx_kapokmq_session_t  *s = data;
-
-    ngx_kapokmq_session_leave(s);
-    ngx_kapokmq_input_free(s);
-    ngx_kapokmq_output_free(s);
-
-    if (s->info) {
-        ngx_free(s->info);
-    }
-
-    ngx_free(s);
 }

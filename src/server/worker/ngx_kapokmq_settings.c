@@ -1,6 +1,6 @@
 /* application.yaml's values as the engine wants them. */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_worker.h"
 
 
 static void

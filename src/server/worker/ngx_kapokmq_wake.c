@@ -1,5 +1,5 @@
 /*
- * Time and wake-ups.  A worker that has made work for another one writes to
+ * Wake-ups.  A worker that has made work for another one writes to
  * that one's eventfd.  All of these exist before the first worker is forked
  * and are kept over reloads, so that workers of any generation reach each
  * other.  Each process has all of them, so there are not as many as there may
@@ -7,19 +7,12 @@
  * other for nothing.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_worker.h"
 
 #include <ngx_channel.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-
-#define NGX_KAPOKMQ_TICK_TIME  500     /* ms */
-
-/* A worker that has done nothing for so long was stopped, or kept busy by
- * another module; then it has so much time to hear what clients have said. */
-#define NGX_KAPOKMQ_STOPPED    1000    /* ms */
-#define NGX_KAPOKMQ_HEAR       1000
 
 /* Eventfds: so many at least, and for so many generations of workers. */
 #define NGX_KAPOKMQ_EVENTFDS    128
@@ -31,10 +24,14 @@
 
 
 static void ngx_kapokmq_woken(ngx_event_t *ev);
+static void ngx_kapokmq_due(ngx_event_t *ev);
 
 
 static int         ngx_kapokmq_eventfd[KMQ_WORKERS];
 static ngx_uint_t  ngx_kapokmq_neventfds;
+
+static ngx_event_t  ngx_kapokmq_batch;     /* paced messages are due */
+static ngx_event_t  ngx_kapokmq_keeper;    /* the keeper has to look */
 
 
 /* How many there should be; most of what a process may open is for others. */
@@ -76,7 +73,7 @@ ngx_kapokmq_wake_create(ngx_cycle_t *cycle)
 
         if (fd == -1) {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
-                          "eventfd() failed, %ui of %ui wake-ups are there",
+                          "eventfd() failed, %ui of %ui wake-ups exist",
                           ngx_kapokmq_neventfds, wanted);
             return;
         }
@@ -96,6 +93,9 @@ ngx_kapokmq_wake_listen(ngx_cycle_t *cycle)
 {
     int                fd;
     ngx_connection_t  *c;
+
+    ngx_kapokmq_event_init(&ngx_kapokmq_batch, ngx_kapokmq_due, cycle->log);
+    ngx_kapokmq_event_init(&ngx_kapokmq_keeper, ngx_kapokmq_due, cycle->log);
 
     if (ngx_kapokmq_neventfds == 0) {
         return NGX_ERROR;
@@ -164,7 +164,7 @@ ngx_kapokmq_woken(ngx_event_t *ev)
         ngx_kapokmq_notified(ev);
     }
 
-    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+    ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
 }
 
 
@@ -189,61 +189,6 @@ ngx_kapokmq_wake_write(const uint64_t mask[KMQ_WORKERS / 64])
 }
 
 
-/* nginx's own time, so that its timers and the engine agree. */
-static void
-ngx_kapokmq_clock_tell(ngx_msec_t later)
-{
-    ngx_time_t         *tp;
-    static ngx_msec_t   last;
-
-    tp = ngx_timeofday();
-
-    kmq_clock(ngx_kapokmq_worker.kmq, ngx_current_msec + later,
-              (uint64_t) tp->sec * 1000 + tp->msec);
-
-    /* after a stop timers may be seen before the sockets are read */
-
-    if (last && ngx_current_msec - last > NGX_KAPOKMQ_STOPPED) {
-        kmq_hear(ngx_kapokmq_worker.kmq, NGX_KAPOKMQ_HEAR);
-        ngx_kapokmq_worker.heard = ngx_current_msec + NGX_KAPOKMQ_HEAR;
-    }
-
-    last = ngx_current_msec;
-}
-
-
-void
-ngx_kapokmq_clock(void)
-{
-    if (ngx_kapokmq_worker.kmq) {
-        ngx_kapokmq_clock_tell(0);
-    }
-}
-
-
-ngx_uint_t
-ngx_kapokmq_hears(void)
-{
-    return (ngx_msec_int_t) (ngx_kapokmq_worker.heard - ngx_current_msec) > 0;
-}
-
-
-void
-ngx_kapokmq_clock_delays(const kmq_message_t *m, ngx_uint_t n)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < n; i++) {
-
-        if (m[i].delay_time) {
-            ngx_time_update();
-            ngx_kapokmq_clock_tell(1);
-            return;
-        }
-    }
-}
-
-
 void
 ngx_kapokmq_wake(void)
 {
@@ -254,7 +199,7 @@ ngx_kapokmq_wake(void)
     ngx_kapokmq_signal();
 
     if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
-        ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+        ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
     }
 }
 
@@ -265,12 +210,14 @@ ngx_kapokmq_signal(void)
     uint64_t    mask[KMQ_WORKERS / 64];
     ngx_msec_t  ms;
 
-    ngx_kapokmq_disk_wake();
+    if (ngx_kapokmq_worker.journal) {
+        ngx_kapokmq_worker.journal();
+    }
 
     if (kmq_repaired(ngx_kapokmq_worker.kmq)) {
         ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
-                      "a worker died while it changed the queue, which has "
-                      "been repaired");
+                      "a worker died while it changed the queue; the queue "
+                      "has been repaired");
     }
 
     if (kmq_wakes(ngx_kapokmq_worker.kmq, mask) && ngx_kapokmq_neventfds) {
@@ -280,103 +227,45 @@ ngx_kapokmq_signal(void)
     ms = kmq_next_batch(ngx_kapokmq_worker.kmq);
 
     if (ms) {
-        ngx_kapokmq_timer(&ngx_kapokmq_worker.batch, ms);
+        ngx_kapokmq_timer(&ngx_kapokmq_batch, ms);
     }
 
     ms = kmq_next_due(ngx_kapokmq_worker.kmq);
 
     if (ms) {
-        ngx_kapokmq_timer(&ngx_kapokmq_worker.due,
-                          ngx_min(ms, NGX_KAPOKMQ_DUE));
+        ngx_kapokmq_timer(&ngx_kapokmq_keeper, ngx_min(ms, NGX_KAPOKMQ_DUE));
     }
-}
-
-
-void
-ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms)
-{
-    if (ev->timer_set) {
-
-        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec - ms) <= 0) {
-            return;
-        }
-
-        ngx_del_timer(ev);
-    }
-
-    ngx_add_timer(ev, ms);
-}
-
-
-/* Something is wrong with a worker that keeps the lock for that long. */
-void
-ngx_kapokmq_waits(void *arg, unsigned ms, unsigned worker, int pid)
-{
-    ngx_kapokmq_worker_t  *w = arg;
-
-    ngx_log_error(NGX_LOG_WARN, w->log, 0,
-                  "waiting for the queue's lock for %ud ms, worker %ud with "
-                  "pid %d has it", ms, worker, pid);
 }
 
 
 /* The time has come for paced messages, or for what the keeper looks after. */
-void
+static void
 ngx_kapokmq_due(ngx_event_t *ev)
 {
     (void) ev;
 
-    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
+    ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
 }
 
 
-/*
- * Without its master a worker would go on for ever, and an nginx that is
- * started anew may stand beside it with a queue of its own, so that clients
- * meet two.  It stops as it does at a reload.
- */
-static void
-ngx_kapokmq_orphaned(void)
-{
-    if (ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent
-        && !ngx_quit && !ngx_exiting)
-    {
-        ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
-                      "master process %P is gone, this worker stops",
-                      ngx_parent);
-
-        ngx_quit = 1;
-    }
-}
-
-
-/* Housekeeping, and a look at the queue in case a wake-up was lost. */
 void
-ngx_kapokmq_tick(ngx_event_t *ev)
+ngx_kapokmq_wake_producers(void)
 {
-    unsigned  dead;
-
-    ngx_kapokmq_orphaned();
-    ngx_kapokmq_clock();
-
-    if (ngx_exiting) {
-        kmq_retire(ngx_kapokmq_worker.kmq);
+    if (!ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
+        ngx_post_event(&ngx_kapokmq_worker.producers,
+                       &ngx_posted_next_events);
     }
+}
 
-    dead = kmq_tick(ngx_kapokmq_worker.kmq);
 
-    if (dead) {
-        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                      "%ud worker(s) died, their messages go to others", dead);
-    }
+void
+ngx_kapokmq_event_init(ngx_event_t *ev, ngx_event_handler_pt handler,
+    ngx_log_t *log)
+{
+    ngx_memzero(ev, sizeof(ngx_event_t));
 
-    ngx_kapokmq_room();
-    ngx_kapokmq_checkpoint_tick();
-    ngx_post_event(&ngx_kapokmq_worker.push, &ngx_posted_events);
-
-    ngx_kapokmq_wake();
-
-    if (!ngx_exiting) {
-        ngx_add_timer(ev, NGX_KAPOKMQ_TICK_TIME);
-    }
+    ev->handler = handler;
+    ev->data = &ngx_kapokmq_worker;
+    ev->log = log;
+    ev->cancelable = 1;
 }

@@ -10,11 +10,13 @@
  *   +----------------------+
  *
  * With isPersistent 2, messages stay reserved until they are on disk (see
- * ngx_kapokmq_held.c); with 1, they are committed at once, written soon, and
+ * ngx_kapokmq_pending.c); with 1, they are committed at once, written soon, and
  * flushed every persistentTime.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_checkpoint.h"
+#include "../publish/ngx_kapokmq_publish.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"
 
@@ -56,6 +58,7 @@ typedef struct {
     kmq_thread_t             thread;
     int                      fd;
     ngx_kapokmq_batch_t      batch;     /* the thread's, too */
+    ngx_event_t              flush;     /* a timer, or posted */
     ngx_msec_t               write_time;    /* of what is not written yet, */
     ngx_msec_t               flush_time;    /* and of what is not flushed */
     ngx_msec_t               retry;         /* failed: not before that; */
@@ -64,31 +67,33 @@ typedef struct {
     unsigned                 unflushed:1;
     unsigned                 busy:1;    /* there is a batch */
     unsigned                 failed:1;  /* and that has been logged */
-} ngx_kapokmq_disk_t;
+} ngx_kapokmq_journal_t;
 
 
-static void ngx_kapokmq_disk_done(ngx_event_t *ev);
-static void ngx_kapokmq_disk_take(ngx_uint_t sync);
-static void ngx_kapokmq_disk_write(void *arg);
-static void ngx_kapokmq_disk_complete(void);
-static ngx_int_t ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch,
+static void ngx_kapokmq_journal_wake(void);
+static void ngx_kapokmq_journal_flush(ngx_event_t *ev);
+static void ngx_kapokmq_journal_done(ngx_event_t *ev);
+static void ngx_kapokmq_journal_take(ngx_uint_t sync);
+static void ngx_kapokmq_journal_write(void *arg);
+static void ngx_kapokmq_journal_complete(void);
+static ngx_int_t ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch,
     u_char *reason);
 
 
-static ngx_kapokmq_disk_t  ngx_kapokmq_disk;
+static ngx_kapokmq_journal_t  ngx_kapokmq_journal;
 
 
 /* -------------------------------------------------------- beginning, end */
 
 void
-ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
+ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 {
     ngx_err_t              err;
-    ngx_kapokmq_disk_t    *d;
+    ngx_kapokmq_journal_t    *d;
     ngx_kapokmq_worker_t  *w;
 
     w = &ngx_kapokmq_worker;
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     w->persistent = mcf->config->is_persistent;
 
@@ -96,14 +101,17 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
         return;
     }
 
-    ngx_memzero(d, sizeof(ngx_kapokmq_disk_t));
+    ngx_memzero(d, sizeof(ngx_kapokmq_journal_t));
 
-    ngx_kapokmq_held_init(cycle->log);
+    ngx_kapokmq_event_init(&d->flush, ngx_kapokmq_journal_flush, cycle->log);
+    w->journal = ngx_kapokmq_journal_wake;
+
+    ngx_kapokmq_pending_init(cycle->log);
     kmq_segment_init(&d->segment, &kmq_io_system,
                      (char *) mcf->directory.data,
                      NGX_KAPOKMQ_RESERVE(mcf->block_size));
 
-    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_disk_done, &d->fd) != NGX_OK) {
+    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_journal_done, &d->fd) != NGX_OK) {
         d->fd = -1;
     }
 
@@ -111,8 +119,8 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
     if (err) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, err,
-                      "the journal's thread cannot be started, this worker "
-                      "writes it itself");
+                      "the journal thread cannot be started; this worker "
+                      "writes its journal itself");
     }
 
     kmq_journal(w->kmq, 1);
@@ -127,12 +135,12 @@ ngx_kapokmq_disk_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
 /* Nothing is read or answered any more; the thread's work is waited for. */
 void
-ngx_kapokmq_disk_exit(void)
+ngx_kapokmq_journal_exit(void)
 {
     ngx_uint_t           i;
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_NONE) {
         kmq_leave_all(ngx_kapokmq_worker.kmq);
@@ -152,16 +160,16 @@ ngx_kapokmq_disk_exit(void)
         }
 
         if (!d->busy) {
-            ngx_kapokmq_disk_take(1);
+            ngx_kapokmq_journal_take(1);
         }
 
-        ngx_kapokmq_disk_complete();
+        ngx_kapokmq_journal_complete();
     }
 
     kmq_segment_close(&d->segment);
 
     kmq_buffer_free(&d->batch.records);
-    ngx_kapokmq_held_free();
+    ngx_kapokmq_pending_free();
 }
 
 
@@ -169,7 +177,7 @@ ngx_kapokmq_disk_exit(void)
 
 /* Is that time over? */
 static ngx_uint_t
-ngx_kapokmq_disk_passed(ngx_msec_t time)
+ngx_kapokmq_journal_passed(ngx_msec_t time)
 {
     return (ngx_msec_int_t) (ngx_current_msec - time) >= 0;
 }
@@ -178,12 +186,12 @@ ngx_kapokmq_disk_passed(ngx_msec_t time)
 /* The timer is to expire then, or sooner.  nginx leaves one that is set as it
  * is when the difference is small. */
 static void
-ngx_kapokmq_disk_arm(ngx_msec_t time)
+ngx_kapokmq_journal_arm(ngx_msec_t time)
 {
     ngx_event_t     *ev;
     ngx_msec_int_t   ms;
 
-    ev = &ngx_kapokmq_worker.flush;
+    ev = &ngx_kapokmq_journal.flush;
 
     if (ev->timer_set) {
 
@@ -203,11 +211,11 @@ ngx_kapokmq_disk_arm(ngx_msec_t time)
 /* It has failed, and is not tried yet.  With isPersistent 1 nobody waits for
  * that: what gathers meanwhile is in memory alone. */
 static void
-ngx_kapokmq_disk_back_off(size_t len)
+ngx_kapokmq_journal_back_off(size_t len)
 {
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     if (len > NGX_KAPOKMQ_FLUSH_SIZE
         && ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_LATER)
@@ -217,19 +225,19 @@ ngx_kapokmq_disk_back_off(size_t len)
         kmq_journal_lost(ngx_kapokmq_worker.kmq);
     }
 
-    if (len || ngx_kapokmq_held_waiting()) {
-        ngx_kapokmq_disk_arm(d->retry);
+    if (len || ngx_kapokmq_pending_waiting()) {
+        ngx_kapokmq_journal_arm(d->retry);
     }
 }
 
 
 /* When has something to be done next?  There is something. */
 static ngx_msec_t
-ngx_kapokmq_disk_next(void)
+ngx_kapokmq_journal_next(void)
 {
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     if (d->unwritten
         && (!d->unflushed
@@ -243,27 +251,28 @@ ngx_kapokmq_disk_next(void)
 
 
 static ngx_uint_t
-ngx_kapokmq_disk_due(void)
+ngx_kapokmq_journal_due(void)
 {
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
-    return ngx_kapokmq_held_waiting()
+    return ngx_kapokmq_pending_waiting()
            || ((d->unwritten || d->unflushed)
-               && ngx_kapokmq_disk_passed(ngx_kapokmq_disk_next()));
+               && ngx_kapokmq_journal_passed(ngx_kapokmq_journal_next()));
 }
 
 
-void
-ngx_kapokmq_disk_wake(void)
+/* After engine calls: what they have changed is to be written in time. */
+static void
+ngx_kapokmq_journal_wake(void)
 {
     size_t                 len;
-    ngx_kapokmq_disk_t    *d;
+    ngx_kapokmq_journal_t    *d;
     ngx_kapokmq_worker_t  *w;
 
     w = &ngx_kapokmq_worker;
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     if (w->persistent == NGX_KAPOKMQ_DISK_NONE) {
         return;
@@ -285,30 +294,30 @@ ngx_kapokmq_disk_wake(void)
         return;
     }
 
-    if (d->back_off && !ngx_kapokmq_disk_passed(d->retry)) {
-        ngx_kapokmq_disk_back_off(len);
+    if (d->back_off && !ngx_kapokmq_journal_passed(d->retry)) {
+        ngx_kapokmq_journal_back_off(len);
         return;
     }
 
-    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_held_waiting()) {
-        ngx_post_event(&w->flush, &ngx_posted_events);
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE || ngx_kapokmq_pending_waiting()) {
+        ngx_post_event(&d->flush, &ngx_posted_events);
         return;
     }
 
     if (d->unwritten || d->unflushed) {
-        ngx_kapokmq_disk_arm(ngx_kapokmq_disk_next());
+        ngx_kapokmq_journal_arm(ngx_kapokmq_journal_next());
     }
 }
 
 
 /* A timer, or posted: those who wait do not wait for that. */
-void
-ngx_kapokmq_disk_flush(ngx_event_t *ev)
+static void
+ngx_kapokmq_journal_flush(ngx_event_t *ev)
 {
     ngx_uint_t           sync, timedout;
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     timedout = ev->timedout;
     ev->timedout = 0;
@@ -321,36 +330,36 @@ ngx_kapokmq_disk_flush(ngx_event_t *ev)
 
     /* what it was armed for may have been done meanwhile */
 
-    if ((timedout && !ngx_kapokmq_disk_due())
-        || (d->back_off && !ngx_kapokmq_disk_passed(d->retry)))
+    if ((timedout && !ngx_kapokmq_journal_due())
+        || (d->back_off && !ngx_kapokmq_journal_passed(d->retry)))
     {
-        ngx_kapokmq_disk_wake();
+        ngx_kapokmq_journal_wake();
         return;
     }
 
     sync = ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
-           || (d->unflushed && ngx_kapokmq_disk_passed(d->flush_time));
+           || (d->unflushed && ngx_kapokmq_journal_passed(d->flush_time));
 
-    ngx_kapokmq_disk_take(sync);
+    ngx_kapokmq_journal_take(sync);
 
     if (d->thread.started && d->fd != -1) {
-        kmq_thread_run(&d->thread, ngx_kapokmq_disk_write, d);
+        kmq_thread_run(&d->thread, ngx_kapokmq_journal_write, d);
         return;
     }
 
-    ngx_kapokmq_disk_complete();
+    ngx_kapokmq_journal_complete();
     ngx_kapokmq_wake();
 }
 
 
 /* What has gathered is to be written. */
 static void
-ngx_kapokmq_disk_take(ngx_uint_t sync)
+ngx_kapokmq_journal_take(ngx_uint_t sync)
 {
-    ngx_kapokmq_disk_t   *d;
+    ngx_kapokmq_journal_t   *d;
     ngx_kapokmq_batch_t  *batch;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     batch = &d->batch;
 
@@ -361,7 +370,7 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
         d->unflushed = 0;
     }
 
-    ngx_kapokmq_held_take();
+    ngx_kapokmq_pending_take();
     (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &batch->records,
                             &batch->info);
 
@@ -373,9 +382,9 @@ ngx_kapokmq_disk_take(ngx_uint_t sync)
 
 /* In the thread. */
 static void
-ngx_kapokmq_disk_write(void *arg)
+ngx_kapokmq_journal_write(void *arg)
 {
-    ngx_kapokmq_disk_t   *d = arg;
+    ngx_kapokmq_journal_t   *d = arg;
 
     ngx_kapokmq_batch_t  *batch;
 
@@ -390,11 +399,11 @@ ngx_kapokmq_disk_write(void *arg)
 
 
 static void
-ngx_kapokmq_disk_done(ngx_event_t *ev)
+ngx_kapokmq_journal_done(ngx_event_t *ev)
 {
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
 
     ngx_kapokmq_notified(ev);
 
@@ -405,8 +414,8 @@ ngx_kapokmq_disk_done(ngx_event_t *ev)
     }
 
     ngx_kapokmq_clock();
-    ngx_kapokmq_disk_complete();
-    ngx_kapokmq_room();
+    ngx_kapokmq_journal_complete();
+    ngx_kapokmq_wake_producers();
     ngx_kapokmq_wake();
 }
 
@@ -415,21 +424,21 @@ ngx_kapokmq_disk_done(ngx_event_t *ev)
 
 /* The batch has been written, or is now. */
 static void
-ngx_kapokmq_disk_complete(void)
+ngx_kapokmq_journal_complete(void)
 {
     u_char                reason[NGX_KAPOKMQ_REASON];
     ngx_int_t             rc;
-    ngx_kapokmq_disk_t   *d;
+    ngx_kapokmq_journal_t   *d;
     ngx_kapokmq_batch_t  *batch;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
     batch = &d->batch;
 
     if (batch->rc == 1) {
-        ngx_kapokmq_disk_write(d);
+        ngx_kapokmq_journal_write(d);
     }
 
-    rc = ngx_kapokmq_disk_result(batch, reason);
+    rc = ngx_kapokmq_journal_result(batch, reason);
 
     if (batch->records.size > NGX_KAPOKMQ_KEEP
         && batch->records.len < batch->records.size / 8)
@@ -439,18 +448,18 @@ ngx_kapokmq_disk_complete(void)
 
     d->busy = 0;
 
-    ngx_kapokmq_held_settle(rc, (char *) reason);
+    ngx_kapokmq_pending_settle(rc, (char *) reason);
 }
 
 
 /* NGX_OK, or NGX_ERROR and the reason as text. */
 static ngx_int_t
-ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
+ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 {
     kmq_t               *kmq;
-    ngx_kapokmq_disk_t  *d;
+    ngx_kapokmq_journal_t  *d;
 
-    d = &ngx_kapokmq_disk;
+    d = &ngx_kapokmq_journal;
     kmq = ngx_kapokmq_worker.kmq;
 
     /* its file may be gone because a checkpoint has what it had */
@@ -496,7 +505,8 @@ ngx_kapokmq_disk_result(ngx_kapokmq_batch_t *batch, u_char *reason)
                       "%s failed in \"%s\", %s", batch->what, d->segment.dir,
                       ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
                       ? "messages are refused until it works again"
-                      : "messages are in memory alone until it works again");
+                      : "messages are kept in memory only until it works "
+                        "again");
     }
 
     return NGX_ERROR;

@@ -5,10 +5,11 @@
  * does not do any more.
  */
 
-#include "../ngx_kapokmq.h"
-#include "../../disk/kmq_io.h"
-
 #ifdef KMQ_FAULTS
+
+#include "ngx_kapokmq_console.h"
+#include "ngx_kapokmq_functions.h"
+#include "../../disk/kmq_io.h"
 
 #include <sys/mman.h>
 

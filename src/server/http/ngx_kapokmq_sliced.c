@@ -4,37 +4,38 @@
  * between which other events have their turn.
  */
 
-#include "../ngx_kapokmq.h"
+#include "ngx_kapokmq_http.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
-#define NGX_KAPOKMQ_STREAM_SIZE  65536
+#define NGX_KAPOKMQ_SLICED_SIZE  65536
 
 
-static void ngx_kapokmq_stream_run(ngx_http_request_t *r,
-    ngx_kapokmq_stream_t *st);
-static void ngx_kapokmq_stream_end(ngx_http_request_t *r,
-    ngx_kapokmq_stream_t *st);
-static ngx_int_t ngx_kapokmq_stream_start(ngx_http_request_t *r,
-    ngx_kapokmq_stream_t *st);
-static void ngx_kapokmq_stream_send(ngx_http_request_t *r,
-    ngx_kapokmq_stream_t *st);
-static void ngx_kapokmq_stream_turn(ngx_http_request_t *r);
-static void ngx_kapokmq_stream_wait(ngx_http_request_t *r);
-static void ngx_kapokmq_stream_writer(ngx_http_request_t *r);
-static ngx_int_t ngx_kapokmq_stream_sent(ngx_http_request_t *r,
-    ngx_kapokmq_stream_t *st);
+static void ngx_kapokmq_sliced_run(ngx_http_request_t *r,
+    ngx_kapokmq_sliced_t *st);
+static void ngx_kapokmq_sliced_end(ngx_http_request_t *r,
+    ngx_kapokmq_sliced_t *st);
+static ngx_int_t ngx_kapokmq_sliced_start(ngx_http_request_t *r,
+    ngx_kapokmq_sliced_t *st);
+static void ngx_kapokmq_sliced_send(ngx_http_request_t *r,
+    ngx_kapokmq_sliced_t *st);
+static void ngx_kapokmq_sliced_turn(ngx_http_request_t *r);
+static void ngx_kapokmq_sliced_wait(ngx_http_request_t *r);
+static void ngx_kapokmq_sliced_writer(ngx_http_request_t *r);
+static ngx_int_t ngx_kapokmq_sliced_sent(ngx_http_request_t *r,
+    ngx_kapokmq_sliced_t *st);
 
 
 void
-ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
+ngx_kapokmq_sliced(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
     void *data, size_t room)
 {
-    ngx_kapokmq_stream_t  *st;
+    ngx_kapokmq_sliced_t  *st;
 
-    st = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_stream_t));
+    st = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_sliced_t));
 
     if (st) {
-        st->buf = ngx_create_temp_buf(r->pool, NGX_KAPOKMQ_STREAM_SIZE + room);
+        st->buf = ngx_create_temp_buf(r->pool, NGX_KAPOKMQ_SLICED_SIZE + room);
     }
 
     if (st == NULL || st->buf == NULL) {
@@ -54,43 +55,43 @@ ngx_kapokmq_stream(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
         r->read_event_handler = ngx_http_test_reading;
     }
 
-    r->write_event_handler = ngx_kapokmq_stream_writer;
+    r->write_event_handler = ngx_kapokmq_sliced_writer;
 
-    ngx_kapokmq_stream_run(r, st);
+    ngx_kapokmq_sliced_run(r, st);
 }
 
 
 /* Makes more of the answer, and sends what fills a buffer. */
 static void
-ngx_kapokmq_stream_run(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
+ngx_kapokmq_sliced_run(ngx_http_request_t *r, ngx_kapokmq_sliced_t *st)
 {
     st->buf->last = st->fill(st, st->buf->last, st->end);
 
     ngx_kapokmq_wake();
 
     if (st->error || (st->done && !st->started)) {
-        ngx_kapokmq_stream_end(r, st);
+        ngx_kapokmq_sliced_end(r, st);
         return;
     }
 
     if (!st->done && st->buf->last < st->end) {
 
         /* it takes long: others have their turn */
-        ngx_kapokmq_stream_turn(r);
+        ngx_kapokmq_sliced_turn(r);
         return;
     }
 
-    if (!st->started && ngx_kapokmq_stream_start(r, st) != NGX_OK) {
+    if (!st->started && ngx_kapokmq_sliced_start(r, st) != NGX_OK) {
         return;
     }
 
-    ngx_kapokmq_stream_send(r, st);
+    ngx_kapokmq_sliced_send(r, st);
 }
 
 
 /* There will be no more: an error, or all of it is in the first buffer. */
 static void
-ngx_kapokmq_stream_end(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
+ngx_kapokmq_sliced_end(ngx_http_request_t *r, ngx_kapokmq_sliced_t *st)
 {
     ngx_str_t  json;
 
@@ -117,7 +118,7 @@ ngx_kapokmq_stream_end(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
 
 /* The head of an answer that does not fit into one buffer. */
 static ngx_int_t
-ngx_kapokmq_stream_start(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
+ngx_kapokmq_sliced_start(ngx_http_request_t *r, ngx_kapokmq_sliced_t *st)
 {
     ngx_int_t  rc;
 
@@ -136,7 +137,7 @@ ngx_kapokmq_stream_start(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
 
 /* Sends the buffer, and arranges for the next one. */
 static void
-ngx_kapokmq_stream_send(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
+ngx_kapokmq_sliced_send(ngx_http_request_t *r, ngx_kapokmq_sliced_t *st)
 {
     ngx_int_t    rc;
     ngx_chain_t  out;
@@ -157,19 +158,19 @@ ngx_kapokmq_stream_send(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
     }
 
     if (ngx_buf_size(st->buf)) {
-        ngx_kapokmq_stream_wait(r);
+        ngx_kapokmq_sliced_wait(r);
         return;
     }
 
     /* there is room in the socket, but it is others' turn */
-    ngx_kapokmq_stream_turn(r);
+    ngx_kapokmq_sliced_turn(r);
 }
 
 
 /* Goes on after others.  A worker that is about to exit waits for timers, not
  * for posted events: so there is one. */
 static void
-ngx_kapokmq_stream_turn(ngx_http_request_t *r)
+ngx_kapokmq_sliced_turn(ngx_http_request_t *r)
 {
     ngx_event_t               *wev;
     ngx_http_core_loc_conf_t  *clcf;
@@ -187,7 +188,7 @@ ngx_kapokmq_stream_turn(ngx_http_request_t *r)
 
 /* Until the client has taken more. */
 static void
-ngx_kapokmq_stream_wait(ngx_http_request_t *r)
+ngx_kapokmq_sliced_wait(ngx_http_request_t *r)
 {
     ngx_event_t               *wev;
     ngx_http_core_loc_conf_t  *clcf;
@@ -206,10 +207,10 @@ ngx_kapokmq_stream_wait(ngx_http_request_t *r)
 
 
 static void
-ngx_kapokmq_stream_writer(ngx_http_request_t *r)
+ngx_kapokmq_sliced_writer(ngx_http_request_t *r)
 {
     ngx_event_t           *wev;
-    ngx_kapokmq_stream_t  *st;
+    ngx_kapokmq_sliced_t  *st;
 
     wev = r->connection->write;
     st = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
@@ -222,7 +223,7 @@ ngx_kapokmq_stream_writer(ngx_http_request_t *r)
         return;
     }
 
-    if (st->sending && ngx_kapokmq_stream_sent(r, st) != NGX_OK) {
+    if (st->sending && ngx_kapokmq_sliced_sent(r, st) != NGX_OK) {
         return;
     }
 
@@ -231,13 +232,13 @@ ngx_kapokmq_stream_writer(ngx_http_request_t *r)
     }
 
     ngx_kapokmq_clock();
-    ngx_kapokmq_stream_run(r, st);
+    ngx_kapokmq_sliced_run(r, st);
 }
 
 
 /* NGX_OK when the buffer is on its way and can be filled again. */
 static ngx_int_t
-ngx_kapokmq_stream_sent(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
+ngx_kapokmq_sliced_sent(ngx_http_request_t *r, ngx_kapokmq_sliced_t *st)
 {
     ngx_event_t  *wev;
 
@@ -251,7 +252,7 @@ ngx_kapokmq_stream_sent(ngx_http_request_t *r, ngx_kapokmq_stream_t *st)
     }
 
     if (ngx_buf_size(st->buf) || wev->delayed) {
-        ngx_kapokmq_stream_wait(r);
+        ngx_kapokmq_sliced_wait(r);
         return NGX_AGAIN;
     }
 

@@ -1,9 +1,7 @@
-/* Directives, contexts, and the zone of shared memory. */
+/* Directives and contexts. */
 
-#include "../session/ngx_kapokmq_session.h"
-
-#include <sys/mman.h>
-#include <sys/random.h>
+#include "ngx_kapokmq_process.h"
+#include "http/ngx_kapokmq_http.h"
 
 
 /* What nginx's slab allocator takes of a zone for itself, at most. */
@@ -20,11 +18,6 @@ static ngx_int_t ngx_kapokmq_conf_size(ngx_str_t *value, size_t *size);
 static char *ngx_kapokmq_conf_size_check(ngx_conf_t *cf, size_t size);
 static char *ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
-static ngx_int_t ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data);
-static ngx_uint_t ngx_kapokmq_conf_new_key(
-    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
-static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
-    ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text);
 static ngx_int_t ngx_kapokmq_conf_defaults(ngx_conf_t *cf,
@@ -33,7 +26,7 @@ static const char *ngx_kapokmq_conf_env(const char *name);
 static void ngx_kapokmq_conf_log(void *arg, int fatal, const char *file,
     size_t line, size_t column, const char *text);
 static void ngx_kapokmq_conf_free(void *data);
-static char *ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf,
+static char *ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf,
     ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
@@ -175,118 +168,6 @@ ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     }
 
     return NGX_CONF_OK;
-}
-
-
-/*
- * Runs in the master, at a reload while the old workers are busy with the
- * zone: what is there is only taken over.
- */
-static ngx_int_t
-ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
-{
-    ngx_kapokmq_main_conf_t  *omcf = data;
-
-    ngx_kapokmq_main_conf_t  *mcf;
-
-    mcf = zone->data;
-
-    if (omcf == NULL) {
-        /* a test of the configuration leaves no trace, and needs no queue */
-        return ngx_test_config
-               ? ngx_kapokmq_recovery_check(zone->shm.log, mcf)
-               : ngx_kapokmq_zone_format(zone, mcf);
-    }
-
-    mcf->block = omcf->block;
-    mcf->block_size = omcf->block_size;
-    mcf->shared = omcf->shared;
-    mcf->key_number = omcf->key_number + ngx_kapokmq_conf_new_key(mcf, omcf);
-
-    if (!ngx_test_config
-        && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (kmq_block_check(mcf->block, mcf->block_size) != KMQ_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "zone \"%V\" does not hold a queue of this version",
-                      &zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* Is what clients have to know another key? */
-static ngx_uint_t
-ngx_kapokmq_conf_new_key(const ngx_kapokmq_main_conf_t *mcf,
-    const ngx_kapokmq_main_conf_t *omcf)
-{
-    size_t  len;
-
-    len = mcf->config->secret_key_len;
-
-    return len != omcf->config->secret_key_len
-           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
-                         len)
-              != 0;
-}
-
-
-/* The engine's block is all of a new zone that its allocator can give. */
-static ngx_int_t
-ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
-{
-    u_char            seed[KMQ_SEED_LEN];
-    ngx_slab_pool_t  *shpool;
-
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    shpool->log_nomem = 0;
-
-    mcf->shared = ngx_slab_calloc(shpool, sizeof(ngx_kapokmq_shared_t));
-
-    if (mcf->shared == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "no memory in zone \"%V\"", &zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    mcf->block_size = ngx_min(shpool->pfree * ngx_pagesize, kmq_block_max());
-    mcf->block = ngx_slab_alloc(shpool, mcf->block_size);
-
-    if (mcf->block == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "no %uz bytes in zone \"%V\"", mcf->block_size,
-                      &zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    /* where the administrator lets shared memory have them, which the kernel
-     * does not tell; one that does not know them refuses, which is as well */
-
-    (void) madvise(zone->shm.addr, zone->shm.size, MADV_HUGEPAGE);
-
-    if (getrandom(seed, sizeof(seed), 0) != (ssize_t) sizeof(seed)) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
-                      "getrandom() failed");
-        return NGX_ERROR;
-    }
-
-    if (kmq_block_init(mcf->block, mcf->block_size, seed) != KMQ_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "no queue can be made of %uz bytes in zone \"%V\"",
-                      mcf->block_size, &zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    ngx_explicit_memzero(seed, sizeof(seed));
-
-    shpool->data = mcf->block;
-
-    return ngx_kapokmq_recovery(zone->shm.log, mcf);
 }
 
 
@@ -442,23 +323,23 @@ ngx_kapokmq_conf_log(void *arg, int fatal, const char *file, size_t line,
 /* -------------------------------------------------------------- locations */
 
 char *
-ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_kapokmq_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_kapokmq_loc_conf_t  *lcf = conf;
 
-    ngx_http_handler_pt       *handler;
+    ngx_kapokmq_endpoint_t    *endpoint;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_kapokmq_main_conf_t   *mcf;
 
-    handler = cmd->post;
+    endpoint = cmd->post;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
 
-    if (lcf->handler == *handler) {
+    if (lcf->endpoint.kind == endpoint->kind) {
         return "is duplicate";
     }
 
-    if (lcf->handler) {
+    if (lcf->endpoint.kind) {
         return "is the second kapokmq handler of this location, which can "
                "have only one";
     }
@@ -467,8 +348,8 @@ ngx_kapokmq_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "conflicts with another handler of this location";
     }
 
-    lcf->handler = *handler;
-    clcf->handler = *handler;
+    lcf->endpoint = *endpoint;
+    clcf->handler = endpoint->handler;
 
     if (mcf->user == NULL) {
         mcf->user = &cmd->name;
@@ -489,7 +370,7 @@ ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    error = ngx_kapokmq_conf_handler(cf, cmd, conf);
+    error = ngx_kapokmq_conf_endpoint(cf, cmd, conf);
     if (error != NGX_CONF_OK) {
         return error;
     }
@@ -655,14 +536,14 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
                               ? NGX_KAPOKMQ_LOG_END
                               : NGX_KAPOKMQ_LOG_UPGRADE);
 
-    return ngx_kapokmq_conf_merge_handler(cf, prev, conf);
+    return ngx_kapokmq_conf_merge_endpoint(cf, prev, conf);
 }
 
 
 /* Inside "if" and "limit_except" the handler is that around them, as with
  * proxy_pass, unless there is another one. */
 static char *
-ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
+ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
     ngx_kapokmq_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
@@ -670,12 +551,12 @@ ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname && clcf->handler == NULL) {
-        conf->handler = prev->handler;
+        conf->endpoint = prev->endpoint;
         conf->metrics_topics = prev->metrics_topics;
         conf->metrics_key = prev->metrics_key;
 
         if (clcf->lmt_excpt) {
-            clcf->handler = conf->handler;
+            clcf->handler = conf->endpoint.handler;
         }
 
         return NGX_CONF_OK;
@@ -683,10 +564,10 @@ ngx_kapokmq_conf_merge_handler(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
 
     /* a later proxy_pass, for example, would have taken its place */
 
-    if (conf->handler && clcf->handler != conf->handler) {
+    if (conf->endpoint.kind && clcf->handler != conf->endpoint.handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "location \"%V\" has a kapokmq handler and another "
-                           "one", &clcf->name);
+                           "handler", &clcf->name);
         return NGX_CONF_ERROR;
     }
 

@@ -1,15 +1,17 @@
 /*
- * Producers: each message that comes in is stored and answered.  Messages
- * are gathered while there is input and stored together.  Those that find no
- * room wait, and with them their producer, in a line: who came first goes on
- * first.
+ * Sessions of producers: each message that comes in is stored and answered.
+ * Messages are gathered while there is input and stored together.  Those that
+ * find no room wait, and with them their producer, in a line: who came first
+ * goes on first.
  */
 
-#include "../session/ngx_kapokmq_session.h"
+#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session.h"
+#include "../publish/ngx_kapokmq_publish.h"
+#include "../worker/ngx_kapokmq_worker.h"
 
 
 #define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */
-#define NGX_KAPOKMQ_PIECE        2048    /* bytes escaped at once */
 
 #define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
 
@@ -25,11 +27,11 @@ typedef struct {
     const char        *error;      /* the message's answer, NULL: "ok" */
 } ngx_kapokmq_entry_t;
 
-typedef struct {
+struct ngx_kapokmq_gather_s {
     ngx_uint_t           done;     /* entries stored and answered */
     ngx_uint_t           n;
     ngx_kapokmq_entry_t  entry[NGX_KAPOKMQ_GATHER];
-} ngx_kapokmq_gather_t;
+};
 
 
 static ngx_int_t ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s);
@@ -41,8 +43,6 @@ static ngx_uint_t ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
     const ngx_kapokmq_entry_t *entry, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
     kmq_message_t *m, ngx_uint_t n);
-static ngx_int_t ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s,
-    const char *error);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
 static void ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s);
@@ -54,6 +54,7 @@ static void ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s);
 static const ngx_kapokmq_role_t  ngx_kapokmq_producer_role = {
     "serving a producer",
     KMQ_PRODUCER,
+    NULL,                                  /* transport */
     ngx_kapokmq_producer_begin,
     ngx_kapokmq_producer_message,
     ngx_kapokmq_producer_flush,
@@ -119,7 +120,7 @@ ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
     ngx_int_t              rc;
     ngx_kapokmq_gather_t  *gather;
 
-    gather = s->pending ? s->pending : &ngx_kapokmq_gather;
+    gather = s->producer.unstored ? s->producer.unstored : &ngx_kapokmq_gather;
 
     if (gather->n == 0) {
         return NGX_OK;
@@ -130,16 +131,18 @@ ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
     if (rc == NGX_BUSY) {
         ngx_kapokmq_producer_wait(s);
 
-        if (s->pending || ngx_kapokmq_producer_keep(s, gather) == NGX_OK) {
+        if (s->producer.unstored
+            || ngx_kapokmq_producer_keep(s, gather) == NGX_OK)
+        {
             return NGX_BUSY;
         }
 
         rc = NGX_ERROR;
     }
 
-    if (s->pending) {
-        ngx_free(s->pending);
-        s->pending = NULL;
+    if (s->producer.unstored) {
+        ngx_free(s->producer.unstored);
+        s->producer.unstored = NULL;
 
     } else {
         gather->done = 0;
@@ -163,7 +166,7 @@ ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
 
         if (e->error) {
 
-            if (ngx_kapokmq_producer_error(s, e->error) != NGX_OK) {
+            if (ngx_kapokmq_owed_error(s, e->error) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -215,10 +218,10 @@ ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
 
     ngx_kapokmq_clock_delays(m, n);
 
-    n = kmq_reserve(kmq, s->client, m, n, NULL);
+    n = kmq_reserve(kmq, s->client.ref, m, n, NULL);
 
     for (i = 0; i < n; i++) {
-        ngx_kapokmq_write_body(&m[i], &entry[i].data);
+        ngx_kapokmq_publish_write(&m[i], &entry[i].data);
     }
 
     if (n && ngx_kapokmq_producer_accept(s, m, n) != NGX_OK) {
@@ -235,59 +238,14 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
-        return ngx_kapokmq_held_session(s, m, n);
+        return ngx_kapokmq_owed_hold(s, m, n);
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
-    kmq_seen(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
-    s->messages += n;
+    kmq_seen(ngx_kapokmq_worker.kmq, s->client.ref, (unsigned) n);
+    s->client.messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
-}
-
-
-void
-ngx_kapokmq_write_body(kmq_message_t *m, const kmq_data_t *data)
-{
-    u_char  piece[NGX_KAPOKMQ_PIECE];
-    size_t  n, used;
-
-    if (data->json || data->escaped == data->size) {
-        kmq_write(ngx_kapokmq_worker.kmq, m, data->bytes, data->size);
-        return;
-    }
-
-    for (used = 0; used < data->size; /* void */ ) {
-        n = kmq_json_escape(piece, sizeof(piece), data->bytes, data->size,
-                            &used);
-        kmq_write(ngx_kapokmq_worker.kmq, m, piece, n);
-    }
-}
-
-
-static ngx_int_t
-ngx_kapokmq_producer_error(ngx_kapokmq_session_t *s, const char *error)
-{
-    u_char  *p, text[256];
-
-    ngx_kapokmq_producer_refused(s, 1);
-
-    if (s->unanswered) {
-        return ngx_kapokmq_held_error(s, error);
-    }
-
-    p = ngx_snprintf(text, sizeof(text), "error: %s", error);
-
-    return ngx_kapokmq_output_frame(s, KMQ_WS_TEXT, text, p - text);
-}
-
-
-void
-ngx_kapokmq_producer_refused(ngx_kapokmq_session_t *s, ngx_uint_t n)
-{
-    if (n && s->client) {
-        kmq_count_refused_by(ngx_kapokmq_worker.kmq, s->client, (unsigned) n);
-    }
 }
 
 
@@ -311,7 +269,7 @@ ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     *kept = *gather;
     gather->done = 0;
     gather->n = 0;
-    s->pending = kept;
+    s->producer.unstored = kept;
 
     old = s->input.data + s->input.keep;
 
@@ -345,7 +303,7 @@ ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s)
         return NGX_OK;
     }
 
-    if (!s->queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
+    if (!s->producer.queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
         return NGX_OK;
     }
 
@@ -359,21 +317,23 @@ static void
 ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
 {
     ngx_event_t  *rev, *resume;
+    ngx_queue_t  *waiting;
 
     rev = s->connection->read;
-    resume = &ngx_kapokmq_worker.resume;
+    resume = &ngx_kapokmq_worker.producers;
+    waiting = &ngx_kapokmq_worker.waiting;
 
-    if (!s->queued) {
+    if (!s->producer.queued) {
 
-        if (s->turn || s->pending) {
+        if (s->turn || s->producer.unstored) {
             /* it was first, and stays so */
-            ngx_queue_insert_head(&ngx_kapokmq_worker.waiting, &s->queue);
+            ngx_queue_insert_head(waiting, &s->producer.queue);
 
         } else {
-            ngx_queue_insert_tail(&ngx_kapokmq_worker.waiting, &s->queue);
+            ngx_queue_insert_tail(waiting, &s->producer.queue);
         }
 
-        s->queued = 1;
+        s->producer.queued = 1;
     }
 
     /* one that has gone and left messages behind does not wait for ever */
@@ -388,18 +348,9 @@ ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
 }
 
 
-void
-ngx_kapokmq_room(void)
-{
-    if (!ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
-        ngx_post_event(&ngx_kapokmq_worker.resume, &ngx_posted_next_events);
-    }
-}
-
-
 /* Each in the line gets a turn, until there is no room for one. */
 void
-ngx_kapokmq_resume(ngx_event_t *ev)
+ngx_kapokmq_producers_resume(ngx_event_t *ev)
 {
     ngx_uint_t              n;
     ngx_queue_t            *q, *waiting;
@@ -418,8 +369,8 @@ ngx_kapokmq_resume(ngx_event_t *ev)
         q = ngx_queue_head(waiting);
         ngx_queue_remove(q);
 
-        s = ngx_queue_data(q, ngx_kapokmq_session_t, queue);
-        s->queued = 0;
+        s = ngx_queue_data(q, ngx_kapokmq_session_t, producer.queue);
+        s->producer.queued = 0;
         s->turn = 1;
 
         ngx_kapokmq_session_continue(s);
@@ -430,7 +381,7 @@ ngx_kapokmq_resume(ngx_event_t *ev)
     }
 
     if (n == NGX_KAPOKMQ_RESUME_TURNS) {
-        ngx_kapokmq_room();
+        ngx_kapokmq_wake_producers();
     }
 
     if (!ngx_queue_empty(waiting) && !ev->timer_set) {
@@ -465,12 +416,15 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
     ngx_kapokmq_gather.done = 0;
     ngx_kapokmq_gather.n = 0;
 
-    if (s->pending) {
-        ngx_free(s->pending);
-        s->pending = NULL;
+    if (s->producer.unstored) {
+        ngx_free(s->producer.unstored);
+        s->producer.unstored = NULL;
     }
 
-    if (s->unanswered) {
-        ngx_kapokmq_held_forget(s);
+    ngx_kapokmq_owed_forget(s);
+
+    if (s->producer.queued) {
+        ngx_queue_remove(&s->producer.queue);
+        s->producer.queued = 0;
     }
 }

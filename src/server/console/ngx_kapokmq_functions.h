@@ -1,0 +1,38 @@
+/* The console's functions.  Each is called when the request's body is there,
+ * and finalizes the request when it has been answered. */
+
+#ifndef NGX_KAPOKMQ_FUNCTIONS_H
+#define NGX_KAPOKMQ_FUNCTIONS_H
+
+#include "../http/ngx_kapokmq_http.h"
+
+
+void ngx_kapokmq_clients_producers(ngx_http_request_t *r);
+void ngx_kapokmq_clients_consumers(ngx_http_request_t *r);
+void ngx_kapokmq_clients_both(ngx_http_request_t *r);
+void ngx_kapokmq_clients_list(ngx_http_request_t *r);
+void ngx_kapokmq_clients_disconnect(ngx_http_request_t *r);
+
+void ngx_kapokmq_messages_list(ngx_http_request_t *r);
+void ngx_kapokmq_messages_get(ngx_http_request_t *r);
+void ngx_kapokmq_messages_delete(ngx_http_request_t *r);
+void ngx_kapokmq_messages_requeue(ngx_http_request_t *r);
+
+void ngx_kapokmq_topics_list(ngx_http_request_t *r);
+void ngx_kapokmq_topics_get(ngx_http_request_t *r);
+void ngx_kapokmq_topics_purge(ngx_http_request_t *r);
+
+void ngx_kapokmq_overview_get(ngx_http_request_t *r);
+void ngx_kapokmq_growth_get(ngx_http_request_t *r);
+void ngx_kapokmq_config_view_get(ngx_http_request_t *r);
+void ngx_kapokmq_config_view_list(ngx_http_request_t *r);
+
+#ifdef KMQ_FAULTS
+void ngx_kapokmq_fault(ngx_http_request_t *r);
+#endif
+
+/* Appends a topic's last minutes and days, after other members. */
+u_char *ngx_kapokmq_growth_topic(u_char *p,
+    const kmq_topic_detail_t *detail);
+
+#endif /* NGX_KAPOKMQ_FUNCTIONS_H */

@@ -1,0 +1,181 @@
+/*
+ * What consumers say of single messages, which they name by their codes: they
+ * have consumed one, need more time for it ("+" before the code), or give it
+ * back ("-").
+ */
+
+#include "ngx_kapokmq_consumer.h"
+#include "../worker/ngx_kapokmq_worker.h"
+
+
+#define NGX_KAPOKMQ_CODES  128    /* done at once */
+
+/* The longest answer to one that is wrong. */
+#define NGX_KAPOKMQ_CODES_ERROR  100
+
+
+/* What becomes of messages by their codes; returns how many were in flight. */
+typedef unsigned (*ngx_kapokmq_codes_pt)(kmq_t *kmq, kmq_ref_t client,
+    const char *codes, unsigned n);
+
+
+static ngx_uint_t ngx_kapokmq_codes_strict(ngx_kapokmq_consumer_t *c,
+    ngx_kapokmq_codes_pt verb);
+static ngx_int_t ngx_kapokmq_codes_check(ngx_kapokmq_consumer_t *c,
+    ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_codes_error(ngx_kapokmq_consumer_t *c,
+    const char *error, const char *code);
+
+
+/* Codes of the consumer that is read at the moment, and what is to be done
+ * with all of them; empty between two events. */
+static char                  ngx_kapokmq_code[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
+static ngx_uint_t            ngx_kapokmq_ncodes;
+static ngx_kapokmq_codes_pt  ngx_kapokmq_verb;
+
+
+ngx_int_t
+ngx_kapokmq_codes_add(ngx_kapokmq_consumer_t *c, const u_char *data,
+    size_t size)
+{
+    ngx_kapokmq_codes_pt  verb;
+
+    verb = kmq_confirm_codes;
+
+    if (size > 2 && data[0] == '"' && data[size - 1] == '"') {
+        data++;
+        size -= 2;
+    }
+
+    if (size && (data[0] == '+' || data[0] == '-')) {
+        verb = (data[0] == '+') ? kmq_extend_codes : kmq_return_codes;
+        data++;
+        size--;
+    }
+
+    if (size != KMQ_CODE_LEN) {
+        return ngx_kapokmq_codes_strict(c, verb)
+               ? ngx_kapokmq_codes_error(c, "a MessageCode is expected", NULL)
+               : NGX_OK;
+    }
+
+    if (verb != ngx_kapokmq_verb) {
+
+        if (ngx_kapokmq_codes_flush(c) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_kapokmq_verb = verb;
+    }
+
+    ngx_memcpy(ngx_kapokmq_code + ngx_kapokmq_ncodes * KMQ_CODE_LEN, data,
+               KMQ_CODE_LEN);
+    ngx_kapokmq_ncodes++;
+
+    if (ngx_kapokmq_ncodes == NGX_KAPOKMQ_CODES) {
+        return ngx_kapokmq_codes_flush(c);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_codes_flush(ngx_kapokmq_consumer_t *c)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  n, ncodes;
+
+    ncodes = ngx_kapokmq_ncodes;
+    ngx_kapokmq_ncodes = 0;
+
+    if (ncodes == 0) {
+        return NGX_OK;
+    }
+
+    rc = NGX_OK;
+
+    /* what is given back is not in flight any more, and may be in flight with
+     * others at once */
+
+    if (ngx_kapokmq_verb == kmq_return_codes) {
+        rc = ngx_kapokmq_codes_check(c, ncodes);
+    }
+
+    n = ngx_kapokmq_verb(ngx_kapokmq_worker.kmq, c->client.ref,
+                         ngx_kapokmq_code, ncodes);
+
+    if (n) {
+        ngx_kapokmq_wake_producers();
+    }
+
+    if (ngx_kapokmq_verb == kmq_confirm_codes) {
+        c->confirmed += n;
+    }
+
+    if (n < ncodes && ngx_kapokmq_verb != kmq_return_codes
+        && ngx_kapokmq_codes_strict(c, ngx_kapokmq_verb))
+    {
+        rc = ngx_kapokmq_codes_check(c, ncodes);
+    }
+
+    return rc;
+}
+
+
+void
+ngx_kapokmq_codes_drop(void)
+{
+    ngx_kapokmq_ncodes = 0;
+}
+
+
+/* Is it an error to name what is not in flight?  Clients of the original
+ * confirm what a pong has confirmed already, without a sign. */
+static ngx_uint_t
+ngx_kapokmq_codes_strict(ngx_kapokmq_consumer_t *c, ngx_kapokmq_codes_pt verb)
+{
+    return c->confirm == KMQ_CONFIRM_ACK || verb != kmq_confirm_codes;
+}
+
+
+/* Answers those of the codes that are wrong. */
+static ngx_int_t
+ngx_kapokmq_codes_check(ngx_kapokmq_consumer_t *c, ngx_uint_t n)
+{
+    char        *code;
+    ngx_uint_t   i;
+
+    for (i = 0; i < n; i++) {
+        code = ngx_kapokmq_code + i * KMQ_CODE_LEN;
+
+        if (kmq_code_wrong(ngx_kapokmq_worker.kmq, c->client.ref, code,
+                           ngx_kapokmq_verb == kmq_confirm_codes)
+            && ngx_kapokmq_codes_error(c, "not in flight with this "
+                                       "consumer: ", code)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The code comes from the client, and need not even be text. */
+static ngx_int_t
+ngx_kapokmq_codes_error(ngx_kapokmq_consumer_t *c, const char *error,
+    const char *code)
+{
+    u_char      *p, text[NGX_KAPOKMQ_CODES_ERROR];
+    ngx_uint_t   i;
+
+    p = ngx_sprintf(text, "error: %s", error);
+
+    for (i = 0; code && i < KMQ_CODE_LEN; i++) {
+        *p++ = (code[i] >= 0x20 && code[i] < 0x7f) ? code[i] : '?';
+    }
+
+    return c->transport->refuse(c, text, p - text);
+}

@@ -1,0 +1,15 @@
+/* What a turn of deliveries does with consumers, inside this room. */
+
+#ifndef NGX_KAPOKMQ_CONSUMER_H
+#define NGX_KAPOKMQ_CONSUMER_H
+
+#include "ngx_kapokmq_deliver.h"
+
+
+/* Those that want a turn get it. */
+void ngx_kapokmq_consumer_turns(void);
+
+/* Forgets codes that were gathered: their consumer goes. */
+void ngx_kapokmq_codes_drop(void);
+
+#endif /* NGX_KAPOKMQ_CONSUMER_H */

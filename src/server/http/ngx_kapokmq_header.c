@@ -1,0 +1,58 @@
+/* Headers of requests and of answers. */
+
+#include "ngx_kapokmq_http.h"
+
+
+ngx_str_t *
+ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].hash && header[i].key.len == len
+            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &header[i].value;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
+    const char *value)
+{
+    ngx_table_elt_t  *header;
+
+    header = ngx_list_push(&r->headers_out.headers);
+    if (header == NULL) {
+        return NGX_ERROR;
+    }
+
+    header->hash = 1;
+#if (nginx_version >= 1023000)
+    header->next = NULL;
+#endif
+    header->key.data = (u_char *) name;
+    header->key.len = ngx_strlen(name);
+    header->value.data = (u_char *) value;
+    header->value.len = ngx_strlen(value);
+
+    return NGX_OK;
+}

@@ -1,0 +1,245 @@
+/*
+ * HTTP requests and answers: what the endpoints have in common.
+ */
+
+#ifndef NGX_KAPOKMQ_HTTP_H
+#define NGX_KAPOKMQ_HTTP_H
+
+#include "../ngx_kapokmq.h"
+#include "../../protocol/kmq_form.h"
+
+
+/* --------------------------------------------------------------- requests */
+
+/*
+ * Starts an HTTP request of the send and console handlers: OPTIONS, method,
+ * key, what the body is; reads the body and calls handler when it is there.
+ */
+ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler);
+
+/*
+ * Reads the body, which must be there, as a form: see kmq_form_read().
+ * NGX_ERROR: it could not be, the request has been answered and finalized.
+ */
+ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n);
+
+/*
+ * What of the request's URI follows the prefix of its location, and NGX_OK;
+ * NGX_DECLINED: the location has none, as one with a regular expression.
+ */
+ngx_int_t ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
+/* The names in a WebSocket's path: see kmq_path_names(). */
+const char *ngx_kapokmq_http_names(ngx_http_request_t *r,
+    u_char topic[KMQ_NAME_MAX], size_t *topic_len, u_char id[KMQ_NAME_MAX],
+    size_t *id_len);
+
+/* Adds a header to the answer; name and value must stay. */
+ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
+/* A request's header by its name in lower case, NULL when there is none. */
+ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
+    size_t len);
+
+
+/* ---------------------------------------------------------- the secret key */
+
+/* Has the secret key been changed by a reload that this worker does not belong
+ * to? */
+ngx_uint_t ngx_kapokmq_key_stale(void);
+
+/* Compares the key a client gave in constant time: 1 when it is right. */
+ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);
+
+/* The request's header "secretKey", NULL when there is none. */
+ngx_str_t *ngx_kapokmq_key_header(ngx_http_request_t *r);
+
+/*
+ * Refuses, before the body was read, a request whose key is not the right one
+ * of this worker, or not valid any more; NGX_DECLINED: it is.  _still is for
+ * when the body is there, which may have taken long: NGX_ERROR, the request has
+ * been answered and finalized.
+ */
+ngx_int_t ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right);
+ngx_int_t ngx_kapokmq_http_still(ngx_http_request_t *r);
+
+
+/* ---------------------------------------------------------------- answers */
+
+/*
+ * Answers {"code":-1,"msg":"text"} with that status.  _refuse is for content
+ * handlers, before the body was read: "return ngx_kapokmq_http_refuse(...)".
+ * _error is for what is called later (body handlers, which own a reference
+ * of the request): it finalizes the request.
+ */
+ngx_int_t ngx_kapokmq_http_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text);
+void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *text);
+
+/* Refuses, before the body was read, what cannot be served here. */
+ngx_int_t ngx_kapokmq_http_unavailable(ngx_http_request_t *r);
+
+/* A JSON body of the request's pool with that status: the same two ways. */
+ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json);
+void ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json);
+
+/* The head of a JSON answer whose body follows; size -1: not known.  It is of
+ * another type where the request has got one. */
+ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
+    ngx_uint_t status, off_t size);
+
+
+/* Parts of JSON: each appends at p, and returns the byte behind. */
+
+/* Appends text as a JSON string; p has room for 6 * len + 8 bytes. */
+u_char *ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len);
+
+/* Appends a number, with three decimals at most and none that says nothing. */
+u_char *ngx_kapokmq_http_decimal(u_char *p, double number);
+
+/* Appends a number, and null for 0. */
+u_char *ngx_kapokmq_http_or_null(u_char *p, uint64_t n);
+
+
+/* ------------------------------------------------- answers made in slices */
+
+/*
+ * An answer that is made piece by piece: a JSON body.  fill appends at p what
+ * comes next and returns the byte behind it.  Before each element it checks
+ * that it is below end, behind which there is room for one element.  It returns
+ * when it is not, when it has worked long enough to let others have their
+ * turn, or with done (that was all) or error (with status) set.
+ */
+typedef struct ngx_kapokmq_sliced_s  ngx_kapokmq_sliced_t;
+
+typedef u_char *(*ngx_kapokmq_fill_pt)(ngx_kapokmq_sliced_t *sl, u_char *p,
+    u_char *end);
+
+struct ngx_kapokmq_sliced_s {
+    ngx_kapokmq_fill_pt  fill;
+    void                *data;      /* fill's own */
+    const char          *error;
+    ngx_uint_t           status;
+
+    ngx_buf_t           *buf;
+    u_char              *end;
+    unsigned             done:1;
+    unsigned             started:1; /* the answer's head has been sent */
+    unsigned             sending:1; /* buf is on its way */
+};
+
+/* Starts such an answer, with room bytes for an element; finalizes the request
+ * when it has been sent. */
+void ngx_kapokmq_sliced(ngx_http_request_t *r, ngx_kapokmq_fill_pt fill,
+    void *data, size_t room);
+
+
+/* ------------------------------------------------------------- parameters */
+
+/*
+ * Parameters.  An absent or empty one leaves its value as it is.  NGX_ERROR:
+ * it is wrong, the request has been answered with 400 and finalized.
+ */
+ngx_int_t ngx_kapokmq_field_number(ngx_http_request_t *r,
+    const kmq_field_t *field, ngx_int_t min, ngx_int_t max, ngx_int_t *value);
+ngx_int_t ngx_kapokmq_field_cursor(ngx_http_request_t *r,
+    const kmq_field_t *field, uint64_t *cursor);
+
+/* Which of names, up to a NULL, it is; wanted says that in a message. */
+ngx_int_t ngx_kapokmq_field_choice(ngx_http_request_t *r,
+    const kmq_field_t *field, const char *const *names, const char *wanted,
+    ngx_uint_t *choice);
+
+/* It is short enough for a name; it is there at all. */
+ngx_int_t ngx_kapokmq_field_name(ngx_http_request_t *r,
+    const kmq_field_t *field);
+ngx_int_t ngx_kapokmq_field_required(ngx_http_request_t *r,
+    const kmq_field_t *field);
+
+/* Answers that the field must be what is wanted, not what it is. */
+void ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
+    const char *wanted);
+
+/* Is part, which may be empty, somewhere in text, in any case of letters? */
+ngx_uint_t ngx_kapokmq_field_found(const ngx_str_t *part, const char *text,
+    size_t len);
+
+
+/* ----------------------------------------------------- answers page by page */
+
+/*
+ * A list that is answered page by page.  Its owner begins with one of these,
+ * zeroed, and has room for a slice of elements.
+ */
+#define NGX_KAPOKMQ_PAGES_SLICE    64
+#define NGX_KAPOKMQ_PAGES_DEFAULT  1000
+#define NGX_KAPOKMQ_PAGES_MAX      10000
+
+typedef struct ngx_kapokmq_pages_s  ngx_kapokmq_pages_t;
+
+struct ngx_kapokmq_pages_s {
+    /* Gets at most n elements from cursor on, and moves that; 0: the end. */
+    unsigned   (*fetch)(ngx_kapokmq_pages_t *pages, unsigned n);
+    /* Is element i of the slice asked for? */
+    ngx_uint_t (*fits)(ngx_kapokmq_pages_t *pages, unsigned i);
+    /* Appends it. */
+    u_char    *(*write)(ngx_kapokmq_pages_t *pages, unsigned i, u_char *p);
+
+    uint64_t     cursor;
+    uint64_t     next;          /* where the next page begins, if there is */
+    ngx_uint_t   left;          /* of limit */
+    unsigned     i;             /* the next one of the slice */
+    unsigned     n;
+    unsigned     opened:1;
+    unsigned     listed:1;
+};
+
+/* Reads limit and cursor: as the functions above. */
+ngx_int_t ngx_kapokmq_pages_bounds(ngx_http_request_t *r,
+    ngx_kapokmq_pages_t *pages, const kmq_field_t *limit,
+    const kmq_field_t *cursor);
+
+/* Answers with the page: elements need room bytes at most.  Finalizes. */
+void ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
+    size_t room);
+
+
+/* -------------------------------------------------------------- access log */
+
+/* What a request's access log line tells of it, beside its URI. */
+typedef struct {
+    ngx_str_t            topic;     /* of a message sent by HTTP */
+    ngx_uint_t           messages;  /* accepted from, or pushed to, it */
+    ngx_uint_t           confirmed;
+    ngx_uint_t           confirm;   /* KMQ_CONFIRM_...; 0: no consumer */
+    ngx_uint_t           status;    /* of the session's end; 0: no session */
+    char                 code[KMQ_CODE_LEN];    /* sent by HTTP */
+} ngx_kapokmq_facts_t;
+
+/* The request's facts, which are made when there are none yet; NULL: no
+ * memory.  They stay until it has been logged. */
+ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
+
+/* The handler of the facts' cleanup in the request's pool; it does nothing. */
+void ngx_kapokmq_facts_cleanup(void *data);
+
+/* $kapokmq_...; a preconfiguration. */
+ngx_int_t ngx_kapokmq_variables(ngx_conf_t *cf);
+
+/* Does the configuration, as far as it has been read, use one of those that
+ * only mean something when a session has ended? */
+ngx_uint_t ngx_kapokmq_variables_of_end(ngx_conf_t *cf);
+
+
+/* ---------------------------------------------------------- configuration */
+
+/* Puts the filter of all answers in place; a postconfiguration. */
+void ngx_kapokmq_filter_init(void);
+
+#endif /* NGX_KAPOKMQ_HTTP_H */

@@ -1,0 +1,59 @@
+/* What /metrics shows: see ngx_kapokmq_metric_table.c. */
+
+#ifndef NGX_KAPOKMQ_METRIC_TABLE_H
+#define NGX_KAPOKMQ_METRIC_TABLE_H
+
+#include "../ngx_kapokmq.h"
+
+
+typedef enum {
+    NGX_KAPOKMQ_COUNTER = 0,
+    NGX_KAPOKMQ_GAUGE,
+    NGX_KAPOKMQ_AGE,               /* a gauge; of several topics it is the
+                                      greatest, not the sum */
+    NGX_KAPOKMQ_TIME               /* a gauge, left out while it is 0 */
+} ngx_kapokmq_kind_t;
+
+/* A family of one sample, or of one for each topic; and where its value is. */
+typedef struct {
+    const char                    *name;   /* without _total */
+    const char                    *unit;   /* that the name ends with */
+    const char                    *help;
+    ngx_kapokmq_kind_t             kind;
+    size_t                         offset;
+    size_t                         size;
+} ngx_kapokmq_family_t;
+
+/* What families of one sample show. */
+typedef struct {
+    kmq_counts_t                   counts;
+    uint64_t                       waiting_max;
+    uint64_t                       oldest;         /* s */
+    uint64_t                       workers;
+    uint64_t                       retiring;
+    uint64_t                       persistence;
+    uint64_t                       failing;
+    uint64_t                       summed;         /* topics */
+} ngx_kapokmq_metrics_t;
+
+/* Counters that may be restored from files, one behind the other, and what
+ * they were then, in the same order. */
+typedef struct {
+    size_t                         first;
+    size_t                         before;
+    size_t                         size;
+} ngx_kapokmq_totals_t;
+
+/* Families of one sample, whose values are in a ngx_kapokmq_metrics_t, */
+#define NGX_KAPOKMQ_FAMILIES        34
+extern const ngx_kapokmq_family_t
+    ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES];
+extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;
+
+/* and of one for each topic, whose values are in its kmq_topic_info_t. */
+#define NGX_KAPOKMQ_TOPIC_FAMILIES  15
+extern const ngx_kapokmq_family_t
+    ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
+extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;
+
+#endif /* NGX_KAPOKMQ_METRIC_TABLE_H */

@@ -1,0 +1,125 @@
+/* The zone of shared memory: a queue is made in it, or found there. */
+
+#include "ngx_kapokmq_process.h"
+#include "disk/ngx_kapokmq_disk.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+
+
+static ngx_uint_t ngx_kapokmq_zone_new_key(
+    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
+static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
+    ngx_kapokmq_main_conf_t *mcf);
+
+
+/*
+ * Runs in the master, at a reload while the old workers are busy with the
+ * zone: what is there is only taken over.
+ */
+ngx_int_t
+ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_kapokmq_main_conf_t  *omcf = data;
+
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = zone->data;
+
+    if (omcf == NULL) {
+        /* a test of the configuration leaves no trace, and needs no queue */
+        return ngx_test_config
+               ? ngx_kapokmq_recovery_check(zone->shm.log, mcf)
+               : ngx_kapokmq_zone_format(zone, mcf);
+    }
+
+    mcf->block = omcf->block;
+    mcf->block_size = omcf->block_size;
+    mcf->shared = omcf->shared;
+    mcf->key_number = omcf->key_number + ngx_kapokmq_zone_new_key(mcf, omcf);
+
+    if (!ngx_test_config
+        && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (kmq_block_check(mcf->block, mcf->block_size) != KMQ_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "zone \"%V\" does not hold a queue of this version",
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Is what clients have to know another key? */
+static ngx_uint_t
+ngx_kapokmq_zone_new_key(const ngx_kapokmq_main_conf_t *mcf,
+    const ngx_kapokmq_main_conf_t *omcf)
+{
+    size_t  len;
+
+    len = mcf->config->secret_key_len;
+
+    return len != omcf->config->secret_key_len
+           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
+                         len)
+              != 0;
+}
+
+
+/* The engine's block is all of a new zone that its allocator can give. */
+static ngx_int_t
+ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
+{
+    u_char            seed[KMQ_SEED_LEN];
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shpool->log_nomem = 0;
+
+    mcf->shared = ngx_slab_calloc(shpool, sizeof(ngx_kapokmq_shared_t));
+
+    if (mcf->shared == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    mcf->block_size = ngx_min(shpool->pfree * ngx_pagesize, kmq_block_max());
+    mcf->block = ngx_slab_alloc(shpool, mcf->block_size);
+
+    if (mcf->block == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no %uz bytes in zone \"%V\"", mcf->block_size,
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    /* where the administrator lets shared memory have them, which the kernel
+     * does not tell; one that does not know them refuses, which is as well */
+
+    (void) madvise(zone->shm.addr, zone->shm.size, MADV_HUGEPAGE);
+
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t) sizeof(seed)) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
+                      "getrandom() failed");
+        return NGX_ERROR;
+    }
+
+    if (kmq_block_init(mcf->block, mcf->block_size, seed) != KMQ_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "the queue cannot be made of %uz bytes in zone \"%V\"",
+                      mcf->block_size, &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    ngx_explicit_memzero(seed, sizeof(seed));
+
+    shpool->data = mcf->block;
+
+    return ngx_kapokmq_recovery(zone->shm.log, mcf);
+}

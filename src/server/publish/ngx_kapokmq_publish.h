@@ -1,0 +1,69 @@
+/*
+ * Messages come in, whoever brings them: room is reserved with the engine, the
+ * bodies are written into it, and then they are committed; with isPersistent 2
+ * that waits for the disk.
+ *
+ *   kmq_reserve() -> ngx_kapokmq_publish_write() -> kmq_commit() -> answer
+ *                                                \
+ *                        ngx_kapokmq_pending_hold() .. disk .. -> handler
+ */
+
+#ifndef NGX_KAPOKMQ_PUBLISH_H
+#define NGX_KAPOKMQ_PUBLISH_H
+
+#include "../ngx_kapokmq.h"
+#include "../../protocol/kmq_json.h"
+
+
+/* Writes the body of a message that has been reserved for data. */
+void ngx_kapokmq_publish_write(kmq_message_t *m, const kmq_data_t *data);
+
+/* The handler of kapokmq_send: POST /Producer/Send. */
+ngx_int_t ngx_kapokmq_send_handler(ngx_http_request_t *r);
+
+
+/* -------------------------------------------------------- pending answers */
+
+/* An answer that waits for the disk; part of what its owner knows of it. */
+typedef struct ngx_kapokmq_pending_s  ngx_kapokmq_pending_t;
+
+/* NGX_OK: all messages that were held before the answer was added are in the
+ * queue.  NGX_ERROR: they are nowhere, for that reason.  The answer is the
+ * owner's again. */
+typedef void (*ngx_kapokmq_pending_pt)(ngx_kapokmq_pending_t *pending,
+    ngx_int_t rc, const char *reason);
+
+struct ngx_kapokmq_pending_s {
+    ngx_queue_t              queue;
+    ngx_kapokmq_pending_pt   handler;
+};
+
+/* Has n messages that are reserved and written go to disk, together with what
+ * else is pending.  NGX_ERROR: no memory, and they are discarded. */
+ngx_int_t ngx_kapokmq_pending_hold(kmq_message_t *m, ngx_uint_t n);
+
+/* Adds an answer, behind all others; takes one away that nobody wants any
+ * more. */
+void ngx_kapokmq_pending_add(ngx_kapokmq_pending_t *pending);
+void ngx_kapokmq_pending_remove(ngx_kapokmq_pending_t *pending);
+
+/* The one that was added last, if it goes along with what is held now; else
+ * NULL. */
+ngx_kapokmq_pending_t *ngx_kapokmq_pending_last(void);
+
+
+/* ------------------------------------------------------------ for the disk */
+
+/* Is anything pending, apart from what is being written? */
+ngx_uint_t ngx_kapokmq_pending_waiting(void);
+
+/* What is pending is being written from now on. */
+void ngx_kapokmq_pending_take(void);
+
+/* It has been, or, with NGX_ERROR, has not, for that reason. */
+void ngx_kapokmq_pending_settle(ngx_int_t rc, const char *reason);
+
+void ngx_kapokmq_pending_init(ngx_log_t *log);
+void ngx_kapokmq_pending_free(void);
+
+#endif /* NGX_KAPOKMQ_PUBLISH_H */

@@ -1,0 +1,88 @@
+/* Login: a session begins when its client has given the secret key. */
+
+#include "ngx_kapokmq_session_internal.h"
+#include "../http/ngx_kapokmq_http.h"
+
+
+#define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
+#define NGX_KAPOKMQ_WRONG_KEYS       5
+
+/* The longest message before login: a key, with something to spare. */
+#define NGX_KAPOKMQ_LOGIN_MAX     4096
+
+/* What escapes and an envelope may make of a message that is not too large. */
+#define NGX_KAPOKMQ_FRAME_GROWTH     6
+#define NGX_KAPOKMQ_FRAME_EXTRA   4096
+
+#define NGX_KAPOKMQ_PROMPT     "Please enter the secret key"
+#define NGX_KAPOKMQ_RIGHT_KEY  "Secret key matching succeeded"
+#define NGX_KAPOKMQ_WRONG_KEY  "Secret key matching error"
+
+
+static ngx_int_t ngx_kapokmq_login_open(ngx_kapokmq_session_t *s);
+
+
+ngx_int_t
+ngx_kapokmq_login_begin(ngx_kapokmq_session_t *s)
+{
+    s->greeted = 1;
+
+    kmq_ws_init(&s->parser, NGX_KAPOKMQ_LOGIN_MAX);
+
+    if (s->key_given) {
+        return ngx_kapokmq_login_open(s);
+    }
+
+    ngx_kapokmq_close_after(s, NGX_KAPOKMQ_LOGIN_TIME);
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
+}
+
+
+ngx_int_t
+ngx_kapokmq_login_key(ngx_kapokmq_session_t *s)
+{
+    if (ngx_kapokmq_key_stale()) {
+        return ngx_kapokmq_close_send(s, KMQ_WS_GOING_AWAY,
+                                      "the server restarts");
+    }
+
+    if (ngx_kapokmq_key_matches(s->parser.data, s->parser.size)) {
+        return ngx_kapokmq_login_open(s);
+    }
+
+    if (ngx_kapokmq_output_text(s, NGX_KAPOKMQ_WRONG_KEY) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    s->wrong_keys++;
+
+    if (s->wrong_keys == NGX_KAPOKMQ_WRONG_KEYS) {
+        return ngx_kapokmq_close_send(s, KMQ_WS_POLICY,
+                                      "too many wrong secret keys");
+    }
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_login_open(ngx_kapokmq_session_t *s)
+{
+    ngx_kapokmq_close_after(s, 0);
+
+    if (ngx_kapokmq_client_join(&s->client, s->info) != NGX_OK) {
+        return ngx_kapokmq_close_send(s, KMQ_WS_TRY_AGAIN_LATER,
+                                      "no memory for another client");
+    }
+
+    ngx_free(s->info);
+    s->info = NULL;
+
+    s->state = NGX_KAPOKMQ_OPEN;
+    s->parser.max_message = (uint64_t) NGX_KAPOKMQ_FRAME_GROWTH
+                            * ngx_kapokmq_worker.config->max_message_size
+                            + NGX_KAPOKMQ_FRAME_EXTRA;
+
+    return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_RIGHT_KEY);
+}
