@@ -1,7 +1,7 @@
 /* The console's clients: listed page by page, or all at once as the original
  * does, and disconnected. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 
 
 /* A client at its longest: names and address escaped, and the rest. */

@@ -1,6 +1,6 @@
 /* The console's view of application.yaml: values, and where they are set. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 
 
 /* GetConfig: room for all keys with their values but names and paths. */

@@ -1,7 +1,7 @@
 /* POST /Console/...: what the console page and its scripts ask for. */
 
 #include "ngx_kapokmq_console.h"
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

@@ -8,7 +8,7 @@
 #ifdef KMQ_FAULTS
 
 #include "ngx_kapokmq_console.h"
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 #include "../../disk/kmq_io.h"
 
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 /* The console's statistics by minute, hour and day. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 
 
 #define NGX_KAPOKMQ_MINUTE      60

@@ -1,6 +1,6 @@
 /* The console's messages: listed, read, deleted, requeued. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 #include <time.h>

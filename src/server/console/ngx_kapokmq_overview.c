@@ -1,6 +1,6 @@
 /* GetOverview: the whole queue at a glance. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 
 
 /* Topics looked at under one lock, and such looks in one turn. */

@@ -1,6 +1,6 @@
 /* The console's topics: listed, looked at, purged. */
 
-#include "ngx_kapokmq_functions.h"
+#include "ngx_kapokmq_console_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

@@ -4,7 +4,7 @@
  * back ("-").
  */
 
-#include "ngx_kapokmq_consumer.h"
+#include "ngx_kapokmq_deliver_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

@@ -1,6 +1,6 @@
 /* Consumers: when they are ready for more, and how far they have come. */
 
-#include "ngx_kapokmq_consumer.h"
+#include "ngx_kapokmq_deliver_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

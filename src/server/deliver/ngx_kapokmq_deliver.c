@@ -3,7 +3,7 @@
  * is for, each of which gets all of its runs at once.
  */
 
-#include "ngx_kapokmq_consumer.h"
+#include "ngx_kapokmq_deliver_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

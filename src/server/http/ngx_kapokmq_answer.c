@@ -1,6 +1,6 @@
 /* Answers to HTTP requests: JSON, and errors as JSON. */
 
-#include "ngx_kapokmq_answer.h"
+#include "ngx_kapokmq_http_inside.h"
 #include "../../protocol/kmq_json.h"
 
 

@@ -4,7 +4,7 @@
  * is JSON.
  */
 
-#include "ngx_kapokmq_answer.h"
+#include "ngx_kapokmq_http_inside.h"
 
 
 static ngx_int_t ngx_kapokmq_filter_header(ngx_http_request_t *r);

@@ -1,6 +1,6 @@
 /* Requests: where they go, how they begin, what their bodies say. */
 
-#include "ngx_kapokmq_answer.h"
+#include "ngx_kapokmq_http_inside.h"
 
 
 /* What JSON may make of a message and of the names around it. */

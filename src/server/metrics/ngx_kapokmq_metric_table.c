@@ -1,6 +1,6 @@
 /* The metrics: what each is called, what it means, and where its value is. */
 
-#include "ngx_kapokmq_metric_table.h"
+#include "ngx_kapokmq_metrics_inside.h"
 
 
 #define ngx_kapokmq_value(member)                                             \

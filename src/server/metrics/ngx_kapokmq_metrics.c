@@ -6,7 +6,7 @@
  */
 
 #include "ngx_kapokmq_metrics.h"
-#include "ngx_kapokmq_metric_table.h"
+#include "ngx_kapokmq_metrics_inside.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_media.h"

@@ -4,7 +4,7 @@
  * frame, and while a message is large, which is received in place.
  */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 
 
 #define NGX_KAPOKMQ_INPUT    (128 * 1024)

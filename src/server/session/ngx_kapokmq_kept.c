@@ -8,7 +8,7 @@
  * limit_conn does.
  */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 

@@ -1,6 +1,6 @@
 /* Login: a session begins when its client has given the secret key. */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "../http/ngx_kapokmq_http.h"
 
 

@@ -5,7 +5,7 @@
  * which a producer does not read are but a number.
  */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 
 
 /* Answers other than "ok" share chunks of this size. */

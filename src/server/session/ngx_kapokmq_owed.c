@@ -4,7 +4,7 @@
  * cannot.
  */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "../publish/ngx_kapokmq_publish.h"
 
 

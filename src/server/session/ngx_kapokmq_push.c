@@ -10,7 +10,7 @@
 #define NGX_KAPOKMQ_PUSH_CHUNK  (2 * 1024 * 1024)
 
 /* Messages of so many bytes, on the average, are sent from where they lie. */
-#define NGX_KAPOKMQ_GATHERED    4096
+#define NGX_KAPOKMQ_IN_PLACE    4096
 
 
 static size_t ngx_kapokmq_push(const kmq_batch_t *batch, const kmq_run_t *run,
@@ -20,7 +20,7 @@ static size_t ngx_kapokmq_push_measure(ngx_kapokmq_frames_t *f,
 static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
 static size_t ngx_kapokmq_push_run(ngx_kapokmq_frames_t *f,
     const kmq_run_t *run);
-static ngx_int_t ngx_kapokmq_push_gather(ngx_kapokmq_session_t *s,
+static ngx_int_t ngx_kapokmq_push_in_place(ngx_kapokmq_session_t *s,
     ngx_kapokmq_frames_t *f, const kmq_run_t *run, size_t end);
 static ngx_int_t ngx_kapokmq_push_refuse(ngx_kapokmq_consumer_t *c,
     const u_char *text, size_t len);
@@ -38,7 +38,7 @@ const ngx_kapokmq_transport_t  ngx_kapokmq_websocket = {
 static ngx_kapokmq_frames_t  ngx_kapokmq_frames;
 
 /* Whether its data is sent from where it lies. */
-static ngx_uint_t            ngx_kapokmq_gathers;
+static ngx_uint_t            ngx_kapokmq_in_place;
 
 /* Used again for the next batch unless a slow consumer still needs it. */
 static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
@@ -71,7 +71,7 @@ ngx_kapokmq_push(const kmq_batch_t *batch, const kmq_run_t *run, ngx_uint_t n,
 
     ngx_kapokmq_frames_layout(f);
 
-    if (!ngx_kapokmq_gathers) {
+    if (!ngx_kapokmq_in_place) {
         ngx_kapokmq_frames_compose(f, 0, batch->nmessages);
     }
 
@@ -115,7 +115,7 @@ ngx_kapokmq_push_measure(ngx_kapokmq_frames_t *f, const kmq_run_t *run,
     total = ngx_kapokmq_frames_measure(f);
     n = f->batch->nmessages;
 
-    ngx_kapokmq_gathers = pushes == n && total / n >= NGX_KAPOKMQ_GATHERED;
+    ngx_kapokmq_in_place = pushes == n && total / n >= NGX_KAPOKMQ_IN_PLACE;
 
     return total;
 }
@@ -175,9 +175,9 @@ ngx_kapokmq_push_run(ngx_kapokmq_frames_t *f, const kmq_run_t *run)
 
     start = f->start[run->first];
 
-    rc = ngx_kapokmq_gathers ? ngx_kapokmq_push_gather(s, f, run, end)
-                             : ngx_kapokmq_output_send(s, f->chunk, run->first,
-                                                       start, end);
+    rc = ngx_kapokmq_in_place
+         ? ngx_kapokmq_push_in_place(s, f, run, end)
+         : ngx_kapokmq_output_send(s, f->chunk, run->first, start, end);
 
     if (rc == NGX_ERROR) {
         ngx_kapokmq_push_failed(s);
@@ -195,12 +195,12 @@ ngx_kapokmq_push_run(ngx_kapokmq_frames_t *f, const kmq_run_t *run)
 
 
 static ngx_int_t
-ngx_kapokmq_push_gather(ngx_kapokmq_session_t *s, ngx_kapokmq_frames_t *f,
+ngx_kapokmq_push_in_place(ngx_kapokmq_session_t *s, ngx_kapokmq_frames_t *f,
     const kmq_run_t *run, size_t end)
 {
     ssize_t  pos;
 
-    pos = ngx_kapokmq_gather_send(s, f, run);
+    pos = ngx_kapokmq_writev_send(s, f, run);
 
     if (pos == NGX_ERROR) {
         return NGX_ERROR;

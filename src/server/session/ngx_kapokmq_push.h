@@ -10,7 +10,7 @@
 #ifndef NGX_KAPOKMQ_PUSH_H
 #define NGX_KAPOKMQ_PUSH_H
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 
 
 extern const ngx_kapokmq_transport_t  ngx_kapokmq_websocket;
@@ -49,14 +49,14 @@ u_char *ngx_kapokmq_frames_tail(ngx_kapokmq_frames_t *f, u_char *p,
     ngx_uint_t i);
 
 
-/* ----------------------------------------------------------------- gather */
+/* ----------------------------------------------------------------- writev */
 
 /*
  * Sends a run without copying its data, as long as the connection takes it.
  * Returns the offset in the chunk up to which it has, as if it had been sent
  * from there, or NGX_ERROR.
  */
-ssize_t ngx_kapokmq_gather_send(ngx_kapokmq_session_t *s,
+ssize_t ngx_kapokmq_writev_send(ngx_kapokmq_session_t *s,
     ngx_kapokmq_frames_t *f, const kmq_run_t *run);
 
 

@@ -1,6 +1,6 @@
 /* The life of a session between its login and its end: events, frames. */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 

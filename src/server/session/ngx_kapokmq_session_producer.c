@@ -1,11 +1,10 @@
 /*
  * Sessions of producers: each message that comes in is stored and answered.
  * Messages are gathered while there is input and stored together.  Those that
- * find no room wait, and with them their producer, in a line: who came first
- * goes on first.
+ * find no room wait, and with them their producer (ngx_kapokmq_waiting.c).
  */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "ngx_kapokmq_session.h"
 #include "../publish/ngx_kapokmq_publish.h"
 #include "../worker/ngx_kapokmq_worker.h"
@@ -14,12 +13,6 @@
 #define NGX_KAPOKMQ_GATHER         64    /* messages stored at once */
 
 #define NGX_KAPOKMQ_FAILED       ((ngx_uint_t) -1)
-
-#define NGX_KAPOKMQ_RESUME_TIME    10    /* ms between two looks for room */
-#define NGX_KAPOKMQ_RESUME_TURNS    8
-
-/* How long a producer that is gone may wait for room. */
-#define NGX_KAPOKMQ_GONE_TIME    5000
 
 
 typedef struct {
@@ -34,7 +27,6 @@ struct ngx_kapokmq_gather_s {
 };
 
 
-static ngx_int_t ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_message(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_store(ngx_kapokmq_session_t *s,
@@ -45,7 +37,6 @@ static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
     kmq_message_t *m, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
-static void ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_producer_shutdown(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s);
@@ -55,7 +46,7 @@ static const ngx_kapokmq_role_t  ngx_kapokmq_producer_role = {
     "serving a producer",
     KMQ_PRODUCER,
     NULL,                                  /* transport */
-    ngx_kapokmq_producer_begin,
+    ngx_kapokmq_waiting_begin,
     ngx_kapokmq_producer_message,
     ngx_kapokmq_producer_flush,
     NULL,                                  /* pong */
@@ -129,7 +120,7 @@ ngx_kapokmq_producer_flush(ngx_kapokmq_session_t *s)
     rc = ngx_kapokmq_producer_store(s, gather);
 
     if (rc == NGX_BUSY) {
-        ngx_kapokmq_producer_wait(s);
+        ngx_kapokmq_waiting_join(s);
 
         if (s->producer.unstored
             || ngx_kapokmq_producer_keep(s, gather) == NGX_OK)
@@ -249,8 +240,6 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
 }
 
 
-/* --------------------------------------------------------------- the line */
-
 /* Keeps what found no room, and the input that it points into. */
 static ngx_int_t
 ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
@@ -291,107 +280,6 @@ ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
 }
 
 
-/* Those in the line go first. */
-static ngx_int_t
-ngx_kapokmq_producer_begin(ngx_kapokmq_session_t *s)
-{
-    if (s->going) {
-        return NGX_BUSY;
-    }
-
-    if (s->turn) {
-        return NGX_OK;
-    }
-
-    if (!s->producer.queued && ngx_queue_empty(&ngx_kapokmq_worker.waiting)) {
-        return NGX_OK;
-    }
-
-    ngx_kapokmq_producer_wait(s);
-
-    return NGX_BUSY;
-}
-
-
-static void
-ngx_kapokmq_producer_wait(ngx_kapokmq_session_t *s)
-{
-    ngx_event_t  *rev, *resume;
-    ngx_queue_t  *waiting;
-
-    rev = s->connection->read;
-    resume = &ngx_kapokmq_worker.producers;
-    waiting = &ngx_kapokmq_worker.waiting;
-
-    if (!s->producer.queued) {
-
-        if (s->turn || s->producer.unstored) {
-            /* it was first, and stays so */
-            ngx_queue_insert_head(waiting, &s->producer.queue);
-
-        } else {
-            ngx_queue_insert_tail(waiting, &s->producer.queue);
-        }
-
-        s->producer.queued = 1;
-    }
-
-    /* one that has gone and left messages behind does not wait for ever */
-
-    if (rev->pending_eof && !rev->timer_set) {
-        ngx_add_timer(rev, NGX_KAPOKMQ_GONE_TIME);
-    }
-
-    if (!resume->timer_set) {
-        ngx_add_timer(resume, NGX_KAPOKMQ_RESUME_TIME);
-    }
-}
-
-
-/* Each in the line gets a turn, until there is no room for one. */
-void
-ngx_kapokmq_producers_resume(ngx_event_t *ev)
-{
-    ngx_uint_t              n;
-    ngx_queue_t            *q, *waiting;
-    ngx_kapokmq_session_t  *s;
-
-    ngx_kapokmq_clock();
-
-    waiting = &ngx_kapokmq_worker.waiting;
-
-    for (n = 0; n < NGX_KAPOKMQ_RESUME_TURNS; n++) {
-
-        if (ngx_queue_empty(waiting)) {
-            break;
-        }
-
-        q = ngx_queue_head(waiting);
-        ngx_queue_remove(q);
-
-        s = ngx_queue_data(q, ngx_kapokmq_session_t, producer.queue);
-        s->producer.queued = 0;
-        s->turn = 1;
-
-        ngx_kapokmq_session_continue(s);
-
-        if (!ngx_queue_empty(waiting) && ngx_queue_head(waiting) == q) {
-            break;
-        }
-    }
-
-    if (n == NGX_KAPOKMQ_RESUME_TURNS) {
-        ngx_kapokmq_wake_producers();
-    }
-
-    if (!ngx_queue_empty(waiting) && !ev->timer_set) {
-        ngx_add_timer(ev, NGX_KAPOKMQ_RESUME_TIME);
-    }
-
-    ngx_kapokmq_wake();
-}
-
-
 /* -------------------------------------------------------------------- end */
 
 static void
@@ -423,8 +311,5 @@ ngx_kapokmq_producer_leave(ngx_kapokmq_session_t *s)
 
     ngx_kapokmq_owed_forget(s);
 
-    if (s->producer.queued) {
-        ngx_queue_remove(&s->producer.queue);
-        s->producer.queued = 0;
-    }
+    ngx_kapokmq_waiting_leave(s);
 }

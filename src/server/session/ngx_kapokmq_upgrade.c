@@ -1,6 +1,6 @@
 /* From an HTTP request to a WebSocket session: the handshake. */
 
-#include "ngx_kapokmq_session_internal.h"
+#include "ngx_kapokmq_session_inside.h"
 #include "../http/ngx_kapokmq_http.h"
 
 #include <ngx_sha1.h>

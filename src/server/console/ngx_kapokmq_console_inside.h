@@ -1,8 +1,8 @@
 /* The console's functions.  Each is called when the request's body is there,
  * and finalizes the request when it has been answered. */
 
-#ifndef NGX_KAPOKMQ_FUNCTIONS_H
-#define NGX_KAPOKMQ_FUNCTIONS_H
+#ifndef NGX_KAPOKMQ_CONSOLE_INSIDE_H
+#define NGX_KAPOKMQ_CONSOLE_INSIDE_H
 
 #include "../http/ngx_kapokmq_http.h"
 
@@ -35,4 +35,4 @@ void ngx_kapokmq_fault(ngx_http_request_t *r);
 u_char *ngx_kapokmq_growth_topic(u_char *p,
     const kmq_topic_detail_t *detail);
 
-#endif /* NGX_KAPOKMQ_FUNCTIONS_H */
+#endif /* NGX_KAPOKMQ_CONSOLE_INSIDE_H */

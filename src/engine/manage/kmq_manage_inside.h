@@ -1,7 +1,7 @@
 /* What the files of views have for each other alone. */
 
-#ifndef KMQ_VIEW_INSIDE_H
-#define KMQ_VIEW_INSIDE_H
+#ifndef KMQ_MANAGE_INSIDE_H
+#define KMQ_MANAGE_INSIDE_H
 
 #include "../kmq_block.h"
 
@@ -9,4 +9,4 @@
 /* Deletes a message that is neither reserved nor deleted. */
 void kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
-#endif /* KMQ_VIEW_INSIDE_H */
+#endif /* KMQ_MANAGE_INSIDE_H */

@@ -4,7 +4,7 @@
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
 #include "../queue/kmq_queue.h"
-#include "kmq_view_inside.h"
+#include "kmq_manage_inside.h"
 
 
 /* Messages looked at under one lock; they are in no cache, and prefetched so

@@ -128,7 +128,7 @@ ngx_kapokmq_iovs_send(ngx_kapokmq_iovs_t *v, ngx_connection_t *c, size_t *sent)
 
 
 ssize_t
-ngx_kapokmq_gather_send(ngx_kapokmq_session_t *s, ngx_kapokmq_frames_t *f,
+ngx_kapokmq_writev_send(ngx_kapokmq_session_t *s, ngx_kapokmq_frames_t *f,
     const kmq_run_t *run)
 {
     size_t               pos;

@@ -5,7 +5,7 @@
 #include "../worker/kmq_worker.h"
 #include "../journal/kmq_journal.h"
 #include "../queue/kmq_queue.h"
-#include "kmq_view_inside.h"
+#include "kmq_manage_inside.h"
 
 
 /* The message of that code, unless it is deleted; NULL: there is none. */

@@ -1,7 +1,7 @@
 /* What a turn of deliveries does with consumers, inside this room. */
 
-#ifndef NGX_KAPOKMQ_CONSUMER_H
-#define NGX_KAPOKMQ_CONSUMER_H
+#ifndef NGX_KAPOKMQ_DELIVER_INSIDE_H
+#define NGX_KAPOKMQ_DELIVER_INSIDE_H
 
 #include "ngx_kapokmq_deliver.h"
 
@@ -12,4 +12,4 @@ void ngx_kapokmq_consumer_turns(void);
 /* Forgets codes that were gathered: their consumer goes. */
 void ngx_kapokmq_codes_drop(void);
 
-#endif /* NGX_KAPOKMQ_CONSUMER_H */
+#endif /* NGX_KAPOKMQ_DELIVER_INSIDE_H */

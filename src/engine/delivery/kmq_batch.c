@@ -1,5 +1,5 @@
 /* Messages go out: the next batch for this worker's consumers.  kmq_take(),
- * which does the housekeeping first, is in upkeep/kmq_turn.c. */
+ * which does the housekeeping first, is in upkeep/kmq_take.c. */
 
 #include "../kmq_block.h"
 #include "../queue/kmq_queue.h"

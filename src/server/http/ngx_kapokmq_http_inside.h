@@ -1,7 +1,7 @@
 /* What answers are made of, inside this room. */
 
-#ifndef NGX_KAPOKMQ_ANSWER_H
-#define NGX_KAPOKMQ_ANSWER_H
+#ifndef NGX_KAPOKMQ_HTTP_INSIDE_H
+#define NGX_KAPOKMQ_HTTP_INSIDE_H
 
 #include "ngx_kapokmq_http.h"
 
@@ -16,4 +16,4 @@ ngx_int_t ngx_kapokmq_http_chain(ngx_http_request_t *r, ngx_str_t *json,
 ngx_int_t ngx_kapokmq_http_error_json(ngx_http_request_t *r,
     ngx_uint_t status, const char *text, ngx_str_t *json);
 
-#endif /* NGX_KAPOKMQ_ANSWER_H */
+#endif /* NGX_KAPOKMQ_HTTP_INSIDE_H */

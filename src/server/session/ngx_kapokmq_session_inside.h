@@ -19,8 +19,8 @@
  * and only the event handlers (session.c) end it.
  */
 
-#ifndef NGX_KAPOKMQ_SESSION_INTERNAL_H
-#define NGX_KAPOKMQ_SESSION_INTERNAL_H
+#ifndef NGX_KAPOKMQ_SESSION_INSIDE_H
+#define NGX_KAPOKMQ_SESSION_INSIDE_H
 
 #include "../ngx_kapokmq.h"
 #include "../deliver/ngx_kapokmq_deliver.h"
@@ -159,6 +159,19 @@ ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
     const ngx_kapokmq_role_t *role);
 
 
+/* ------------------------------------------------- producers without room */
+
+/* May this producer be read from?  NGX_OK, or NGX_BUSY: others wait for room
+ * and go first, and it waits behind them. */
+ngx_int_t ngx_kapokmq_waiting_begin(ngx_kapokmq_session_t *s);
+
+/* It waits in the line, or, where its turn was not enough, in front of it. */
+void ngx_kapokmq_waiting_join(ngx_kapokmq_session_t *s);
+
+/* It does not, if it did. */
+void ngx_kapokmq_waiting_leave(ngx_kapokmq_session_t *s);
+
+
 /* -------------------------------------------------------- what it is owed */
 
 /* n of its messages, reserved and written, go to disk; then they are answered.
@@ -226,4 +239,4 @@ void ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s);
 /* Has sessions that have a request told when the worker has to go. */
 void ngx_kapokmq_kept_listen(ngx_cycle_t *cycle);
 
-#endif /* NGX_KAPOKMQ_SESSION_INTERNAL_H */
+#endif /* NGX_KAPOKMQ_SESSION_INSIDE_H */

@@ -1,7 +1,7 @@
 /* What /metrics shows: see ngx_kapokmq_metric_table.c. */
 
-#ifndef NGX_KAPOKMQ_METRIC_TABLE_H
-#define NGX_KAPOKMQ_METRIC_TABLE_H
+#ifndef NGX_KAPOKMQ_METRICS_INSIDE_H
+#define NGX_KAPOKMQ_METRICS_INSIDE_H
 
 #include "../ngx_kapokmq.h"
 
@@ -56,4 +56,4 @@ extern const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;
 
-#endif /* NGX_KAPOKMQ_METRIC_TABLE_H */
+#endif /* NGX_KAPOKMQ_METRICS_INSIDE_H */
