@@ -1,6 +1,6 @@
 /*
- * Batches: what the engine hands out goes to the transports of those that it
- * is for, each of which gets all of its runs at once.
+ * Batches: each goes to the transports of the consumers that it is for.  A
+ * transport gets all of its runs at once, so that they can share bytes.
  */
 
 #include "ngx_kapokmq_deliver_inside.h"

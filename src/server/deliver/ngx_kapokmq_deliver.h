@@ -53,10 +53,10 @@ struct ngx_kapokmq_consumer_s {
     unsigned                        queued:1;
 };
 
-/* Does its connection take bytes?  It gets messages while it does. */
+/* Says whether its connection takes bytes.  It gets messages while it does. */
 void ngx_kapokmq_consumer_ready(ngx_kapokmq_consumer_t *c, ngx_uint_t ready);
 
-/* It has read, or done, all up to that position. */
+/* The client has read, or done, all up to that position: confirms it. */
 void ngx_kapokmq_consumer_confirm(ngx_kapokmq_consumer_t *c,
     uint32_t position);
 
@@ -64,39 +64,42 @@ void ngx_kapokmq_consumer_confirm(ngx_kapokmq_consumer_t *c,
  * socket. */
 void ngx_kapokmq_consumer_sent(ngx_kapokmq_consumer_t *c, uint32_t position);
 
-/* It has its transport called soon, behind what this turn pushes. */
+/* Asks for a turn: its transport is called when what there is to be pushed has
+ * been pushed. */
 void ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c);
 
 /* This worker is to exit: no more messages for it.  Returns how many are in
  * flight, which may still be confirmed. */
 ngx_uint_t ngx_kapokmq_consumer_retire(ngx_kapokmq_consumer_t *c);
 
-/* Before the client leaves. */
+/* Forgets it; to be called before its client leaves. */
 void ngx_kapokmq_consumer_leave(ngx_kapokmq_consumer_t *c);
 
 
 /* ----------------------------------------------------------- MessageCodes */
 
 /*
- * The client said: a MessageCode, bare or as a JSON string, with + or - or
- * without.  Codes are gathered, and done by the next _flush, which is due
- * before the event ends.  Anything else is refused where nothing else is
- * expected, and ignored where it is.  NGX_ERROR: the consumer ends.
+ * _add takes what the client said: a MessageCode, bare or as a JSON string,
+ * behind a sign or without one.  Codes are gathered; _flush, which must be
+ * called before the event ends, confirms, extends or returns their messages.
+ * Other texts are refused in mode ack and behind a sign, and ignored elsewhere.
+ * NGX_ERROR: the consumer ends.
  */
 ngx_int_t ngx_kapokmq_codes_add(ngx_kapokmq_consumer_t *c, const u_char *data,
     size_t size);
 ngx_int_t ngx_kapokmq_codes_flush(ngx_kapokmq_consumer_t *c);
 
 
-/* ---------------------------------------------------- messages as clients see
- *                                                      them: JSON */
+/* ------------------------------------------------------- messages as JSON */
 
-/* Before those of a batch: they are of its topic. */
+/* Prepares what all messages of a batch share, which is their topic. */
 void ngx_kapokmq_compose_begin(const kmq_batch_t *batch);
 
-/* The bytes of a message, and it as it is written: all of it, or what stands
- * before and behind its data.  Return the byte behind. */
+/* The length of a message as JSON. */
 size_t ngx_kapokmq_compose_len(const kmq_message_t *m);
+
+/* Writes a message, or only what stands before its data, or behind it.  Each
+ * returns the byte behind what it wrote. */
 u_char *ngx_kapokmq_compose(u_char *p, const kmq_message_t *m);
 u_char *ngx_kapokmq_compose_head(u_char *p, const kmq_message_t *m);
 u_char *ngx_kapokmq_compose_tail(u_char *p, const kmq_message_t *m);

@@ -1,4 +1,4 @@
-/* What a turn of deliveries does with consumers, inside this room. */
+/* Inside this room: what a delivery event does with consumers. */
 
 #ifndef NGX_KAPOKMQ_DELIVER_INSIDE_H
 #define NGX_KAPOKMQ_DELIVER_INSIDE_H

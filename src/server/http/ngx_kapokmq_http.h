@@ -95,15 +95,15 @@ ngx_int_t ngx_kapokmq_http_json_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t size);
 
 
-/* Parts of JSON: each appends at p, and returns the byte behind. */
+/* Each of these appends to JSON at p, and returns the byte behind. */
 
-/* Appends text as a JSON string; p has room for 6 * len + 8 bytes. */
+/* Text as a string; p has room for 6 * len + 8 bytes. */
 u_char *ngx_kapokmq_http_quote(u_char *p, const char *text, size_t len);
 
-/* Appends a number, with three decimals at most and none that says nothing. */
+/* A number, with three decimals at most and no zeros at its end. */
 u_char *ngx_kapokmq_http_decimal(u_char *p, double number);
 
-/* Appends a number, and null for 0. */
+/* A number, and null for 0. */
 u_char *ngx_kapokmq_http_or_null(u_char *p, uint64_t n);
 
 

@@ -1,10 +1,9 @@
 /*
- * Wake-ups.  A worker that has made work for another one writes to
- * that one's eventfd.  All of these exist before the first worker is forked
- * and are kept over reloads, so that workers of any generation reach each
- * other.  Each process has all of them, so there are not as many as there may
- * be workers: where there are more of these, some share one, and wake each
- * other for nothing.
+ * Wake-ups.  A worker that has made work for another one writes to that one's
+ * eventfd.  The master makes them all before it forks the first worker, and
+ * keeps them over reloads: so workers of all generations reach each other.
+ * Every process has all of them open, so there are fewer than there may be
+ * workers.  Workers beyond that share one, and are woken for nothing at times.
  */
 
 #include "ngx_kapokmq_worker.h"

@@ -1,4 +1,4 @@
-/* This process at the queue. */
+/* This process attaches to the queue, and detaches from it. */
 
 #include "ngx_kapokmq_worker.h"
 
