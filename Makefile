@@ -178,7 +178,7 @@ $(eval $(call flavour,unit,$(CC) $(PLAIN) $(ASAN)))
 $(eval $(call flavour,unit-tsan,$(CC) $(PLAIN) $(TSAN)))
 $(eval $(call flavour,fuzz,$(CLANG) $(PLAIN) $(FUZZ)))
 $(eval $(call flavour,warn-gcc,$(GCC) $(WARN)))
-$(eval $(call flavour,warn-clang,$(CLANG) $(WARN)))
+$(eval $(call flavour,warn-clang,$(CLANG) $(subst -O2,-O0,$(WARN))))
 # beside each object, which function calls which
 $(eval $(call flavour,rooms,$(GCC) -O0 -fcallgraph-info $(NGINX_INCS)))
 

@@ -26,7 +26,7 @@ failed=()
 step() {
     local name=$1
     shift
-    printf '\n== %s\n' "$name"
+    printf '\n== %s (after %d s)\n' "$name" "$SECONDS"
     "$@" || failed+=("$name")
 }
 
@@ -59,8 +59,8 @@ step 'a build with sanitizers' make --no-print-directory -j2 live-build
 step 'a live fuzz' env KMQ_FUZZ_SECONDS="${LIVE_FUZZ_SECONDS:-60}" \
     prove t/live/fuzz.t
 
-step 'one worker' env KMQ_WORKERS=1 prove -j4 t/*.t t/e2e/*.t
-step 'four workers' env KMQ_WORKERS=4 prove -j4 t/0[3-9]*.t t/[1-9]*.t \
+step 'one worker' env KMQ_WORKERS=1 prove -j6 t/*.t t/e2e/*.t
+step 'four workers' env KMQ_WORKERS=4 prove -j6 t/0[3-9]*.t t/[1-9]*.t \
     t/e2e/*.t
 
 rm -rf build/t
