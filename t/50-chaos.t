@@ -179,7 +179,7 @@ diag(sprintf '%d s: %s', $seconds, join ', ',
       'close 1001', 'closed well', 'close 1013'),
      (map { "$_ " . $ledger->count($_) } qw(sent accepted maybe refused
       deleted deliveries confirmed returned extended),
-      'delivered more than once'),
+      'too late', 'delivered more than once'),
      'dead ' . @dead,
      'repairs seen ' . (() = $mq->log =~ /has been repaired/g));
 cmp_ok($chaos->count('KILL') + $chaos->count('SEGV'), '>=', $seconds,

@@ -1,4 +1,4 @@
-/* What the files of views have for each other alone. */
+/* What the files of this room have for each other alone. */
 
 #ifndef KMQ_MANAGE_INSIDE_H
 #define KMQ_MANAGE_INSIDE_H

@@ -7,7 +7,7 @@
  * ready draws on it.  In publish/subscribe no lots are drawn: the routes are
  * told, and the quickest consumer pulls.
  *
- * Paced, grants wait for the next batch (kmq_pace.c).
+ * Paced, grants wait for the next batch (kmq_pace_pushes.c).
  */
 
 #include "../kmq_block.h"

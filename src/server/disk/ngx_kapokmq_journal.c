@@ -10,7 +10,7 @@
  *   +----------------------+
  *
  * With isPersistent 2, messages stay reserved until they are on disk (see
- * ngx_kapokmq_pending.c); with 1, they are committed at once, written soon, and
+ * ngx_kapokmq_pending_writes.c); with 1, they are committed at once, written soon, and
  * flushed every persistentTime.
  */
 

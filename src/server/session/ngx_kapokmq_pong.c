@@ -1,4 +1,4 @@
-/* Pings: they ask consumers in mode pong how far they have read. */
+/* Pings ask consumers in mode pong how far they have read; pongs confirm it. */
 
 #include "ngx_kapokmq_push.h"
 

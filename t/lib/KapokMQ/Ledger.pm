@@ -332,6 +332,17 @@ sub extended {
     $self->_count('extended');
 }
 
+# May the delivery have been over at that time, since nobody had said anything
+# of it for so long?
+sub late {
+    my ($self, $delivery, $time) = @_;
+    my $retry = $self->{topic}{$delivery->[CONN]{topic}}{retry};
+
+    return 0 if !$retry || $time < $delivery->[PUSHED] + $retry - TURN;
+    $self->_count('too late');
+    return 1;
+}
+
 # A message about which all is known, and nothing is wrong, becomes a text.
 sub _settle {
     my ($self, $stream, $n) = @_;

@@ -391,6 +391,7 @@ sub _reset {
     $self->{said} = [];       # deliveries, since the last question, and when
                               # more time was asked for them
     undef $self->{asked};     # time, payload, what was said before it
+    $self->{signed} = {};     # code => the delivery of which it said + or -
     undef $self->{conn};
 }
 
@@ -457,6 +458,8 @@ sub _say {
     while (@$answers && (!defined $until || $answers->[0][0] <= $until)) {
         my (undef, $what, $payload, @delivery) = @{shift @$answers};
         $self->{link}->frame($opcode, $payload);
+        $self->{signed}{substr $payload, 1} = $delivery[0]
+            if $what == EXTEND || $what == RETURN;
         $self->_said($what, @delivery);
     }
 }
@@ -538,6 +541,10 @@ sub link_open {
 
 sub link_text {
     my ($self, $link, $bytes, $time) = @_;
+
+    return if $bytes =~ /\Aerror: not in flight with this consumer: (\w+)\z/
+              && $self->{signed}{$1}
+              && $self->{ledger}->late($self->{signed}{$1}, $time);
     my ($delivery, $code) = $self->{ledger}->delivered($self->{conn}, $bytes,
                                                        $time);
 
