@@ -4,7 +4,7 @@
  * so that the journal's writes do not wait behind it.
  */
 
-#include "ngx_kapokmq_checkpoint.h"
+#include "ngx_kapokmq_disk_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"

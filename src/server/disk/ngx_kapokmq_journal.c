@@ -10,11 +10,11 @@
  *   +----------------------+
  *
  * With isPersistent 2, messages stay reserved until they are on disk (see
- * ngx_kapokmq_pending_writes.c); with 1, they are committed at once, written soon, and
- * flushed every persistentTime.
+ * ngx_kapokmq_pending_writes.c); with 1, they are committed at once, written
+ * soon, and flushed every persistentTime.
  */
 
-#include "ngx_kapokmq_checkpoint.h"
+#include "ngx_kapokmq_disk_inside.h"
 #include "../publish/ngx_kapokmq_publish.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"

@@ -1,7 +1,8 @@
 /*
  * Sessions of producers: each message that comes in is stored and answered.
  * Messages are gathered while there is input and stored together.  Those that
- * find no room wait, and with them their producer (ngx_kapokmq_waiting_producers.c).
+ * find no room wait, and with them their producer
+ * (ngx_kapokmq_waiting_producers.c).
  */
 
 #include "ngx_kapokmq_session_inside.h"

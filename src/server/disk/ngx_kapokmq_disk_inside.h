@@ -1,7 +1,7 @@
 /* Checkpoints, for the journal that they go with. */
 
-#ifndef NGX_KAPOKMQ_CHECKPOINT_H
-#define NGX_KAPOKMQ_CHECKPOINT_H
+#ifndef NGX_KAPOKMQ_DISK_INSIDE_H
+#define NGX_KAPOKMQ_DISK_INSIDE_H
 
 #include "ngx_kapokmq_disk.h"
 
@@ -12,4 +12,4 @@ void ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
 /* One that is not complete is worth nothing, and goes. */
 void ngx_kapokmq_checkpoint_exit(void);
 
-#endif /* NGX_KAPOKMQ_CHECKPOINT_H */
+#endif /* NGX_KAPOKMQ_DISK_INSIDE_H */
