@@ -4,7 +4,7 @@
 # message of many, and the generator must say so.  TAP, for prove.
 
 cd "$(dirname "$0")" || exit
-make -s || exit
+make -s -j2 || exit
 
 OUT=../build/bench
 PORT=${PORT:-8050}

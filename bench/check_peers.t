@@ -5,7 +5,7 @@
 # A server whose Debian package is not there is skipped.  TAP, for prove.
 
 cd "$(dirname "$0")" || exit
-make -s peers || exit
+make -s -j2 peers || exit
 
 PATH=$PATH:/usr/sbin
 OUT=$PWD/../build/bench
