@@ -18,6 +18,8 @@
 #   SEARCH_SECONDS=5             of each part of the rows "search", "console"
 #   REPAIR="100000 1000000 10000000"   messages of the row "repair"
 #   CAPACITY="8 64 256"   MiB of the row "capacity"
+#   CORES="64/0/own ..."   cases of the row "cores": batch, ns of other work for
+#                   a message, a topic for each worker or one in common
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
 #   RECOVER=5000000 messages of the row "recover"
@@ -60,6 +62,7 @@ REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
 REPAIR=${REPAIR:-100000 1000000 10000000}
 CAPACITY=${CAPACITY:-${QUICK:+8}}
 CAPACITY=${CAPACITY:-8 64 256}
+CORES=${CORES:-64/0/own 64/250/own 64/250/common 4/500/own 1/2000/own}
 CHECKPOINT=${CHECKPOINT:-${QUICK:+1000000}}
 CHECKPOINT=${CHECKPOINT:-5000000}
 CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}
@@ -202,6 +205,7 @@ all_rows() {
     row_page
     row_repair
     row_capacity
+    row_cores
 
     # what is kept on disk
 

@@ -118,7 +118,7 @@ wait_for { @{$kept->messages} == 1 } 'and no message is lost by it';
 $kept->finish;
 
 # New settings hold after a reload.
-$mq->reload(zone => '64m', yaml => { %{$right // {}}, prefetch => 3 });
+$mq->renew(zone => '64m', yaml => { %{$right // {}}, prefetch => 3 });
 wait_for { $mq->post('/Console/GetConfig')->{data}{prefetch} == 3 }
          'new settings hold';
 

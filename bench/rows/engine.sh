@@ -1,4 +1,4 @@
-# Rows repair, capacity, recover: the engine alone, without a server.
+# Rows repair, capacity, cores, recover: the engine alone, without a server.
 
 # How long everybody waits when a worker has died inside the lock.
 row_repair() {
@@ -35,6 +35,37 @@ row_capacity() {
             failed "capacity, $n MiB"
 
         record capacity capacity "$title" "$n" 1 "$result"
+    done
+}
+
+
+# What a second core brings, to the queue and at most.  A case is the size of
+# batches, other work for a message in ns, and whose the topics are.
+row_cores() {
+    local run case batch work topics side options result
+    local title="two workers against one"
+
+    wanted cores "$title" || return 0
+    room_for 256 cores || return 0
+    echo "bench: cores" >&2
+
+    for ((run = 1; run <= RUNS; run++)); do
+        for case in $CORES; do
+            IFS=/ read -r batch work topics <<< "$case"
+
+            for side in one two apart; do
+                options="--batch $batch --work $work"
+                [ $side != one ] || options+=" --workers 1"
+                [ $side != apart ] || options+=" --apart"
+                [ "$topics" != common ] || options+=" --one-topic"
+
+                # shellcheck disable=SC2086
+                result=$("$OUT/kmq-cores" $options 2> "$OUT/load.log") ||
+                    failed "cores, $case, $side"
+
+                record cores cores "$title" "$case/$side" "$run" "$result"
+            done
+        done
     done
 }
 

@@ -1,6 +1,6 @@
 """The engine alone."""
 
-from .cells import amount, failure, line, spread
+from .cells import amount, failure, line, ratio, spread
 from .runs import summary, times
 
 
@@ -48,6 +48,41 @@ def table_capacity(rows):
                             f"{part['large_dropped']:.2f}",
                             f"{part['large_vain']:,}",
                             f"{part['topics']:,}"))
+    return out
+
+
+def evaluate_cores(row):
+    """Sides are BATCH/WORK/TOPICS/WHO; ratios are those of each run."""
+    rates = {}
+    for side, results in row["sides"].items():
+        case, who = side.rsplit("/", 1)
+        rates.setdefault(case, {})[who] = [r["confirmed_per_s"]
+                                           for r in results]
+    return {case: {"one": summary(who["one"]),
+                   "two": summary(b / a for a, b in zip(who["one"],
+                                                        who["two"])),
+                   "apart": summary(b / a for a, b in zip(who["one"],
+                                                          who["apart"]))}
+            for case, who in rates.items()}
+
+
+def table_cores(rows):
+    out = ["", line("the engine on two cores", "batch",
+                    "other work for a message", "topics", "one worker",
+                    "two / one", "two engines / one"),
+           "|---|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        title = f"{name}: {row['title']}"
+        if "failed" in row["result"]:
+            out.append(failure(title, row, 7))
+            continue
+        for case, part in row["result"].items():
+            batch, work, topics = case.split("/")
+            out.append(line(title, batch, f"{int(work):,} ns",
+                            "one for all" if topics == "common"
+                            else "one each",
+                            spread(part["one"], "rate"), ratio(part["two"]),
+                            ratio(part["apart"])))
     return out
 
 
