@@ -371,7 +371,8 @@ ec_check(ec_t *ec, ec_result_t *r)
         break;
 
     default:
-        is = c.in_flight;
+        /* where memory is full, rings do not grow: the rest waits */
+        is = c.in_flight + c.ready - r->fitted;
         break;
     }
 
