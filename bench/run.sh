@@ -20,6 +20,7 @@
 #   CAPACITY="8 64 256"   MiB of the row "capacity"
 #   CORES="64/0/own ..."   cases of the row "cores": batch, ns of other work for
 #                   a message, a topic for each worker or one in common
+#   CORES_NGINX="8/100 ..."   cases of the row "cores-nginx": topics, window
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
 #   RECOVER=5000000 messages of the row "recover"
@@ -62,7 +63,9 @@ REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
 REPAIR=${REPAIR:-100000 1000000 10000000}
 CAPACITY=${CAPACITY:-${QUICK:+8}}
 CAPACITY=${CAPACITY:-8 64 256}
-CORES=${CORES:-64/0/own 64/250/own 64/250/common 4/500/own 1/2000/own}
+CORES=${CORES:-1/0/own 4/0/own 64/0/own 64/250/own 64/500/own 4/500/own \
+1/2000/own 64/0/common 64/250/common}
+CORES_NGINX=${CORES_NGINX:-8/4 8/32 8/100 1/4 1/32 1/100}
 CHECKPOINT=${CHECKPOINT:-${QUICK:+1000000}}
 CHECKPOINT=${CHECKPOINT:-5000000}
 CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}
@@ -169,6 +172,7 @@ all_rows() {
     row_waiting
     rows_tls
     row_workers
+    row_cores_nginx
 
     # queues that are used otherwise
 

@@ -191,6 +191,9 @@ typedef struct {
     uint64_t  cpu;             /* ns, of this process */
     uint64_t  server_cpu;      /* ns, of those that are watched */
     uint64_t  threads_cpu;     /* ns, of that beside their main threads */
+    uint64_t  kernel_cpu;      /* ns, of that in the kernel */
+    uint64_t  sleeps;          /* how often their main threads gave up a core */
+    uint64_t  preempted;       /* and how often one was taken from them */
     uint64_t  all_cpu;         /* ns, of the machine */
     uint64_t  recvs;
     uint64_t  sends;

@@ -18,6 +18,25 @@ load_others(const load_mark_t *from, const load_mark_t *to)
 }
 
 
+/* What those that are watched have used for messages. */
+static void
+load_report_server(const load_mark_t *from, const load_mark_t *to,
+    double seconds, double messages)
+{
+    printf(", \"server_cpu\": %.3f, \"server_ns_per_message\": %.1f, "
+           "\"threads_ns_per_message\": %.1f, "
+           "\"kernel_ns_per_message\": %.1f, \"others_cpu\": %.3f",
+           (double) (to->server_cpu - from->server_cpu) / 1e9 / seconds,
+           (double) (to->server_cpu - from->server_cpu) / messages,
+           (double) (to->threads_cpu - from->threads_cpu) / messages,
+           (double) (to->kernel_cpu - from->kernel_cpu) / messages,
+           load_others(from, to) / seconds);
+    printf(", \"sleeps_per_million\": %.0f, \"preempted_per_million\": %.0f",
+           (double) (to->sleeps - from->sleeps) * 1e6 / messages,
+           (double) (to->preempted - from->preempted) * 1e6 / messages);
+}
+
+
 /* What happened between two moments. */
 static void
 load_report_span(const load_t *l, const char *name, const load_mark_t *from,
@@ -50,12 +69,7 @@ load_report_span(const load_t *l, const char *name, const load_mark_t *from,
            / messages);
 
     if (l->o.nwatch != 0) {
-        printf(", \"server_cpu\": %.3f, \"server_ns_per_message\": %.1f, "
-               "\"threads_ns_per_message\": %.1f, \"others_cpu\": %.3f",
-               (double) (to->server_cpu - from->server_cpu) / 1e9 / seconds,
-               (double) (to->server_cpu - from->server_cpu) / messages,
-               (double) (to->threads_cpu - from->threads_cpu) / messages,
-               load_others(from, to) / seconds);
+        load_report_server(from, to, seconds, messages);
     }
 
     printf("}");

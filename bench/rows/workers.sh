@@ -1,4 +1,4 @@
-# Row workers: two of them under callgrind.
+# Rows workers, cores-nginx: two of them, under callgrind and on the clock.
 
 # counted N DIRECTORY: the instructions of N messages
 counted() {
@@ -60,4 +60,43 @@ row_workers() {
     workers=1
     directives=
     zone=128m
+}
+
+
+# Two workers against one: the CPU time of a message, its part in the kernel
+# included.  A case is the number of topics, which share 16 producers and 16
+# consumers, and the window.  Nobody is bound to a core: there are more
+# processes than cores, and where each runs is up to the kernel, as elsewhere.
+row_cores_nginx() {
+    local run case topics window sides side cpus="$SERVER_CPU $LOAD_CPU"
+    local title="16 producers, 16 consumers, one worker and two"
+
+    wanted cores-nginx "$title" || return 0
+    echo "bench: cores-nginx" >&2
+    SERVER_CPU=$(taskset -cp $$)
+    SERVER_CPU=${SERVER_CPU##* }
+    LOAD_CPU=$SERVER_CPU
+
+    for ((run = 1; run <= RUNS; run++)); do
+        sides="one two"
+        [ $((run % 2)) = 1 ] || sides="two one"
+
+        for case in $CORES_NGINX; do
+            IFS=/ read -r topics window <<< "$case"
+
+            for side in $sides; do
+                [ $side = one ] || workers=2
+                start_queue
+                warm_queue
+                measure cores-nginx cores-nginx "$title" "$case/$side" "$run" \
+                    "$PORT" --topics "$topics" --producers $((16 / topics)) \
+                    --consumers $((16 / topics)) --window "$window" \
+                    --seconds "$DURATION"
+                stop_server
+                workers=1
+            done
+        done
+    done
+
+    read -r SERVER_CPU LOAD_CPU <<< "$cpus"
 }
