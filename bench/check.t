@@ -234,6 +234,33 @@ check_alone "what fits beside survivors is counted" 0 '"patterns": 72, ' \
 check_alone "a block that is too small is an error" 2 "" \
     "$OUT/kmq-capacity" --zone 0
 
+check_alone "more workers than cores" 0 \
+    '"workers": 5, "batch": 4, "work_ns": 0, "topics": 2, ' \
+    "$OUT/kmq-cores" --workers 5 --topics 2 --batch 4 --seconds 0.1
+check_alone "no workers are an error" 1 "" "$OUT/kmq-cores" --workers 0
+check_alone "lines that operations write are counted" 0 'batches of 64' \
+    "$OUT/kmq-cores" --lines
+
+# written_by_both ARGUMENT...: lines of a message that both workers write, each
+# in a batch of its own, in hundredths
+written_by_both() {
+    "$OUT/kmq-cores" --lines "$@" |
+        awk '$1 == "all" { print int($NF * 100); exit }'
+}
+
+
+own=$(written_by_both)
+common=$(written_by_both --topics 1)
+tests=$((tests + 1))
+
+if [ "$own" -lt "$common" ]; then
+    echo "ok $tests - workers who share a topic write more of the same lines"
+else
+    failed=1
+    echo "not ok $tests - workers who share a topic write more of the same lines"
+    echo "# $own, and $common with a topic for both"
+fi
+
 mkdir "$files/journal" "$files/checkpoint" "$files/disk"
 
 check_alone "all is recovered from a journal" 0 \

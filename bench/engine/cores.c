@@ -1,14 +1,20 @@
 /*
  * What does another core bring?  The engine alone, without nginx: processes,
- * each on a core of its own, publish, take and confirm messages of 100 bytes,
- * and do some other work for each, as nginx does.
+ * one on each core and then in turns, publish, take and confirm messages of
+ * 100 bytes, and do some other work for each, as nginx does.
  *
- *   kmq-cores [--workers N] [--one-topic] [--apart] [--batch N] [--work NS]
+ *   kmq-cores [--workers N] [--topics N] [--apart] [--batch N] [--work NS]
  *             [--seconds S]
+ *   kmq-cores --lines [--topics N]
  *
- * --one-topic: all use the same topic instead of one each; --apart: each has a
- * block of its own, which is the most that more cores can bring.  Prints how
- * many messages were confirmed in a second by all of them.
+ * --topics: worker n uses topic n % N instead of one of its own; --one-topic
+ * is --topics 1; --apart: each has a block of its own, which is the most that
+ * more cores can bring.  Prints how many messages were confirmed in a second by
+ * all of them, and how often they gave up a core, as those do who sleep for a
+ * lock, or had it taken from them.
+ *
+ * --lines: which cache lines of the block two workers write, and which of these
+ * are the same (cores_lines.c).
  */
 
 #include <getopt.h>
@@ -16,26 +22,23 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../src/engine/kmq.h"
+#include "cores.h"
 #include "../common/net.h"
 
 
 #define CORES_WORKERS   64
 #define CORES_BLOCK     ((size_t) 64 * 1024 * 1024)
-#define CORES_BATCH     256
-#define CORES_SIZE      100
-#define CORES_PREFETCH  1000
-#define CORES_DATE      UINT64_C(1640975470000)
 #define CORES_WARM      5          /* a part of the time, before it counts */
 
 /* Each process writes a cache line of its own. */
 typedef struct {
     _Alignas(64) atomic_uint_least64_t  confirmed;
+    long                                sleeps;
+    long                                preempted;
 } cores_worker_t;
 
 typedef struct {
@@ -48,150 +51,39 @@ typedef struct {
     unsigned  workers;
     unsigned  batch;
     unsigned  work;                /* ns for each message */
+    unsigned  topics;              /* 0: one for each worker */
     double    seconds;
-    int       one_topic;
     int       apart;
+    int       lines;
 } cores_options_t;
 
 static cores_shared_t   *shared;
-static cores_options_t   o = { 2, 64, 0, 1, 0, 0 };
-
-
-static void
-die(const char *what)
-{
-    fprintf(stderr, "kmq-cores: %s\n", what);
-    exit(1);
-}
-
-
-static void *
-map(size_t size)
-{
-    void  *p;
-
-    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-             0);
-
-    if (p == MAP_FAILED) {
-        die("no memory");
-    }
-
-    return p;
-}
-
-
-static void *
-block_create(void)
-{
-    void           *block;
-    unsigned char   seed[KMQ_SEED_LEN];
-
-    memset(seed, 7, sizeof(seed));
-    block = map(CORES_BLOCK);
-
-    if (kmq_block_init(block, CORES_BLOCK, seed) != KMQ_OK) {
-        die("the block is too small");
-    }
-
-    return block;
-}
+static cores_options_t   o = { 2, 64, 0, 0, 1, 0, 0 };
 
 
 /* ----------------------------------------------------------------- worker */
 
-static kmq_t *
-attach(void *block, unsigned n)
-{
-    kmq_t           *kmq;
-    kmq_settings_t   s;
-
-    kmq = kmq_attach(block, CORES_BLOCK, o.apart ? 0 : n);
-    if (kmq == NULL) {
-        die("cannot attach");
-    }
-
-    kmq_clock(kmq, 1000, CORES_DATE);
-
-    memset(&s, 0, sizeof(s));
-    s.topic.push_type = KMQ_PUSH_ONE;
-    s.waiting_max = 100000000;
-    s.batch_count = 1;
-    s.retry_count = 3;
-    s.check_interval = 1000;
-    s.keep_consumed = 1;
-    kmq_configure(kmq, &s);
-
-    return kmq;
-}
-
-
-static kmq_ref_t
-join(kmq_t *kmq, uint32_t role, unsigned n)
-{
-    kmq_ref_t           client;
-    kmq_client_info_t   info;
-
-    memset(&info, 0, sizeof(info));
-    info.role = role;
-    info.prefetch = role == KMQ_CONSUMER ? CORES_PREFETCH : 0;
-    info.topic_len = (uint16_t) sprintf(info.topic, "topic-%u",
-                                        o.one_topic ? 0 : n);
-    info.id_len = (uint16_t) sprintf(info.id, "id-%u", n);
-    info.addr_len = (uint16_t) sprintf(info.addr, "127.0.0.1");
-
-    client = kmq_join(kmq, &info, NULL);
-    if (client == 0) {
-        die("cannot join");
-    }
-
-    if (role == KMQ_CONSUMER) {
-        kmq_set_ready(kmq, client, 1);
-    }
-
-    return client;
-}
-
-
 static void
-publish(kmq_t *kmq, kmq_ref_t producer)
+publish(cores_client_t *c)
 {
-    unsigned       i, n;
-    kmq_message_t  m[CORES_BATCH];
-
     static const char  body[CORES_SIZE];
 
-    for (i = 0; i < o.batch; i++) {
-        memset(&m[i], 0, sizeof(m[i]));
-        m[i].size = CORES_SIZE;
-    }
-
-    n = kmq_reserve(kmq, producer, m, o.batch, NULL);
-
-    for (i = 0; i < n; i++) {
-        kmq_write(kmq, &m[i], body, CORES_SIZE);
-    }
-
-    kmq_commit(kmq, m, n);
+    cores_reserve(c, o.batch);
+    cores_write(c, body);
+    kmq_commit(c->kmq, c->messages, c->n);
 }
 
 
 /* Takes what there is for this process, and confirms it. */
 static unsigned
-consume(kmq_t *kmq, kmq_ref_t consumer)
+consume(cores_client_t *c)
 {
-    unsigned            n;
-    kmq_run_t          *last;
-    static kmq_batch_t  batch;
+    unsigned  n;
 
-    batch.bytes_max = 1024 * 1024;
     n = 0;
 
-    while (kmq_take(kmq, &batch)) {
-        last = &batch.runs[batch.nruns - 1];
-        n += kmq_confirm_upto(kmq, consumer,
-                              batch.messages[last->first + last->count - 1]
-                              .position);
+    while (kmq_take(c->kmq, &c->batch)) {
+        n += cores_confirm(c);
     }
 
     return n;
@@ -212,40 +104,54 @@ work(unsigned n)
 }
 
 
+/* How often this process has given up its core, and was made to. */
+static void
+count_switches(cores_worker_t *worker, long sign)
+{
+    struct rusage  ru;
+
+    getrusage(RUSAGE_SELF, &ru);
+    worker->sleeps += sign * ru.ru_nvcsw;
+    worker->preempted += sign * ru.ru_nivcsw;
+}
+
+
 static void
 run_worker(void *block, unsigned n)
 {
-    kmq_t      *kmq;
-    unsigned    confirmed;
-    uint64_t    start, now, mask[KMQ_WORKERS / 64];
-    cpu_set_t   cpus;
-    kmq_ref_t   producer, consumer;
+    uint64_t               start, mask[KMQ_WORKERS / 64];
+    unsigned               confirmed;
+    cpu_set_t              cpus;
+    cores_worker_t        *worker;
+    static cores_client_t  c;
 
     CPU_ZERO(&cpus);
     CPU_SET(n % (unsigned) sysconf(_SC_NPROCESSORS_ONLN), &cpus);
     (void) sched_setaffinity(0, sizeof(cpus), &cpus);
 
-    kmq = attach(block, n);
-    producer = join(kmq, KMQ_PRODUCER, n);
-    consumer = join(kmq, KMQ_CONSUMER, n);
+    cores_open(&c, block, CORES_BLOCK, o.apart ? 0 : n,
+               o.topics ? n % o.topics : n);
+    worker = &shared->worker[n];
 
     atomic_fetch_add(&shared->attached, 1);
     while (atomic_load(&shared->attached) < o.workers) { sched_yield(); }
 
     start = net_now();
+    count_switches(worker, -1);
 
     while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
-        now = 1000 + (net_now() - start) / 1000000;
-        kmq_clock(kmq, now, CORES_DATE + now);
+        cores_clock(&c, (net_now() - start) / 1000000);
 
-        publish(kmq, producer);
-        confirmed = consume(kmq, consumer);
-        (void) kmq_wakes(kmq, mask);
+        publish(&c);
+        confirmed = consume(&c);
+        (void) kmq_wakes(c.kmq, mask);
         work(o.batch);
 
-        atomic_fetch_add_explicit(&shared->worker[n].confirmed, confirmed,
+        atomic_fetch_add_explicit(&worker->confirmed, confirmed,
                                   memory_order_relaxed);
     }
+
+    count_switches(worker, 1);
 
     _exit(0);
 }
@@ -260,11 +166,13 @@ options(int argc, char **argv)
 
     static const struct option  longs[] = {
         { "workers", required_argument, NULL, 'w' },
+        { "topics", required_argument, NULL, 't' },
         { "one-topic", no_argument, NULL, 'o' },
         { "apart", no_argument, NULL, 'a' },
         { "batch", required_argument, NULL, 'b' },
         { "work", required_argument, NULL, 'n' },
         { "seconds", required_argument, NULL, 's' },
+        { "lines", no_argument, NULL, 'l' },
         { NULL, 0, NULL, 0 }
     };
 
@@ -274,8 +182,11 @@ options(int argc, char **argv)
         case 'w':
             o.workers = (unsigned) atoi(optarg);
             break;
+        case 't':
+            o.topics = (unsigned) atoi(optarg);
+            break;
         case 'o':
-            o.one_topic = 1;
+            o.topics = 1;
             break;
         case 'a':
             o.apart = 1;
@@ -289,6 +200,9 @@ options(int argc, char **argv)
         case 's':
             o.seconds = atof(optarg);
             break;
+        case 'l':
+            o.lines = 1;
+            break;
         default:
             exit(2);
         }
@@ -297,7 +211,7 @@ options(int argc, char **argv)
     if (o.workers == 0 || o.workers > CORES_WORKERS || o.batch == 0
         || o.batch > CORES_BATCH || o.seconds <= 0)
     {
-        die("1 to 64 workers, batches of 1 to 256, some seconds");
+        cores_die("1 to 64 workers, batches of 1 to 256, some seconds");
     }
 }
 
@@ -323,6 +237,34 @@ pause_for(double seconds)
 }
 
 
+static void
+report(double confirmed_per_s, int failed)
+{
+    long      sleeps, preempted;
+    double    millions;
+    unsigned  n;
+
+    sleeps = 0;
+    preempted = 0;
+    millions = (double) confirmed() / 1e6;
+
+    for (n = 0; n < o.workers; n++) {
+        sleeps += shared->worker[n].sleeps;
+        preempted += shared->worker[n].preempted;
+    }
+
+    printf("{\"workers\": %u, \"batch\": %u, \"work_ns\": %u, "
+           "\"topics\": %u, \"apart\": %s, \"confirmed_per_s\": %.0f",
+           o.workers, o.batch, o.work, o.topics ? o.topics : o.workers,
+           o.apart ? "true" : "false", confirmed_per_s);
+    printf(", \"sleeps_per_million\": %.1f, \"preempted_per_million\": %.1f, "
+           "\"failed\": %s}\n",
+           millions > 0 ? (double) sleeps / millions : 0,
+           millions > 0 ? (double) preempted / millions : 0,
+           failed ? "true" : "false");
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -332,11 +274,16 @@ main(int argc, char **argv)
     uint64_t  before, after, from, to;
 
     options(argc, argv);
-    shared = map(sizeof(cores_shared_t));
-    block = block_create();
+
+    if (o.lines) {
+        return cores_lines(o.topics);
+    }
+
+    shared = cores_map(sizeof(cores_shared_t));
+    block = cores_block(CORES_BLOCK);
 
     for (n = 0; n < o.workers; n++) {
-        void  *own = o.apart && n ? block_create() : block;
+        void  *own = o.apart && n ? cores_block(CORES_BLOCK) : block;
 
         if (fork() == 0) {
             run_worker(own, n);
@@ -357,12 +304,7 @@ main(int argc, char **argv)
         failed |= wait(&status) < 0 || status != 0;
     }
 
-    printf("{\"workers\": %u, \"batch\": %u, \"work_ns\": %u, "
-           "\"one_topic\": %s, \"apart\": %s, \"confirmed_per_s\": %.0f, "
-           "\"failed\": %s}\n", o.workers, o.batch, o.work,
-           o.one_topic ? "true" : "false", o.apart ? "true" : "false",
-           (double) (after - before) * 1e9 / (double) (to - from),
-           failed ? "true" : "false");
+    report((double) (after - before) * 1e9 / (double) (to - from), failed);
 
     return failed;
 }

@@ -53,28 +53,33 @@ def table_capacity(rows):
 
 def evaluate_cores(row):
     """Sides are BATCH/WORK/TOPICS/WHO; ratios are those of each run."""
-    rates = {}
+    cases = {}
     for side, results in row["sides"].items():
         case, who = side.rsplit("/", 1)
-        rates.setdefault(case, {})[who] = [r["confirmed_per_s"]
-                                           for r in results]
-    return {case: {"one": summary(who["one"]),
-                   "two": summary(b / a for a, b in zip(who["one"],
-                                                        who["two"])),
-                   "apart": summary(b / a for a, b in zip(who["one"],
-                                                          who["apart"]))}
-            for case, who in rates.items()}
+        cases.setdefault(case, {})[who] = results
+    result = {}
+    for case, who in cases.items():
+        one, two, apart = (times(who[key], "confirmed_per_s")
+                           for key in ("one", "two", "apart"))
+        result[case] = {
+            "one": summary(one),
+            "two": summary(b / a for a, b in zip(one, two)),
+            "apart": summary(b / a for a, b in zip(one, apart)),
+            **{key: summary(times(who["two"], key))
+               for key in ("sleeps_per_million", "preempted_per_million")}}
+    return result
 
 
 def table_cores(rows):
     out = ["", line("the engine on two cores", "batch",
                     "other work for a message", "topics", "one worker",
-                    "two / one", "two engines / one"),
-           "|---|---|---|---|---|---|---|"]
+                    "two / one", "two engines / one",
+                    "two: sleeps / preempted per million messages"),
+           "|---|---|---|---|---|---|---|---|"]
     for name, row in rows.items():
         title = f"{name}: {row['title']}"
         if "failed" in row["result"]:
-            out.append(failure(title, row, 7))
+            out.append(failure(title, row, 8))
             continue
         for case, part in row["result"].items():
             batch, work, topics = case.split("/")
@@ -82,7 +87,10 @@ def table_cores(rows):
                             "one for all" if topics == "common"
                             else "one each",
                             spread(part["one"], "rate"), ratio(part["two"]),
-                            ratio(part["apart"])))
+                            ratio(part["apart"]),
+                            " / ".join(f"{part[key]['median']:,.0f}" for key in
+                                       ("sleeps_per_million",
+                                        "preempted_per_million"))))
     return out
 
 
