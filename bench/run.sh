@@ -98,6 +98,7 @@ launch=()           # what a server is started by
 queue_port=$PORT    # where the queue is measured
 directives=         # of nginx.conf, beside the others: for all of it
 listens=            # and for its server
+also=               # of a run, beside what the load generator tells
 failures=0
 
 

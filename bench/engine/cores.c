@@ -27,12 +27,15 @@
 #include <unistd.h>
 
 #include "cores.h"
+#include "../common/cpu.h"
 #include "../common/net.h"
 
 
 #define CORES_WORKERS   64
 #define CORES_BLOCK     ((size_t) 64 * 1024 * 1024)
 #define CORES_WARM      5          /* a part of the time, before it counts */
+#define CORES_MOVES     20000      /* of a line, to see how long one takes; */
+#define CORES_TIMED     1000       /* so many at a time */
 
 /* Each process writes a cache line of its own. */
 typedef struct {
@@ -44,6 +47,8 @@ typedef struct {
 typedef struct {
     atomic_uint        attached;
     atomic_int         stop;
+    double             move_ns;
+    _Alignas(64) atomic_uint  moved;
     cores_worker_t     worker[CORES_WORKERS];
 } cores_shared_t;
 
@@ -116,6 +121,40 @@ count_switches(cores_worker_t *worker, long sign)
 }
 
 
+/* Two workers send a cache line to and fro.  The shortest of some times is
+ * kept: in others they may not have had the cores for themselves. */
+static void
+move_line(unsigned n)
+{
+    double    ns;
+    unsigned  moved;
+    uint64_t  now, before;
+
+    before = net_now();
+
+    do {
+        moved = atomic_load(&shared->moved);
+
+        if (moved == CORES_MOVES || moved % 2 != n) {
+            continue;
+        }
+
+        if (n == 0 && moved % CORES_TIMED == 0 && moved != 0) {
+            now = net_now();
+            ns = (double) (now - before) / CORES_TIMED;
+            before = now;
+
+            if (shared->move_ns == 0 || ns < shared->move_ns) {
+                shared->move_ns = ns;
+            }
+        }
+
+        atomic_store(&shared->moved, moved + 1);
+
+    } while (moved < CORES_MOVES && !atomic_load(&shared->stop));
+}
+
+
 static void
 run_worker(void *block, unsigned n)
 {
@@ -134,7 +173,16 @@ run_worker(void *block, unsigned n)
     worker = &shared->worker[n];
 
     atomic_fetch_add(&shared->attached, 1);
-    while (atomic_load(&shared->attached) < o.workers) { sched_yield(); }
+
+    while (atomic_load(&shared->attached) < o.workers
+           && !atomic_load(&shared->stop))
+    {
+        sched_yield();
+    }
+
+    if (o.workers == 2) {
+        move_line(n);
+    }
 
     start = net_now();
     count_switches(worker, -1);
@@ -237,8 +285,20 @@ pause_for(double seconds)
 }
 
 
+/* The share of a core that neither these processes nor their parent had. */
+static double
+others(uint64_t spent, uint64_t time)
+{
+    uint64_t  own;
+
+    own = cpu_of(RUSAGE_CHILDREN) + cpu_of(RUSAGE_SELF);
+
+    return spent > own ? (double) (spent - own) / (double) time : 0;
+}
+
+
 static void
-report(double confirmed_per_s, int failed)
+report(double confirmed_per_s, double others_cpu, int failed)
 {
     long      sleeps, preempted;
     double    millions;
@@ -257,11 +317,42 @@ report(double confirmed_per_s, int failed)
            "\"topics\": %u, \"apart\": %s, \"confirmed_per_s\": %.0f",
            o.workers, o.batch, o.work, o.topics ? o.topics : o.workers,
            o.apart ? "true" : "false", confirmed_per_s);
-    printf(", \"sleeps_per_million\": %.1f, \"preempted_per_million\": %.1f, "
-           "\"failed\": %s}\n",
+    printf(", \"move_ns\": %.1f, \"sleeps_per_million\": %.1f, "
+           "\"preempted_per_million\": %.1f, "
+           "\"whole\": {\"others_cpu\": %.3f}, \"failed\": %s}\n",
+           shared->move_ns,
            millions > 0 ? (double) sleeps / millions : 0,
            millions > 0 ? (double) preempted / millions : 0,
-           failed ? "true" : "false");
+           others_cpu, failed ? "true" : "false");
+}
+
+
+/* Starts the workers; each has the block, or one of its own. */
+static void
+start(void)
+{
+    void     *block;
+    pid_t     pid;
+    unsigned  n;
+
+    block = cores_block(CORES_BLOCK);
+
+    for (n = 0; n < o.workers; n++) {
+        if (o.apart && n) {
+            block = cores_block(CORES_BLOCK);
+        }
+
+        pid = fork();
+
+        if (pid == -1) {
+            atomic_store(&shared->stop, 1);
+            cores_die("cannot fork");
+        }
+
+        if (pid == 0) {
+            run_worker(block, n);
+        }
+    }
 }
 
 
@@ -269,9 +360,8 @@ int
 main(int argc, char **argv)
 {
     int       failed, status;
-    void     *block;
     unsigned  n;
-    uint64_t  before, after, from, to;
+    uint64_t  before, after, from, to, begin, spent;
 
     options(argc, argv);
 
@@ -280,15 +370,9 @@ main(int argc, char **argv)
     }
 
     shared = cores_map(sizeof(cores_shared_t));
-    block = cores_block(CORES_BLOCK);
-
-    for (n = 0; n < o.workers; n++) {
-        void  *own = o.apart && n ? cores_block(CORES_BLOCK) : block;
-
-        if (fork() == 0) {
-            run_worker(own, n);
-        }
-    }
+    begin = net_now();
+    spent = cpu_all();
+    start();
 
     pause_for(o.seconds / CORES_WARM);
     from = net_now();
@@ -304,7 +388,9 @@ main(int argc, char **argv)
         failed |= wait(&status) < 0 || status != 0;
     }
 
-    report((double) (after - before) * 1e9 / (double) (to - from), failed);
+    spent = cpu_all() - spent;
+    report((double) (after - before) * 1e9 / (double) (to - from),
+           others(spent, net_now() - begin), failed);
 
     return failed;
 }

@@ -9,7 +9,6 @@
  */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cores.h"
@@ -283,11 +282,8 @@ cores_lines(unsigned topics)
 
     static const unsigned  batches[] = { 1, 64 };
 
-    l = calloc(1, sizeof(lines_t));
-    if (l == NULL || (l->before = malloc(LINES_BLOCK)) == NULL) {
-        cores_die("no memory");
-    }
-
+    l = cores_map(sizeof(lines_t));
+    l->before = cores_map(LINES_BLOCK);
     l->block = cores_block(LINES_BLOCK);
 
     for (i = 0; i < LINES_WORKERS; i++) {

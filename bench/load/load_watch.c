@@ -8,18 +8,7 @@
 #include <unistd.h>
 
 #include "load.h"
-
-
-static uint64_t
-load_cpu_self(void)
-{
-    struct rusage  ru;
-
-    getrusage(RUSAGE_SELF, &ru);
-
-    return (uint64_t) (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u
-           + (uint64_t) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
-}
+#include "../common/cpu.h"
 
 
 /* CPU time of a thread, in nanoseconds; 0 when unknown. */
@@ -132,28 +121,6 @@ load_status(int pid, const char *key)
 }
 
 
-/* CPU time that the machine has spent, in nanoseconds; 0 when unknown. */
-static uint64_t
-load_cpu_all(void)
-{
-    int                  n;
-    FILE                *file;
-    unsigned long long   user, nice, system, idle, wait, irq, soft, steal;
-
-    file = fopen("/proc/stat", "r");
-    n = 0;
-
-    if (file != NULL) {
-        n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user,
-                   &nice, &system, &idle, &wait, &irq, &soft, &steal);
-        fclose(file);
-    }
-
-    return n != 8 ? 0 : (user + nice + system + irq + soft + steal)
-                        * 1000000000u / (unsigned long) sysconf(_SC_CLK_TCK);
-}
-
-
 void
 load_mark(load_t *l, load_mark_t *mark)
 {
@@ -164,8 +131,8 @@ load_mark(load_t *l, load_mark_t *mark)
     mark->time = net_now();
     mark->accepted = l->answered - l->errors;
     mark->delivered = l->delivered;
-    mark->cpu = load_cpu_self();
-    mark->all_cpu = load_cpu_all();
+    mark->cpu = cpu_of(RUSAGE_SELF);
+    mark->all_cpu = cpu_all();
     mark->recvs = l->in.recvs;
     mark->sends = l->in.sends;
 

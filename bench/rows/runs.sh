@@ -34,7 +34,8 @@ fill_queue() {
 }
 
 
-# measure ROW METRIC TITLE SIDE RUN PORT ARGUMENT...
+# measure ROW METRIC TITLE SIDE RUN PORT ARGUMENT...; $also: members of the
+# result that the generator does not know
 measure() {
     local result complaint
 
@@ -47,7 +48,7 @@ measure() {
         result=
     fi
 
-    record "${@:1:5}" "$result"
+    record "${@:1:5}" "${result:+${result%\}}$also\}}"
 }
 
 

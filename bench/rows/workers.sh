@@ -63,6 +63,12 @@ row_workers() {
 }
 
 
+# How long a cache line takes from core to core now, as a member of a result.
+move_time() {
+    "$OUT/kmq-cores" --seconds 0.01 | grep -o ', "move_ns": [0-9.]*'
+}
+
+
 # Two workers against one: the CPU time of a message, its part in the kernel
 # included.  A case is the number of topics, which share 16 producers and 16
 # consumers, and the window.  Nobody is bound to a core: there are more
@@ -88,12 +94,14 @@ row_cores_nginx() {
                 [ $side = one ] || workers=2
                 start_queue
                 warm_queue
+                also=$(move_time)
                 measure cores-nginx cores-nginx "$title" "$case/$side" "$run" \
                     "$PORT" --topics "$topics" --producers $((16 / topics)) \
                     --consumers $((16 / topics)) --window "$window" \
                     --seconds "$DURATION"
                 stop_server
                 workers=1
+                also=
             done
         done
     done

@@ -1,7 +1,7 @@
 """The engine alone."""
 
-from .cells import amount, failure, line, ratio, spread
-from .runs import summary, times
+from .cells import OTHERS, amount, failure, line, ratio, spread
+from .runs import by_distance, summary, times
 
 
 def evaluate_repair(row):
@@ -52,29 +52,46 @@ def table_capacity(rows):
 
 
 def evaluate_cores(row):
-    """Sides are BATCH/WORK/TOPICS/WHO; ratios are those of each run."""
+    """Sides are BATCH/WORK/TOPICS/WHO; each run is compared with the one
+    worker of all runs, as these are of the same speed wherever they are."""
     cases = {}
     for side, results in row["sides"].items():
         case, who = side.rsplit("/", 1)
         cases.setdefault(case, {})[who] = results
     result = {}
     for case, who in cases.items():
-        one, two, apart = (times(who[key], "confirmed_per_s")
-                           for key in ("one", "two", "apart"))
-        result[case] = {
-            "one": summary(one),
-            "two": summary(b / a for a, b in zip(one, two)),
-            "apart": summary(b / a for a, b in zip(one, apart)),
-            **{key: summary(times(who["two"], key))
-               for key in ("sleeps_per_million", "preempted_per_million")}}
+        one = summary(times(who["one"], "confirmed_per_s"))
+        part = result[case] = {
+            "one": one,
+            "others": max(r["whole"]["others_cpu"]
+                          for results in who.values() for r in results)}
+        parts = {**by_distance(who["two"]), "apart": who["apart"]}
+        for name, results in parts.items():
+            if results:
+                part[name] = {
+                    "ratio": summary(r["confirmed_per_s"] / one["median"]
+                                     for r in results),
+                    **{key: summary(times(results, key))
+                       for key in ("move_ns", "sleeps_per_million",
+                                   "preempted_per_million")}}
     return result
 
 
+def cell_cores(part):
+    """Two workers, while their cores were so far from each other."""
+    if part is None:
+        return ""
+    return (f"{ratio(part['ratio'])}; {part['move_ns']['median']:.0f} ns; "
+            f"{part['sleeps_per_million']['median']:,.0f} / "
+            f"{part['preempted_per_million']['median']:,.0f}")
+
+
 def table_cores(rows):
+    what = "; a line moves in; sleeps / preempted per million messages"
     out = ["", line("the engine on two cores", "batch",
                     "other work for a message", "topics", "one worker",
-                    "two / one", "two engines / one",
-                    "two: sleeps / preempted per million messages"),
+                    "two / one, near" + what, "far",
+                    "two engines / one"),
            "|---|---|---|---|---|---|---|---|"]
     for name, row in rows.items():
         title = f"{name}: {row['title']}"
@@ -83,14 +100,14 @@ def table_cores(rows):
             continue
         for case, part in row["result"].items():
             batch, work, topics = case.split("/")
-            out.append(line(title, batch, f"{int(work):,} ns",
+            busy = " (busy)" if part["others"] > OTHERS else ""
+            out.append(line(title + busy, batch, f"{int(work):,} ns",
                             "one for all" if topics == "common"
                             else "one each",
-                            spread(part["one"], "rate"), ratio(part["two"]),
-                            ratio(part["apart"]),
-                            " / ".join(f"{part[key]['median']:,.0f}" for key in
-                                       ("sleeps_per_million",
-                                        "preempted_per_million"))))
+                            spread(part["one"], "rate"),
+                            cell_cores(part.get("near")),
+                            cell_cores(part.get("far")),
+                            ratio(part["apart"]["ratio"])))
     return out
 
 

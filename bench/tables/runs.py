@@ -6,6 +6,8 @@ import platform
 import statistics
 import subprocess
 
+FAR_NS = 80         # a cache line that takes longer is from another cache
+
 
 def command(*args):
     """The first line that a command prints, or nothing."""
@@ -80,6 +82,15 @@ def others(row):
     return max((r["whole"].get("others_cpu", 0)
                 for results in row["sides"].values() for r in results
                 if r and "whole" in r), default=0)
+
+
+def by_distance(results):
+    """Runs by where the host had put the cores meanwhile: a line of one moved
+    to the other within their cache, or from further away."""
+    groups = {"near": [], "far": []}
+    for r in results:
+        groups["near" if r["move_ns"] < FAR_NS else "far"].append(r)
+    return groups
 
 
 def base_of(row):

@@ -1,7 +1,7 @@
 """Two workers."""
 
 from .cells import OTHERS, failure, few, line, mark, ratio
-from .runs import base_of, compare, share, times
+from .runs import base_of, by_distance, compare, share, summary, times
 
 
 def evaluate_workers(row):
@@ -33,52 +33,62 @@ def table_workers(rows):
     return out
 
 
+NGINX_KEYS = ("server_ns_per_message", "kernel_ns_per_message",
+              "sleeps_per_million", "preempted_per_million",
+              "delivered_per_s", "server_cpu", "load_cpu")
+
+
 def evaluate_cores_nginx(row):
-    """Sides are TOPICS/WINDOW/WHO; ratios are those of each run."""
+    """Sides are TOPICS/WINDOW/WHO; runs with cores that are as near to each
+    other are compared."""
     cases = {}
     for side, results in row["sides"].items():
         case, who = side.rsplit("/", 1)
-        cases.setdefault(case, {})[who] = results
-    return {case: {"ns": compare(*([r["steady"]["server_ns_per_message"]
-                                    for r in who[side]]
-                                   for side in ("one", "two"))),
-                   **{side: {key: share(who[side], key)
-                             for key in ("delivered_per_s", "server_cpu",
-                                         "load_cpu", "kernel_ns_per_message",
-                                         "sleeps_per_million",
-                                         "preempted_per_million")}
-                      for side in ("one", "two")},
-                   "others": max(r["steady"]["others_cpu"]
-                                 for results in who.values()
-                                 for r in results)}
-            for case, who in cases.items()}
+        for distance, some in by_distance(results).items():
+            if some:
+                cases.setdefault(f"{case}/{distance}", {})[who] = {
+                    "runs": len(some),
+                    "others": max(r["steady"]["others_cpu"] for r in some),
+                    "ns": summary(r["steady"]["server_ns_per_message"]
+                                  for r in some),
+                    **{key: share(some, key) for key in NGINX_KEYS}}
+    return cases
+
+
+def cell_ns(part):
+    ns = part["ns"]
+    return (f"{ns['median']:,.0f} ({ns['min']:,.0f}–{ns['max']:,.0f}; "
+            f"{part['runs']})")
 
 
 def table_cores_nginx(rows):
-    out = ["", line("server CPU ns per message", "topics", "window",
-                    "one worker", "two", "two / one",
+    out = ["", line("server CPU ns per message", "topics", "window", "cores",
+                    "one worker (lowest–highest; runs)", "two", "two / one",
                     "of that in the kernel, one / two",
                     "sleeps per million, one / two", "preempted, one / two",
                     "messages a second, one / two",
                     "CPU server / load, one", "CPU server / load, two"),
-           "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+           "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for name, row in rows.items():
         title = f"{name}: {row['title']}"
         if "failed" in row["result"]:
-            out.append(failure(title, row, 12))
+            out.append(failure(title, row, 13))
             continue
         for case, part in row["result"].items():
-            ns = part["ns"]
+            busy = any(side["others"] > OTHERS for side in part.values())
+            first = line(title + (" (busy)" if busy else ""),
+                         *case.split("/"))[:-1]
+            if len(part) < 2:
+                alone = [cell_ns(part[who]) if who in part else ""
+                         for who in ("one", "two")]
+                out.append(first + line(*alone, *[""] * 7))
+                continue
             both = [part["one"], part["two"]]
-            out.append(line(
-                title + (" (busy)" if part["others"] > OTHERS else ""),
-                *case.split("/"),
-                *(f"{ns[side]['median']:,.0f} ({ns[side]['min']:,.0f}"
-                  f"–{ns[side]['max']:,.0f})" for side in ("base", "queue")),
-                ratio(ns["ratio"]),
+            quotient = both[1]["ns"]["median"] / both[0]["ns"]["median"]
+            out.append(first + line(
+                *(cell_ns(side) for side in both), f"**{quotient:.2f}**",
                 *(" / ".join(f"{side[key]:,.0f}" for side in both)
-                  for key in ("kernel_ns_per_message", "sleeps_per_million",
-                              "preempted_per_million")),
+                  for key in NGINX_KEYS[1:4]),
                 " / ".join(few(side["delivered_per_s"]) for side in both),
                 *(f"{side['server_cpu'] * 100:.0f} / "
                   f"{side['load_cpu'] * 100:.0f} %" for side in both)))
