@@ -2,10 +2,9 @@
 
 import statistics
 
-from .runs import others, share
+from .runs import OTHERS, others, share
 
 BUSY = 0.85         # of a core
-OTHERS = 0.15       # of a core, for what is no part of the measurement
 BACKLOG = 1.1       # accepted for each delivered
 
 

@@ -1,7 +1,7 @@
 """The engine alone."""
 
-from .cells import OTHERS, amount, failure, line, ratio, spread
-from .runs import by_distance, summary, times
+from .cells import amount, failure, line, ratio, spread
+from .runs import OTHERS, by_distance, quiet, summary, times
 
 
 def evaluate_repair(row):
@@ -60,12 +60,13 @@ def evaluate_cores(row):
         cases.setdefault(case, {})[who] = results
     result = {}
     for case, who in cases.items():
-        one = summary(times(who["one"], "confirmed_per_s"))
-        part = result[case] = {
-            "one": one,
-            "others": max(r["whole"]["others_cpu"]
-                          for results in who.values() for r in results)}
-        parts = {**by_distance(who["two"]), "apart": who["apart"]}
+        parts = {**by_distance(who["two"]), "apart": who["apart"],
+                 "one": who["one"]}
+        parts = {name: quiet(results) for name, results in parts.items()}
+        busy = max(r["whole"]["others_cpu"]
+                   for results in parts.values() for r in results)
+        one = summary(times(parts.pop("one"), "confirmed_per_s"))
+        part = result[case] = {"one": one, "others": busy}
         for name, results in parts.items():
             if results:
                 part[name] = {

@@ -6,6 +6,7 @@ import platform
 import statistics
 import subprocess
 
+OTHERS = 0.15       # of a core, for what is no part of the measurement
 FAR_NS = 80         # a cache line that takes longer is from another cache
 
 
@@ -82,6 +83,14 @@ def others(row):
     return max((r["whole"].get("others_cpu", 0)
                 for results in row["sides"].values() for r in results
                 if r and "whole" in r), default=0)
+
+
+def quiet(results):
+    """The runs beside which hardly anything else used the cores, if there are
+    such: two workers get into each other's way less where they have to wait
+    for the core anyway."""
+    return [r for r in results
+            if r["whole"]["others_cpu"] <= OTHERS] or results
 
 
 def by_distance(results):

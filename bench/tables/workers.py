@@ -1,7 +1,8 @@
 """Two workers."""
 
-from .cells import OTHERS, failure, few, line, mark, ratio
-from .runs import base_of, by_distance, compare, share, summary, times
+from .cells import failure, few, line, mark, ratio
+from .runs import (
+    OTHERS, base_of, by_distance, compare, quiet, share, summary, times)
 
 
 def evaluate_workers(row):
@@ -46,9 +47,10 @@ def evaluate_cores_nginx(row):
         case, who = side.rsplit("/", 1)
         for distance, some in by_distance(results).items():
             if some:
+                some = quiet(some)
                 cases.setdefault(f"{case}/{distance}", {})[who] = {
                     "runs": len(some),
-                    "others": max(r["steady"]["others_cpu"] for r in some),
+                    "others": max(r["whole"]["others_cpu"] for r in some),
                     "ns": summary(r["steady"]["server_ns_per_message"]
                                   for r in some),
                     **{key: share(some, key) for key in NGINX_KEYS}}
