@@ -68,6 +68,8 @@ my %points = (
     'overdue-entry'    => { by => \&retry, n => 2 },
     'page-give'        => { by => \&publish_and_delete, n => 2 },
     'page-take'        => { by => \&publish_and_delete, n => 2 },
+    'page-release'     => { by => \&larger, n => 3 },
+    'pages-claim'      => { by => \&larger, n => 3 },
     'repair-memory'    => { after => 'commit', n => 10 },
     'repair-relink'    => { after => 'deliver-one', n => 10 },
     'repair-reset'     => { after => 'confirm-entry', n => 10 },
@@ -420,6 +422,11 @@ sub publish_and_delete {
 # In several pieces each.
 sub large {
     publish_and_delete(20_000);
+}
+
+# In more pages than a shard takes, or keeps, at once.
+sub larger {
+    publish_and_delete(400_000);
 }
 
 # Publish/subscribe: one of two consumers stays behind, and does not get what

@@ -381,9 +381,10 @@ is(($mq->post('/Console/GetTopic', { topic => 'nobody' }))[0], 404,
 
 is(body('Ping'), '{"code":0}', 'Ping');
 is(body('DelMessage', messageCode => $in_flight), '{"code":0}', 'DelMessage');
-is(body('GetConsumers') =~ s/"JoinTime":\d+/"JoinTime":1/gr =~ s/\},\{.*\]/}]/r,
-   '{"code":0,"data":[{"ConsumerId":"acker","Topic":"own",'
-   . '"ConsumerIp":"127.0.0.1","JoinTime":1}]}', 'GetConsumers');
+like(body('GetConsumers') =~ s/"JoinTime":\d+/"JoinTime":1/gr,
+     qr/^\{"code":0,"data":\[(\{.*\},)?\Q{"ConsumerId":"acker","Topic":"own",\E
+        \Q"ConsumerIp":"127.0.0.1","JoinTime":1}\E(,\{.*\})?\]\}$/x,
+     'GetConsumers');
 is(body('GetProducers') =~ s/"JoinTime":\d+/"JoinTime":1/gr,
    '{"code":0,"data":[{"ProducerId":"p1","Topic":"own",'
    . '"ProducerIp":"127.0.0.1","JoinTime":1}]}', 'GetProducers');

@@ -4,8 +4,12 @@
  * The block holds topics, messages, clients and counters.  Processes (nginx
  * workers) open it and work on it directly, each through a handle of its own
  * (kmq_t).  There is no broker process.  The engine opens no file, reads no
- * clock, and blocks on nothing but its own lock.  It takes memory from the
- * block alone, except for small tables of each handle and what a repair needs.
+ * clock, and blocks on nothing but its own locks.  It takes memory from the
+ * block alone, except for small tables of each handle.
+ *
+ * A block has shards, up to 64, as many as its size allows.  Each has a lock of
+ * its own, and a topic is in one of them: so workers that use different topics
+ * seldom meet.  Callers see nothing of that.
  *
  *
  * The life of a message
@@ -53,11 +57,13 @@
  *   * Nothing here may be called from a signal handler.
  *   * kmq_block_min(), _max(), _init() and _check(), kmq_code_write() and
  *     kmq_restore_begin() need no handle.
- *   * Functions take the block's lock for a short, bounded time, however many
- *     messages, clients and topics there are.  Those of which it says "No lock"
- *     take none and never wait.
- *   * A worker that dies while it holds the lock harms nobody: the next one to
- *     take it rebuilds all lists and counts from the messages, and goes on.
+ *   * Functions take a shard's lock for a short, bounded time, however many
+ *     messages, clients and topics there are; those that are about all topics
+ *     take one after the other.  Those of which it says "No lock" take none and
+ *     never wait.
+ *   * A worker that dies while it holds a lock harms nobody: the next one to
+ *     take it rebuilds all lists and counts of that shard from its messages,
+ *     and goes on.
  *   * Callbacks (kmq_settings_t.topic_own, kmq_waits_pt) must not call the
  *     engine.
  *
@@ -221,7 +227,7 @@ unsigned kmq_tick(kmq_t *kmq);
 void kmq_hear(kmq_t *kmq, uint64_t ms);
 
 /*
- * waits is called when this handle has waited for the lock for ms and goes on
+ * waits is called when this handle has waited for a lock for ms and goes on
  * waiting: it names the worker that has the lock, and its process.  No lock.
  */
 typedef void (*kmq_waits_pt)(void *arg, unsigned ms, unsigned worker,
@@ -229,8 +235,8 @@ typedef void (*kmq_waits_pt)(void *arg, unsigned ms, unsigned worker,
 
 void kmq_on_wait(kmq_t *kmq, kmq_waits_pt waits, void *arg);
 
-/* 1, once, after this handle has had to repair the block because a worker died
- * while it held the lock.  No lock. */
+/* 1, once, after this handle has had to repair a shard because a worker died
+ * while it held that one's lock.  No lock. */
 int kmq_repaired(kmq_t *kmq);
 
 
@@ -239,9 +245,9 @@ int kmq_repaired(kmq_t *kmq);
 /*
  * Any call may find work for other workers, which the caller has to wake.  The
  * handle gathers them; kmq_wakes() hands the set out and empties it: bit i % 64
- * of mask[i / 64] is worker i.  A worker appears once, until it has called
- * kmq_take() itself; the own one never does.  Returns 0, and leaves mask as it
- * is, when the set is empty.  No lock.
+ * of mask[i / 64] is worker i.  A worker appears once, until its kmq_take() has
+ * found nothing left to do; the own one never does.  Returns 0, and leaves mask
+ * as it is, when the set is empty.  No lock.
  */
 int kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64]);
 
@@ -376,7 +382,8 @@ typedef struct {
     uint32_t       offset;         /* bytes written in that piece */
     uint32_t       position;       /* order of delivery, see kmq_take() */
     uint32_t       create_time;    /* s */
-    uint32_t       accepted;       /* kmq_accept() has written it */
+    uint16_t       accepted;       /* kmq_accept() has written it */
+    uint16_t       shard;          /* the engine's: where it is */
     uint64_t       sequence;       /* unique for the block */
 } kmq_message_t;
 
@@ -557,7 +564,9 @@ typedef struct {
     uint64_t    topics;
     uint64_t    producers;
     uint64_t    consumers;
-    uint64_t    repairs;           /* times a holder of the lock had died */
+    uint64_t    repairs;           /* times a holder of a lock had died */
+    uint64_t    lock_waits;        /* times somebody had to wait for one */
+    unsigned    shards;            /* parts of the block with such a lock */
 
     uint64_t    bytes_total;       /* of the block, for messages */
     uint64_t    bytes_free;        /* in whole pages */
@@ -813,6 +822,7 @@ typedef struct {
 
     /* the engine's */
     unsigned             phase;
+    unsigned             shard;
     uint32_t             page;
     uint32_t             index;
     uint64_t             next;
@@ -912,9 +922,9 @@ void kmq_restore_free(kmq_restore_t *rs);
 
 /*
  * Checks everything that must hold in a block: lists against states, counts
- * against lists, memory against owners.  It walks all messages under one lock:
- * it is for tests and post-mortems.  KMQ_OK, or KMQ_ERROR and what is wrong in
- * text.
+ * against lists, memory against owners.  It walks all messages with all locks
+ * held: it is for tests and post-mortems.  KMQ_OK, or KMQ_ERROR and what is
+ * wrong in text.
  */
 int kmq_verify(kmq_t *kmq, char *text, size_t size);
 
@@ -931,6 +941,9 @@ extern _Thread_local uint64_t  kmq_steps_max;
 
 /* The steps of a slice, which tests make smaller, or larger. */
 extern unsigned  kmq_slice;
+
+/* A new block has a shard for so many pages, which tests make fewer. */
+extern unsigned  kmq_shard_pages;
 
 /* Where the positions of new topics begin. */
 extern uint32_t  kmq_position;

@@ -16,11 +16,12 @@
 /*
  * Marks behind the prototypes of functions.
  *
- * KMQ_LOCKED: the caller holds the block's lock.  KMQ_LOCKED_GAPS: it does,
- * but the function lets the lock go now and then and takes it again: what the
- * caller knew of the block may have changed.  KMQ_ALONE: nobody else knows the
- * block yet, so there is no lock to hold.  A function without a mark takes the
- * lock itself, or needs none, and says so.  `make lint` checks all this.
+ * KMQ_LOCKED: the caller holds the lock of kmq_t.shard, or of the shard that it
+ * names.  KMQ_LOCKED_GAPS: it does, but the function lets the lock go now and
+ * then and takes it again: what the caller knew of the shard may have changed.
+ * KMQ_ALONE: nobody else knows the block yet, so there is no lock to hold.  A
+ * function without a mark takes the lock itself, or needs none, and says so.
+ * `make lint` checks all this.
  */
 #define KMQ_LOCKED
 #define KMQ_LOCKED_GAPS
@@ -48,13 +49,20 @@
 #define KMQ_SLICE        512
 #endif
 
-/* A place in the block as an address, and an address as a place. */
-#define KMQ_AT(block, ref)                                                   \
-    ((void *) ((unsigned char *) (block) + (size_t) (ref) * 8))
-#define KMQ_REF(block, p)                                                    \
-    ((kmq_ref_t) (((unsigned char *) (p) - (unsigned char *) (block)) / 8))
-
-/* The block, kmq_block.h. */
+/* The block, and its shards: kmq_block.h. */
 typedef struct kmq_block_s  kmq_block_t;
+typedef struct kmq_shard_s  kmq_shard_t;
+
+/*
+ * A place as an address, and an address as a place.  Inside a shard, places are
+ * counted from that shard on; others, who see kmq.h alone, count from the block
+ * on: KMQ_OUT and KMQ_IN make the one of the other.
+ */
+#define KMQ_AT(shard, ref)                                                   \
+    ((void *) ((unsigned char *) (shard) + (size_t) (ref) * 8))
+#define KMQ_REF(shard, p)                                                    \
+    ((kmq_ref_t) (((unsigned char *) (p) - (unsigned char *) (shard)) / 8))
+#define KMQ_OUT(shard, ref)  ((kmq_ref_t) ((ref) + (shard)->place))
+#define KMQ_IN(shard, ref)   ((kmq_ref_t) ((ref) - (shard)->place))
 
 #endif /* KMQ_BASE_H */

@@ -11,6 +11,7 @@ _Thread_local uint64_t  kmq_steps;
 _Thread_local uint64_t  kmq_steps_max;
 
 unsigned  kmq_slice = 512;
+unsigned  kmq_shard_pages = 384;
 uint32_t  kmq_position;
 
 #endif

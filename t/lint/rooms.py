@@ -34,7 +34,7 @@ those that the second column names.  What is wrong:
   * files inside a room do, and the plan does not name them
   * the lock.  Headers of src/engine mark functions behind their prototypes:
 
-        KMQ_LOCKED         it expects the block's lock to be held
+        KMQ_LOCKED         it expects a shard's lock to be held
         KMQ_LOCKED_GAPS    the same, but it lets it go and takes it again
         KMQ_ALONE          nobody else knows the block: no lock is needed
 
@@ -63,7 +63,9 @@ import subprocess
 import sys
 
 PLAN = "docs/architecture.md"
-LOCK, UNLOCK = "kmq_lock", "kmq_unlock"
+LOCK = ("kmq_lock", "kmq_lock_at", "kmq_lock_all")
+UNLOCK = ("kmq_unlock", "kmq_unlock_all")
+SECOND = ("kmq_lock_try", "kmq_lock_return")     # beside the lock that it has
 LOCKED, GAPS, ALONE = "KMQ_LOCKED", "KMQ_LOCKED_GAPS", "KMQ_ALONE"
 LOCKED_HOUSE = "engine"
 
@@ -539,8 +541,8 @@ class Lock:
         moves = []
 
         for callee, place in self.graph.get(function, ()):
-            if callee.name in (LOCK, UNLOCK):
-                moves.append((place, "+" if callee.name == LOCK else "-"))
+            if callee.name in LOCK + UNLOCK:
+                moves.append((place, "+" if callee.name in LOCK else "-"))
             elif self.private(callee) and callee not in seen:
                 inner = self.moves(callee, (*seen, function))
                 moves += [(place, sign) for _, sign in inner]
@@ -564,7 +566,8 @@ class Lock:
             if taken < place <= given:
                 continue
 
-            if callee.name == UNLOCK or self.mark(callee) in (LOCKED, GAPS):
+            if callee.name in UNLOCK \
+                    or self.mark(callee) in (LOCKED, GAPS):
                 way = [callee.name]
             elif self.private(callee) and callee != function:
                 way = self.need(callee)
@@ -572,7 +575,7 @@ class Lock:
             else:
                 way = None
 
-            if way and not (callee.name == UNLOCK and place > taken):
+            if way and not (callee.name in UNLOCK and place > taken):
                 self.known[function] = way
                 return way
 
@@ -581,7 +584,10 @@ class Lock:
     def gap(self, function, seen):
         """The way to the first that takes it or lets it go, or None."""
         for callee, _ in self.graph.get(function, ()):
-            if callee.name in (LOCK, UNLOCK) or self.mark(callee) == GAPS:
+            if callee.name in SECOND:
+                continue
+
+            if callee.name in LOCK + UNLOCK or self.mark(callee) == GAPS:
                 return [callee.name]
 
             if callee not in seen:
@@ -597,7 +603,7 @@ class Lock:
         for function in sorted(self.graph):
             mark = self.mark(function)
 
-            if function.name in (LOCK, UNLOCK) or mark == ALONE:
+            if function.name in LOCK + UNLOCK + SECOND or mark == ALONE:
                 continue
 
             if mark:

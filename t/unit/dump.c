@@ -14,7 +14,7 @@
 
 #include "../../src/disk/kmq_file.h"
 #include "../../src/engine/journal/kmq_crc32c.h"
-#include "engine_util.h"
+#include "engine_inside.h"
 
 
 #define BLOCK   (8 * EU_MB)
@@ -551,11 +551,15 @@ test_records(void)
 
 #define TOGETHER  100
 
-/* The fifth one is delayed; of the first half every tenth goes to "b". */
+static char  together[2][EI_NAME_LEN];
+
+
+/* The fifth one is delayed; of the first half every tenth goes to another topic
+ * of the same shard, which gives them their numbers. */
 static const char *
 together_topic(unsigned i)
 {
-    return i < TOGETHER / 2 && i % 10 == 9 ? "b" : "a";
+    return together[i < TOGETHER / 2 && i % 10 == 9];
 }
 
 
@@ -572,8 +576,9 @@ together_publish(queue_t *q)
         m[i].size = sizeof(body);
         m[i].delay_time = i == 4 ? 90000 : 0;
 
-        is_int(kmq_reserve_to(q->kmq, together_topic(i), 1, &m[i]), KMQ_OK,
-               "room");
+        is_int(kmq_reserve_to(q->kmq, together_topic(i),
+                              strlen(together_topic(i)), &m[i]),
+               KMQ_OK, "room");
 
         memset(body, 'a' + (int) (i % 26), sizeof(body));
         kmq_write(q->kmq, &m[i], body, sizeof(body));
@@ -597,6 +602,8 @@ test_together(void)
 
     s = eu_settings(KMQ_PUSH_ONE);
     queue_open(&q, "together", &s);
+    (void) ei_name(q.kmq, 0, 0, together[0]);
+    (void) ei_name(q.kmq, 0, 1, together[1]);
     together_publish(&q);
     is_int(queue_flush(&q), 0, "many at once are written");
 

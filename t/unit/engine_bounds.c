@@ -10,7 +10,7 @@
 
 #include "../../src/engine/kmq_block.h"
 #include "../../src/engine/delivery/kmq_delivery.h"
-#include "engine_util.h"
+#include "engine_inside.h"
 
 
 #define SIZE    (64 * EU_MB)
@@ -451,10 +451,8 @@ test_open(void)
     is_int(kmq_in_flight(kmq, c), 1, "one is open");
 
     begin();
-    is_int(kmq_confirm_upto(kmq, c,
-                  ((kmq_topic_t *) KMQ_AT(block,
-                    ((kmq_client_t *) KMQ_AT(block, c))->topic))->position),
-           1, "it is confirmed");
+    is_int(kmq_confirm_upto(kmq, c, ei_topic(kmq, c)->position), 1,
+           "it is confirmed");
     end(kmq, block, "open");
 }
 
@@ -777,13 +775,6 @@ test_checkpoint(const char *fate)
 
 /* -------------------------------------------------------------- positions */
 
-static kmq_topic_t *
-topic_of(void *block, kmq_ref_t client)
-{
-    return KMQ_AT(block, ((kmq_client_t *) KMQ_AT(block, client))->topic);
-}
-
-
 /* A delivery stays open while so many other messages of its topic go by. */
 static void
 test_outrun(uint32_t type, uint32_t n, int ends)
@@ -799,9 +790,9 @@ test_outrun(uint32_t type, uint32_t n, int ends)
     other = eu_attach(block, SIZE, 1);
     p = eu_producer(kmq, "t");
     a = eu_consumer(other, "t", 2, "a");
-    topic = topic_of(block, a);
+    topic = ei_topic(kmq, a);
     topic->position = UINT32_MAX - 3;
-    ((kmq_client_t *) KMQ_AT(block, a))->next_position = UINT32_MAX - 2;
+    ei_client(kmq, a)->next_position = UINT32_MAX - 2;
 
     (void) eu_publish_numbers(kmq, p, 0, 2);
     is_int(take_all(other), 2, "two are in flight");
@@ -810,8 +801,8 @@ test_outrun(uint32_t type, uint32_t n, int ends)
     /* as if all these had been pushed to b */
 
     topic->position += n;
-    ((kmq_client_t *) KMQ_AT(block, a))->next_position = topic->position + 1;
-    ((kmq_client_t *) KMQ_AT(block, b))->next_position = topic->position + 1;
+    ei_client(kmq, a)->next_position = topic->position + 1;
+    ei_client(kmq, b)->next_position = topic->position + 1;
 
     for (i = 1; i < 5; i++) {
         kmq_clock(kmq, 1000 + i * 40000, 1640975472000);

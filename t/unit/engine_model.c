@@ -4,6 +4,7 @@
  *
  *     KMQ_SEED=n   repeats a run       KMQ_STEPS=n   calls per run
  *     KMQ_RUN=n    only this one       KMQ_JOBS=n    runs at a time
+ *     KMQ_SHARDS=n shards of a block
  *
  * Each run is a process of its own.
  */
@@ -25,6 +26,7 @@
 #include "engine_model/restart.h"
 #include "engine_model/search.h"
 #include "engine_model/settings.h"
+#include "engine_model/shard.h"
 #include "engine_model/sieve.h"
 #include "engine_model/take.h"
 #include "engine_model/watch.h"
@@ -105,6 +107,7 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     M.random = seed + n;
     M.options = options;
     M.mono = clocks[below(3)];
+    shards_begin();
     M.block = eu_block(SIZE);
     M.settings = eu_settings(push_type);
     M.settings.waiting_max = 3000;
@@ -118,7 +121,11 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     }
 
     list_init(&M.all, ALL);
-    list_init(&M.history, HISTORY);
+
+    for (i = 0; i < SHARDS; i++) {
+        list_init(&M.shard[i].history, HISTORY);
+    }
+
     list_init(&M.delayed, PLACE);
 
     for (i = 0; i < TOPICS; i++) {
@@ -138,6 +145,7 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
         attach(i, i);
     }
 
+    shards_learn(0);
     configure();
 }
 
@@ -218,12 +226,26 @@ finish_run(void)
         }
     }
 
-    while (M.history.count) {
-        delete(0, M.history.head);
+    for (i = 0; i < SHARDS; i++) {
+        while (M.shard[i].history.count) {
+            delete(0, M.shard[i].history.head);
+        }
     }
 
     verify();
-    k = eu_count(M.handle[0].kmq);
+
+    /* the bodies of many pieces go a few at a time */
+
+    for (i = 0; i < 1000; i++) {
+        k = eu_count(M.handle[0].kmq);
+
+        if (k.bytes_free > k.bytes_total / 8 * 7) {
+            break;
+        }
+
+        tick(0);
+    }
+
     CHECK(k.ready + k.in_flight + k.delayed + k.dead + k.consumed == 0,
           "messages stay");
     CHECK(k.bytes_free > k.bytes_total / 8 * 7, "%llu bytes of %llu are free",
@@ -319,14 +341,15 @@ report(result_t *r)
                  || (M.due && M.overdue && M.died && M.expired && M.extended
                      && M.returned && M.died_leaving));
 
-    snprintf(r->text, sizeof(r->text), "%llu published, %llu delivered, "
-             "%llu consumed; %llu times out of memory, %llu due, %llu overdue, "
+    snprintf(r->text, sizeof(r->text), "%u shards: %llu published, "
+             "%llu delivered, %llu consumed; %llu times out of memory, "
+             "%llu due, %llu overdue, "
              "%llu pushed again, %llu dead, %llu expired, %llu deleted, "
              "%llu requeued, %llu searches, %llu kills, %llu repairs, "
              "%llu probes, %llu restarts, %llu checkpoints, "
              "%llu consumed missing, %llu there again, "
              "%llu purged, %llu disconnected, %llu times sieved",
-             (unsigned long long) M.published,
+             M.shards, (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
              (unsigned long long) M.nomems, (unsigned long long) M.due,
              (unsigned long long) M.overdue, (unsigned long long) M.repushed,

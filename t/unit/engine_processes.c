@@ -1345,6 +1345,12 @@ main(void)
     rounds = (unsigned) eu_env("KMQ_ROUNDS", 300);
     diag("KMQ_SEED=%llu KMQ_ROUNDS=%u", (unsigned long long) seed, rounds);
 
+    /* one shard, or eight */
+
+#ifdef KMQ_FAULTS
+    kmq_shard_pages = seed % 4 ? 64 : 384;
+#endif
+
     S = eu_map(sizeof(shared_t));
     block = eu_block(SIZE);
     kmq = eu_attach(block, SIZE, 0);

@@ -1,13 +1,14 @@
 /*
  * A process changes a block, one instruction at a time.  After each of them
- * that changed it under the lock, the block is copied as if the process had
+ * that changed it under a lock, the block is copied as if the process had
  * died there, and the copy is repaired: it must be sound, and each message must
  * be where it was before the call, or where it is after it.
  *
  *     KMQ_SEED=n   repeats a run       KMQ_STATES=n   how many to repair
+ *     KMQ_SHARDS=n   1, 2 or 4, of which the block consists
  *
- * The process is traced.  It stops before each call, and when it has the lock;
- * from there on it goes by single steps until it gives it back.  Now and then
+ * The process is traced.  It stops before each call, and when it has a lock;
+ * from there on it goes by single steps until it has none.  Now and then
  * it is killed, the block becomes one of the states that were seen, and the
  * next process repairs that, by single steps, too.
  */
@@ -25,13 +26,14 @@
 #include <elf.h>
 #include <unistd.h>
 
-#include "engine_util.h"
+#include "engine_inside.h"
 
 
 #define STATES      3000
 #define WALL        UINT64_C(1640975470000)
 #define OBSERVER    5              /* worker that looks at copies */
 #define WORKERS     2              /* of which the process is one */
+#define MUTEXES     (WORKERS + 1 + KMQ_SHARDS)
 #define CHUNK       1024           /* bytes that are compared at once */
 #define FULL        32             /* steps between looks at all chunks */
 #define OFTEN       12             /* the same instruction in one call, before
@@ -57,8 +59,8 @@ typedef enum {
 /* Shared by both processes. */
 typedef struct {
     volatile event_t     event;
-    volatile int         held;     /* the process has the block's lock */
-    volatile int         tries[WORKERS]; /* and perhaps a worker's mutex */
+    volatile int         held;     /* so many locks the process has, */
+    volatile int         tries[MUTEXES]; /* and these mutexes, perhaps */
     const char          *call;     /* at the same address in both */
     uint64_t             calls;
     uint64_t             chance;
@@ -104,12 +106,12 @@ static unsigned char *chosen;      /* a state to go on from */
 static size_t         size;
 
 static int            traced;      /* this is the process */
-static int            recording;
-static size_t         mutexes[2];  /* offsets: the lock, a worker's */
-static size_t         alive[WORKERS];
+static size_t         mutexes[MUTEXES];  /* offsets: of the workers', and then
+                                            of the locks */
+static unsigned       nmutexes;
 static pthread_mutex_t  deceased;  /* one whose owner has died */
 
-static const char *const  topics[] = { "one", "all", "other" };
+static char           topics[3][EI_NAME_LEN];    /* the second one is for all */
 
 
 /* ------------------------------------------------------------------ locks */
@@ -122,17 +124,19 @@ stop(event_t event)
 }
 
 
-/* The process begins to lock a worker's mutex, or has given it back. */
-static void
-worker_tried(const pthread_mutex_t *mutex, int begins)
+/* Which mutex of the engine that is; MUTEXES: none, or nobody is traced. */
+static unsigned
+mutex_number(const pthread_mutex_t *mutex)
 {
     unsigned  i;
 
-    for (i = 0; traced && i < WORKERS; i++) {
-        if ((const unsigned char *) mutex == block + alive[i]) {
-            S->tries[i] = begins;
+    for (i = 0; traced && i < nmutexes; i++) {
+        if ((const unsigned char *) mutex == block + mutexes[i]) {
+            return i;
         }
     }
+
+    return MUTEXES;
 }
 
 
@@ -141,23 +145,23 @@ int
 pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
     int           rc;
+    unsigned      i;
     static int  (*trylock)(pthread_mutex_t *mutex);
 
     if (trylock == NULL) {
         *(void **) &trylock = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
     }
 
-    worker_tried(mutex, 1);
-    rc = trylock(mutex);
+    i = mutex_number(mutex);
 
-    if (recording < 2 && recording >= 0) {
-        mutexes[recording++] = (size_t) ((unsigned char *) mutex - block);
+    if (i == MUTEXES) {
+        return trylock(mutex);
     }
 
-    if (traced && (unsigned char *) mutex == block + mutexes[0]
-        && rc != EBUSY)
-    {
-        S->held = 1;
+    S->tries[i] = 1;
+    rc = trylock(mutex);
+
+    if (i >= WORKERS && rc != EBUSY && S->held++ == 0) {
         stop(LOCKED);
     }
 
@@ -169,20 +173,34 @@ int
 pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     int           rc;
+    unsigned      i;
     static int  (*unlock)(pthread_mutex_t *mutex);
 
     if (unlock == NULL) {
         *(void **) &unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
     }
 
-    if (traced && (unsigned char *) mutex == block + mutexes[0]) {
-        S->held = 0;
+    i = mutex_number(mutex);
+
+    if (i == MUTEXES) {
+        return unlock(mutex);
+    }
+
+    if (i >= WORKERS) {
+        S->held--;
     }
 
     rc = unlock(mutex);
-    worker_tried(mutex, 0);
+    S->tries[i] = 0;
 
     return rc;
+}
+
+
+static void
+mutex_add(const pthread_mutex_t *mutex)
+{
+    mutexes[nmutexes++] = (size_t) ((const unsigned char *) mutex - block);
 }
 
 
@@ -192,17 +210,21 @@ static void
 mutexes_learn(void)
 {
     pid_t                 pid;
-    kmq_t                *kmq;
     unsigned              i;
+    kmq_block_t          *b;
     pthread_mutex_t      *mutex;
     pthread_mutexattr_t   attr;
 
+    b = (kmq_block_t *) block;
+
     for (i = 0; i < WORKERS; i++) {
-        recording = 0;
-        kmq = eu_attach(block, size, i);
-        recording = -1;
-        alive[i] = mutexes[1];
-        kmq_detach(kmq);
+        mutex_add(&b->worker[i].alive);
+    }
+
+    mutex_add(&b->lock);
+
+    for (i = 0; i < b->nshards; i++) {
+        mutex_add(&KMQ_SHARD(b, i)->lock);
     }
 
     mutex = eu_map(sizeof(pthread_mutex_t));
@@ -255,7 +277,7 @@ topic_own(void *arg, const char *name, size_t len, kmq_topic_settings_t *s)
 {
     (void) arg;
 
-    if (len == 3 && memcmp(name, "all", 3) == 0) {
+    if (len == strlen(topics[1]) && memcmp(name, topics[1], len) == 0) {
         s->push_type = KMQ_PUSH_ALL;
     }
 }
@@ -708,7 +730,7 @@ static pid_t         process;
 static unsigned      worker;       /* which one it is */
 static uint64_t      states, steps, repairs, deaths;
 static int           has_chosen;   /* a state of the last call */
-static int           chosen_tries[WORKERS];
+static int           chosen_tries[MUTEXES];
 static int           failed;
 
 static statuses_t    now;          /* of the state that is looked at */
@@ -806,6 +828,16 @@ body_check(kmq_t *observer, const kmq_message_info_t *m, uintptr_t place)
 }
 
 
+static int
+newest_first(const void *a, const void *b)
+{
+    const status_t  *first = a, *second = b;
+
+    return first->sequence < second->sequence ? 1
+           : first->sequence > second->sequence ? -1 : 0;
+}
+
+
 static void
 statuses_read(kmq_t *observer, uintptr_t place)
 {
@@ -829,6 +861,8 @@ statuses_read(kmq_t *observer, uintptr_t place)
             body_check(observer, &info[i], place);
         }
     } while (cursor && !failed);
+
+    qsort(now.message, now.n, sizeof(status_t), newest_first);
 }
 
 
@@ -849,7 +883,7 @@ verified(kmq_t *observer, uintptr_t place, const char *when)
 
 /* The process has died here: what do the others find? */
 static void
-recover(const unsigned char *image, int locked, uintptr_t place)
+recover(const unsigned char *image, uintptr_t place)
 {
     kmq_t     *observer;
     unsigned   i;
@@ -858,14 +892,10 @@ recover(const unsigned char *image, int locked, uintptr_t place)
 
     /* all that it has locked, or may have */
 
-    for (i = 0; i < WORKERS; i++) {
+    for (i = 0; i < nmutexes; i++) {
         if (i == worker || S->tries[i]) {
-            memcpy(copy + alive[i], &deceased, sizeof(deceased));
+            memcpy(copy + mutexes[i], &deceased, sizeof(deceased));
         }
-    }
-
-    if (locked) {
-        memcpy(copy + mutexes[0], &deceased, sizeof(deceased));
     }
 
     observer = kmq_attach(copy, size, OBSERVER);
@@ -1058,11 +1088,12 @@ place_matters(uintptr_t place, uint64_t *r)
 }
 
 
-/* The process has the lock: goes on until it has given it back. */
+/* The process has a lock: goes on until it has none. */
 static void
 locked_steps(uint64_t *r, uint64_t max)
 {
     int        status;
+    unsigned   i;
     uintptr_t  place;
 
     while (S->held && !failed && states < max) {
@@ -1087,15 +1118,18 @@ locked_steps(uint64_t *r, uint64_t max)
         }
 
         S->states = ++states;
-        recover(before, 1, place);
+        recover(before, place);
         changes_note(place);
 
         /* one of a call's states, each with the same chance */
 
         if (eu_below(r, (uint32_t) (states % 64 + 1)) == 0) {
             memcpy(chosen, before, size);
-            chosen_tries[0] = S->tries[0];
-            chosen_tries[1] = S->tries[1];
+
+            for (i = 0; i < nmutexes; i++) {
+                chosen_tries[i] = S->tries[i];
+            }
+
             has_chosen = 1;
         }
     }
@@ -1147,11 +1181,10 @@ process_dies(uint64_t *r)
     process_kill();
 
     memcpy(block, chosen, size);
-    memcpy(block + mutexes[0], &deceased, sizeof(deceased));
 
-    for (i = 0; i < WORKERS; i++) {
+    for (i = 0; i < nmutexes; i++) {
         if (i == worker || chosen_tries[i]) {
-            memcpy(block + alive[i], &deceased, sizeof(deceased));
+            memcpy(block + mutexes[i], &deceased, sizeof(deceased));
         }
 
         S->tries[i] = 0;
@@ -1167,7 +1200,7 @@ static void
 call_begins(uint64_t *r)
 {
     (void) block_changed(1);
-    recover(before, 0, 0);
+    recover(before, 0);
 
     if (failed) {
         return;
@@ -1180,7 +1213,7 @@ call_begins(uint64_t *r)
         deaths++;
 
         (void) block_changed(1);
-        recover(before, 1, 0);
+        recover(before, 0);
     }
 
     has_chosen = 0;
@@ -1278,6 +1311,26 @@ can_trace(void)
 }
 
 
+/* Makes a block of so many shards, with topics in all of them, or three. */
+static void
+block_make(unsigned shards)
+{
+    kmq_t     *observer;
+    unsigned   i;
+
+    kmq_shard_pages = shards > 1 ? 64 / shards : 1024;
+    size = (kmq_block_min() + EXTRA + 4095) / 4096 * 4096;
+    block = eu_block(size);
+    observer = eu_attach(block, size, OBSERVER);
+
+    for (i = 0; i < 3; i++) {
+        (void) ei_name(observer, i % observer->block->nshards, i, topics[i]);
+    }
+
+    kmq_detach(observer);
+}
+
+
 /* A seed repeats a run only where instructions have the same addresses. */
 static void
 same_addresses(char **argv)
@@ -1299,6 +1352,7 @@ main(int argc, char **argv)
 {
     int       status;
     pid_t     pid;
+    unsigned  shards;
     uint64_t  seed, max;
 
     (void) argc;
@@ -1307,19 +1361,19 @@ main(int argc, char **argv)
 
     seed = eu_env("KMQ_SEED", (uint64_t) time(NULL));
     max = eu_env("KMQ_STATES", STATES);
-    diag("KMQ_SEED=%llu KMQ_STATES=%llu", (unsigned long long) seed,
-         (unsigned long long) max);
+    shards = (unsigned) eu_env("KMQ_SHARDS", UINT64_C(1) << seed % 3);
+    diag("KMQ_SEED=%llu KMQ_STATES=%llu KMQ_SHARDS=%u",
+         (unsigned long long) seed, (unsigned long long) max, shards);
 
     if (!can_trace()) {
         skip_all("processes may not be traced here");
     }
 
-    size = (kmq_block_min() + EXTRA + 4095) / 4096 * 4096;
     S = eu_map(sizeof(shared_t));
     S->chance = seed;
     S->mono = 1000;
-    recording = -1;
-    block = eu_block(size);
+    block_make(shards);
+    is_int(((kmq_block_t *) block)->nshards, shards, "so many shards");
     mutexes_learn();
 
     fflush(stdout);

@@ -1,9 +1,9 @@
 /*
  * Many threads on one block, each with a handle of its own, woken by eventfd
- * as nginx workers are.  Point to point each message comes once, in
- * publish/subscribe once to each consumer; nobody waits for ever.  All keep a
- * journal, which has each message once as published and once as consumed,
- * while checkpoints are begun.
+ * as nginx workers are; all of them in one shard, or in several.  Point to
+ * point each message comes once, in publish/subscribe once to each consumer;
+ * nobody waits for ever.  All keep a journal, which has each message once as
+ * published and once as consumed, while checkpoints are begun.
  */
 
 #include <poll.h>
@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "engine_util.h"
+#include "engine_inside.h"
 
 
 #define SIZE       (24 * EU_MB)
@@ -40,6 +40,8 @@ static struct {
     void           *block;
     uint32_t        push_type;
     unsigned        messages;      /* of each producer */
+    unsigned        topics;        /* in turns, each in another shard */
+    char            topic[EACH][EI_NAME_LEN];
     int             fd[WORKERS + PRODUCERS];
     atomic_uint     pushes, expected, duplicates, disorder, lost, ready;
     atomic_uint     published, consumed, unordered;     /* in journals */
@@ -182,8 +184,10 @@ watch(thread_t *t)
     kmq_counts_t        counts;
     kmq_period_t        period[60];
     kmq_latency_t       latency;
+    kmq_query_t         query;
     kmq_topic_info_t    topic;
     kmq_client_info_t   client[4];
+    kmq_message_info_t  message[4];
 
     kmq_count(t->kmq, &counts);
     kmq_growth(t->kmq, KMQ_UNIT_MINUTE, period, 60);
@@ -192,7 +196,7 @@ watch(thread_t *t)
     cursor = 0;
 
     while (kmq_topics(t->kmq, &cursor, &topic, 1)) {
-        if (topic.name_len != 1 || topic.name[0] != 't'
+        if (topic.name_len >= EI_NAME_LEN || topic.name[0] != 't'
             || topic.consumers > WORKERS * EACH)
         {
             atomic_fetch_add(&T.lost, 1);
@@ -204,6 +208,47 @@ watch(thread_t *t)
     while (kmq_clients(t->kmq, KMQ_PRODUCER, &cursor, client, 4)) {
         /* void */
     }
+
+    memset(&query, 0, sizeof(query));
+    query.status = KMQ_STATUS_ANY;
+    query.to = UINT32_MAX;
+    cursor = 0;
+    (void) kmq_search(t->kmq, &query, &cursor, message, 4);
+
+    if (kmq_tick(t->kmq)) {
+        atomic_fetch_add(&T.lost, 1);     /* nobody has died */
+    }
+}
+
+
+/* Of message number i of each producer. */
+static unsigned
+topic_of(unsigned i)
+{
+    return i % T.topics;
+}
+
+
+/* Reserves messages until one has no room; returns how many. */
+static unsigned
+reserve(thread_t *t, kmq_ref_t p, kmq_message_t *m, unsigned n, unsigned first)
+{
+    unsigned     i;
+    const char  *topic;
+
+    if (T.topics == 1) {
+        return kmq_reserve(t->kmq, p, m, n, NULL);
+    }
+
+    for (i = 0; i < n; i++) {
+        topic = T.topic[topic_of(first + i)];
+
+        if (kmq_reserve_to(t->kmq, topic, strlen(topic), &m[i]) != KMQ_OK) {
+            break;
+        }
+    }
+
+    return i;
 }
 
 
@@ -217,7 +262,7 @@ producer_main(void *data)
     kmq_ref_t       p;
     kmq_message_t   m[16];
 
-    p = eu_producer(t->kmq, "t");
+    p = eu_producer(t->kmq, T.topic[t->worker % T.topics]);
 
     while (atomic_load(&T.ready) < WORKERS) {
         sched_yield();
@@ -233,7 +278,7 @@ producer_main(void *data)
                                  (i + k) * PRODUCERS + t->worker - WORKERS);
         }
 
-        got = kmq_reserve(t->kmq, p, m, n, NULL);
+        got = reserve(t, p, m, n, i);
 
         for (k = 0; k < got; k++) {
             len = sprintf(text, "%u",
@@ -369,7 +414,8 @@ consumer_main(void *data)
 
     for (i = 0; i < EACH; i++) {
         c[i].number = t->worker * EACH + i;
-        c[i].client = eu_consumer(t->kmq, "t", 1 + 30 * i, &c[i]);
+        c[i].client = eu_consumer(t->kmq, T.topic[i % T.topics], 1 + 30 * i,
+                                  &c[i]);
     }
 
     signal_wakes(t->kmq);
@@ -426,11 +472,49 @@ test_journals(unsigned messages)
 }
 
 
+/* How many were not seen: by anybody, or by each consumer of their topic. */
+static unsigned
+not_seen(unsigned copies)
+{
+    unsigned  i, k, missing, all;
+
+    missing = 0;
+    all = T.messages * PRODUCERS;
+
+    for (k = 0; k < copies; k++) {
+        for (i = 0; i < all; i++) {
+            if (copies == 1
+                || k % EACH % T.topics == topic_of(i / PRODUCERS))
+            {
+                missing += T.seen[(size_t) k * all + i] == 0;
+            }
+        }
+    }
+
+    return missing;
+}
+
+
+/* Each of so many topics is in another shard. */
 static void
-test(uint32_t push_type, unsigned messages, uint64_t seed)
+topics_choose(kmq_t *kmq, unsigned n)
+{
+    unsigned  i;
+
+    T.topics = n;
+
+    for (i = 0; i < n; i++) {
+        (void) ei_name(kmq, i * (kmq->block->nshards - 1) / EACH, 0,
+                       T.topic[i]);
+    }
+}
+
+
+static void
+test(uint32_t push_type, unsigned topics, unsigned messages, uint64_t seed)
 {
     thread_t        t[WORKERS + PRODUCERS];
-    unsigned        i, missing, copies;
+    unsigned        i, copies, expected;
     kmq_settings_t  s;
 
     memset(&T, 0, sizeof(T));
@@ -438,8 +522,9 @@ test(uint32_t push_type, unsigned messages, uint64_t seed)
     T.push_type = push_type;
     T.messages = messages;
     copies = push_type == KMQ_PUSH_ALL ? WORKERS * EACH : 1;
+    expected = (copies == 1 ? 1 : copies / topics) * messages * PRODUCERS;
     T.seen = calloc((size_t) copies * messages, PRODUCERS);
-    atomic_store(&T.expected, copies * messages * PRODUCERS);
+    atomic_store(&T.expected, expected);
 
     for (i = 0; i < WORKERS + PRODUCERS; i++) {
         T.fd[i] = eventfd(0, EFD_CLOEXEC);
@@ -460,6 +545,7 @@ test(uint32_t push_type, unsigned messages, uint64_t seed)
             s.waiting_max = 2000;
             s.keep_consumed = 1;
             kmq_configure(t[i].kmq, &s);
+            topics_choose(t[i].kmq, topics);
         }
     }
 
@@ -473,12 +559,9 @@ test(uint32_t push_type, unsigned messages, uint64_t seed)
         (void) pthread_join(t[i].thread, NULL);
     }
 
-    for (i = 0, missing = 0; i < copies * messages * PRODUCERS; i++) {
-        missing += T.seen[i] == 0;
-    }
-
     is_int(T.duplicates, 0, "%s: none twice", copies > 1 ? "all" : "one");
-    is_int(missing, 0, "none missing of %u", copies * messages * PRODUCERS);
+    is_int(not_seen(copies), 0, "none missing of %u", expected);
+    is_int(T.pushes, expected, "and none too many");
     is_int(T.disorder, 0, "each in its producer's order");
     is_int(T.lost, 0, "no wake-up and no confirmation lost");
     is_int((long long) (eu_count(t[0].kmq).ready
@@ -513,8 +596,12 @@ main(void)
     diag("KMQ_SEED=%llu KMQ_MESSAGES=%u", (unsigned long long) seed,
          messages);
 
-    test(KMQ_PUSH_ONE, messages, seed);
-    test(KMQ_PUSH_ALL, messages / 4, seed);
+    kmq_shard_pages = 64;
+
+    test(KMQ_PUSH_ONE, 1, messages, seed);
+    test(KMQ_PUSH_ONE, EACH, messages, seed);
+    test(KMQ_PUSH_ALL, 1, messages / 4, seed);
+    test(KMQ_PUSH_ALL, EACH, messages / 4, seed);
 
     return done_testing();
 }

@@ -15,6 +15,6 @@ void kmq_disconnect_client(kmq_t *kmq, kmq_client_t *client, unsigned why)
     KMQ_LOCKED;
 
 /* The client goes: nobody has to close it any more. */
-void kmq_disconnect_cancel(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+void kmq_disconnect_cancel(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
 #endif /* KMQ_CLIENT_INSIDE_H */

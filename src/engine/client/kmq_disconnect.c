@@ -11,11 +11,11 @@
 void
 kmq_disconnect_client(kmq_t *kmq, kmq_client_t *client, unsigned why)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     if (client->closing == 0) {
         client->closing = why;
-        kmq_list_append(b, &b->worker[client->worker].to_close,
+        kmq_list_append(s, &s->duty[client->worker].to_close,
                         &client->to_close);
         kmq_worker_tell(kmq, client->worker);
     }
@@ -24,10 +24,10 @@ kmq_disconnect_client(kmq_t *kmq, kmq_client_t *client, unsigned why)
 
 /* It goes. */
 void
-kmq_disconnect_cancel(kmq_block_t *b, kmq_client_t *client)
+kmq_disconnect_cancel(kmq_shard_t *s, kmq_client_t *client)
 {
     if (client->closing && client->closing != KMQ_TOLD) {
-        kmq_list_remove(b, &b->worker[client->worker].to_close,
+        kmq_list_remove(s, &s->duty[client->worker].to_close,
                         &client->to_close);
     }
 
@@ -43,9 +43,12 @@ kmq_disconnect(kmq_t *kmq, kmq_ref_t ref, uint64_t number)
 
     rc = KMQ_GONE;
 
-    kmq_lock(kmq);
+    /* the reference may be wrong, or void by now */
 
-    client = kmq_table_at(kmq->block, KMQ_CLASS_CLIENT, ref);
+    kmq_lock_at(kmq, ref);
+
+    client = kmq_table_at(kmq->shard, KMQ_CLASS_CLIENT,
+                          KMQ_IN(kmq->shard, ref));
 
     if (client && client->number == number
         && (client->role == KMQ_PRODUCER || client->role == KMQ_CONSUMER))
@@ -60,39 +63,55 @@ kmq_disconnect(kmq_t *kmq, kmq_ref_t ref, uint64_t number)
 }
 
 
-void *
-kmq_to_close(kmq_t *kmq, int *why)
+/* The user of one client of the shard that has to go; NULL: there is none. */
+static void *
+close_next(kmq_t *kmq, int *why)
 {
-    void          *user;
-    kmq_list_t    *list = &kmq->block->worker[kmq->worker].to_close;
+    kmq_shard_t   *s = kmq->shard;
+    kmq_list_t    *list = &s->duty[kmq->worker].to_close;
     kmq_client_t  *client;
 
-    if (!kmq->closing) {
+    if (list->head == 0) {
         return NULL;
     }
 
+    client = KMQ_CLIENT_OF(KMQ_AT(s, list->head), to_close);
+    *why = client->closing;
+    kmq_disconnect_cancel(s, client);
+
+    return kmq->client[client->local].user;
+}
+
+
+void *
+kmq_to_close(kmq_t *kmq, int *why)
+{
+    void  *user;
+
     user = NULL;
 
-    kmq_lock(kmq);
+    while (user == NULL && kmq->closing) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block,
+                                __builtin_ctzll(kmq->closing)));
 
-    if (list->head) {
-        client = KMQ_CLIENT_OF(KMQ_AT(kmq->block, list->head), to_close);
-        *why = client->closing;
-        user = kmq->client[client->local].user;
-        kmq_disconnect_cancel(kmq->block, client);
+        user = close_next(kmq, why);
+        kmq_disconnect_check(kmq);
+
+        kmq_unlock(kmq);
     }
-
-    kmq->closing = list->head != 0;
-
-    kmq_unlock(kmq);
 
     return user;
 }
 
 
-/* Notes whether clients of this worker have to go. */
 void
 kmq_disconnect_check(kmq_t *kmq)
 {
-    kmq->closing = kmq->block->worker[kmq->worker].to_close.head != 0;
+    kmq_shard_t  *s = kmq->shard;
+
+    if (s->duty[kmq->worker].to_close.head) {
+        kmq->closing |= KMQ_BIT(s);
+    } else {
+        kmq->closing &= ~KMQ_BIT(s);
+    }
 }

@@ -21,7 +21,7 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
         return;
     }
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
     client->open = ready != 0;
     kmq_ready_update(kmq, client);
@@ -38,26 +38,26 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
 
 /* Enters a client into the list where it belongs and into all counts. */
 void
-kmq_join_link(kmq_block_t *b, kmq_client_t *client)
+kmq_join_link(kmq_shard_t *s, kmq_client_t *client)
 {
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    kmq_list_append(b, client->role == KMQ_LEAVING
-                       ? &b->leaving : &b->worker[client->worker].clients,
+    kmq_list_append(s, client->role == KMQ_LEAVING
+                       ? &s->leaving : &s->duty[client->worker].clients,
                     &client->peers);
 
     if (client->role == KMQ_PRODUCER) {
         topic->producers++;
-        b->producers++;
+        s->producers++;
 
     } else if (client->role == KMQ_CONSUMER) {
         topic->consumers++;
-        topic->matching += kmq_ready_matches(b, client);
-        b->consumers++;
-        ((kmq_route_t *) KMQ_AT(b, client->route))->consumers++;
+        topic->matching += kmq_ready_matches(s, client);
+        s->consumers++;
+        ((kmq_route_t *) KMQ_AT(s, client->route))->consumers++;
     }
 
-    kmq_topic_idle(b, topic);
+    kmq_topic_idle(s, topic);
 }
 
 
@@ -66,10 +66,10 @@ kmq_join_link(kmq_block_t *b, kmq_client_t *client)
 static int
 join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
-    client->ring = kmq_ring_alloc(b);
+    client->ring = kmq_ring_alloc(s);
     client->ring_tail = client->ring;
 
     if (client->ring == 0) {
@@ -86,7 +86,7 @@ join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
         return KMQ_NOMEM;
     }
 
-    client->route = KMQ_REF(b, route);
+    client->route = KMQ_REF(s, route);
 
     return KMQ_OK;
 }
@@ -97,7 +97,7 @@ static kmq_client_t *
 join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     void *user)
 {
-    kmq_block_t   *b = kmq->block;
+    kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
     client = kmq_table_alloc(kmq, KMQ_CLASS_CLIENT);
@@ -106,29 +106,30 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     }
 
     client->worker = kmq->worker;
-    client->topic = KMQ_REF(b, topic);
+    client->topic = KMQ_REF(s, topic);
     client->mode = info->mode;
     client->last_seen = kmq->wall / 1000;
     client->prefetch = info->prefetch;
     client->limit = info->prefetch;
     client->join_time = kmq->wall;
-    client->number = ++b->clients;
+    client->number = __atomic_add_fetch(&kmq->block->clients, 1,
+                                        __ATOMIC_RELAXED);
     client->id_len = info->id_len;
     client->addr_len = info->addr_len;
     memcpy(client->id, info->id, info->id_len);
     memcpy(client->addr, info->addr, info->addr_len);
 
     if (kmq_own_client_add(kmq, client, user) != KMQ_OK) {
-        kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+        kmq_table_free(s, KMQ_CLASS_CLIENT, client);
         return NULL;
     }
 
     if (info->role == KMQ_CONSUMER
         && join_route(kmq, topic, client) != KMQ_OK)
     {
-        kmq_rings_free(b, client->ring);
+        kmq_rings_free(s, client->ring);
         kmq_own_client_remove(kmq, client);
-        kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+        kmq_table_free(s, KMQ_CLASS_CLIENT, client);
         return NULL;
     }
 
@@ -155,7 +156,6 @@ kmq_ref_t
 kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
 {
     kmq_ref_t      ref;
-    kmq_block_t   *b = kmq->block;
     kmq_topic_t   *topic;
     kmq_client_t  *client;
 
@@ -165,7 +165,7 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
 
     ref = 0;
 
-    kmq_lock(kmq);
+    kmq_lock(kmq, kmq_topic_shard(kmq, info->topic, info->topic_len));
 
     topic = kmq_topic_find(kmq, info->topic, info->topic_len);
     client = topic ? join(kmq, info, topic, user) : NULL;
@@ -180,8 +180,8 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
         KMQ_SET(client->role, info->role);
         KMQ_POINT("join");
 
-        kmq_join_link(b, client);
-        ref = KMQ_REF(b, client);
+        kmq_join_link(kmq->shard, client);
+        ref = KMQ_REF(kmq->block, client);
     }
 
     kmq_unlock(kmq);

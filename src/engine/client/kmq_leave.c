@@ -3,7 +3,7 @@
  *
  * A client that leaves is not its worker's any more and takes part in nothing.
  * What a consumer had is given back in slices, by whichever worker has time:
- * until then it is KMQ_LEAVING and in the block's list.
+ * until then it is KMQ_LEAVING and in the shard's list.
  */
 
 #include "../kmq_block.h"
@@ -23,7 +23,7 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     kmq_ref_t     prev;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     while ((int32_t) (client->last_position - client->next_position) >= 0) {
 
@@ -32,7 +32,7 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
         }
 
         (*n)--;
-        slot = KMQ_AT(b, client->cursor);
+        slot = KMQ_AT(s, client->cursor);
         prev = slot->prev;
 
         KMQ_SET(client->last_position, slot->position - 1);
@@ -56,19 +56,19 @@ leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     int           done;
     uint32_t      tries;
     kmq_slot_t   *slot, *after;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    tries = b->settings.retry_count + 1;
-    slot = KMQ_AT(b, entry->slot);
+    tries = kmq->block->settings.retry_count + 1;
+    slot = KMQ_AT(s, entry->slot);
 
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("leave-ring");
 
-    done = kmq_deliveries_end(b, client, ring);
-    after = kmq_message_release(kmq, slot, kmq_returned(b, client));
+    done = kmq_deliveries_end(s, client, ring);
+    after = kmq_message_release(kmq, slot, kmq_returned(s, client));
 
     if (after == slot) {
-        kmq_returned_set(b, client, slot);
+        kmq_returned_set(s, client, slot);
 
         if (slot->attempts % tries) {
             kmq_pace_credit(kmq, 1);
@@ -86,10 +86,10 @@ leave_ring(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     unsigned      i;
     kmq_ring_t   *ring;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     while (client->in_flight) {
-        ring = KMQ_AT(b, client->ring);
+        ring = KMQ_AT(s, client->ring);
 
         for (i = ring->first; i < ring->count; i++) {
 
@@ -118,11 +118,11 @@ static void
 client_free(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_ref_t     ring;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    kmq_list_remove(b, client->role == KMQ_LEAVING
-                       ? &b->leaving : &b->worker[client->worker].clients,
+    kmq_list_remove(s, client->role == KMQ_LEAVING
+                       ? &s->leaving : &s->duty[client->worker].clients,
                     &client->peers);
 
     ring = client->ring;
@@ -130,8 +130,8 @@ client_free(kmq_t *kmq, kmq_client_t *client)
     KMQ_SET(client->role, 0);
     KMQ_POINT("client-free");
 
-    kmq_rings_free(b, ring);
-    kmq_table_free(b, KMQ_CLASS_CLIENT, client);
+    kmq_rings_free(s, ring);
+    kmq_table_free(s, KMQ_CLASS_CLIENT, client);
 
     kmq_push_type_settle(kmq, topic);
 
@@ -139,7 +139,7 @@ client_free(kmq_t *kmq, kmq_client_t *client)
         kmq_grant(kmq, topic, topic->ready.count);
     }
 
-    kmq_topic_idle(b, topic);
+    kmq_topic_idle(s, topic);
 }
 
 
@@ -149,7 +149,7 @@ static void
 leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     int           done, blameless;
-    kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
+    kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
 
     blameless = kmq->blameless;
     kmq->blameless = client->blameless;
@@ -170,9 +170,9 @@ leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 static void
 leave_consumer(kmq_t *kmq, kmq_client_t *client)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_route_t  *route = KMQ_AT(b, client->route);
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_route_t  *route = KMQ_AT(s, client->route);
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
     client->open = 0;
     kmq_ready_update(kmq, client);
@@ -180,25 +180,25 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
     client->last_position = topic->position;
     client->cursor = topic->log.tail;
     client->blameless = kmq->blameless;
-    kmq_returned_set(b, client, NULL);
+    kmq_returned_set(s, client, NULL);
 
-    if (topic->push_type == KMQ_PUSH_ONE || !kmq_ready_matches(b, client)) {
+    if (topic->push_type == KMQ_PUSH_ONE || !kmq_ready_matches(s, client)) {
         client->last_position = client->next_position - 1;
     }
 
-    kmq_retry_cancel(b, client);
+    kmq_retry_cancel(s, client);
 
-    kmq_list_remove(b, &b->worker[client->worker].clients, &client->peers);
+    kmq_list_remove(s, &s->duty[client->worker].clients, &client->peers);
 
     KMQ_SET(client->role, KMQ_LEAVING);
     KMQ_POINT("leave");
 
-    kmq_list_append(b, &b->leaving, &client->peers);
+    kmq_list_append(s, &s->leaving, &client->peers);
 
     topic->consumers--;
-    topic->matching -= kmq_ready_matches(b, client);
+    topic->matching -= kmq_ready_matches(s, client);
     route->consumers--;
-    b->consumers--;
+    s->consumers--;
 
     kmq_route_release(kmq, route);
 }
@@ -209,15 +209,15 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 void
 kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     KMQ_STEP();
 
-    kmq_disconnect_cancel(b, client);
+    kmq_disconnect_cancel(s, client);
 
     if (client->role == KMQ_PRODUCER) {
-        ((kmq_topic_t *) KMQ_AT(b, client->topic))->producers--;
-        b->producers--;
+        ((kmq_topic_t *) KMQ_AT(s, client->topic))->producers--;
+        s->producers--;
 
     } else {
         leave_consumer(kmq, client);
@@ -237,12 +237,11 @@ void
 kmq_leave(kmq_t *kmq, kmq_ref_t ref)
 {
     unsigned       n, role;
-    kmq_block_t   *b = kmq->block;
-    kmq_client_t  *client = KMQ_AT(b, ref);
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
 
     n = KMQ_SLICE;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
     role = client->role;
     kmq_leave_begin(kmq, client);
@@ -251,9 +250,8 @@ kmq_leave(kmq_t *kmq, kmq_ref_t ref)
         leave_slice(kmq, client, &n);
     }
 
-    if (b->leaving.head) {
-        kmq->leaving = 1;
-        kmq->has_work = 1;
+    if (kmq->shard->leaving.head) {
+        kmq->work |= KMQ_BIT(kmq->shard);
     }
 
     kmq_unlock(kmq);
@@ -265,17 +263,18 @@ kmq_leave(kmq_t *kmq, kmq_ref_t ref)
 unsigned
 kmq_leave_run(kmq_t *kmq, unsigned n)
 {
-    kmq_block_t   *b = kmq->block;
+    kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
-    while (n && b->leaving.head) {
+    while (n && s->leaving.head) {
         n--;
-        client = KMQ_CLIENT_OF(KMQ_AT(b, b->leaving.head), peers);
+        client = KMQ_CLIENT_OF(KMQ_AT(s, s->leaving.head), peers);
         leave_slice(kmq, client, &n);
     }
 
-    kmq->leaving = b->leaving.head != 0;
-    kmq->has_work |= kmq->leaving;
+    if (s->leaving.head) {
+        kmq->work |= KMQ_BIT(s);
+    }
 
     return n;
 }

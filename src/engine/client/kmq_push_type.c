@@ -36,14 +36,14 @@ kmq_push_type_join(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
 
 /* The next consumer of a topic, of whatever worker. */
 static kmq_client_t *
-consumer_next(kmq_block_t *b, const kmq_topic_t *topic, kmq_walk_t *walk)
+consumer_next(kmq_shard_t *s, const kmq_topic_t *topic, kmq_walk_t *walk)
 {
     kmq_client_t  *client;
 
     do {
-        client = kmq_table_next(b, KMQ_CLASS_CLIENT, walk);
+        client = kmq_table_next(s, KMQ_CLASS_CLIENT, walk);
     } while (client && (client->role != KMQ_CONSUMER
-                        || client->topic != KMQ_REF(b, topic)));
+                        || client->topic != KMQ_REF(s, topic)));
 
     return client;
 }
@@ -57,7 +57,7 @@ void
 kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 {
     kmq_walk_t     walk;
-    kmq_block_t   *b = kmq->block;
+    kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
     if (topic->consumers == 0 || !type_open(topic)) {
@@ -66,7 +66,7 @@ kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = consumer_next(b, topic, &walk))) {
+    while ((client = consumer_next(s, topic, &walk))) {
         client->cursor = 0;
         KMQ_SET(client->next_position, topic->position + 1);
     }
@@ -81,19 +81,21 @@ kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = consumer_next(b, topic, &walk))) {
+    while ((client = consumer_next(s, topic, &walk))) {
 
-        if (kmq_ready(b, client)) {
+        if (kmq_ready(s, client)) {
             client->ready = 1;
-            ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
+            ((kmq_route_t *) KMQ_AT(s, client->route))->ready++;
             topic->ready_consumers++;
         }
     }
 
+    kmq_topic_active(s, topic);
+
     /* their workers' own tables follow when they look */
 
-    b->changes++;
-    kmq->changes = b->changes;
+    s->changes++;
+    kmq->changes[s->number] = s->changes;
     kmq_own_resync(kmq);
 
     kmq_grant(kmq, topic, topic->ready.count);

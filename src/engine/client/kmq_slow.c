@@ -7,99 +7,133 @@
 #include "kmq_client_inside.h"
 
 
-/* Milliseconds between two looks at all clients when nothing seems wrong, and
- * how many of them are looked at under one lock. */
+/* Milliseconds between two looks at all clients of a shard when nothing seems
+ * wrong, and how many of them are looked at under one lock. */
 #define LOOK_TIME   30000
 #define LOOK_SLICE  (4 * KMQ_SLICE)
 
 
+/* Is memory short?  It may be another shard that has noticed it. */
 static int
 memory_short(const kmq_t *kmq)
 {
-    const kmq_block_t  *b = kmq->block;
+    unsigned  i;
+    uint64_t  time;
 
-    return b->nomem_time && kmq->mono <= b->nomem_time + 2000
-           && b->free_pages <= 2 * b->spare_pages;
+    if (kmq_pages_free(kmq->shard) > 2 * kmq->block->spare_pages) {
+        return 0;
+    }
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        time = KMQ_GET(KMQ_SHARD(kmq->block, i)->nomem_time);
+
+        if (time && kmq->mono <= time + 2000) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* How many messages wait, about, in all shards. */
+static uint64_t
+waiting(const kmq_t *kmq)
+{
+    unsigned  i;
+    uint64_t  n;
+
+    n = 0;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        n += KMQ_GET(KMQ_SHARD(kmq->block, i)->waiting);
+    }
+
+    return n;
 }
 
 
 /*
  * Is a consumer in the way of the others?  It is when it lags by as many
- * messages as may wait; or when memory is short, most of it is messages that
- * somebody has consumed, and the consumer holds the oldest of them.
+ * messages as may wait; or when memory is short (nomem), most of it is messages
+ * that somebody has consumed, and the consumer holds the oldest of them.
  */
 static int
-too_slow(kmq_t *kmq, kmq_client_t *client)
+too_slow(kmq_t *kmq, kmq_client_t *client, int nomem)
 {
     uint32_t      lag, oldest;
     kmq_ring_t   *ring;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
     if (client->role != KMQ_CONSUMER || topic->push_type != KMQ_PUSH_ALL
-        || topic->log.count == 0 || !kmq_ready_matches(b, client))
+        || topic->log.count == 0 || !kmq_ready_matches(s, client))
     {
         return 0;
     }
 
     lag = topic->position - client->next_position + 1;
 
-    if (lag >= b->settings.waiting_max) {
+    if (lag >= kmq->block->settings.waiting_max) {
         return 1;
     }
 
-    if (!memory_short(kmq) || topic->log.count <= b->waiting) {
+    if (!nomem) {
         return 0;
     }
 
-    slot = KMQ_AT(b, topic->log.head);
-    ring = KMQ_AT(b, client->ring);
+    slot = KMQ_AT(s, topic->log.head);
+    ring = KMQ_AT(s, client->ring);
 
     oldest = ring->first < ring->count ? ring->entry[ring->first].position
                                        : client->next_position;
 
     return (slot->flags & KMQ_CONFIRMED)
-           && (int32_t) (oldest - slot->position) <= 0;
+           && (int32_t) (oldest - slot->position) <= 0
+           && topic->log.count > waiting(kmq);
 }
 
 
 /* Might any consumer be in the way of others, or is it time anyway? */
 static int
-look_due(const kmq_t *kmq)
+look_due(const kmq_t *kmq, int nomem)
 {
-    const kmq_block_t  *b = kmq->block;
+    const kmq_shard_t  *s = kmq->shard;
 
-    return kmq->mono >= b->look_time
-           || b->in_flight >= b->settings.waiting_max || memory_short(kmq);
+    return nomem || kmq->mono >= s->look_time
+           || s->in_flight >= kmq->block->settings.waiting_max;
 }
 
 
 /*
- * Looks at the consumers of all workers, in slices.  Those that are too slow
- * have to go, and deliveries end that too many messages have overtaken.  While
- * there are more, kmq->looking says so, and kmq_take() goes on.
+ * Looks at the shard's consumers, of all workers, in slices.  Those that are
+ * too slow have to go, and deliveries end that too many messages have
+ * overtaken.  While there are more, kmq->work says so, and kmq_take() goes on.
  */
 void
 kmq_slow_look(kmq_t *kmq)
 {
+    int            nomem;
     unsigned       n;
     kmq_walk_t     here;
-    kmq_block_t   *b = kmq->block;
+    kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
-    if (b->look_walk.page == 0 && look_due(kmq)) {
-        b->look_walk.page = kmq_table_first(b, KMQ_CLASS_CLIENT);
-        b->look_walk.index = 0;
-        b->look_time = kmq->mono + LOOK_TIME;
+    nomem = memory_short(kmq);
+
+    if (s->look_walk.page == 0 && look_due(kmq, nomem)) {
+        s->look_walk.page = kmq_table_first(s, KMQ_CLASS_CLIENT);
+        s->look_walk.index = 0;
+        s->look_time = kmq->mono + LOOK_TIME;
     }
 
-    for (n = LOOK_SLICE; n && b->look_walk.page; n--) {
-        here = b->look_walk;
-        client = kmq_table_next(b, KMQ_CLASS_CLIENT, &b->look_walk);
+    for (n = LOOK_SLICE; n && s->look_walk.page; n--) {
+        here = s->look_walk;
+        client = kmq_table_next(s, KMQ_CLASS_CLIENT, &s->look_walk);
 
         if (client == NULL) {
-            b->look_walk.page = 0;
+            s->look_walk.page = 0;
             break;
         }
 
@@ -107,17 +141,19 @@ kmq_slow_look(kmq_t *kmq)
             continue;
         }
 
-        if (too_slow(kmq, client)) {
+        if (too_slow(kmq, client, nomem)) {
             kmq_disconnect_client(kmq, client, KMQ_TOO_SLOW);
         }
 
         kmq_retry_outrun(kmq, client, &n);
 
         if (n == 0) {
-            b->look_walk = here;
+            s->look_walk = here;
             break;
         }
     }
 
-    kmq->looking = b->look_walk.page != 0;
+    if (s->look_walk.page) {
+        kmq->work |= KMQ_BIT(s);
+    }
 }

@@ -1,6 +1,7 @@
 /*
  * Reserved messages go into the journal.  They are large, so they are written
- * without the lock and without numbers; then they get their numbers under it.
+ * without a lock and without numbers; then they get their numbers under their
+ * shard's lock.
  */
 
 #include "../kmq_block.h"
@@ -15,9 +16,24 @@
 #define MESSAGES_SIZE  4096
 
 
+/* How many of these messages, from the first on, are in the same shard. */
+unsigned
+kmq_same_shard(const kmq_message_t *m, unsigned n)
+{
+    unsigned  i;
+
+    for (i = 1; i < n && m[i].shard == m[0].shard; i++) {
+        /* void */
+    }
+
+    return i;
+}
+
+
 /*
- * Appends the first of these messages, which is not delayed, and those behind
- * it that fit in with it, as one record.  Returns how many; 0: no memory.
+ * Appends the first of these messages of kmq_t.shard, which is not delayed, and
+ * those behind it that fit in with it, as one record.  Returns how many; 0: no
+ * memory.
  */
 static unsigned
 ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
@@ -25,14 +41,14 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
     size_t              size;
     unsigned            i;
     uint64_t            before;
-    kmq_block_t        *b = kmq->block;
+    kmq_shard_t        *s = kmq->shard;
     kmq_buffer_t       *buffer = &kmq->journal.buffer;
     unsigned char      *p, *end;
     const kmq_slot_t   *slot, *first;
     const kmq_topic_t  *topic;
 
-    first = KMQ_AT(b, m[0].slot);
-    topic = KMQ_AT(b, first->topic);
+    first = KMQ_AT(kmq->block, m[0].slot);
+    topic = KMQ_AT(s, first->topic);
     size = KMQ_RECORD_MESSAGES_HEAD + topic->name_len;
     slot = first;
     before = 0;
@@ -51,7 +67,7 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
 
         before = slot->sequence;
         size = end + slot->size - p;
-        slot = ++i < n ? KMQ_AT(b, m[i].slot) : NULL;
+        slot = ++i < n ? KMQ_AT(kmq->block, m[i].slot) : NULL;
 
     } while (slot && size < MESSAGES_SIZE && slot->timer.due == 0
              && slot->topic == first->topic
@@ -60,7 +76,7 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
     kmq_record_head(p, size, 0, KMQ_RECORD_MESSAGES, KMQ_KIND_READY,
                     topic->name_len, first->create_time);
     kmq_put32(p + KMQ_RECORD_HEAD, i);
-    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, kmq_topic_name(b, topic),
+    memcpy(p + KMQ_RECORD_MESSAGES_HEAD, kmq_topic_name(s, topic),
            topic->name_len);
 
     buffer->len += KMQ_RECORD_SPAN(size);
@@ -69,19 +85,13 @@ ready_append(kmq_t *kmq, const kmq_message_t *m, unsigned n)
 }
 
 
-/*
- * Writes this handle's reserved messages to the journal, without the lock and
- * without numbers: see kmq_accept_stamp().  *first: where they begin.
- */
-int
-kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
-    size_t *first)
+/* Writes messages of kmq_t.shard. */
+static int
+same_write(kmq_t *kmq, const kmq_message_t *m, unsigned n)
 {
     unsigned       i, done;
     kmq_slot_t    *slot;
     kmq_buffer_t  *buffer = &kmq->journal.buffer;
-
-    *first = buffer->len;
 
     for (i = 0; i < n; i += done) {
         slot = KMQ_AT(kmq->block, m[i].slot);
@@ -94,6 +104,30 @@ kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
         }
 
         if (done == 0) {
+            return KMQ_NOMEM;
+        }
+    }
+
+    return KMQ_OK;
+}
+
+
+/* A record has messages of one topic, and so of one shard.  The handle needs
+ * no shard's lock for those that it has reserved itself. */
+int
+kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
+    size_t *first)
+{
+    unsigned       i, same;
+    kmq_buffer_t  *buffer = &kmq->journal.buffer;
+
+    *first = buffer->len;
+
+    for (i = 0; i < n; i += same) {
+        same = kmq_same_shard(&m[i], n - i);
+        kmq->shard = KMQ_SHARD(kmq->block, m[i].shard);
+
+        if (same_write(kmq, &m[i], same) != KMQ_OK) {
             buffer->len = *first;
             return KMQ_NOMEM;
         }
@@ -103,46 +137,49 @@ kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
 }
 
 
-/* Under the lock: gives them their numbers, and counts them. */
+/* Each message takes one number, whether it shares its record or not. */
 void
 kmq_accept_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
-    size_t first)
+    size_t *first)
 {
     unsigned        i, begin, record;
-    kmq_slot_t     *slot;
-    kmq_block_t    *b = kmq->block;
+    uint64_t        lsn;
+    kmq_slot_t     *slot, *next;
+    kmq_shard_t    *s = kmq->shard;
+    kmq_journal_t  *j = &kmq->journal;
     unsigned char  *p;
 
-    p = kmq->journal.buffer.data + first;
+    p = j->buffer.data + *first;
+    lsn = kmq_lsn_next(kmq, n);
     begin = 0;
     record = 0;
 
     for (i = 0; i < n; i++) {
 
         if (i == record) {
-            kmq_put64(p + 8, b->journals.lsn + 1);
-            b->journals.lsn += kmq_record_numbered(p);
+            kmq_put64(p + 8, lsn + i);
             record += kmq_record_numbered(p);
             p += KMQ_RECORD_SPAN(kmq_get32(p + 4));
         }
 
-        slot = KMQ_AT(b, m[i].slot);
+        slot = KMQ_AT(kmq->block, m[i].slot);
+        next = i + 1 < n ? KMQ_AT(kmq->block, m[i + 1].slot) : NULL;
 
         KMQ_SET(slot->flags, KMQ_WRITTEN);
         KMQ_POINT("journal-stamp");
 
         /* counted together with others of its topic */
 
-        if (i + 1 == n || ((kmq_slot_t *) KMQ_AT(b, m[i + 1].slot))->topic
-                          != slot->topic)
-        {
-            kmq_count_published(kmq, KMQ_AT(b, slot->topic), i + 1 - begin);
+        if (next == NULL || next->topic != slot->topic) {
+            kmq_count_published(kmq, KMQ_AT(s, slot->topic), i + 1 - begin);
             begin = i + 1;
         }
     }
 
-    kmq->journal.lsn = b->journals.lsn;
-    kmq->journal.last_size = 0;
+    j->lsn = s->lsn;
+    j->last_size = 0;
+
+    *first = p - j->buffer.data;
 }
 
 
@@ -150,15 +187,19 @@ int
 kmq_accept(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
     size_t    first;
-    unsigned  i;
+    unsigned  i, same;
 
     if (kmq_accept_write(kmq, m, n, &first) != KMQ_OK) {
         return KMQ_NOMEM;
     }
 
-    kmq_lock(kmq);
-    kmq_accept_stamp(kmq, m, n, first);
-    kmq_unlock(kmq);
+    for (i = 0; i < n; i += same) {
+        same = kmq_same_shard(&m[i], n - i);
+
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, m[i].shard));
+        kmq_accept_stamp(kmq, &m[i], same, &first);
+        kmq_unlock(kmq);
+    }
 
     for (i = 0; i < n; i++) {
         m[i].accepted = 1;

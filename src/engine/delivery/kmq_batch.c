@@ -22,19 +22,21 @@ kmq_take_batch(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
 
         route = kmq_route_next(kmq);
         if (route == NULL) {
-            return;
+            break;
         }
 
-        topic = KMQ_AT(kmq->block, route->topic);
+        topic = KMQ_AT(kmq->shard, route->topic);
 
-        batch->topic = kmq_topic_name(kmq->block, topic);
+        batch->topic = kmq_topic_name(kmq->shard, topic);
         batch->topic_len = topic->name_len;
-        batch->topic_ref = route->topic;
+        batch->topic_ref = KMQ_OUT(kmq->shard, route->topic);
 
         if (topic->push_type == KMQ_PUSH_ONE) {
             kmq_take_one(kmq, topic, route, batch->bytes_max, draws);
         } else if (!kmq_take_all(kmq, topic, route, batch)) {
-            return;
+            break;
         }
     }
+
+    kmq_room_settle(kmq);
 }

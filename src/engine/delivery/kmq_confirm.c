@@ -28,13 +28,13 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
 {
     int           done;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
     KMQ_STEP();
 
-    slot = KMQ_AT(b, entry->slot);
-    topic = KMQ_AT(b, slot->topic);
+    slot = KMQ_AT(s, entry->slot);
+    topic = KMQ_AT(s, slot->topic);
 
     if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED | KMQ_DELETED))
         == KMQ_SHARED)
@@ -48,14 +48,14 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("confirm-entry");
 
-    done = kmq_deliveries_end(b, client, ring);
+    done = kmq_deliveries_end(s, client, ring);
 
     if (--slot->pending) {
         return done;
     }
 
     if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(b, &topic->log, &slot->link);
+        kmq_list_remove(s, &topic->log, &slot->link);
     }
 
     kmq_message_consumed(kmq, slot);
@@ -69,7 +69,7 @@ static void
 count(kmq_t *kmq, kmq_client_t *client, unsigned n)
 {
     client->confirmed += n;
-    kmq_count_confirmed(kmq, KMQ_AT(kmq->block, client->topic), n);
+    kmq_count_confirmed(kmq, KMQ_AT(kmq->shard, client->topic), n);
 }
 
 
@@ -83,7 +83,7 @@ ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
 
     client->limit = client->prefetch;
 
-    kmq_deliveries_trim(kmq->block, client);
+    kmq_deliveries_trim(kmq->shard, client);
     kmq_ready_update(kmq, client);
 }
 
@@ -95,12 +95,12 @@ confirm_slice(kmq_t *kmq, kmq_client_t *client, uint32_t position)
     unsigned      i, n;
     kmq_ref_t     next;
     kmq_ring_t   *ring;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     n = 0;
 
-    for (ring = KMQ_AT(b, client->ring); n < KMQ_SLICE;
-         ring = KMQ_AT(b, next))
+    for (ring = KMQ_AT(s, client->ring); n < KMQ_SLICE;
+         ring = KMQ_AT(s, next))
     {
         next = ring->next;
 
@@ -112,7 +112,7 @@ confirm_slice(kmq_t *kmq, kmq_client_t *client, uint32_t position)
             /* it has not been read since it was pushed */
 
             if (i + AHEAD < KMQ_RING_COUNT) {
-                __builtin_prefetch(KMQ_AT(b, ring->entry[i + AHEAD].slot), 1);
+                __builtin_prefetch(KMQ_AT(s, ring->entry[i + AHEAD].slot), 1);
             }
 
             if (ring->entry[i].slot == 0) {
@@ -144,7 +144,7 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
     confirmed = 0;
 
     do {
-        kmq_lock(kmq);
+        kmq_lock_at(kmq, ref);
 
         n = confirm_slice(kmq, client, position);
         confirmed += n;
@@ -165,12 +165,12 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
 /* The delivery to client of the message of that code, and its part of the
  * ring; NULL: none. */
 static kmq_delivery_t *
-delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
+delivery_find(kmq_shard_t *s, kmq_client_t *client, const char *code,
     kmq_ring_t **ring)
 {
     kmq_slot_t  *slot;
 
-    slot = kmq_code_find(b, code);
+    slot = kmq_code_find(s, code);
 
     if (slot == NULL || slot->state != KMQ_IN_FLIGHT
         || slot->topic != client->topic)
@@ -178,7 +178,7 @@ delivery_find(kmq_block_t *b, kmq_client_t *client, const char *code,
         return NULL;
     }
 
-    return kmq_deliveries_find(b, client, slot, ring);
+    return kmq_deliveries_find(s, client, slot, ring);
 }
 
 
@@ -195,22 +195,21 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found;
     kmq_ring_t      *ring;
-    kmq_block_t     *b = kmq->block;
-    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_client_t    *client = KMQ_AT(kmq->block, ref);
     kmq_delivery_t  *entry;
 
     found = 0;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
     for (i = 0; i < n; i++) {
 
         if (pause_due(client, i)) {
-            kmq_unlock(kmq);
-            kmq_lock(kmq);
+            kmq_lock_pause(kmq);
         }
 
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+        entry = delivery_find(kmq->shard, client, codes + i * KMQ_CODE_LEN,
+                              &ring);
 
         if (entry) {
             (void) confirm(kmq, client, ring, entry);
@@ -232,22 +231,21 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found;
     kmq_ring_t      *ring;
-    kmq_block_t     *b = kmq->block;
-    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_client_t    *client = KMQ_AT(kmq->block, ref);
     kmq_delivery_t  *entry;
 
     found = 0;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
     for (i = 0; i < n; i++) {
 
         if (pause_due(client, i)) {
-            kmq_unlock(kmq);
-            kmq_lock(kmq);
+            kmq_lock_pause(kmq);
         }
 
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+        entry = delivery_find(kmq->shard, client, codes + i * KMQ_CODE_LEN,
+                              &ring);
 
         if (entry) {
             entry->time = (uint32_t) kmq->mono;
@@ -271,9 +269,9 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    slot = KMQ_AT(b, entry->slot);
+    slot = KMQ_AT(s, entry->slot);
 
     if (slot->flags & KMQ_SHARED) {
         entry->returned = 1;
@@ -285,10 +283,10 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("return-entry");
 
-    (void) kmq_deliveries_end(b, client, ring);
-    kmq_returned_set(b, client,
+    (void) kmq_deliveries_end(s, client, ring);
+    kmq_returned_set(s, client,
                      kmq_message_release(kmq, slot,
-                                         kmq_returned(b, client)));
+                                         kmq_returned(s, client)));
 
     return 1;
 }
@@ -299,25 +297,24 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
     unsigned         i, found, gone;
     kmq_ring_t      *ring;
-    kmq_block_t     *b = kmq->block;
-    kmq_client_t    *client = KMQ_AT(b, ref);
+    kmq_client_t    *client = KMQ_AT(kmq->block, ref);
     kmq_delivery_t  *entry;
 
     gone = 0;
     found = 0;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
-    kmq_returned_set(b, client, NULL);
+    kmq_returned_set(kmq->shard, client, NULL);
 
     for (i = 0; i < n; i++) {
 
         if (pause_due(client, i)) {
-            kmq_unlock(kmq);
-            kmq_lock(kmq);
+            kmq_lock_pause(kmq);
         }
 
-        entry = delivery_find(b, client, codes + i * KMQ_CODE_LEN, &ring);
+        entry = delivery_find(kmq->shard, client, codes + i * KMQ_CODE_LEN,
+                              &ring);
 
         if (entry) {
             gone += give_back(kmq, client, ring, entry);
@@ -328,7 +325,7 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
     ended(kmq, client, gone);
 
     if (gone) {
-        kmq_grant(kmq, KMQ_AT(b, client->topic), gone);
+        kmq_grant(kmq, KMQ_AT(kmq->shard, client->topic), gone);
     }
 
     kmq_unlock(kmq);
@@ -359,6 +356,36 @@ is_wrong(const kmq_slot_t *slot, int late)
 }
 
 
+/* The same of a message that is in another shard than here, if anywhere. */
+static int
+is_wrong_elsewhere(kmq_t *kmq, const kmq_shard_t *here, const char *code,
+    int late)
+{
+    int           wrong;
+    unsigned      i;
+    kmq_slot_t   *slot;
+
+    wrong = 0;
+    slot = NULL;
+
+    for (i = 0; i < kmq->block->nshards && slot == NULL; i++) {
+
+        if (i == here->number) {
+            continue;
+        }
+
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+
+        slot = kmq_code_find(kmq->shard, code);
+        wrong = slot && is_wrong(slot, late);
+
+        kmq_unlock(kmq);
+    }
+
+    return wrong;
+}
+
+
 int
 kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
     int late)
@@ -366,18 +393,21 @@ kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
     int            wrong;
     kmq_ring_t    *ring;
     kmq_slot_t    *slot;
-    kmq_block_t   *b = kmq->block;
-    kmq_client_t  *client = KMQ_AT(b, ref);
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, ref);
 
-    slot = kmq_code_find(b, code);
+    slot = kmq_code_find(kmq->shard, code);
 
-    wrong = slot ? delivery_find(b, client, code, &ring) == NULL
+    wrong = slot ? delivery_find(kmq->shard, client, code, &ring) == NULL
                    && is_wrong(slot, late)
-                 : !kmq_code_genuine(b, code);
+                 : !kmq_code_genuine(kmq->shard, code);
 
     kmq_unlock(kmq);
+
+    if (slot == NULL && !wrong) {
+        return is_wrong_elsewhere(kmq, kmq->shard, code, late);
+    }
 
     return wrong;
 }

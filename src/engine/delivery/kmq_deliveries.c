@@ -22,19 +22,19 @@
 
 /* Takes a part that is not the last one out of the chain. */
 void
-kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+kmq_deliveries_unlink(kmq_shard_t *s, kmq_client_t *client, kmq_ring_t *ring)
 {
-    kmq_ref_t  ref = KMQ_REF(b, ring);
+    kmq_ref_t  ref = KMQ_REF(s, ring);
 
     if (ring->prev) {
-        KMQ_SET(((kmq_ring_t *) KMQ_AT(b, ring->prev))->next, ring->next);
+        KMQ_SET(((kmq_ring_t *) KMQ_AT(s, ring->prev))->next, ring->next);
     } else {
         KMQ_SET(client->ring, ring->next);
     }
 
     KMQ_POINT("ring-trim");
 
-    ((kmq_ring_t *) KMQ_AT(b, ring->next))->prev = ring->prev;
+    ((kmq_ring_t *) KMQ_AT(s, ring->next))->prev = ring->prev;
 
     if (client->look == ref) {
         client->look = ring->next;
@@ -44,30 +44,24 @@ kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
         client->found = ring->next;
     }
 
-    kmq_ring_free(b, ref);
+    kmq_ring_free(s, ref);
 }
 
 
-/* The part in which the next entry goes, or NULL: no memory. */
-static kmq_ring_t *
-part_open(kmq_block_t *b, kmq_client_t *client)
+/* A new part behind the last one, which is full, or NULL: no memory.  This is
+ * seldom needed, so it is not part of what happens each time. */
+static kmq_ring_t * __attribute__((noinline))
+part_grow(kmq_shard_t *s, kmq_client_t *client, kmq_ring_t *full)
 {
     kmq_ref_t    ref;
-    kmq_ring_t  *ring, *full;
+    kmq_ring_t  *ring;
 
-    ring = KMQ_AT(b, client->ring_tail);
-
-    if (ring->count != KMQ_RING_COUNT) {
-        return ring;
-    }
-
-    ref = kmq_ring_alloc(b);
+    ref = kmq_ring_alloc(s);
     if (ref == 0) {
         return NULL;
     }
 
-    full = ring;
-    ring = KMQ_AT(b, ref);
+    ring = KMQ_AT(s, ref);
     ring->prev = client->ring_tail;
 
     KMQ_SET(full->next, ref);
@@ -75,7 +69,7 @@ part_open(kmq_block_t *b, kmq_client_t *client)
     client->ring_tail = ref;
 
     if (full->open == 0) {
-        kmq_deliveries_unlink(b, client, full);
+        kmq_deliveries_unlink(s, client, full);
     }
 
     return ring;
@@ -83,19 +77,24 @@ part_open(kmq_block_t *b, kmq_client_t *client)
 
 
 int
-kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
+kmq_deliveries_append(kmq_shard_t *s, kmq_client_t *client, kmq_slot_t *slot,
     uint32_t time)
 {
     kmq_ring_t      *ring;
     kmq_delivery_t  *entry;
 
-    ring = part_open(b, client);
-    if (ring == NULL) {
-        return KMQ_NOMEM;
+    ring = KMQ_AT(s, client->ring_tail);
+
+    if (ring->count == KMQ_RING_COUNT) {
+        ring = part_grow(s, client, ring);
+
+        if (ring == NULL) {
+            return KMQ_NOMEM;
+        }
     }
 
     entry = &ring->entry[ring->count];
-    entry->slot = KMQ_REF(b, slot);
+    entry->slot = KMQ_REF(s, slot);
     entry->position = slot->position;
     entry->time = time;
     entry->attempts = 1;
@@ -114,9 +113,9 @@ kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client, kmq_slot_t *slot,
 
 /* Passes over void entries at the beginning of the chain. */
 void
-kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_trim(kmq_shard_t *s, kmq_client_t *client)
 {
-    kmq_ring_t  *ring = KMQ_AT(b, client->ring);
+    kmq_ring_t  *ring = KMQ_AT(s, client->ring);
 
     if (ring->open) {
         while (ring->entry[ring->first].slot == 0) {
@@ -136,21 +135,21 @@ kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client)
 
 /* For a repair, which has counted what is open in each part. */
 void
-kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client)
+kmq_deliveries_settle(kmq_shard_t *s, kmq_client_t *client)
 {
     kmq_ref_t    ref;
     kmq_ring_t  *ring;
 
     for (ref = client->ring; ref; /* void */) {
-        ring = KMQ_AT(b, ref);
+        ring = KMQ_AT(s, ref);
         ref = ring->next;
 
         if (ref && ring->open == 0) {
-            kmq_deliveries_unlink(b, client, ring);
+            kmq_deliveries_unlink(s, client, ring);
         }
     }
 
-    kmq_deliveries_trim(b, client);
+    kmq_deliveries_trim(s, client);
 }
 
 
@@ -217,7 +216,7 @@ part_copy(const kmq_ring_t *from, kmq_ring_t *to)
  * grows.
  */
 static void
-part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
+part_join(kmq_shard_t *s, kmq_client_t *client, kmq_ring_t *ring,
     kmq_ref_t keep)
 {
     kmq_ref_t    ref, prev;
@@ -229,39 +228,39 @@ part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
         return;
     }
 
-    before = KMQ_AT(b, prev);
+    before = KMQ_AT(s, prev);
 
     if (before->open + ring->open > JOINED_MAX) {
         return;
     }
 
-    ref = kmq_ring_alloc(b);
+    ref = kmq_ring_alloc(s);
     if (ref == 0) {
         return;
     }
 
-    joined = KMQ_AT(b, ref);
+    joined = KMQ_AT(s, ref);
     part_copy(before, joined);
     part_copy(ring, joined);
     joined->prev = before->prev;
     joined->next = ring->next;
 
     if (before->prev) {
-        KMQ_SET(((kmq_ring_t *) KMQ_AT(b, before->prev))->next, ref);
+        KMQ_SET(((kmq_ring_t *) KMQ_AT(s, before->prev))->next, ref);
     } else {
         KMQ_SET(client->ring, ref);
     }
 
     KMQ_POINT("ring-join");
 
-    ((kmq_ring_t *) KMQ_AT(b, ring->next))->prev = ref;
+    ((kmq_ring_t *) KMQ_AT(s, ring->next))->prev = ref;
 
-    if (client->look == prev || client->look == KMQ_REF(b, ring)) {
+    if (client->look == prev || client->look == KMQ_REF(s, ring)) {
         client->look = ref;
     }
 
-    kmq_ring_free(b, prev);
-    kmq_ring_free(b, KMQ_REF(b, ring));
+    kmq_ring_free(s, prev);
+    kmq_ring_free(s, KMQ_REF(s, ring));
 }
 
 
@@ -271,7 +270,7 @@ part_join(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring,
  * mostly the next message is near.
  */
 kmq_delivery_t *
-kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
+kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
     const kmq_slot_t *slot, kmq_ring_t **part)
 {
     int              side, before;
@@ -287,7 +286,7 @@ kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
     {
         KMQ_STEP();
 
-        ring = KMQ_AT(b, ref);
+        ring = KMQ_AT(s, ref);
         side = part_compare(ring, slot->position);
 
         if (side == 0) {
@@ -309,12 +308,12 @@ kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
     }
 
     if (client->found && client->found != ref) {
-        part_join(b, client, KMQ_AT(b, client->found), ref);
+        part_join(s, client, KMQ_AT(s, client->found), ref);
     }
 
     client->found = ref;
     *part = ring;
     entry = ring_search(ring, slot->position);
 
-    return entry && entry->slot == KMQ_REF(b, slot) ? entry : NULL;
+    return entry && entry->slot == KMQ_REF(s, slot) ? entry : NULL;
 }

@@ -36,8 +36,8 @@ _Static_assert(sizeof(kmq_ring_t) <= KMQ_RING_SIZE, "a part of a ring");
 _Static_assert(offsetof(kmq_ring_t, entry) == KMQ_RING_HEAD,
                "memory clears what is before");
 
-/* Point to point: messages that were drawn, each with the number of the
- * handle's client that it goes to. */
+/* Point to point: messages of kmq_t.shard that were drawn, each with the number
+ * of the handle's client that it goes to. */
 typedef struct {
     unsigned     n;
     size_t       bytes;
@@ -48,9 +48,10 @@ typedef struct {
 
 /* ------------------------------------------------------------------- take */
 
-/* Takes the next batch for this worker's consumers.  Publish/subscribe: batch
- * has it; point to point: draws has it, from which kmq_take_sort() makes the
- * batch.  That needs no lock. */
+/* Takes the next batch for this worker's consumers in the shard.
+ * Publish/subscribe: batch has it; point to point: draws has it, from which
+ * kmq_take_sort() makes the batch.  That needs no lock, as long as kmq_t.shard
+ * is the same. */
 void kmq_take_batch(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
     KMQ_LOCKED_GAPS;
 void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
@@ -59,19 +60,19 @@ void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
 /* ------------------------------------------------------------- deliveries */
 
 /* Takes a part out of the chain; not the last one. */
-void kmq_deliveries_unlink(kmq_block_t *b, kmq_client_t *client,
+void kmq_deliveries_unlink(kmq_shard_t *s, kmq_client_t *client,
     kmq_ring_t *ring) KMQ_LOCKED;
 
 /* Tidies a chain after a repair has counted what is open in each part. */
-void kmq_deliveries_settle(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+void kmq_deliveries_settle(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
 /* Ends a delivery of that part, whose slot has been set to 0.  1: nothing is
  * open in the part any more, which may be gone. */
-static inline int kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client,
+static inline int kmq_deliveries_end(kmq_shard_t *s, kmq_client_t *client,
     kmq_ring_t *ring) KMQ_LOCKED;
 
 static inline int
-kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
+kmq_deliveries_end(kmq_shard_t *s, kmq_client_t *client, kmq_ring_t *ring)
 {
     client->in_flight--;
 
@@ -80,7 +81,7 @@ kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
     }
 
     if (ring->next) {
-        kmq_deliveries_unlink(b, client, ring);
+        kmq_deliveries_unlink(s, client, ring);
     }
 
     return 1;
@@ -90,14 +91,14 @@ kmq_deliveries_end(kmq_block_t *b, kmq_client_t *client, kmq_ring_t *ring)
 /* ------------------------------------------------------------------ retry */
 
 /* Stops waiting for confirmations of a client. */
-void kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+void kmq_retry_cancel(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
 /* Has the client's worker look for overdue deliveries.  add: its timer is in no
  * list; now: wherever it is. */
 void kmq_retry_add(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 void kmq_retry_now(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
-/* Are there consumers of this worker to look at? */
+/* Are there consumers of this worker to look at in the shard? */
 int kmq_retry_wanted(const kmq_t *kmq) KMQ_LOCKED;
 
 /* Looks at them, up to the first that has to be pushed something again; batch

@@ -8,15 +8,20 @@
 
 /* ----------------------------------------------------------------- accept */
 
+/* How many of these messages, from the first on, are in the same shard.  Needs
+ * no lock while they are reserved by this handle. */
+unsigned kmq_same_shard(const kmq_message_t *m, unsigned n);
+
 /*
- * Put messages that this handle has reserved into its journal.  First they are
- * written, without the lock, from *first on: KMQ_OK or KMQ_NOMEM.  Then, under
- * it, they get their numbers and are counted.
+ * Put messages that this handle has reserved into its journal.  First all are
+ * written, of whatever shards, without a lock, from *first on: KMQ_OK or
+ * KMQ_NOMEM.  Then those of each shard, under its lock, get their numbers and
+ * are counted, and *first becomes where the next ones are.
  */
 int kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
     size_t *first);
 void kmq_accept_stamp(kmq_t *kmq, const kmq_message_t *m, unsigned n,
-    size_t first) KMQ_LOCKED;
+    size_t *first) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------- take */
@@ -33,16 +38,16 @@ int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 /* ------------------------------------------------------------- deliveries */
 
 /* Puts a message in flight with client: KMQ_OK or KMQ_NOMEM. */
-int kmq_deliveries_append(kmq_block_t *b, kmq_client_t *client,
+int kmq_deliveries_append(kmq_shard_t *s, kmq_client_t *client,
     kmq_slot_t *slot, uint32_t time) KMQ_LOCKED;
 
 /* Finds the delivery of a message to client, and its part of the chain.  NULL:
  * it is not in flight with it. */
-kmq_delivery_t *kmq_deliveries_find(kmq_block_t *b, kmq_client_t *client,
+kmq_delivery_t *kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
     const kmq_slot_t *slot, kmq_ring_t **part) KMQ_LOCKED;
 
 /* Makes the chain begin with a delivery that has not ended. */
-void kmq_deliveries_trim(kmq_block_t *b, kmq_client_t *client) KMQ_LOCKED;
+void kmq_deliveries_trim(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------ retry */

@@ -30,7 +30,7 @@ static int
 deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_client_t *client, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     /* a position is never given twice, even where this ends half-way */
 
@@ -41,7 +41,7 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     slot->pending = 1;
     slot->flags = 0;
 
-    if (kmq_deliveries_append(b, client, slot, (uint32_t) kmq->mono)
+    if (kmq_deliveries_append(s, client, slot, (uint32_t) kmq->mono)
         != KMQ_OK)
     {
         client->limit = client->in_flight;
@@ -54,7 +54,7 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
     (void) kmq_message_take(kmq, topic);
 
-    slot->owner = KMQ_REF(b, client);
+    slot->owner = KMQ_REF(s, client);
     route->grant--;
     topic->granted--;
 
@@ -70,10 +70,10 @@ static void
 draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
     kmq_draws_t *draws)
 {
-    unsigned            max;
-    uint32_t            i;
-    kmq_slot_t         *slot;
-    kmq_client_t       *client;
+    unsigned          max;
+    uint32_t          i;
+    kmq_slot_t       *slot;
+    kmq_client_t     *client;
     kmq_own_route_t  *local;
 
     local = &kmq->route[route->local];
@@ -86,12 +86,12 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
     while (draws->n < max && route->grant && local->nready
            && topic->ready.head && draws->bytes < bytes_max)
     {
-        slot = KMQ_AT(kmq->block, topic->ready.head);
+        slot = KMQ_AT(kmq->shard, topic->ready.head);
         i = consumer_draw(kmq, local);
-        client = KMQ_AT(kmq->block, kmq->client[i].client);
+        client = KMQ_AT(kmq->shard, kmq->client[i].client);
 
         if (deliver_one(kmq, topic, route, client, slot) == KMQ_OK) {
-            draws->slot[draws->n] = KMQ_REF(kmq->block, slot);
+            draws->slot[draws->n] = KMQ_REF(kmq->shard, slot);
             draws->client[draws->n] = i;
             draws->n++;
             draws->bytes += slot->size;
@@ -112,7 +112,7 @@ void
 kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     size_t bytes_max, kmq_draws_t *draws)
 {
-    unsigned            n;
+    unsigned          n;
     kmq_own_route_t  *local;
 
     local = &kmq->route[route->local];
@@ -125,7 +125,7 @@ kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         n = draws->n;
         draw(kmq, topic, route, bytes_max, draws);
 
-        kmq_topic_active(kmq->block, topic);
+        kmq_topic_active(kmq->shard, topic);
         kmq_count_delivered(kmq, topic, draws->n - n);
 
         if (draws->n - n < DRAWS_MAX
@@ -134,8 +134,7 @@ kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
             break;
         }
 
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
+        kmq_lock_pause(kmq);
     }
 
     if (local->nready && route->grant) {
@@ -143,19 +142,19 @@ kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return;
     }
 
-    kmq_route_go_on(kmq, topic, route, kmq_pace_backlog(kmq->block, topic));
+    kmq_route_go_on(kmq, topic, route, kmq_pace_backlog(kmq->shard, topic));
 }
 
 
-/* Makes runs of the draws: the messages of each consumer stand next to each
- * other.  Takes no lock: messages in flight with this handle's clients stay as
- * they are. */
+/* Makes runs of the draws, which are of the shard whose lock the handle had
+ * last: the messages of each consumer stand next to each other.  Takes no lock:
+ * messages in flight with this handle's clients stay as they are. */
 void
 kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch)
 {
-    unsigned             i;
-    uint32_t             first, stamp;
-    kmq_run_t           *run;
+    unsigned           i;
+    uint32_t           first, stamp;
+    kmq_run_t         *run;
     kmq_own_client_t  *local;
 
     stamp = ++kmq->run_stamp;
@@ -168,7 +167,7 @@ kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch)
             local->run = batch->nruns;
 
             run = &batch->runs[batch->nruns++];
-            run->client = local->client;
+            run->client = KMQ_OUT(kmq->shard, local->client);
             run->user = local->user;
             run->count = 0;
         }
@@ -185,8 +184,8 @@ kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch)
     for (i = 0; i < draws->n; i++) {
         run = &batch->runs[kmq->client[draws->client[i]].run];
 
-        kmq_message_fill(kmq->block, KMQ_AT(kmq->block, draws->slot[i]),
-                     &batch->messages[run->first + run->count++]);
+        kmq_message_fill(kmq->shard, KMQ_AT(kmq->shard, draws->slot[i]),
+                         &batch->messages[run->first + run->count++]);
     }
 
     batch->nmessages = draws->n;

@@ -1,6 +1,7 @@
 /*
- * Messages come in: they are reserved under the lock, their bodies are written
- * without it (kmq_body.c), and a batch is committed under it.
+ * Messages come in: they are reserved under their shard's lock, their bodies
+ * are written without it (kmq_body.c), and a batch is committed under it, one
+ * shard after the other.
  */
 
 #include "../kmq_block.h"
@@ -45,7 +46,7 @@ index_force(kmq_t *kmq, const kmq_slot_t *slot)
     unsigned  n;
 
     for (n = 0; n < INDEX_DROPS_MAX && kmq_history_drop(kmq, 1); n++) {
-        if (kmq_index_insert(kmq->block, slot) == KMQ_OK) {
+        if (kmq_index_insert(kmq->shard, slot) == KMQ_OK) {
             return KMQ_OK;
         }
     }
@@ -61,7 +62,7 @@ static kmq_slot_t *
 slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     *left = 0;
     slot = kmq_history_reuse(kmq, m->size);
@@ -78,14 +79,78 @@ slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
     slot->sequence = m->sequence;
     slot->create_time = m->create_time;
 
-    if (kmq_index_insert(b, slot) != KMQ_OK
+    if (kmq_index_insert(s, slot) != KMQ_OK
         && index_force(kmq, slot) != KMQ_OK)
     {
-        kmq_message_memory_free(b, slot);
+        kmq_message_memory_free(s, slot);
         return NULL;
     }
 
     return slot;
+}
+
+
+/* Bytes that messages of this shard could have without any history.  What other
+ * shards hold is read without their locks. */
+static uint64_t
+room_most(const kmq_t *kmq)
+{
+    unsigned            i;
+    uint64_t            most;
+    const kmq_shard_t  *s;
+
+    most = kmq_page_room(kmq->shard);
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        s = KMQ_SHARD(kmq->block, i);
+
+        most += KMQ_GET(s->history_size)
+                + KMQ_GET(s->history.count) * sizeof(kmq_slot_t);
+
+        if (s != kmq->shard) {
+            most += (uint64_t) KMQ_GET(s->free_pages) * KMQ_PAGE_SIZE;
+        }
+    }
+
+    return most;
+}
+
+
+/* Has the other shards drop some history, whoever is in them, and give their
+ * free pages to the block.  0: they have nothing. */
+static int
+others_drop(kmq_t *kmq)
+{
+    int           some;
+    unsigned      i;
+    kmq_shard_t  *other, *s = kmq->shard;
+
+    some = 0;
+
+    kmq_unlock(kmq);
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        other = KMQ_SHARD(kmq->block, i);
+
+        if (other == s || (KMQ_GET(other->history.count) == 0
+                           && KMQ_GET(other->free_pages) == 0
+                           && KMQ_GET(other->trash) == 0))
+        {
+            continue;
+        }
+
+        kmq_lock(kmq, other);
+
+        some |= kmq_trash_free(other);
+        some |= kmq_history_drop(kmq, ROOM_DROPS_MAX);
+        some |= kmq_pages_release(other);
+
+        kmq_unlock(kmq);
+    }
+
+    kmq_lock(kmq, s);
+
+    return some;
 }
 
 
@@ -98,42 +163,41 @@ static int
 room_make(kmq_t *kmq, uint32_t size)
 {
     unsigned      n;
-    uint64_t      need, free;
-    kmq_block_t  *b = kmq->block;
+    uint64_t      need;
+    kmq_shard_t  *s = kmq->shard;
 
     need = (uint64_t) size + size / 64 + sizeof(kmq_slot_t);
 
-    for ( ;; ) {
-        free = kmq_page_room(b);
+    while (kmq_page_room(s) < need) {
 
-        if (free >= need) {
-            return KMQ_OK;
-        }
-
-        free += b->history_size + b->history.count * sizeof(kmq_slot_t);
-
-        if (free < need && b->trash == 0) {
+        if (room_most(kmq) < need && s->trash == 0) {
             return KMQ_NOMEM;
         }
 
-        for (n = 0; n < ROOM_DROPS_MAX && kmq_page_room(b) < need; n++) {
-            if (!kmq_trash_free(b) && !kmq_history_drop(kmq, 1)) {
+        for (n = 0; n < ROOM_DROPS_MAX && kmq_page_room(s) < need; n++) {
+            if (!kmq_trash_free(s) && !kmq_history_drop(kmq, 1)) {
                 break;
             }
         }
 
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
+        if (n) {
+            kmq_lock_pause(kmq);
+
+        } else if (!others_drop(kmq)) {
+            return KMQ_NOMEM;
+        }
     }
+
+    return KMQ_OK;
 }
 
 
 static void
 reserved_discard(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
+    kmq_list_remove(s, &s->duty[kmq->worker].reserved, &slot->link);
     kmq_message_discard(kmq, slot);
 }
 
@@ -145,8 +209,7 @@ body_finish(kmq_t *kmq, kmq_slot_t *slot, uint32_t left)
     int  rc;
 
     do {
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
+        kmq_lock_pause(kmq);
 
         rc = kmq_message_extend(kmq, slot, &left);
 
@@ -160,17 +223,50 @@ body_finish(kmq_t *kmq, kmq_slot_t *slot, uint32_t left)
 }
 
 
+/* Counts n messages of a topic as reserved before they are. */
 static void
+reserved_add(kmq_t *kmq, kmq_topic_t *topic, unsigned n)
+{
+    kmq_room_add(kmq, n);
+    kmq->shard->reserved += n;
+    topic->slots += n;
+
+    if (topic->slots == n) {
+        kmq_topic_idle(kmq->shard, topic);
+    }
+}
+
+
+/* n of them are not there after all. */
+static void
+reserved_subtract(kmq_t *kmq, kmq_topic_t *topic, unsigned n)
+{
+    kmq_shard_t  *s = kmq->shard;
+
+    s->waiting -= n;
+    s->reserved -= n;
+    topic->slots -= n;
+
+    if (topic->slots == 0) {
+        kmq_topic_idle(s, topic);
+    }
+}
+
+
+static inline void
 slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     const kmq_message_t *m)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    slot->topic = KMQ_REF(b, topic);
+    slot->timer = (kmq_timer_t) {
+        .due = m->delay_time ? kmq_due(kmq, m->delay_time) : 0
+    };
+
+    slot->topic = KMQ_REF(s, topic);
     slot->position = 0;
     slot->owner = kmq->worker;
     slot->pending = 0;
-    slot->timer.due = m->delay_time ? kmq_due(kmq, m->delay_time) : 0;
     slot->state_time = 0;
     slot->delay = m->delay;
     slot->attempts = 0;
@@ -179,61 +275,37 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     KMQ_SET(slot->state, KMQ_RESERVED);
     KMQ_POINT("reserve");
 
-    kmq_list_append(b, &b->worker[kmq->worker].reserved, &slot->link);
-    b->waiting++;
-    b->reserved++;
-
-    if (topic->slots++ == 0) {
-        kmq_topic_idle(b, topic);
-    }
+    kmq_list_append(s, &s->duty[kmq->worker].reserved, &slot->link);
 }
 
 
-/* May a message come in?  The lock may have been let go meanwhile. */
-static int
-may_reserve(kmq_t *kmq, const kmq_message_t *m)
-{
-    kmq_block_t  *b = kmq->block;
-
-    if (b->waiting >= b->settings.waiting_max || kmq_journal_full(kmq)) {
-        return KMQ_FULL;
-    }
-
-    if (m->size > kmq_body_max(kmq)
-        || (m->size > LARGE && room_make(kmq, m->size) != KMQ_OK))
-    {
-        b->nomem_time = kmq->mono;
-        return KMQ_NOMEM;
-    }
-
-    return KMQ_OK;
-}
-
-
-static int
-reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+/* Reserves a message of that number, which is counted already. */
+static inline __attribute__((always_inline)) int
+reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m, uint64_t sequence)
 {
     uint32_t      left;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     m->create_time = kmq->wall / 1000;
-    m->sequence = ++b->sequence;
-    m->delay = (m->delay_time + 999) / 1000;
+    m->sequence = sequence;
+    m->delay = m->delay_time ? (m->delay_time + 999) / 1000 : 0;
+    m->shard = s->number;
 
     slot = slot_make(kmq, m, &left);
 
-    if (slot) {
-        slot_reserve(kmq, topic, slot, m);
-    }
-
-    if (slot == NULL || (left && body_finish(kmq, slot, left) != KMQ_OK)) {
-        b->nomem_time = kmq->mono;
+    if (slot == NULL) {
         return KMQ_NOMEM;
     }
 
-    m->slot = KMQ_REF(b, slot);
-    m->body = slot->body;
+    slot_reserve(kmq, topic, slot, m);
+
+    if (left && body_finish(kmq, slot, left) != KMQ_OK) {
+        return KMQ_GONE;
+    }
+
+    m->slot = KMQ_REF(kmq->block, slot);
+    m->body = slot->body ? KMQ_OUT(s, slot->body) : 0;
     m->piece = m->body;
     m->offset = 0;
 
@@ -241,30 +313,155 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
 }
 
 
+/* A message for which the lock is let go now and then. */
+static int
+reserve_large(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m)
+{
+    int       rc;
+    unsigned  got;
+
+    reserved_add(kmq, topic, 1);
+    rc = reserve(kmq, topic, m, kmq_sequence_take(kmq, 1, &got));
+
+    if (rc == KMQ_NOMEM) {
+        reserved_subtract(kmq, topic, 1);
+    }
+
+    /* what is gone has been discarded, and so counted */
+
+    return rc == KMQ_OK ? KMQ_OK : KMQ_NOMEM;
+}
+
+
+/* Messages that are not large: n of them that may wait.  Returns how many have
+ * room. */
+static unsigned
+reserve_small(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m, unsigned n)
+{
+    int       rc;
+    unsigned  i, numbers;
+    uint64_t  sequence;
+
+    numbers = 0;
+    sequence = 0;
+    reserved_add(kmq, topic, n);
+
+    for (i = 0; i < n; i++) {
+
+        if (numbers == 0) {
+            sequence = kmq_sequence_take(kmq, n - i, &numbers);
+        }
+
+        rc = reserve(kmq, topic, &m[i], sequence);
+
+        if (rc != KMQ_OK) {
+
+            /* what is gone has been discarded, and so counted */
+
+            reserved_subtract(kmq, topic, n - i - (rc == KMQ_GONE));
+            break;
+        }
+
+        sequence++;
+        numbers--;
+    }
+
+    return i;
+}
+
+
+/* Makes room for the first of these messages, if it is a large one.  Others
+ * have the lock meanwhile. */
+static int
+large_room(kmq_t *kmq, const kmq_message_t *m)
+{
+    if (m->size <= LARGE) {
+        return KMQ_OK;
+    }
+
+    if (kmq_journal_full(kmq) || !kmq_room_wanted(kmq, 1)) {
+        return KMQ_FULL;
+    }
+
+    return m->size <= kmq_body_max(kmq) ? room_make(kmq, m->size) : KMQ_NOMEM;
+}
+
+
+/* There was no memory for a message: what others have may only have been out of
+ * reach, since somebody was there.  1: some of it is free now. */
+static int
+small_room(kmq_t *kmq, const kmq_message_t *m)
+{
+    return m->size <= LARGE && others_drop(kmq);
+}
+
+
+/* Reserves the first of these messages, and those behind it that can be with
+ * it.  Returns how many; *why tells why no more can. */
+static unsigned
+reserve_some(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m, unsigned n,
+    int *why)
+{
+    unsigned  i, small;
+
+    *why = KMQ_FULL;
+
+    if (kmq_journal_full(kmq)) {
+        return 0;
+    }
+
+    for (small = 0; small < n && m[small].size <= LARGE; small++) {
+        /* void */
+    }
+
+    n = kmq_room_wanted(kmq, small ? small : 1);
+
+    if (n == 0) {
+        return 0;
+    }
+
+    if (small) {
+        i = reserve_small(kmq, topic, m, n);
+        *why = i < n ? KMQ_NOMEM : i < small ? KMQ_FULL : KMQ_OK;
+
+    } else {
+        *why = reserve_large(kmq, topic, m);
+        i = *why == KMQ_OK;
+    }
+
+    if (*why == KMQ_NOMEM) {
+        KMQ_PUT(kmq->shard->nomem_time, kmq->mono);
+    }
+
+    return i;
+}
+
+
 unsigned
 kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
     int *why)
 {
-    int            rc;
+    int            rc, again;
     unsigned       i;
     kmq_topic_t   *topic;
     kmq_client_t  *client = KMQ_AT(kmq->block, producer);
 
     rc = KMQ_OK;
+    again = 1;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, producer);
 
-    topic = KMQ_AT(kmq->block, client->topic);
+    topic = KMQ_AT(kmq->shard, client->topic);
 
-    for (i = 0; i < n; i++) {
-        rc = may_reserve(kmq, &m[i]);
+    for (i = 0; i < n && rc == KMQ_OK; /* void */) {
+        rc = large_room(kmq, &m[i]);
 
         if (rc == KMQ_OK) {
-            rc = reserve(kmq, topic, &m[i]);
+            i += reserve_some(kmq, topic, &m[i], n - i, &rc);
         }
 
-        if (rc != KMQ_OK) {
-            break;
+        if (rc == KMQ_NOMEM && again-- && small_room(kmq, &m[i])) {
+            rc = KMQ_OK;
         }
     }
 
@@ -278,23 +475,45 @@ kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
 }
 
 
-int
-kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
+static int
+reserve_named(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
 {
     int           rc;
     kmq_topic_t  *topic;
+
+    topic = kmq_topic_find(kmq, name, len);
+    rc = KMQ_NOMEM;
+
+    if (topic) {
+        (void) reserve_some(kmq, topic, m, 1, &rc);
+    }
+
+    return rc;
+}
+
+
+int
+kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
+{
+    int  rc;
 
     if (len == 0 || len > KMQ_NAME_MAX) {
         return KMQ_ERROR;
     }
 
-    kmq_lock(kmq);
+    kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
 
-    rc = may_reserve(kmq, m);
+    /* nothing keeps the topic before it has the message: the lock must not be
+     * let go any more */
+
+    rc = large_room(kmq, m);
 
     if (rc == KMQ_OK) {
-        topic = kmq_topic_find(kmq, name, len);
-        rc = topic ? reserve(kmq, topic, m) : KMQ_NOMEM;
+        rc = reserve_named(kmq, name, len, m);
+    }
+
+    if (rc == KMQ_NOMEM && small_room(kmq, m)) {
+        rc = reserve_named(kmq, name, len, m);
     }
 
     kmq_unlock(kmq);
@@ -307,9 +526,9 @@ static void
 commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     unsigned *fresh)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    kmq_list_remove(b, &b->worker[kmq->worker].reserved, &slot->link);
+    kmq_list_remove(s, &s->duty[kmq->worker].reserved, &slot->link);
 
     *fresh += !(slot->flags & KMQ_WRITTEN);
     slot->flags = 0;
@@ -317,8 +536,8 @@ commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     KMQ_SET(slot->state, KMQ_DELAYED);
     KMQ_POINT("commit-delayed");
 
-    b->waiting--;
-    b->delayed++;
+    s->waiting--;
+    s->delayed++;
     topic->delayed++;
 
     if (kmq_schedule(kmq, &slot->timer)) {
@@ -338,16 +557,16 @@ commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
     unsigned n, unsigned *fresh)
 {
     unsigned      i;
-    kmq_ref_t     next, ref;
-    kmq_slot_t   *slot, *last;
-    kmq_block_t  *b = kmq->block;
+    kmq_ref_t     ref;
+    kmq_slot_t   *slot, *last, *next;
+    kmq_shard_t  *s = kmq->shard;
 
     i = 0;
-    ref = KMQ_REF(b, topic);
-    slot = KMQ_AT(b, m[0].slot);
+    ref = KMQ_REF(s, topic);
+    slot = KMQ_AT(kmq->block, m[0].slot);
 
     do {
-        next = slot->next;
+        next = KMQ_AT(s, slot->next);
         *fresh += !(slot->flags & KMQ_WRITTEN);
         slot->flags = 0;
 
@@ -357,51 +576,35 @@ commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
         slot->owner = (uint32_t) kmq->mono;
 
         last = slot;
-        slot = KMQ_AT(b, next);
+        slot = next;
 
-    } while (++i < n && m[i].slot == next && slot->timer.due == 0
-             && slot->topic == ref);
+    } while (++i < n && KMQ_AT(kmq->block, m[i].slot) == next
+             && slot->timer.due == 0 && slot->topic == ref);
 
-    kmq_list_move(b, &b->worker[kmq->worker].reserved, &topic->ready,
-                  KMQ_AT(b, m[0].slot), &last->link, i);
+    kmq_list_move(s, &s->duty[kmq->worker].reserved, &topic->ready,
+                  KMQ_AT(kmq->block, m[0].slot), &last->link, i);
 
     return i;
 }
 
 
-void
-kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
+/* Commits those of the messages that are of the shard, from the first on to the
+ * next one of another.  Returns how many. */
+static unsigned
+commit(kmq_t *kmq, const kmq_message_t *m, unsigned n)
 {
-    int           written;
-    size_t        begin;
     unsigned      i, ready, done, fresh;
     kmq_ref_t     ref;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
-    begin = 0;
-    written = KMQ_ERROR;
-
-    if (kmq->journal.on && !m[0].accepted) {
-        written = kmq_accept_write(kmq, m, n, &begin);
-    }
-
-    kmq_lock(kmq);
-
-    if (written == KMQ_OK) {
-        kmq_accept_stamp(kmq, m, n, begin);
-
-    } else if (written == KMQ_NOMEM) {
-        kmq_journal_loss(kmq);
-    }
-
-    for (i = 0; i < n; /* void */) {
+    for (i = 0; i < n && m[i].shard == s->number; /* void */) {
         ready = 0;
         fresh = 0;
-        slot = KMQ_AT(b, m[i].slot);
+        slot = KMQ_AT(kmq->block, m[i].slot);
         ref = slot->topic;
-        topic = KMQ_AT(b, ref);
+        topic = KMQ_AT(s, ref);
 
         do {
             if (slot->timer.due) {
@@ -414,53 +617,93 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
                 i += done;
             }
 
-            slot = i < n ? KMQ_AT(b, m[i].slot) : NULL;
+            slot = i < n ? KMQ_AT(kmq->block, m[i].slot) : NULL;
 
-        } while (slot && slot->topic == ref);
+        } while (slot && slot->topic == ref && m[i].shard == s->number);
 
         if (fresh) {
             kmq_count_published(kmq, topic, fresh);
         }
 
-        kmq_topic_active(b, topic);
+        kmq_topic_active(s, topic);
         kmq_grant(kmq, topic, ready);
     }
 
-    b->reserved -= n;
+    s->reserved -= i;
 
-    kmq_unlock(kmq);
+    return i;
+}
+
+
+void
+kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
+{
+    int       written;
+    size_t    first;
+    unsigned  i;
+
+    first = 0;
+    written = KMQ_ERROR;
+
+    if (kmq->journal.on && !m[0].accepted) {
+        written = kmq_accept_write(kmq, m, n, &first);
+    }
+
+    for (i = 0; i < n; /* void */) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, m[i].shard));
+
+        if (written == KMQ_OK) {
+            kmq_accept_stamp(kmq, &m[i], kmq_same_shard(&m[i], n - i),
+                             &first);
+
+        } else if (written == KMQ_NOMEM) {
+            kmq_journal_loss(kmq);
+        }
+
+        i += commit(kmq, &m[i], n - i);
+
+        kmq_unlock(kmq);
+    }
 }
 
 
 void
 kmq_discard(kmq_t *kmq, kmq_message_t *m, unsigned n)
 {
-    unsigned  i;
+    unsigned  i, k, same;
 
-    kmq_lock(kmq);
+    for (i = 0; i < n; i += same) {
+        same = kmq_same_shard(&m[i], n - i);
 
-    for (i = 0; i < n; i++) {
-        reserved_discard(kmq, KMQ_AT(kmq->block, m[i].slot));
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, m[i].shard));
+
+        for (k = i; k < i + same; k++) {
+            reserved_discard(kmq, KMQ_AT(kmq->block, m[k].slot));
+        }
+
+        kmq_unlock(kmq);
     }
+}
 
-    kmq_unlock(kmq);
+
+/* ---------------------------------------------------------------- refused */
+
+static void
+refused(kmq_t *kmq, kmq_topic_t *topic, unsigned n)
+{
+    kmq->shard->totals.refused += n;
+
+    if (topic) {
+        topic->totals.refused += n;
+    }
 }
 
 
 void
 kmq_count_refused(kmq_t *kmq, const char *name, size_t len, unsigned n)
 {
-    kmq_topic_t  *topic;
-
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    topic = kmq_topic_get(kmq->block, name, len);
-
-    if (topic) {
-        topic->totals.refused += n;
-    }
-
+    kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
+    refused(kmq, kmq_topic_get(kmq->shard, name, len), n);
     kmq_unlock(kmq);
 }
 
@@ -470,10 +713,7 @@ kmq_count_refused_by(kmq_t *kmq, kmq_ref_t producer, unsigned n)
 {
     kmq_client_t  *client = KMQ_AT(kmq->block, producer);
 
-    kmq_lock(kmq);
-
-    kmq->block->totals.refused += n;
-    ((kmq_topic_t *) KMQ_AT(kmq->block, client->topic))->totals.refused += n;
-
+    kmq_lock_at(kmq, producer);
+    refused(kmq, KMQ_AT(kmq->shard, client->topic), n);
     kmq_unlock(kmq);
 }

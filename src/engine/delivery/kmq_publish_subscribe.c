@@ -27,7 +27,7 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
     size_t        bytes;
     unsigned      moved;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     n = kmq_pace(kmq, topic, n < topic->ready.count ? n : topic->ready.count);
     bytes = 0;
@@ -44,15 +44,15 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
         KMQ_POINT("log-extend");
 
         topic->position++;
-        kmq_list_append(b, &topic->log, &slot->link);
+        kmq_list_append(s, &topic->log, &slot->link);
         bytes += slot->size;
     }
 
     if (n != moved) {
-        kmq_pace_allot(b, topic, n - moved);
+        kmq_pace_allot(s, topic, n - moved);
     }
 
-    kmq_topic_active(b, topic);
+    kmq_topic_active(s, topic);
 
     return moved;
 }
@@ -77,7 +77,7 @@ credit(kmq_t *kmq, const kmq_own_route_t *local)
 
     for (i = 0; i < local->nready && i < LOOKS_MAX && most < SHARED_MAX; i++) {
         KMQ_STEP();
-        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+        client = KMQ_AT(kmq->shard, kmq->client[local->ready[i]].client);
         n = client->limit - client->in_flight;
         most = n > most ? n : most;
     }
@@ -121,7 +121,7 @@ lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_own_route_t *local)
 
     for (n = LOOKS_MAX; n && local->served < local->nready; n--) {
         KMQ_STEP();
-        client = KMQ_AT(kmq->block,
+        client = KMQ_AT(kmq->shard,
                         kmq->client[local->ready[local->served]].client);
 
         if (lags(topic, client)) {
@@ -137,20 +137,20 @@ lagging(kmq_t *kmq, const kmq_topic_t *topic, kmq_own_route_t *local)
 
 /* The message in the log that client gets next. */
 static kmq_slot_t *
-log_at(kmq_block_t *b, const kmq_topic_t *topic, const kmq_client_t *client)
+log_at(kmq_shard_t *s, const kmq_topic_t *topic, const kmq_client_t *client)
 {
     kmq_slot_t  *slot;
 
     if (client->cursor) {
-        return KMQ_AT(b, client->cursor);
+        return KMQ_AT(s, client->cursor);
     }
 
     /* it had got all, so everything behind is new to it */
 
-    slot = KMQ_AT(b, topic->log.tail);
+    slot = KMQ_AT(s, topic->log.tail);
 
     while (slot->position != client->next_position) {
-        slot = KMQ_AT(b, slot->prev);
+        slot = KMQ_AT(s, slot->prev);
     }
 
     return slot;
@@ -165,11 +165,11 @@ static kmq_slot_t *
 log_skip(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
     while (lags(topic, client)) {
-        slot = log_at(b, topic, client);
+        slot = log_at(s, topic, client);
 
         if (!(slot->flags & KMQ_DELETED)) {
             return slot;
@@ -189,7 +189,7 @@ log_skip(kmq_t *kmq, kmq_client_t *client)
 
 /* Fills the batch with the log from slot on, up to a deleted message. */
 static void
-log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
+log_read(kmq_shard_t *s, kmq_slot_t *slot, kmq_batch_t *batch)
 {
     size_t  bytes;
 
@@ -198,14 +198,14 @@ log_read(kmq_block_t *b, kmq_slot_t *slot, kmq_batch_t *batch)
     while (batch->nmessages < SHARED_MAX && bytes < batch->bytes_max
            && !(slot->flags & KMQ_DELETED))
     {
-        kmq_message_fill(b, slot, &batch->messages[batch->nmessages++]);
+        kmq_message_fill(s, slot, &batch->messages[batch->nmessages++]);
         bytes += slot->size;
 
         if (slot->next == 0) {
             return;
         }
 
-        slot = KMQ_AT(b, slot->next);
+        slot = KMQ_AT(s, slot->next);
     }
 }
 
@@ -219,7 +219,7 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     unsigned      i, n;
     kmq_ref_t     next;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
     slot = NULL;
@@ -230,9 +230,9 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     }
 
     for (i = 0; i < n; i++) {
-        slot = KMQ_AT(b, batch->messages[first + i].slot);
+        slot = KMQ_AT(kmq->block, batch->messages[first + i].slot);
 
-        if (kmq_deliveries_append(b, client, slot, (uint32_t) kmq->mono)
+        if (kmq_deliveries_append(s, client, slot, (uint32_t) kmq->mono)
             != KMQ_OK)
         {
             client->limit = client->in_flight;
@@ -244,14 +244,14 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
         return 0;
     }
 
-    topic = KMQ_AT(b, client->topic);
+    topic = KMQ_AT(s, client->topic);
 
     if (client->timed == KMQ_IDLE && topic->settings.retry_time) {
         kmq_retry_arm(kmq, client);
     }
 
-    next = ((kmq_slot_t *) KMQ_AT(b, batch->messages[first + i - 1].slot))
-           ->next;
+    slot = KMQ_AT(kmq->block, batch->messages[first + i - 1].slot);
+    next = slot->next;
 
     KMQ_SET(client->next_position,
             batch->messages[first + i - 1].position + 1);
@@ -308,7 +308,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
         }
 
         KMQ_STEP();
-        client = KMQ_AT(kmq->block, kmq->client[local->ready[i]].client);
+        client = KMQ_AT(kmq->shard, kmq->client[local->ready[i]].client);
         first = client->next_position - start;
 
         if (first >= batch->nmessages) {
@@ -358,8 +358,8 @@ int
 kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch)
 {
-    kmq_slot_t         *slot;
-    kmq_client_t       *client;
+    kmq_slot_t       *slot;
+    kmq_client_t     *client;
     kmq_own_route_t  *local;
 
     local = &kmq->route[route->local];
@@ -383,8 +383,8 @@ kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         }
 
         served_check(topic, local);
-        kmq_routes_tell(kmq, topic, KMQ_REF(kmq->block, route));
-        client = KMQ_AT(kmq->block, kmq->client[local->ready[0]].client);
+        kmq_routes_tell(kmq, topic, KMQ_REF(kmq->shard, route));
+        client = KMQ_AT(kmq->shard, kmq->client[local->ready[0]].client);
     }
 
     slot = log_skip(kmq, client);
@@ -394,7 +394,7 @@ kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return 1;
     }
 
-    log_read(kmq->block, slot, batch);
+    log_read(kmq->shard, slot, batch);
 
     if (!runs_make(kmq, topic, local, batch) && local->nready) {
         kmq_route_dirty(kmq, route);

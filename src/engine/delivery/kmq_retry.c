@@ -38,7 +38,7 @@
 void
 kmq_retry_arm(kmq_t *kmq, kmq_client_t *client)
 {
-    kmq_topic_t  *topic = KMQ_AT(kmq->block, client->topic);
+    kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
 
     client->timed = KMQ_SCHEDULED;
     client->timer.due = kmq_due(kmq, topic->settings.retry_time);
@@ -50,13 +50,13 @@ kmq_retry_arm(kmq_t *kmq, kmq_client_t *client)
 
 
 void
-kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client)
+kmq_retry_cancel(kmq_shard_t *s, kmq_client_t *client)
 {
     if (client->timed == KMQ_SCHEDULED) {
-        kmq_unschedule(b, &client->timer);
+        kmq_unschedule(s, &client->timer);
 
     } else if (client->timed == KMQ_OVERDUE) {
-        kmq_list_remove(b, &b->worker[client->worker].overdue,
+        kmq_list_remove(s, &s->duty[client->worker].overdue,
                         &client->timer.link);
     }
 
@@ -68,10 +68,10 @@ kmq_retry_cancel(kmq_block_t *b, kmq_client_t *client)
 void
 kmq_retry_add(kmq_t *kmq, kmq_client_t *client)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     client->timed = KMQ_OVERDUE;
-    kmq_list_append(b, &b->worker[client->worker].overdue,
+    kmq_list_append(s, &s->duty[client->worker].overdue,
                     &client->timer.link);
     kmq_worker_tell(kmq, client->worker);
 }
@@ -84,7 +84,7 @@ kmq_retry_now(kmq_t *kmq, kmq_client_t *client)
 {
     client->look_due = 0;
 
-    kmq_retry_cancel(kmq->block, client);
+    kmq_retry_cancel(kmq->shard, client);
     kmq_retry_add(kmq, client);
 }
 
@@ -108,12 +108,12 @@ typedef struct {
 
 /* The next delivery that has not ended; NULL: that was all, or all for now. */
 static kmq_delivery_t *
-look_next(kmq_block_t *b, look_t *look)
+look_next(kmq_shard_t *s, look_t *look)
 {
     kmq_delivery_t  *entry;
 
     while (look->client->look) {
-        look->ring = KMQ_AT(b, look->client->look);
+        look->ring = KMQ_AT(s, look->client->look);
 
         if (look->i < look->ring->first) {
             look->i = look->ring->first;
@@ -192,17 +192,17 @@ take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
 {
     int           done;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    slot = KMQ_AT(b, entry->slot);
+    slot = KMQ_AT(s, entry->slot);
 
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("overdue-entry");
 
-    done = kmq_deliveries_end(b, client, ring);
-    kmq_returned_set(b, client,
+    done = kmq_deliveries_end(s, client, ring);
+    kmq_returned_set(s, client,
                      kmq_message_release(kmq, slot,
-                                         kmq_returned(b, client)));
+                                         kmq_returned(s, client)));
 
     return done;
 }
@@ -216,7 +216,7 @@ look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
     /* when the part is gone, the look goes on in the next one */
 
     if (take_away(kmq, look->client, look->ring, entry)
-        && look->client->look != KMQ_REF(kmq->block, look->ring))
+        && look->client->look != KMQ_REF(kmq->shard, look->ring))
     {
         look->i = 0;
     }
@@ -230,7 +230,7 @@ release_overdue(kmq_t *kmq, look_t *look)
 {
     kmq_delivery_t  *entry;
 
-    while ((entry = look_next(kmq->block, look))) {
+    while ((entry = look_next(kmq->shard, look))) {
 
         if (overdue(kmq, look, entry)) {
             look_release(kmq, look, entry);
@@ -247,9 +247,9 @@ static void
 repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    slot = KMQ_AT(b, entry->slot);
+    slot = KMQ_AT(s, entry->slot);
 
     entry->time = (uint32_t) kmq->mono;
     entry->returned = 0;
@@ -269,7 +269,7 @@ repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
     kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
                          entry->attempts);
 
-    kmq_message_fill(b, slot, &batch->messages[batch->nmessages++]);
+    kmq_message_fill(s, slot, &batch->messages[batch->nmessages++]);
 }
 
 
@@ -280,7 +280,7 @@ given_up(kmq_t *kmq, const look_t *look, const kmq_delivery_t *entry)
     uint32_t     max;
     kmq_slot_t  *slot;
 
-    slot = KMQ_AT(kmq->block, entry->slot);
+    slot = KMQ_AT(kmq->shard, entry->slot);
     max = look->topic->settings.max_deliveries;
 
     return (slot->flags & KMQ_DELETED) || (max && entry->attempts >= max);
@@ -296,7 +296,7 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 
     bytes = 0;
 
-    while ((entry = look_next(kmq->block, look))) {
+    while ((entry = look_next(kmq->shard, look))) {
 
         if (!overdue(kmq, look, entry)) {
             if (look->client->disordered) {
@@ -341,9 +341,9 @@ batch_make(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
     }
 
     batch->again = 1;
-    batch->topic = kmq_topic_name(kmq->block, look->topic);
+    batch->topic = kmq_topic_name(kmq->shard, look->topic);
     batch->topic_len = look->topic->name_len;
-    batch->topic_ref = look->client->topic;
+    batch->topic_ref = KMQ_OUT(kmq->shard, look->client->topic);
 
     run = &batch->runs[batch->nruns++];
     run->client = KMQ_REF(kmq->block, look->client);
@@ -390,11 +390,11 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 {
     int           begun;
     look_t        look;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     memset(&look, 0, sizeof(look));
     look.client = client;
-    look.topic = KMQ_AT(b, client->topic);
+    look.topic = KMQ_AT(s, client->topic);
     look.left = *left;
     look.last = (uint32_t) kmq->mono - INT32_MAX;
 
@@ -404,7 +404,7 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
         client->look = client->ring;
         client->look_due = NEVER;
         client->stalled = 0;
-        kmq_returned_set(b, client, NULL);
+        kmq_returned_set(s, client, NULL);
     }
 
     look.due = client->look_due;
@@ -423,7 +423,7 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 
     if (look.released) {
         client->limit = client->prefetch;
-        kmq_deliveries_trim(b, client);
+        kmq_deliveries_trim(s, client);
         kmq_grant(kmq, look.topic, look.topic->ready.count);
     }
 
@@ -438,7 +438,7 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 int
 kmq_retry_wanted(const kmq_t *kmq)
 {
-    return kmq->block->worker[kmq->worker].overdue.head
+    return kmq->shard->duty[kmq->worker].overdue.head
            && kmq->mono >= kmq->heard;
 }
 
@@ -460,14 +460,14 @@ kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch)
     kmq_list_t    *list;
     kmq_client_t  *client;
 
-    list = &kmq->block->worker[kmq->worker].overdue;
+    list = &kmq->shard->duty[kmq->worker].overdue;
     left = KMQ_SLICE;
 
     for (n = list->count; n && left && batch->nruns == 0; n--) {
         left--;
-        client = KMQ_AT(kmq->block, list->head);
+        client = KMQ_AT(kmq->shard, list->head);
 
-        kmq_retry_cancel(kmq->block, client);
+        kmq_retry_cancel(kmq->shard, client);
         look_at(kmq, client, batch, &left);
     }
 }
@@ -482,14 +482,14 @@ kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 {
     int                 ended;
     kmq_ring_t         *ring;
-    kmq_block_t        *b = kmq->block;
+    kmq_shard_t        *s = kmq->shard;
     kmq_delivery_t     *entry;
-    const kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    const kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    kmq_returned_set(b, client, NULL);
+    kmq_returned_set(s, client, NULL);
 
     for (ended = 0; client->in_flight && *n; (*n)--, ended = 1) {
-        ring = KMQ_AT(b, client->ring);
+        ring = KMQ_AT(s, client->ring);
         entry = &ring->entry[ring->first];
 
         if (topic->position - entry->position < OUTRUN) {
@@ -497,7 +497,7 @@ kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
         }
 
         (void) take_away(kmq, client, ring, entry);
-        kmq_deliveries_trim(b, client);
+        kmq_deliveries_trim(s, client);
     }
 
     if (ended) {
@@ -505,6 +505,6 @@ kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
         /* its worker sees whether it can take more now */
 
         kmq_retry_now(kmq, client);
-        kmq_grant(kmq, KMQ_AT(b, client->topic), topic->ready.count);
+        kmq_grant(kmq, KMQ_AT(s, client->topic), topic->ready.count);
     }
 }

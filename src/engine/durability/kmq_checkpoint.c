@@ -1,6 +1,6 @@
 /*
  * Checkpoints: all that is in the block, as records, in slices, while messages
- * come and go.
+ * come and go.  First come the messages, shard by shard, then the topics.
  *
  * A checkpoint begins a generation.  It shows all changes with numbers up to
  * its own, since each slice is taken after it began.  Records with later
@@ -17,31 +17,31 @@
 #include "../worker/kmq_worker.h"
 #include "../journal/kmq_journal.h"
 #include "../queue/kmq_queue.h"
+#include "kmq_durability_inside.h"
 
 
 /* These bound the time under the lock. */
 #define SLICE_BYTES     KMQ_PART
 #define SLICE_MESSAGES  512
+#define SLICE_NODE      16       /* a node costs as much as so many */
 #define SLICE_TOPICS    32
 #define NODES_MAX       2048
 
 /* Messages are in no cache: they are prefetched so far ahead. */
 #define AHEAD  8
 
+/* What there is to do. */
+#define PHASE_MESSAGES  0
+#define PHASE_TOPICS    1
+#define PHASE_END       2
+
 
 /* ------------------------------------------------------------------ parts */
 
 /*
- * Takes a number that no journal's record has: what is counted now is what
- * those below it tell.  None of these grows any more, see last_open().
+ * The record has a number of its own: what is counted now is what those of the
+ * shard below it tell, none of which grows any more.
  */
-static uint64_t
-number_take(kmq_block_t *b)
-{
-    return ++b->journals.lsn;
-}
-
-
 static int
 topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
 {
@@ -50,7 +50,7 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
                          + KMQ_PERIOD_NUMBERS
                            * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
     kmq_period_t  day[KMQ_DAYS], minute[KMQ_TOPIC_MINUTES];
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     memcpy(number, &topic->totals, sizeof(topic->totals));
 
@@ -62,8 +62,8 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
                                / KMQ_PERIOD_NUMBERS;
     n = kmq_periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
 
-    return kmq_record_numbers(out, number_take(b), KMQ_RECORD_TOPIC,
-                              kmq->wall / 1000, kmq_topic_name(b, topic),
+    return kmq_record_numbers(out, kmq_lsn_next(kmq, 1), KMQ_RECORD_TOPIC,
+                              kmq->wall / 1000, kmq_topic_name(s, topic),
                               topic->name_len, number, n);
 }
 
@@ -111,71 +111,156 @@ kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
 
 /* ---------------------------------------------------- beginning and end */
 
-/*
- * Consumed messages up to this sequence number are left out.  Numbers have
- * large gaps, one from each start, so messages are counted.
- */
-static uint64_t
-history_first(kmq_block_t *b)
+/* The newest node of a shard that has not been counted yet. */
+typedef struct {
+    uint64_t             sequence;   /* in it; then, of the next one */
+    const kmq_index_t   *node;       /* NULL: there is none */
+} newest_t;
+
+
+static void
+newest_find(kmq_shard_t *s, newest_t *newest)
 {
-    unsigned            i;
-    uint64_t            n, sequence;
-    const kmq_index_t  *node;
-
-    if (b->history.count <= KMQ_HISTORY_KEPT) {
-        return 0;
-    }
-
-    sequence = b->sequence;
-    n = 0;
-
-    for (i = 0; n < KMQ_HISTORY_KEPT && i < NODES_MAX; i++) {
-        node = kmq_index_older(b, &sequence, 0, UINT32_MAX);
-
-        if (node == NULL || sequence < KMQ_NODE_NUMBERS) {
-            return 0;
-        }
-
-        n += kmq_index_count(node);
-        sequence -= sequence % KMQ_NODE_NUMBERS + 1;
-    }
-
-    return sequence;
+    newest->node = kmq_index_older(s, &newest->sequence, 0, UINT32_MAX);
+    newest->sequence -= newest->sequence % KMQ_NODE_NUMBERS;
 }
 
 
-/* failed: a generation that is begun again when it is still the last. */
-static int
-begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
+/* The number of the shard with the newest of all. */
+static unsigned
+newest_of(const newest_t *newest, unsigned n)
 {
-    int              rc;
-    kmq_block_t     *b = kmq->block;
-    kmq_journals_t  *journals = &b->journals;
+    unsigned  i, best;
 
-    memset(cp, 0, sizeof(kmq_checkpoint_t));
+    best = 0;
 
-    kmq_lock(kmq);
+    for (i = 1; i < n; i++) {
+        if (newest[i].node
+            && (newest[best].node == NULL
+                || newest[i].sequence > newest[best].sequence))
+        {
+            best = i;
+        }
+    }
+
+    return best;
+}
+
+
+/*
+ * Consumed messages up to this sequence number are left out.  Numbers have
+ * large gaps, one from each start, so messages are counted, from the last one
+ * on: those of all shards, whose locks the caller has.
+ */
+static uint64_t
+history_count(kmq_block_t *b, uint64_t last)
+{
+    unsigned   i, steps;
+    uint64_t   n;
+    newest_t   newest[KMQ_SHARDS], *one;
+
+    for (i = 0; i < b->nshards; i++) {
+        newest[i].sequence = last;
+        newest_find(KMQ_SHARD(b, i), &newest[i]);
+    }
+
+    n = 0;
+
+    for (steps = 0; n < KMQ_HISTORY_KEPT && steps < NODES_MAX; steps++) {
+        i = newest_of(newest, b->nshards);
+        one = &newest[i];
+
+        if (one->node == NULL || one->sequence == 0) {
+            return 0;
+        }
+
+        n += kmq_index_count(one->node);
+        last = --one->sequence;
+        newest_find(KMQ_SHARD(b, i), one);
+    }
+
+    return last;
+}
+
+
+static uint64_t
+history_first(kmq_block_t *b, uint64_t last)
+{
+    unsigned  i;
+    uint64_t  n;
+
+    n = 0;
+
+    for (i = 0; i < b->nshards; i++) {
+        n += KMQ_SHARD(b, i)->history.count;
+    }
+
+    return n <= KMQ_HISTORY_KEPT ? 0 : history_count(b, last);
+}
+
+
+/* This worker's last checkpoint may have pinned something. */
+static void
+pins_end(kmq_t *kmq)
+{
+    unsigned      i;
+    kmq_shard_t  *s;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        s = KMQ_SHARD(kmq->block, i);
+        kmq_pin_end(s, &s->duty[kmq->worker]);
+    }
+}
+
+
+/* The next generation; failed: that one is begun again when it is still the
+ * last. */
+static void
+generation_begin(kmq_t *kmq, kmq_checkpoint_t *cp, uint64_t failed)
+{
+    kmq_journals_t  *journals = &kmq->block->journals;
+
+    kmq_common_lock(kmq);
 
     journals->generation += journals->generation != failed;
-    journals->start = number_take(b);
+    journals->start = kmq_lsn_next_all(kmq);
     journals->bytes = 0;
 
     cp->info.generation = journals->generation;
     cp->info.start = journals->start;
+    cp->complete = journals->complete;
+    cp->losses = KMQ_GET(journals->losses);
+
+    kmq_common_unlock(kmq);
+}
+
+
+/* All that belongs to one moment is done with the locks of all shards. */
+static int
+begin(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, uint64_t failed)
+{
+    int           rc;
+    kmq_block_t  *b = kmq->block;
+
+    memset(cp, 0, sizeof(kmq_checkpoint_t));
+
     cp->info.worker = kmq->worker;
     cp->info.key[0] = b->key[0];
     cp->info.key[1] = b->key[1];
-    cp->complete = journals->complete;
-    cp->losses = journals->losses;
-    cp->last = b->sequence;
-    cp->history = history_first(b);
     cp->records = 1;
 
-    kmq_pin_end(b, &b->worker[kmq->worker]);
+    kmq_lock_all(kmq);
+
+    generation_begin(kmq, cp, failed);
+
+    cp->last = kmq_sequence_epoch(kmq);
+    cp->history = history_first(b, cp->last);
+
+    pins_end(kmq);
 
     rc = kmq_queue_record(kmq, out, cp->info.start);
 
-    kmq_unlock(kmq);
+    kmq_unlock_all(kmq);
 
     if (rc != 0) {
         return KMQ_NOMEM;
@@ -214,9 +299,11 @@ kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
 static void
 errors_clear(kmq_block_t *b)
 {
-    unsigned  i;
+    unsigned  i, n;
 
-    for (i = 0; i < b->nworkers; i++) {
+    n = KMQ_GET(b->nworkers);
+
+    for (i = 0; i < n; i++) {
         b->worker[i].disk_error = 0;
     }
 }
@@ -227,7 +314,7 @@ kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
 {
     kmq_journals_t  *journals = &kmq->block->journals;
 
-    kmq_lock(kmq);
+    kmq_common_lock(kmq);
 
     if (cp->info.generation > journals->complete) {
         journals->complete = cp->info.generation;
@@ -235,31 +322,32 @@ kmq_checkpoint_end(kmq_t *kmq, const kmq_checkpoint_t *cp, uint64_t size)
         journals->size = size;
         journals->time = kmq->wall / 1000;
 
-        if (journals->covered == journals->losses) {
+        if (journals->covered == KMQ_GET(journals->losses)) {
             errors_clear(kmq->block);
         }
     }
 
-    kmq_unlock(kmq);
+    kmq_common_unlock(kmq);
 }
 
 
 int
 kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
 {
-    uint64_t         max;
-    kmq_block_t     *b = kmq->block;
-    kmq_journals_t  *journals = &b->journals;
+    uint64_t               max, size;
+    const kmq_journals_t  *journals = &kmq->block->journals;
 
     /* read without the lock: it is looked at again soon */
 
-    if (b->keeper != kmq->worker + 1 || !kmq->journal.on) {
+    if (!kmq_is_keeper(kmq) || !kmq->journal.on) {
         return 0;
     }
 
-    max = journals->size > journal_min ? journals->size : journal_min;
+    size = KMQ_GET(journals->size);
+    max = size > journal_min ? size : journal_min;
 
-    return journals->losses != journals->covered || journals->bytes > max;
+    return KMQ_GET(journals->losses) != KMQ_GET(journals->covered)
+           || KMQ_GET(journals->bytes) > max;
 }
 
 
@@ -286,7 +374,7 @@ part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
     cp->part = PART_SUM;
     cp->size = slot->size;
     cp->left = slot->size;
-    cp->piece = slot->body;
+    cp->piece = KMQ_OUT(kmq->shard, slot->body);
     cp->head_len = kmq_message_record_head(kmq, slot, kind, cp->info.start,
                                            cp->head);
     cp->sum = kmq_crc32c(0, cp->head + 4, cp->head_len - 4);
@@ -299,9 +387,10 @@ part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
 static int
 part_head(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
+    kmq_ref_t       body;
+    kmq_duty_t     *duty;
+    kmq_shard_t    *s = kmq->shard;
     unsigned char  *p;
-    kmq_block_t    *b = kmq->block;
-    kmq_worker_t   *worker = &b->worker[kmq->worker];
 
     p = kmq_buffer_room(out, cp->head_len);
     if (p == NULL) {
@@ -312,10 +401,13 @@ part_head(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     memcpy(p, cp->head, cp->head_len);
     out->len += cp->head_len;
 
+    duty = &s->duty[kmq->worker];
+    body = duty->kept ? duty->kept
+                      : ((kmq_slot_t *) KMQ_AT(s, duty->pinned))->body;
+
     cp->part = PART_COPY;
     cp->left = cp->size;
-    cp->piece = worker->kept ? worker->kept
-                : ((kmq_slot_t *) KMQ_AT(b, worker->pinned))->body;
+    cp->piece = KMQ_OUT(s, body);
 
     return KMQ_OK;
 }
@@ -339,7 +431,7 @@ part_end(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     memset(p, 0, n);
     out->len += n;
 
-    kmq_pin_end(kmq->block, &kmq->block->worker[kmq->worker]);
+    kmq_pin_end(kmq->shard, &kmq->shard->duty[kmq->worker]);
 
     cp->part = 0;
     cp->records++;
@@ -352,15 +444,15 @@ part_end(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 static int
 part_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
-    size_t          done;
-    uint32_t        n;
-    const char     *bytes;
-    unsigned char  *p;
-    kmq_worker_t   *worker = &kmq->block->worker[kmq->worker];
+    size_t             done;
+    uint32_t           n;
+    const char        *bytes;
+    unsigned char     *p;
+    const kmq_duty_t  *duty = &kmq->shard->duty[kmq->worker];
 
     /* a repair knows of no pins */
 
-    if (worker->pinned == 0 && worker->kept == 0) {
+    if (duty->pinned == 0 && duty->kept == 0) {
         return KMQ_AGAIN;
     }
 
@@ -397,7 +489,7 @@ part_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 
 /* ----------------------------------------------------------------- slices */
 
-/* Topics from the walk on; 1 when all have been met. */
+/* A shard's topics from the walk on; 1 when all have been met. */
 static int
 topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
@@ -409,7 +501,7 @@ topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     walk.index = cp->index;
 
     for (n = 0; n < SLICE_TOPICS; n++) {
-        topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk);
+        topic = kmq_table_next(kmq->shard, KMQ_CLASS_TOPIC, &walk);
 
         if (topic == NULL) {
             return 1;
@@ -432,15 +524,15 @@ topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 
 
 static void
-slot_ahead(kmq_block_t *b, kmq_slot_t **slot, unsigned left)
+slot_ahead(kmq_shard_t *s, kmq_slot_t **slot, unsigned left)
 {
     if (left > 2 * AHEAD) {
         __builtin_prefetch(slot[2 * AHEAD]);
     }
 
     if (left > AHEAD) {
-        __builtin_prefetch(KMQ_AT(b, slot[AHEAD]->body));
-        __builtin_prefetch((char *) KMQ_AT(b, slot[AHEAD]->body) + 64);
+        __builtin_prefetch(KMQ_AT(s, slot[AHEAD]->body));
+        __builtin_prefetch((char *) KMQ_AT(s, slot[AHEAD]->body) + 64);
     }
 }
 
@@ -452,13 +544,13 @@ node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
 {
     unsigned      i, n, kind;
     kmq_slot_t   *slot[KMQ_NODE_NUMBERS];
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    n = kmq_index_gather(b, node, cp->next % KMQ_NODE_NUMBERS,
+    n = kmq_index_gather(s, node, cp->next % KMQ_NODE_NUMBERS,
                          KMQ_NODE_NUMBERS - 1, slot);
 
     for (i = 0; i < n; i++) {
-        slot_ahead(b, &slot[i], n - i);
+        slot_ahead(s, &slot[i], n - i);
 
         if (out->len >= cp->full) {
             cp->next = slot[i]->sequence;
@@ -493,21 +585,23 @@ node_slice(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_index_t *node,
 }
 
 
-/* 1 when all have been met. */
+/* A shard's messages; 1 when all have been met. */
 static int
 messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
     unsigned            n;
     const kmq_index_t  *node;
 
-    for (n = 0; n < SLICE_MESSAGES && out->len < cp->full && !cp->part;
-         n += KMQ_NODE_NUMBERS)
-    {
-        node = kmq_index_newer(kmq->block, &cp->next);
+    n = 0;
+
+    while (n < SLICE_MESSAGES && out->len < cp->full && !cp->part) {
+        node = kmq_index_newer(kmq->shard, &cp->next);
 
         if (node == NULL || cp->next > cp->last) {
             return 1;
         }
+
+        n += kmq_index_count(node) + SLICE_NODE;
 
         if (node_slice(kmq, cp, node, out) != KMQ_OK) {
             return KMQ_NOMEM;
@@ -518,20 +612,27 @@ messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 }
 
 
+/* The counters of the queue come with the locks of all shards. */
 static int
 end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
+    int       rc;
     uint64_t  number[2];
 
-    if (kmq_queue_record(kmq, out, number_take(kmq->block)) != 0) {
-        return -1;
+    kmq_lock_all(kmq);
+    rc = kmq_queue_record(kmq, out, kmq_lsn_next_all(kmq));
+    kmq_unlock_all(kmq);
+
+    if (rc != 0) {
+        return KMQ_NOMEM;
     }
 
     number[0] = ++cp->records;
     number[1] = cp->messages;
 
     return kmq_record_numbers(out, cp->info.start, KMQ_RECORD_END,
-                              kmq->wall / 1000, NULL, 0, number, 2);
+                              kmq->wall / 1000, NULL, 0, number, 2) == 0
+           ? KMQ_OK : KMQ_NOMEM;
 }
 
 
@@ -540,7 +641,7 @@ part_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
     int  rc;
 
-    kmq_lock(kmq);
+    kmq_lock(kmq, KMQ_SHARD(kmq->block, cp->shard));
     rc = part_slice(kmq, cp, out);
     kmq_unlock(kmq);
 
@@ -548,13 +649,51 @@ part_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 }
 
 
+/* All of a shard has been met: the next one, or, for what comes next, the
+ * first. */
+static void
+shard_next(const kmq_t *kmq, kmq_checkpoint_t *cp)
+{
+    cp->next = 0;
+    cp->page = 0;
+    cp->index = 0;
+
+    if (++cp->shard == kmq->block->nshards) {
+        cp->shard = 0;
+        cp->phase++;
+    }
+}
+
+
+/* A slice of messages or topics. */
+static int
+shard_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
+{
+    int  done;
+
+    kmq_lock(kmq, KMQ_SHARD(kmq->block, cp->shard));
+
+    done = cp->phase == PHASE_MESSAGES ? messages_slice(kmq, cp, out)
+                                       : topics_slice(kmq, cp, out);
+
+    kmq_unlock(kmq);
+
+    if (done == 1) {
+        shard_next(kmq, cp);
+        done = 0;
+    }
+
+    return done;
+}
+
+
 int
 kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
 {
-    int     done;
-    size_t  first;
+    int       rc;
+    size_t    first;
+    unsigned  i, shard;
 
-    done = 0;
     first = out->len;
     cp->full = out->len + SLICE_BYTES;
 
@@ -562,34 +701,35 @@ kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
         return part_next(kmq, cp, out);
     }
 
-    kmq_lock(kmq);
+    if (cp->phase == PHASE_END) {
+        rc = end_add(kmq, cp, out);
 
-    switch (cp->phase) {
+        if (rc != KMQ_OK) {
+            return rc;
+        }
 
-    case 0:
-        done = messages_slice(kmq, cp, out);
-        break;
+        kmq_records_seal(out->data + first, out->len - first);
 
-    case 1:
-        done = topics_slice(kmq, cp, out);
-        break;
-
-    default:
-        done = end_add(kmq, cp, out) == 0 ? 1 : KMQ_NOMEM;
-        break;
+        return 0;
     }
 
-    kmq_unlock(kmq);
+    /* shards that have nothing take no slice of their own */
 
-    if (done == 1) {
-        cp->phase++;
-    }
+    for (i = 0; i < kmq->block->nshards; i++) {
+        shard = cp->shard;
+        rc = shard_slice(kmq, cp, out);
 
-    if (done == KMQ_NOMEM) {
-        return KMQ_NOMEM;
+        if (rc != KMQ_OK) {
+            return rc;
+        }
+
+        if (cp->phase == PHASE_END || cp->shard == shard || out->len != first)
+        {
+            break;
+        }
     }
 
     kmq_records_seal(out->data + first, out->len - first);
 
-    return cp->phase < 3;
+    return 1;
 }

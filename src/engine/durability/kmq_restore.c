@@ -5,6 +5,12 @@
  * Messages are put into slots with the states that they end up with.
  * kmq_repair() makes all that is derived, lists and most counts, as after the
  * death of a worker.  What was in flight is ready again.
+ *
+ * A message is in the shard of its topic, but most records name messages by
+ * their numbers alone.  So meanwhile all of them are in the index of the first
+ * shard; the repairs make each shard's own.  The block is nobody else's yet:
+ * the lock of the shard with a topic or message is taken for those who expect
+ * it, and the first shard is looked at without.
  */
 
 #include <stdlib.h>
@@ -13,8 +19,10 @@
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
 #include "../time/kmq_time.h"
+#include "../journal/kmq_journal.h"
 #include "../queue/kmq_queue.h"
 #include "../upkeep/kmq_upkeep.h"
+#include "kmq_restore_inside.h"
 
 
 /* Numbers that may have been given out, though no disk has them, are not given
@@ -23,21 +31,6 @@
 
 /* ms, 17 years: longer than any delay, and what the schedule can take. */
 #define WAIT_MAX         (UINT64_C(1) << 39)
-
-struct kmq_restore_s {
-    kmq_t           *kmq;
-    kmq_restored_t   found;
-    uint64_t         lsn;            /* the highest seen */
-    uint64_t         sequence;
-    uint64_t         first;          /* lsn of the checkpoint, 0: none */
-    uint64_t         start;          /* of the queue's counters in it */
-
-    int              strained;       /* memory is so short that spare pages
-                                        are used */
-    uint64_t        *history;        /* sequence numbers, oldest first: a */
-    uint64_t         history_first;  /* ring; these count all there ever */
-    uint64_t         history_next;   /* were */
-};
 
 
 kmq_restore_t *
@@ -58,6 +51,8 @@ kmq_restore_begin(void *block, size_t size, uint64_t mono, uint64_t wall)
         return NULL;
     }
 
+    rs->spare_pages = rs->kmq->block->spare_pages;
+
     kmq_clock(rs->kmq, mono, wall);
     kmq_clock_keep(rs->kmq);
 
@@ -76,19 +71,60 @@ kmq_restore_free(kmq_restore_t *rs)
 }
 
 
+/* ----------------------------------------------------------------- shards */
+
+static kmq_shard_t *
+shard_of(const kmq_restore_t *rs, const kmq_slot_t *slot)
+{
+    return kmq_shard_at(rs->kmq, KMQ_REF(rs->kmq->block, slot));
+}
+
+
+/* Changes over to the lock of another shard. */
+static void
+shard_enter(kmq_restore_t *rs, kmq_shard_t *s)
+{
+    if (rs->kmq->shard != s) {
+        kmq_unlock(rs->kmq);
+        kmq_lock(rs->kmq, s);
+    }
+}
+
+
+/* The message of that number, in whatever shard; NULL: there is none. */
+static kmq_slot_t *
+message_find(const kmq_restore_t *rs, uint64_t sequence)
+{
+    return kmq_index_find(kmq_restore_first(rs), sequence);
+}
+
+
+/* Frees a message of kmq_t.shard, whose own index does not have it yet. */
+static void
+message_remove(kmq_restore_t *rs, kmq_slot_t *slot)
+{
+    kmq_index_remove(kmq_restore_first(rs), slot);
+    kmq_message_free(rs->kmq, slot);
+}
+
+
 /* ---------------------------------------------------------------- history */
 
 static void
 history_evict(kmq_restore_t *rs)
 {
-    uint64_t     sequence;
-    kmq_slot_t  *slot;
+    uint64_t      sequence;
+    kmq_slot_t   *slot;
+    kmq_shard_t  *s = rs->kmq->shard;
 
     sequence = rs->history[rs->history_first++ % KMQ_HISTORY_KEPT];
-    slot = kmq_index_find(rs->kmq->block, sequence);
+    slot = message_find(rs, sequence);
 
     if (slot && slot->state == KMQ_CONSUMED) {
-        kmq_message_free(rs->kmq, slot);
+        shard_enter(rs, shard_of(rs, slot));
+        message_remove(rs, slot);
+        shard_enter(rs, s);
+
         rs->found.consumed--;
     }
 }
@@ -98,9 +134,21 @@ history_evict(kmq_restore_t *rs)
 static int
 memory_short(const kmq_restore_t *rs)
 {
-    const kmq_block_t  *b = rs->kmq->block;
+    unsigned            i;
+    uint64_t            room, want;
+    kmq_block_t        *b = rs->kmq->block;
+    const kmq_shard_t  *s;
 
-    return kmq_page_room(b) / KMQ_PAGE_SIZE < b->npages / 8;
+    want = (uint64_t) (b->npages / 8 + b->spare_pages) * KMQ_PAGE_SIZE;
+    room = (uint64_t) KMQ_GET(b->free_pages) * KMQ_PAGE_SIZE;
+
+    for (i = 0; room < want && i < b->nshards; i++) {
+        s = KMQ_SHARD(b, i);
+        room += (uint64_t) s->free_pages * KMQ_PAGE_SIZE
+                + s->heap[KMQ_HEAP_MESSAGES].free_cells * KMQ_CELL;
+    }
+
+    return room < want;
 }
 
 
@@ -125,6 +173,45 @@ history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
 }
 
 
+/* Has the shards return their free pages, except the one at work.  0: there
+ * were none. */
+static int
+pages_return(kmq_restore_t *rs)
+{
+    int           some;
+    unsigned      i;
+    kmq_shard_t  *s;
+
+    some = 0;
+
+    for (i = 0; i < rs->kmq->block->nshards; i++) {
+        s = KMQ_SHARD(rs->kmq->block, i);
+
+        if (s != rs->kmq->shard) {
+            some |= kmq_pages_release(s);
+        }
+    }
+
+    return some;
+}
+
+
+/* Gives up some history; 0: there is none. */
+static int
+history_give(kmq_restore_t *rs)
+{
+    unsigned  n;
+
+    for (n = 0; n < 1024 && rs->history_first < rs->history_next; n++) {
+        history_evict(rs);
+    }
+
+    (void) pages_return(rs);
+
+    return n != 0;
+}
+
+
 /*
  * Gives memory back; 0: there is none to give.  What was in a block must fit
  * into it again, however it is cut up now: in the end most of the pages for
@@ -133,22 +220,25 @@ history_add(kmq_restore_t *rs, const kmq_slot_t *slot)
 static int
 make_room(kmq_restore_t *rs)
 {
-    unsigned  n;
+    /* what is returned may not do, and be taken and returned again */
 
-    if (rs->history_first == rs->history_next) {
-
-        if (rs->strained) {
-            return 0;
-        }
-
-        rs->strained = 1;
-        rs->kmq->block->spare_pages /= 4;
+    if (!rs->returned && pages_return(rs)) {
+        rs->returned = 1;
         return 1;
     }
 
-    for (n = 0; n < 1024 && rs->history_first < rs->history_next; n++) {
-        history_evict(rs);
+    rs->returned = 0;
+
+    if (history_give(rs)) {
+        return 1;
     }
+
+    if (rs->strained) {
+        return 0;
+    }
+
+    rs->strained = 1;
+    rs->kmq->block->spare_pages /= 4;
 
     return 1;
 }
@@ -168,7 +258,7 @@ topic_of(kmq_restore_t *rs, const kmq_record_t *r)
 
     if (topic && topic->slots == 0) {
         topic->slots = 1;
-        kmq_topic_idle(rs->kmq->block, topic);
+        kmq_topic_idle(rs->kmq->shard, topic);
     }
 
     return topic;
@@ -195,6 +285,22 @@ state_of(const kmq_record_t *r)
 }
 
 
+/* Enters a message of kmq_t.shard into the index of the first one. */
+static int
+index_enter(kmq_restore_t *rs, const kmq_slot_t *slot)
+{
+    int  rc;
+
+    rc = kmq_index_insert(kmq_restore_first(rs), slot);
+
+    if (rc != KMQ_OK && kmq_pages_release(rs->kmq->shard)) {
+        rc = kmq_index_insert(kmq_restore_first(rs), slot);
+    }
+
+    return rc;
+}
+
+
 /* A slot of the message's number with room for its body, or NULL. */
 static kmq_slot_t *
 slot_make(kmq_restore_t *rs, const kmq_record_t *r)
@@ -203,7 +309,7 @@ slot_make(kmq_restore_t *rs, const kmq_record_t *r)
     uint32_t      left;
     kmq_ref_t     body;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = rs->kmq->block;
+    kmq_shard_t  *s = rs->kmq->shard;
 
     slot = kmq_message_alloc(rs->kmq, r->body_size, &left);
     if (slot == NULL) {
@@ -222,8 +328,8 @@ slot_make(kmq_restore_t *rs, const kmq_record_t *r)
         rc = kmq_message_extend(rs->kmq, slot, &left);
     } while (rc == KMQ_AGAIN);
 
-    if (rc != KMQ_OK || kmq_index_insert(b, slot) != KMQ_OK) {
-        kmq_message_memory_free(b, slot);
+    if (rc != KMQ_OK || index_enter(rs, slot) != KMQ_OK) {
+        kmq_message_memory_free(s, slot);
         return NULL;
     }
 
@@ -256,10 +362,10 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
 
     memset(&m, 0, sizeof(m));
     m.size = r->body_size;
-    m.piece = slot->body;
+    m.piece = slot->body ? KMQ_OUT(kmq->shard, slot->body) : 0;
     kmq_write(kmq, &m, r->body, r->body_size);
 
-    slot->topic = KMQ_REF(kmq->block, topic);
+    slot->topic = KMQ_REF(kmq->shard, topic);
     slot->delay = r->delay;
     slot->state_time = r->state_time;
     slot->attempts = r->attempts < UINT16_MAX ? r->attempts : UINT16_MAX;
@@ -278,14 +384,6 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
 }
 
 
-/* Is the change of this record in the checkpoint's counters already? */
-static int
-counted(const kmq_restore_t *rs, const kmq_record_t *r)
-{
-    return r->lsn <= rs->start;
-}
-
-
 static void
 published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
 {
@@ -293,8 +391,8 @@ published_add(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
         return;
     }
 
-    if (!counted(rs, r)) {
-        kmq_count_queue(rs->kmq->block, r->time, 1, 0, 0);
+    if (!kmq_restore_counted(rs, r)) {
+        kmq_restore_count(rs, r->time, 1, 0, 0);
     }
 
     if (r->lsn > topic->restored) {
@@ -313,7 +411,7 @@ message_restore(kmq_restore_t *rs, const kmq_record_t *r)
         return KMQ_OK;
     }
 
-    if (kmq_index_find(rs->kmq->block, r->sequence)
+    if (message_find(rs, r->sequence)
         || r->body_size > kmq_body_max(rs->kmq))
     {
         return KMQ_ERROR;
@@ -362,13 +460,12 @@ consumed_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 static void
 dead_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 {
-    kmq_block_t  *b = rs->kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_topic_t  *topic = KMQ_AT(rs->kmq->shard, slot->topic);
 
     slot->state = KMQ_DEAD;
     slot->state_time = r->time;
 
-    b->totals.died += !counted(rs, r);
+    kmq_restore_first(rs)->totals.died += !kmq_restore_counted(rs, r);
     topic->totals.died += r->lsn > topic->restored;
 }
 
@@ -380,7 +477,7 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
     slot->state_time = r->time;
     slot->attempts = 0;
 
-    rs->kmq->block->totals.requeued += !counted(rs, r);
+    kmq_restore_first(rs)->totals.requeued += !kmq_restore_counted(rs, r);
 }
 
 
@@ -388,24 +485,24 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 static void
 gone_count(kmq_restore_t *rs, const kmq_record_t *r)
 {
-    kmq_block_t  *b = rs->kmq->block;
+    kmq_totals_t  *totals = &kmq_restore_first(rs)->totals;
 
-    if (counted(rs, r)) {
+    if (kmq_restore_counted(rs, r)) {
         return;
     }
 
     switch (r->kind) {
 
     case KMQ_KIND_DELETED:
-        b->totals.deleted++;
+        totals->deleted++;
         break;
 
     case KMQ_KIND_EXPIRED:
-        b->totals.expired++;
+        totals->expired++;
         break;
 
     case KMQ_KIND_DISCARDED:
-        kmq_count_queue(b, r->time, -1, 0, 0);
+        kmq_restore_count(rs, r->time, -1, 0, 0);
         break;
     }
 }
@@ -426,7 +523,7 @@ topic_gone_count(kmq_restore_t *rs, kmq_topic_t *topic, const kmq_record_t *r)
 static void
 gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 {
-    kmq_topic_t  *topic = KMQ_AT(rs->kmq->block, slot->topic);
+    kmq_topic_t  *topic = KMQ_AT(rs->kmq->shard, slot->topic);
 
     gone_count(rs, r);
 
@@ -438,7 +535,7 @@ gone_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
         rs->found.consumed--;
     }
 
-    kmq_message_free(rs->kmq, slot);
+    message_remove(rs, slot);
 }
 
 
@@ -446,15 +543,15 @@ static void
 delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
     uint32_t attempts)
 {
-    kmq_block_t  *b = rs->kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_topic_t  *topic = KMQ_AT(rs->kmq->shard, slot->topic);
 
     if (attempts > slot->attempts) {
         slot->attempts = attempts < UINT16_MAX ? attempts : UINT16_MAX;
     }
 
     if (attempts > 1) {
-        b->totals.redelivered += !counted(rs, r);
+        kmq_restore_first(rs)->totals.redelivered
+            += !kmq_restore_counted(rs, r);
         topic->totals.redelivered += r->lsn > topic->restored;
     }
 }
@@ -497,7 +594,8 @@ missing_apply(kmq_restore_t *rs, const kmq_record_t *r, uint32_t attempts)
     switch (r->type) {
 
     case KMQ_RECORD_DELIVERED:
-        rs->kmq->block->totals.redelivered += attempts > 1 && !counted(rs, r);
+        kmq_restore_first(rs)->totals.redelivered += attempts > 1
+                                               && !kmq_restore_counted(rs, r);
         break;
 
     case KMQ_RECORD_GONE:
@@ -527,9 +625,10 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
             rs->sequence = sequence;
         }
 
-        slot = kmq_index_find(rs->kmq->block, sequence);
+        slot = message_find(rs, sequence);
 
         if (slot) {
+            shard_enter(rs, shard_of(rs, slot));
             change_apply(rs, slot, r, attempts);
 
         } else {
@@ -541,104 +640,12 @@ changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 }
 
 
-/* --------------------------------------------------------------- counters */
+/* -------------------------------------------------------------------- all */
 
-/* The next period, behind *count numbers; 0: there is none. */
-static int
-period_read(const kmq_record_t *r, unsigned *count, kmq_period_t *period)
-{
-    period->number = kmq_record_number(r, *count);
-    period->published = kmq_record_number(r, *count + 1);
-    period->delivered = kmq_record_number(r, *count + 2);
-    period->confirmed = kmq_record_number(r, *count + 3);
-    period->backlog = kmq_record_number(r, *count + 4);
-
-    *count += KMQ_PERIOD_NUMBERS;
-
-    return period->number != 0;
-}
-
-
-/* Up to max periods of the queue, n of which are kept. */
-static void
-periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
-    kmq_period_t *period, unsigned n)
-{
-    kmq_period_t  one;
-
-    while (max-- && period_read(r, count, &one)) {
-        *kmq_period(period, n, one.number) = one;
-    }
-}
-
-
-/* The same of a topic, without those that were kept no longer then. */
-static void
-topic_periods_restore(kmq_restore_t *rs, kmq_topic_t *topic, unsigned class,
-    const kmq_record_t *r, unsigned *count, uint64_t max)
-{
-    kmq_period_t         one;
-    kmq_topic_period_t  *to;
-
-    while (max-- && period_read(r, count, &one)) {
-
-        if (one.number <= UINT32_MAX
-            && kmq_period_current(class, one.number, r->time))
-        {
-            to = kmq_topic_period(rs->kmq, topic, class, one.number);
-            to->published = one.published;
-            to->delivered = one.delivered;
-            to->confirmed = one.confirmed;
-        }
-    }
-}
-
-
-/* The first n totals. */
-static void
-totals_read(const kmq_record_t *r, void *totals, unsigned n)
-{
-    unsigned  i;
-    uint64_t  number;
-
-    for (i = 0; i < n; i++) {
-        number = kmq_record_number(r, i);
-        memcpy((char *) totals + i * sizeof(number), &number, sizeof(number));
-    }
-}
-
-
-static int
-queue_restore(kmq_restore_t *rs, const kmq_record_t *r)
-{
-    unsigned      count;
-    uint64_t      sequence;
-    kmq_block_t  *b = rs->kmq->block;
-
-    totals_read(r, &b->totals, KMQ_QUEUE_TOTALS);
-
-    sequence = kmq_record_number(r, KMQ_QUEUE_TOTALS);
-
-    if (sequence > rs->sequence && sequence <= KMQ_NUMBER_MAX) {
-        rs->sequence = sequence;
-    }
-
-    rs->first = rs->first ? rs->first : r->lsn;
-    rs->start = r->lsn;
-
-    count = KMQ_QUEUE_COUNTERS;
-    periods_restore(r, &count, kmq_record_number(r, KMQ_QUEUE_TOTALS + 1),
-                    b->hour, KMQ_HOURS);
-    periods_restore(r, &count, UINT64_MAX, b->minute, KMQ_MINUTES);
-
-    return KMQ_OK;
-}
-
-
+/* Counters of a topic, which is made when there is none. */
 static int
 topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
-    unsigned      count;
     kmq_topic_t  *topic;
 
     topic = topic_of(rs, r);
@@ -646,44 +653,15 @@ topic_restore(kmq_restore_t *rs, const kmq_record_t *r)
         return KMQ_NOMEM;
     }
 
-    totals_read(r, &topic->totals, KMQ_TOPIC_TOTALS);
-    topic->restored = r->lsn;
-
-    count = KMQ_TOPIC_COUNTERS;
-    topic_periods_restore(rs, topic, KMQ_CLASS_DAYS, r, &count,
-                          kmq_record_number(r, KMQ_TOPIC_TOTALS));
-    topic_periods_restore(rs, topic, KMQ_CLASS_MINUTES, r, &count,
-                          UINT64_MAX);
-
-    return KMQ_OK;
-}
-
-
-static int
-counts_restore(kmq_restore_t *rs, const kmq_record_t *r)
-{
-    kmq_topic_t  *topic;
-
-    topic = topic_of(rs, r);
-    if (topic == NULL) {
-        return KMQ_NOMEM;
-    }
-
-    if (!counted(rs, r)) {
-        kmq_count_queue(rs->kmq->block, r->time, 0, r->delivered,
-                        r->confirmed);
-    }
-
-    if (r->lsn > topic->restored) {
-        kmq_count_topic(rs->kmq, topic, r->time, 0, r->delivered,
-                        r->confirmed);
+    if (r->type == KMQ_RECORD_TOPIC) {
+        kmq_restore_topic(rs, topic, r);
+    } else {
+        kmq_restore_counts(rs, topic, r);
     }
 
     return KMQ_OK;
 }
 
-
-/* -------------------------------------------------------------------- all */
 
 static int
 record_restore(kmq_restore_t *rs, const kmq_record_t *r)
@@ -699,13 +677,12 @@ record_restore(kmq_restore_t *rs, const kmq_record_t *r)
         return message_restore(rs, r);
 
     case KMQ_RECORD_COUNTS:
-        return counts_restore(rs, r);
-
     case KMQ_RECORD_TOPIC:
         return topic_restore(rs, r);
 
     case KMQ_RECORD_QUEUE:
-        return queue_restore(rs, r);
+        kmq_restore_queue(rs, r);
+        return KMQ_OK;
 
     case KMQ_RECORD_END:
         return KMQ_OK;
@@ -719,34 +696,58 @@ record_restore(kmq_restore_t *rs, const kmq_record_t *r)
 int
 kmq_restore_record(kmq_restore_t *rs, const kmq_record_t *r)
 {
-    int  rc;
+    int     rc;
+    kmq_t  *kmq = rs->kmq;
 
     if (r->lsn > rs->lsn) {
         rs->lsn = r->lsn;
     }
 
-    kmq_lock(rs->kmq);
+    rs->returned = 0;
+
+    kmq_lock(kmq, r->name_len && r->name
+                  ? kmq_topic_shard(kmq, r->name, r->name_len)
+                  : kmq_restore_first(rs));
+
     rc = record_restore(rs, r);
-    kmq_unlock(rs->kmq);
+
+    kmq_unlock(kmq);
 
     return rc;
 }
 
 
-/* Sets what the block knows of files and numbers. */
+/* -------------------------------------------------------------------- end */
+
+/* Sets which numbers come next: shards take theirs from the block's. */
+static void
+numbers_restore(kmq_restore_t *rs)
+{
+    unsigned      i;
+    kmq_block_t  *b = rs->kmq->block;
+
+    if (rs->lsn == 0) {
+        return;
+    }
+
+    b->sequence = rs->sequence + NUMBERS_SKIPPED + 1;
+    b->lsn = rs->lsn + NUMBERS_SKIPPED;
+    b->journals.untold = 1;
+
+    for (i = 0; i < b->nshards; i++) {
+        KMQ_SHARD(b, i)->lsn = b->lsn;
+    }
+}
+
+
+/* Sets what the block knows of files. */
 static void
 journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 {
     kmq_block_t  *b = rs->kmq->block;
 
-    if (rs->lsn) {
-        b->sequence = rs->sequence + NUMBERS_SKIPPED;
-        b->journals.untold = 1;
-        b->journals.lsn = rs->lsn + NUMBERS_SKIPPED;
-    }
-
     b->journals.generation = files->generation;
-    b->journals.start = b->journals.lsn;
+    b->journals.start = b->lsn;
     b->journals.bytes = files->journals;
     b->journals.size = files->checkpoint;
 
@@ -757,20 +758,105 @@ journals_restore(kmq_restore_t *rs, const kmq_restore_files_t *files)
 }
 
 
-/* Keeps what was restored apart from what is counted from now on. */
+/* Are as many pages free as there should be?  Shards have returned theirs. */
+static int
+pages_spare(const kmq_block_t *b)
+{
+    return KMQ_GET(b->free_pages) >= b->spare_pages;
+}
+
+
+/*
+ * Repairs need pages for the indexes, and cannot take them from the histories
+ * of other shards, so those give way before.
+ */
 static void
-totals_restore(kmq_block_t *b)
+spare_restore(kmq_restore_t *rs)
+{
+    kmq_block_t  *b = rs->kmq->block;
+
+    b->spare_pages = rs->spare_pages;
+
+    kmq_lock(rs->kmq, kmq_restore_first(rs));
+
+    (void) pages_return(rs);
+    (void) kmq_pages_release(kmq_restore_first(rs));
+
+    while (!pages_spare(b) && history_give(rs)) {
+        (void) kmq_pages_release(kmq_restore_first(rs));
+    }
+
+    kmq_unlock(rs->kmq);
+}
+
+
+/* The first shard's comes first: the others need the memory that the index of
+ * all messages had. */
+static void
+shards_repair(kmq_t *kmq)
+{
+    unsigned      i;
+    uint64_t      repairs;
+    kmq_shard_t  *s;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        s = KMQ_SHARD(kmq->block, i);
+
+        kmq_lock(kmq, s);
+
+        repairs = s->repairs;
+        kmq_repair(kmq);
+        s->repairs = repairs;
+
+        (void) kmq_pages_release(s);
+
+        kmq_unlock(kmq);
+    }
+}
+
+
+/* Drops some of each shard's history; 0: there is none. */
+static int
+histories_drop(kmq_t *kmq)
+{
+    int       some;
+    unsigned  i;
+
+    some = 0;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+
+        some |= kmq_history_drop(kmq, KMQ_DROP);
+        (void) kmq_pages_release(kmq->shard);
+
+        kmq_unlock(kmq);
+    }
+
+    return some;
+}
+
+
+/* Keeps what was restored of a shard apart from what is counted from now on,
+ * and tells it. */
+static void
+totals_restore(kmq_restore_t *rs, kmq_shard_t *s)
 {
     kmq_walk_t    walk;
     kmq_topic_t  *topic;
 
-    b->before = b->totals;
+    kmq_totals_add(&rs->kmq->block->before, &s->totals);
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(s, KMQ_CLASS_TOPIC, &walk))) {
         topic->before = topic->totals;
     }
+
+    rs->found.ready += s->waiting;
+    rs->found.delayed += s->delayed;
+    rs->found.dead += s->dead;
+    rs->found.consumed += s->history.count;
 }
 
 
@@ -778,33 +864,29 @@ void
 kmq_restore_end(kmq_restore_t *rs, const kmq_restore_files_t *files,
     kmq_restored_t *found)
 {
-    uint64_t      repairs;
-    kmq_block_t  *b = rs->kmq->block;
+    unsigned      i;
+    kmq_t        *kmq = rs->kmq;
+    kmq_block_t  *b = kmq->block;
 
-    kmq_lock(rs->kmq);
-
+    numbers_restore(rs);
     journals_restore(rs, files);
 
-    repairs = b->repairs;
-    kmq_repair(rs->kmq);
-    b->repairs = repairs;
+    spare_restore(rs);
+    shards_repair(kmq);
 
     /* consumers need those pages to join */
 
-    while (b->free_pages < b->spare_pages
-           && kmq_history_drop(rs->kmq, KMQ_DROP))
-    {
+    while (!pages_spare(b) && histories_drop(kmq)) {
         /* void */
     }
 
-    totals_restore(b);
+    rs->found.consumed = 0;
 
-    rs->found.ready = b->waiting;
-    rs->found.delayed = b->delayed;
-    rs->found.dead = b->dead;
-    rs->found.consumed = b->history.count;
-
-    kmq_unlock(rs->kmq);
+    for (i = 0; i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
+        totals_restore(rs, kmq->shard);
+        kmq_unlock(kmq);
+    }
 
     *found = rs->found;
     kmq_restore_free(rs);

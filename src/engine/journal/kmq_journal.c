@@ -2,9 +2,11 @@
  * The journal: each handle gathers, as records, what it changes in the block.
  * Its caller takes them and writes them to a file.
  *
- * Records are numbered under the block's lock, over all handles, so their
- * order is the order of the changes, whichever files they are in.  Messages
- * are large: they are written without the lock, before they are numbered.
+ * Records are numbered over all handles, each under the lock of the shard that
+ * it is about.  So the order of those about a shard is the order of its
+ * changes, whichever files they are in; between shards no order matters.
+ * Messages are large: they are written without the lock, before they are
+ * numbered.
  *
  * Lost records (no memory, a dead worker, a failing disk) do no harm as long
  * as the block is there: they are counted, and a new checkpoint makes up for
@@ -26,37 +28,58 @@
 #define ENTRIES_MAX  4096
 
 
-/* The first journal after recovery says which numbers must not be given out,
- * so that a second recovery does not give them out either. */
-static void
-numbers_tell(kmq_t *kmq)
-{
-    kmq_journals_t  *journals = &kmq->block->journals;
+/* ------------------------------------------------------------- numbers */
 
-    if (journals->untold
-        && kmq_queue_record(kmq, &kmq->journal.buffer, journals->lsn + 1)
-           == 0)
-    {
-        kmq->journal.lsn = ++journals->lsn;
-        journals->untold = 0;
-    }
+uint64_t
+kmq_lsn_next(kmq_t *kmq, uint64_t n)
+{
+    uint64_t  last;
+
+    last = __atomic_add_fetch(&kmq->block->lsn, n, __ATOMIC_RELAXED);
+    kmq->shard->lsn = last;
+
+    return last - n + 1;
 }
+
+
+uint64_t
+kmq_lsn_next_all(kmq_t *kmq)
+{
+    unsigned  i;
+    uint64_t  lsn;
+
+    lsn = kmq_lsn_next(kmq, 1);
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        KMQ_SHARD(kmq->block, i)->lsn = lsn;
+    }
+
+    return lsn;
+}
+
+
+_Static_assert(sizeof(kmq_totals_t) == KMQ_QUEUE_TOTALS * sizeof(uint64_t),
+               "totals are copied to records as they are");
 
 
 void
-kmq_journal(kmq_t *kmq, int on)
+kmq_totals_add(kmq_totals_t *to, const kmq_totals_t *totals)
 {
-    kmq->journal.on = on;
-    kmq->journal.buffer.len = 0;
-    kmq->journal.last_size = 0;
+    unsigned  i;
+    uint64_t  sum[KMQ_QUEUE_TOTALS], one[KMQ_QUEUE_TOTALS];
 
-    if (on) {
-        kmq_lock(kmq);
-        numbers_tell(kmq);
-        kmq_unlock(kmq);
+    memcpy(sum, to, sizeof(sum));
+    memcpy(one, totals, sizeof(one));
+
+    for (i = 0; i < KMQ_QUEUE_TOTALS; i++) {
+        sum[i] += one[i];
     }
+
+    memcpy(to, sum, sizeof(sum));
 }
 
+
+/* -------------------------------------------------------- what is gathered */
 
 int
 kmq_journal_full(const kmq_t *kmq)
@@ -65,28 +88,30 @@ kmq_journal_full(const kmq_t *kmq)
 }
 
 
-/* Under the lock: the files do not tell what is in the block any more. */
+/* The files do not tell what is in the block any more.  This is an atomic
+ * addition, since those who find it out have the lock of some shard. */
 void
 kmq_journal_loss(kmq_t *kmq)
 {
-    kmq->block->journals.losses++;
+    (void) __atomic_fetch_add(&kmq->block->journals.losses, 1,
+                              __ATOMIC_RELAXED);
 }
 
 
 void
 kmq_journal_lost(kmq_t *kmq)
 {
-    kmq_lock(kmq);
+    kmq_common_lock(kmq);
     kmq_journal_loss(kmq);
-    kmq_unlock(kmq);
+    kmq_common_unlock(kmq);
 }
 
 
 size_t
 kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare, kmq_journal_info_t *info)
 {
-    kmq_buffer_t     full;
-    kmq_journals_t  *journals = &kmq->block->journals;
+    kmq_block_t   *b = kmq->block;
+    kmq_buffer_t   full;
 
     full = kmq->journal.buffer;
 
@@ -96,15 +121,19 @@ kmq_journal_take(kmq_t *kmq, kmq_buffer_t *spare, kmq_journal_info_t *info)
 
     *spare = full;
 
-    kmq_lock(kmq);
-
-    info->generation = journals->generation;
-    info->start = journals->start;
     info->worker = kmq->worker;
-    info->key[0] = kmq->block->key[0];
-    info->key[1] = kmq->block->key[1];
+    info->key[0] = b->key[0];
+    info->key[1] = b->key[1];
 
-    kmq_unlock(kmq);
+    /* a record with a number above start was numbered after the generation had
+     * begun, so that is seen here */
+
+    kmq_common_lock(kmq);
+
+    info->generation = b->journals.generation;
+    info->start = b->journals.start;
+
+    kmq_common_unlock(kmq);
 
     return full.len;
 }
@@ -120,9 +149,9 @@ kmq_journal_len(const kmq_t *kmq)
 void
 kmq_journal_written(kmq_t *kmq, uint64_t bytes)
 {
-    kmq_lock(kmq);
+    kmq_common_lock(kmq);
     kmq->block->journals.bytes += bytes;
-    kmq_unlock(kmq);
+    kmq_common_unlock(kmq);
 }
 
 
@@ -131,7 +160,7 @@ kmq_journal_flushed(kmq_t *kmq, int error)
 {
     kmq_worker_t  *worker = &kmq->block->worker[kmq->worker];
 
-    kmq_lock(kmq);
+    kmq_common_lock(kmq);
 
     worker->disk_error = error;
 
@@ -139,7 +168,7 @@ kmq_journal_flushed(kmq_t *kmq, int error)
         worker->flush_time = kmq->wall / 1000;
     }
 
-    kmq_unlock(kmq);
+    kmq_common_unlock(kmq);
 }
 
 
@@ -148,9 +177,9 @@ kmq_journal_covered(kmq_t *kmq, uint64_t generation)
 {
     int  covered;
 
-    kmq_lock(kmq);
+    kmq_common_lock(kmq);
     covered = kmq->block->journals.complete > generation;
-    kmq_unlock(kmq);
+    kmq_common_unlock(kmq);
 
     return covered;
 }
@@ -158,14 +187,16 @@ kmq_journal_covered(kmq_t *kmq, uint64_t generation)
 
 /* --------------------------------------------------- records that grow */
 
-/* May the last record grow?  Not when any other was numbered since. */
+/* May the last record grow?  Not when any other about that shard was numbered
+ * since. */
 static unsigned char *
 last_open(kmq_t *kmq, unsigned type, unsigned kind)
 {
+    kmq_shard_t    *s = kmq->shard;
     unsigned char  *p;
     kmq_journal_t  *j = &kmq->journal;
 
-    if (j->last_size == 0 || j->lsn != kmq->block->journals.lsn) {
+    if (j->last_size == 0 || j->lsn != s->lsn || j->shard != s->number) {
         return NULL;
     }
 
@@ -184,7 +215,8 @@ last_begin(kmq_t *kmq, unsigned type, unsigned kind, size_t name_len,
     unsigned char  *p;
     kmq_journal_t  *j = &kmq->journal;
 
-    j->lsn = ++kmq->block->journals.lsn;
+    j->lsn = kmq_lsn_next(kmq, 1);
+    j->shard = kmq->shard->number;
     j->last = j->buffer.len;
     j->last_size = size;
     j->sequence = 0;

@@ -10,13 +10,13 @@
 #include "kmq_record.h"
 
 
-/* What all journals of the block have in common. */
+/* What all journals of the block have in common.  The common lock guards it. */
 typedef struct {
-    uint64_t     lsn;            /* the last record number given out */
     uint64_t     generation;     /* of the files that are written now */
-    uint64_t     start;          /* lsn when it began */
+    uint64_t     start;          /* the last record number when it began */
     uint64_t     bytes;          /* written to journals since */
-    uint64_t     losses;         /* times records were lost on their way */
+    uint64_t     losses;         /* times records were lost on their way;
+                                    atomic: noted under a shard's lock */
     uint64_t     complete;       /* generation of the last checkpoint */
     uint64_t     covered;        /* losses before it, which it made good */
     uint64_t     size;           /* its bytes */
@@ -30,8 +30,10 @@ typedef struct {
     int                  on;
     kmq_buffer_t         buffer;
     uint64_t             lsn;         /* of its last record */
-    size_t               last;        /* where that is; it grows as long as
-                                         no other handle writes one */
+    unsigned             shard;       /* which that is about; */
+    size_t               last;        /* where it is; it grows as long as
+                                         there is no later one about that
+                                         shard */
     uint32_t             last_size;   /* 0: it does not */
     uint64_t             sequence;    /* the last one in it */
     kmq_ref_t            topic;       /* whose counts are in it */
@@ -42,8 +44,18 @@ typedef struct {
 int kmq_journal_full(const kmq_t *kmq);
 
 /* Notes that something changed which no journal tells: only the next checkpoint
- * will be complete again. */
-void kmq_journal_loss(kmq_t *kmq) KMQ_LOCKED;
+ * will be complete again.  Needs no lock. */
+void kmq_journal_loss(kmq_t *kmq);
+
+/*
+ * Numbers for the next n records, all about kmq_t.shard: returns the first.
+ * Records about that shard that have been written do not grow any more.
+ */
+uint64_t kmq_lsn_next(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
+
+/* The number of a record about all shards, whose locks the caller has: none of
+ * any shard grows any more. */
+uint64_t kmq_lsn_next_all(kmq_t *kmq) KMQ_LOCKED;
 
 /*
  * Gathers what has become of a message: it was pushed, consumed, requeued, or
@@ -57,12 +69,7 @@ void kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
 void kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     size_t name_len, uint32_t delivered, uint32_t confirmed) KMQ_LOCKED;
 
-/* Appends the queue's counters as the record lsn.  0, or -1: no memory. */
-int kmq_queue_record(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn) KMQ_LOCKED;
-
-/* Appends those of n periods that have a number to an array of count numbers.
- * Returns how many it has then.  Needs no lock. */
-unsigned kmq_periods_add(uint64_t *number, unsigned count,
-    const kmq_period_t *period, unsigned n);
+/* Adds totals to others, one by one.  Needs no lock. */
+void kmq_totals_add(kmq_totals_t *to, const kmq_totals_t *totals);
 
 #endif /* KMQ_JOURNAL_H */

@@ -4,6 +4,7 @@
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
 #include "../queue/kmq_queue.h"
+#include "kmq_manage_inside.h"
 
 
 /* Clients looked at under one lock. */
@@ -11,13 +12,13 @@
 
 
 static void
-info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
+info_fill(kmq_shard_t *s, const kmq_client_t *client, kmq_client_info_t *info)
 {
-    kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
     info->role = client->role;
     info->mode = client->mode;
-    info->ref = KMQ_REF(b, client);
+    info->ref = KMQ_REF(KMQ_BLOCK(s), client);
     info->last_seen = __atomic_load_n(&client->last_seen, __ATOMIC_RELAXED);
     info->messages = __atomic_load_n(&client->messages, __ATOMIC_RELAXED);
     info->confirmed = client->confirmed;
@@ -31,38 +32,37 @@ info_fill(kmq_block_t *b, const kmq_client_t *client, kmq_client_info_t *info)
     info->addr_len = client->addr_len;
 
     memcpy(info->id, client->id, client->id_len);
-    memcpy(info->topic, kmq_topic_name(b, topic), topic->name_len);
+    memcpy(info->topic, kmq_topic_name(s, topic), topic->name_len);
     memcpy(info->addr, client->addr, client->addr_len);
 }
 
 
-/* Looks at the next WALK_SLICE records; 0 at the end of the table. */
-static int
-walk_slice(kmq_block_t *b, uint32_t role, uint64_t *cursor,
+/* Looks at the next WALK_SLICE records of a shard; at the end of its table,
+ * goes on to the next shard. */
+static void
+walk_slice(kmq_shard_t *s, uint32_t role, uint64_t *cursor,
     kmq_client_info_t *info, unsigned n, unsigned *filled)
 {
     unsigned       i;
     kmq_walk_t     walk;
     kmq_client_t  *client;
 
-    walk.page = *cursor >> 32;
-    walk.index = (uint32_t) *cursor;
-    client = NULL;
+    walk = kmq_cursor_walk(*cursor);
 
     for (i = 0; i < WALK_SLICE && *filled < n; i++) {
-        client = kmq_table_next(b, KMQ_CLASS_CLIENT, &walk);
+        client = kmq_table_next(s, KMQ_CLASS_CLIENT, &walk);
+
         if (client == NULL) {
-            break;
+            *cursor = kmq_cursor_next(*cursor);
+            return;
         }
 
         if (client->role == role) {
-            info_fill(b, client, &info[(*filled)++]);
+            info_fill(s, client, &info[(*filled)++]);
         }
     }
 
-    *cursor = (uint64_t) walk.page << 32 | walk.index;
-
-    return client != NULL;
+    *cursor = kmq_cursor(s->number, walk);
 }
 
 
@@ -70,16 +70,22 @@ unsigned
 kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
     kmq_client_info_t *info, unsigned n)
 {
-    int       more;
-    unsigned  filled;
+    unsigned      filled, shard;
+    kmq_block_t  *b = kmq->block;
 
     filled = 0;
 
-    do {
-        kmq_lock(kmq);
-        more = walk_slice(kmq->block, role, cursor, info, n, &filled);
+    while (filled < n) {
+        shard = kmq_cursor_shard(*cursor);
+
+        if (shard >= b->nshards) {
+            break;
+        }
+
+        kmq_lock(kmq, KMQ_SHARD(b, shard));
+        walk_slice(kmq->shard, role, cursor, info, n, &filled);
         kmq_unlock(kmq);
-    } while (more && filled < n);
+    }
 
     return filled;
 }

@@ -10,11 +10,11 @@
 
 /* The message of that code, unless it is deleted; NULL: there is none. */
 static kmq_slot_t *
-message_find(kmq_block_t *b, const char *code)
+message_find(kmq_shard_t *s, const char *code)
 {
     kmq_slot_t  *slot;
 
-    slot = kmq_code_find(b, code);
+    slot = kmq_code_find(s, code);
 
     if (slot && slot->state == KMQ_IN_FLIGHT && slot->flags & KMQ_DELETED) {
         return NULL;
@@ -28,9 +28,9 @@ message_find(kmq_block_t *b, const char *code)
 void
 kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    b->totals.deleted++;
+    s->totals.deleted++;
     kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DELETED,
                          slot->sequence, 0);
 
@@ -45,25 +45,32 @@ kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_SET(slot->flags, slot->flags | KMQ_DELETED);
     KMQ_POINT("delete-in-flight");
 
-    b->doomed++;
-    ((kmq_topic_t *) KMQ_AT(b, slot->topic))->in_flight--;
+    s->doomed++;
+    ((kmq_topic_t *) KMQ_AT(s, slot->topic))->in_flight--;
 }
 
 
+/* A code does not tell the shard. */
 int
 kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 {
-    kmq_slot_t  *slot;
+    unsigned      i;
+    kmq_slot_t   *slot;
+    kmq_block_t  *b = kmq->block;
 
-    kmq_lock(kmq);
+    slot = NULL;
 
-    slot = message_find(kmq->block, code);
+    for (i = 0; slot == NULL && i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
 
-    if (slot) {
-        kmq_message_delete(kmq, slot);
+        slot = message_find(kmq->shard, code);
+
+        if (slot) {
+            kmq_message_delete(kmq, slot);
+        }
+
+        kmq_unlock(kmq);
     }
-
-    kmq_unlock(kmq);
 
     return slot ? KMQ_OK : KMQ_GONE;
 }
@@ -73,8 +80,8 @@ kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 static void
 requeue(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     kmq_message_unlist(kmq, slot);
 
@@ -89,11 +96,34 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
 
     kmq_journal_sequence(kmq, KMQ_RECORD_REQUEUED, 0, slot->sequence, 0);
 
-    kmq_list_append(b, &topic->ready, &slot->link);
-    kmq_topic_active(b, topic);
+    kmq_list_append(s, &topic->ready, &slot->link);
+    kmq_topic_active(s, topic);
 
-    b->waiting++;
-    b->totals.requeued++;
+    kmq_room_add(kmq, 1);
+    s->totals.requeued++;
+}
+
+
+/* The message of that code, if kmq_t.shard has it. */
+static int
+requeue_code(kmq_t *kmq, const char *code)
+{
+    kmq_slot_t  *slot;
+
+    slot = message_find(kmq->shard, code);
+
+    if (slot == NULL) {
+        return KMQ_GONE;
+    }
+
+    if (slot->state != KMQ_DEAD) {
+        return KMQ_ERROR;
+    }
+
+    requeue(kmq, slot);
+    kmq_grant(kmq, KMQ_AT(kmq->shard, slot->topic), 1);
+
+    return KMQ_OK;
 }
 
 
@@ -101,26 +131,16 @@ int
 kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 {
     int           rc;
-    kmq_slot_t   *slot;
+    unsigned      i;
     kmq_block_t  *b = kmq->block;
 
-    kmq_lock(kmq);
+    rc = KMQ_GONE;
 
-    slot = message_find(b, code);
-
-    if (slot == NULL) {
-        rc = KMQ_GONE;
-
-    } else if (slot->state != KMQ_DEAD) {
-        rc = KMQ_ERROR;
-
-    } else {
-        rc = KMQ_OK;
-        requeue(kmq, slot);
-        kmq_grant(kmq, KMQ_AT(b, slot->topic), 1);
+    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
+        rc = requeue_code(kmq, code);
+        kmq_unlock(kmq);
     }
-
-    kmq_unlock(kmq);
 
     return rc;
 }
@@ -130,18 +150,19 @@ unsigned
 kmq_requeue_topic(kmq_t *kmq, const char *name, size_t len, unsigned max)
 {
     unsigned      n;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s;
     kmq_topic_t  *topic;
 
     n = 0;
 
-    kmq_lock(kmq);
+    kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
 
-    topic = kmq_topic_get(b, name, len);
+    s = kmq->shard;
+    topic = kmq_topic_get(s, name, len);
 
     if (topic) {
         for ( /* void */ ; n < max && topic->dead.head; n++) {
-            requeue(kmq, KMQ_AT(b, topic->dead.head));
+            requeue(kmq, KMQ_AT(s, topic->dead.head));
         }
 
         kmq_grant(kmq, topic, n);

@@ -1,4 +1,14 @@
-/* Messages are searched for, read, and purged. */
+/*
+ * Messages are searched for, read, and purged.
+ *
+ * A search walks the numbers of all shards together, from the newest on, one
+ * slice in each call.  It looks into one shard after the other, each under its
+ * lock, and keeps the newest that it has found.  Where a shard has more than a
+ * slice, the search has seen all of it down to some number alone: the others
+ * are looked at no further down than that.  Found messages are met again when
+ * their shards' locks are taken once more, one by one, to tell or delete them;
+ * those that have changed meanwhile are passed over.
+ */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -7,9 +17,10 @@
 #include "kmq_manage_inside.h"
 
 
-/* Messages looked at under one lock; they are in no cache, and prefetched so
- * far ahead. */
+/* Messages looked at under one lock, and found at most; they are in no cache,
+ * and prefetched so far ahead. */
 #define SEARCH_SLICE  1024
+#define SEARCH_NODE     16       /* a node costs as much as so many */
 #define SEARCH_AHEAD     8
 
 
@@ -56,8 +67,8 @@ due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 static void
 info_fill(kmq_t *kmq, const kmq_slot_t *slot, kmq_message_info_t *info)
 {
-    kmq_block_t        *b = kmq->block;
-    const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t        *s = kmq->shard;
+    const kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     info->status = status_of(slot);
     info->size = slot->size;
@@ -69,36 +80,53 @@ info_fill(kmq_t *kmq, const kmq_slot_t *slot, kmq_message_info_t *info)
     info->in_flight = slot->state == KMQ_IN_FLIGHT;
     info->due = slot->state == KMQ_DELAYED ? due_wall(kmq, slot) : 0;
     info->sequence = slot->sequence;
-    info->slot = KMQ_REF(b, slot);
-    info->body = slot->body;
+    info->slot = KMQ_REF(kmq->block, slot);
+    info->body = slot->body ? KMQ_OUT(s, slot->body) : 0;
     info->topic_len = topic->name_len;
 
-    memcpy(info->topic, kmq_topic_name(b, topic), topic->name_len);
-    kmq_code_of(b, slot->sequence, slot->create_time, info->code);
+    memcpy(info->topic, kmq_topic_name(s, topic), topic->name_len);
+    kmq_code_of(s, slot->sequence, slot->create_time, info->code);
 }
 
 
+/* A code does not tell the shard. */
 int
 kmq_find(kmq_t *kmq, const char code[KMQ_CODE_LEN], kmq_message_info_t *info)
 {
     int           rc;
+    unsigned      i;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
     rc = KMQ_GONE;
 
-    kmq_lock(kmq);
+    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
 
-    slot = kmq_code_find(b, code);
+        slot = kmq_code_find(kmq->shard, code);
 
-    if (slot && visible(slot)) {
-        info_fill(kmq, slot, info);
-        rc = KMQ_OK;
+        if (slot && visible(slot)) {
+            info_fill(kmq, slot, info);
+            rc = KMQ_OK;
+        }
+
+        kmq_unlock(kmq);
     }
 
-    kmq_unlock(kmq);
-
     return rc;
+}
+
+
+/* The message that is named from the block on; NULL: it is not there any
+ * more. */
+static kmq_slot_t *
+message_at(kmq_shard_t *s, kmq_ref_t ref, uint64_t sequence)
+{
+    kmq_slot_t  *slot;
+
+    slot = kmq_slot_at(s, KMQ_IN(s, ref));
+
+    return slot && slot->sequence == sequence && visible(slot) ? slot : NULL;
 }
 
 
@@ -106,19 +134,15 @@ int
 kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
     uint32_t *left, char *buf, size_t n)
 {
-    size_t        copied;
-    uint32_t      part;
-    const char   *bytes;
-    kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    size_t       copied;
+    uint32_t     part;
+    const char  *bytes;
 
     copied = 0;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, m->slot);
 
-    slot = kmq_slot_at(b, m->slot);
-
-    if (slot == NULL || slot->sequence != m->sequence || !visible(slot)) {
+    if (message_at(kmq->shard, m->slot, m->sequence) == NULL) {
         kmq_unlock(kmq);
         return KMQ_GONE;
     }
@@ -152,52 +176,76 @@ matches(const kmq_slot_t *slot, const kmq_query_t *query, kmq_ref_t topic)
 }
 
 
-/* What a slice has found, the newest first, and how many it may. */
+/* ------------------------------------------------------------------ search */
+
+/* Messages that were found, the newest first, and how many may be. */
 typedef struct {
     unsigned      n;
     unsigned      max;
-    kmq_slot_t   *slot[SEARCH_SLICE];
+
+    struct {
+        uint64_t     sequence;
+        kmq_ref_t    slot;       /* from the block on */
+        uint32_t     shard;
+    } message[SEARCH_SLICE];
 } found_t;
 
 
-/*
- * Looks at the messages of one node of the index, from *sequence on to the
- * older ones.  1: that was all of it; *sequence is the last one's.
- */
-static int
-node_search(kmq_block_t *b, const kmq_index_t *node, const kmq_query_t *query,
-    kmq_ref_t topic, uint64_t *sequence, found_t *found)
+static void
+found_add(found_t *found, const kmq_shard_t *s, const kmq_slot_t *slot)
 {
-    unsigned     n;
-    kmq_slot_t  *slot[KMQ_NODE_NUMBERS];
+    found->message[found->n].sequence = slot->sequence;
+    found->message[found->n].slot = KMQ_REF(KMQ_BLOCK(s), slot);
+    found->message[found->n].shard = s->number;
+    found->n++;
+}
 
-    n = kmq_index_gather(b, node, 0, *sequence % KMQ_NODE_NUMBERS, slot);
-    *sequence -= *sequence % KMQ_NODE_NUMBERS;
 
-    while (n--) {
+/* The newest of both are in found then, as many as may be. */
+static void
+found_merge(found_t *found, const found_t *other)
+{
+    unsigned  i, j, n;
+    found_t   both;
 
-        if (n >= SEARCH_AHEAD) {
-            __builtin_prefetch(slot[n - SEARCH_AHEAD]);
-        }
+    if (other->n == 0) {
+        return;
+    }
 
-        if (matches(slot[n], query, topic)) {
-            found->slot[found->n++] = slot[n];
+    i = 0;
+    j = 0;
 
-            if (found->n == found->max) {
-                *sequence = slot[n]->sequence;
-                return 0;
-            }
+    for (n = 0; n < found->max && (i < found->n || j < other->n); n++) {
+
+        if (j == other->n
+            || (i < found->n && found->message[i].sequence
+                                > other->message[j].sequence))
+        {
+            both.message[n] = found->message[i++];
+        } else {
+            both.message[n] = other->message[j++];
         }
     }
 
-    return 1;
+    memcpy(found->message, both.message, n * sizeof(found->message[0]));
+    found->n = n;
+}
+
+
+/* Drops what is older than low. */
+static void
+found_cut(found_t *found, uint64_t low)
+{
+    while (found->n && found->message[found->n - 1].sequence < low) {
+        found->n--;
+    }
 }
 
 
 /* The topic that a search is limited to; 0: none; -1: there is no such topic,
  * so nothing to be found. */
 static int
-query_topic(kmq_block_t *b, const kmq_query_t *query, kmq_ref_t *ref)
+query_topic(kmq_shard_t *s, const kmq_query_t *query, kmq_ref_t *ref)
 {
     kmq_topic_t  *topic;
 
@@ -207,69 +255,214 @@ query_topic(kmq_block_t *b, const kmq_query_t *query, kmq_ref_t *ref)
         return 0;
     }
 
-    topic = kmq_topic_get(b, query->topic, query->topic_len);
+    topic = kmq_topic_get(s, query->topic, query->topic_len);
 
     if (topic == NULL) {
         return -1;
     }
 
-    *ref = KMQ_REF(b, topic);
+    *ref = KMQ_REF(s, topic);
 
     return 0;
 }
 
 
-/* Searches a slice, from *sequence on, which becomes where the next one
- * begins, if there is one. */
-static int
-slice_search(kmq_block_t *b, const kmq_query_t *query, uint64_t *sequence,
-    found_t *found)
+/*
+ * Looks at the messages of one node of the index, from a number on to the older
+ * ones.  Returns the number down to which all have been seen: the first of the
+ * node, or, where no more may be found, that of the last one found.
+ */
+static uint64_t
+node_search(kmq_shard_t *s, const kmq_index_t *node, const kmq_query_t *query,
+    kmq_ref_t topic, uint64_t sequence, found_t *found)
 {
-    unsigned            slice;
-    kmq_ref_t           topic;
-    const kmq_index_t  *node;
+    unsigned     n;
+    kmq_slot_t  *slot[KMQ_NODE_NUMBERS];
 
-    if (query_topic(b, query, &topic) != 0) {
-        return 0;
+    n = kmq_index_gather(s, node, 0, sequence % KMQ_NODE_NUMBERS, slot);
+
+    while (n--) {
+
+        if (n >= SEARCH_AHEAD) {
+            __builtin_prefetch(slot[n - SEARCH_AHEAD]);
+        }
+
+        if (matches(slot[n], query, topic)) {
+            found_add(found, s, slot[n]);
+
+            if (found->n == found->max) {
+                return slot[n]->sequence;
+            }
+        }
     }
 
-    for (slice = 0; slice < SEARCH_SLICE; slice += KMQ_NODE_NUMBERS) {
-        node = kmq_index_older(b, sequence, query->from, query->to);
-
-        if (node == NULL) {
-            return 0;
-        }
-
-        if (!node_search(b, node, query, topic, sequence, found)) {
-            return *sequence != 0;
-        }
-
-        if (*sequence == 0) {
-            return 0;
-        }
-
-        (*sequence)--;
-    }
-
-    /* the cursor names what was seen last */
-
-    (*sequence)++;
-
-    return 1;
+    return sequence - sequence % KMQ_NODE_NUMBERS;
 }
 
 
-/* The same from a cursor, which moves on. */
-static void
-search(kmq_block_t *b, const kmq_query_t *query, uint64_t *cursor,
-    found_t *found)
+/* Searches a slice of a shard, from number high on down to low.  Returns the
+ * number down to which all have been seen; low: there is no more to see. */
+static uint64_t
+slice_search(kmq_shard_t *s, const kmq_query_t *query, uint64_t high,
+    uint64_t low, found_t *found)
 {
-    uint64_t  sequence;
+    unsigned            n;
+    uint64_t            sequence, seen;
+    kmq_ref_t           topic;
+    const kmq_index_t  *node;
 
+    if (query_topic(s, query, &topic) != 0) {
+        return low;
+    }
+
+    n = 0;
+    sequence = high;
+    seen = high + 1;
+
+    while (n < SEARCH_SLICE && found->n < found->max) {
+        node = kmq_index_older(s, &sequence, query->from, query->to);
+
+        if (node == NULL || sequence < low) {
+            return low;
+        }
+
+        n += kmq_index_count(node) + SEARCH_NODE;
+        seen = node_search(s, node, query, topic, sequence, found);
+
+        if (seen <= low) {
+            return low;
+        }
+
+        sequence = seen - 1;
+    }
+
+    return seen;
+}
+
+
+/* The shards with what a query looks for: *first to *last. */
+static void
+query_shards(const kmq_t *kmq, const kmq_query_t *query, unsigned *first,
+    unsigned *last)
+{
+    if (query->topic_len) {
+        *first = kmq_topic_shard(kmq, query->topic, query->topic_len)->number;
+        *last = *first;
+
+    } else {
+        *first = 0;
+        *last = kmq->block->nshards - 1;
+    }
+}
+
+
+/* Searches a slice of all shards, from a cursor on, which moves: it names the
+ * number down to which all have been seen. */
+static void
+search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor, found_t *found)
+{
+    found_t   one;
+    unsigned  i, last;
+    uint64_t  high, low;
+
+    high = *cursor ? *cursor - 1 : kmq_sequence_epoch(kmq);
+    low = 0;
     found->n = 0;
-    sequence = *cursor ? *cursor - 1 : b->sequence;
+    one.max = found->max;
 
-    *cursor = slice_search(b, query, &sequence, found) ? sequence : 0;
+    query_shards(kmq, query, &i, &last);
+
+    for ( /* void */ ; i <= last; i++) {
+        one.n = 0;
+
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+        low = slice_search(kmq->shard, query, high, low, &one);
+        kmq_unlock(kmq);
+
+        found_merge(found, &one);
+
+        if (found->n == found->max
+            && found->message[found->n - 1].sequence > low)
+        {
+            low = found->message[found->n - 1].sequence;
+        }
+    }
+
+    found_cut(found, low);
+
+    *cursor = low;
+}
+
+
+/* --------------------------------------------------- what becomes of it */
+
+typedef void (*each_pt)(kmq_t *kmq, kmq_slot_t *slot, void *arg, unsigned i);
+
+
+/* Calls each() for those of a shard that still are what was looked for; i is
+ * the message's place among all that were found. */
+static void
+shard_each(kmq_t *kmq, const kmq_query_t *query, found_t *found,
+    each_pt each, void *arg)
+{
+    unsigned      i;
+    kmq_ref_t     topic;
+    kmq_slot_t   *slot;
+    kmq_shard_t  *s = kmq->shard;
+
+    if (query_topic(s, query, &topic) != 0) {
+        return;
+    }
+
+    for (i = 0; i < found->n; i++) {
+
+        if (found->message[i].shard != s->number) {
+            continue;
+        }
+
+        slot = message_at(s, found->message[i].slot,
+                          found->message[i].sequence);
+
+        if (slot && matches(slot, query, topic)) {
+            found->message[i].slot = 0;
+            each(kmq, slot, arg, i);
+        }
+    }
+}
+
+
+/* The same for all shards.  The slot of each message that was still there is 0
+ * then. */
+static void
+found_each(kmq_t *kmq, const kmq_query_t *query, found_t *found, each_pt each,
+    void *arg)
+{
+    unsigned  i;
+    uint64_t  shards;
+
+    shards = 0;
+
+    for (i = 0; i < found->n; i++) {
+        shards |= UINT64_C(1) << found->message[i].shard;
+    }
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+
+        if (shards >> i & 1) {
+            kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+            shard_each(kmq, query, found, each, arg);
+            kmq_unlock(kmq);
+        }
+    }
+}
+
+
+static void
+found_tell(kmq_t *kmq, kmq_slot_t *slot, void *arg, unsigned i)
+{
+    kmq_message_info_t  *info = arg;
+
+    info_fill(kmq, slot, &info[i]);
 }
 
 
@@ -278,21 +471,45 @@ kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     kmq_message_info_t *info, unsigned n)
 {
     found_t   found;
-    unsigned  i;
+    unsigned  i, told;
+
+    if (n == 0) {
+        return 0;
+    }
 
     found.max = n < SEARCH_SLICE ? n : SEARCH_SLICE;
 
-    kmq_lock(kmq);
+    search(kmq, query, cursor, &found);
+    found_each(kmq, query, &found, found_tell, info);
 
-    search(kmq->block, query, cursor, &found);
+    told = 0;
 
     for (i = 0; i < found.n; i++) {
-        info_fill(kmq, found.slot[i], &info[i]);
+
+        if (found.message[i].slot) {
+            continue;
+        }
+
+        if (told != i) {
+            info[told] = info[i];
+        }
+
+        told++;
     }
 
-    kmq_unlock(kmq);
+    return told;
+}
 
-    return found.n;
+
+static void
+found_delete(kmq_t *kmq, kmq_slot_t *slot, void *arg, unsigned i)
+{
+    uint64_t  *deleted = arg;
+
+    (void) i;
+
+    kmq_message_delete(kmq, slot);
+    ++*deleted;
 }
 
 
@@ -300,22 +517,12 @@ void
 kmq_purge(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     uint64_t *deleted)
 {
-    found_t   found;
-    unsigned  i;
+    found_t  found;
 
     found.max = SEARCH_SLICE;
 
-    kmq_lock(kmq);
-
-    search(kmq->block, query, cursor, &found);
-
-    for (i = 0; i < found.n; i++) {
-        kmq_message_delete(kmq, found.slot[i]);
-    }
-
-    kmq_unlock(kmq);
-
-    *deleted += found.n;
+    search(kmq, query, cursor, &found);
+    found_each(kmq, query, &found, found_delete, deleted);
 }
 
 
@@ -325,19 +532,16 @@ kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
 {
     size_t         len;
     kmq_slot_t    *slot;
-    kmq_block_t   *b = kmq->block;
     kmq_client_t  *client;
 
     len = 0;
 
-    kmq_lock(kmq);
+    kmq_lock_at(kmq, m->slot);
 
-    slot = kmq_slot_at(b, m->slot);
+    slot = message_at(kmq->shard, m->slot, m->sequence);
 
-    if (slot && slot->sequence == m->sequence && visible(slot)
-        && slot->state == KMQ_IN_FLIGHT && !(slot->flags & KMQ_SHARED))
-    {
-        client = KMQ_AT(b, slot->owner);
+    if (slot && slot->state == KMQ_IN_FLIGHT && !(slot->flags & KMQ_SHARED)) {
+        client = KMQ_AT(kmq->shard, slot->owner);
         len = client->id_len;
         memcpy(id, client->id, len);
     }

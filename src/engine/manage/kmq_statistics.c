@@ -3,16 +3,19 @@
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
+#include "../journal/kmq_journal.h"
+#include "../queue/kmq_queue.h"
 
 
 /* About what the history holds: bodies and slots. */
 static uint64_t
-bytes_history(const kmq_block_t *b)
+bytes_history(const kmq_shard_t *s)
 {
-    return b->history_size + b->history.count * sizeof(kmq_slot_t);
+    return s->history_size + s->history.count * sizeof(kmq_slot_t);
 }
 
 
+/* What the common lock guards: of the disk, of workers. */
 static void
 count_disk(const kmq_block_t *b, kmq_counts_t *counts)
 {
@@ -25,13 +28,16 @@ count_disk(const kmq_block_t *b, kmq_counts_t *counts)
 static void
 count_workers(const kmq_block_t *b, kmq_counts_t *counts)
 {
-    unsigned             i;
+    unsigned             i, n;
     uint64_t             bit;
     const kmq_worker_t  *worker;
 
-    counts->keeper = b->keeper ? b->keeper - 1 : KMQ_WORKERS;
+    n = KMQ_GET(b->keeper);
+    counts->keeper = n ? n - 1 : KMQ_WORKERS;
 
-    for (i = 0; i < b->nworkers; i++) {
+    n = KMQ_GET(b->nworkers);
+
+    for (i = 0; i < n; i++) {
         worker = &b->worker[i];
 
         if (worker->flush_time > counts->flush_time) {
@@ -53,53 +59,79 @@ count_workers(const kmq_block_t *b, kmq_counts_t *counts)
 }
 
 
-void
-kmq_count(kmq_t *kmq, kmq_counts_t *counts)
+static void
+count_shard(const kmq_shard_t *s, kmq_counts_t *counts)
 {
-    kmq_block_t  *b = kmq->block;
+    counts->ready += s->waiting - s->reserved;
+    counts->in_flight += s->in_flight - s->doomed;
+    counts->delayed += s->delayed;
+    counts->consumed += s->history.count;
+    counts->dead += s->dead;
+    counts->topics += s->topics;
+    counts->producers += s->producers;
+    counts->consumers += s->consumers;
+    counts->repairs += s->repairs;
+    counts->lock_waits += s->waits;
+    counts->bytes_free += (uint64_t) s->free_pages * KMQ_PAGE_SIZE
+                          + (s->heap[KMQ_HEAP_MESSAGES].free_cells
+                             + s->heap[KMQ_HEAP_INDEX].free_cells)
+                            * KMQ_CELL;
+    counts->bytes_history += bytes_history(s);
 
-    memset(counts, 0, sizeof(kmq_counts_t));
-
-    kmq_lock(kmq);
-
-    counts->ready = b->waiting - b->reserved;
-    counts->in_flight = b->in_flight - b->doomed;
-    counts->delayed = b->delayed;
-    counts->consumed = b->history.count;
-    counts->dead = b->dead;
-    counts->totals = b->totals;
-    counts->before = b->before;
-    counts->topics = b->topics;
-    counts->producers = b->producers;
-    counts->consumers = b->consumers;
-    counts->repairs = b->repairs;
-    counts->start_time = b->start_time;
-    counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
-    counts->bytes_free = (uint64_t) b->free_pages * KMQ_PAGE_SIZE
-                         + (b->heap[KMQ_HEAP_MESSAGES].free_cells
-                            + b->heap[KMQ_HEAP_INDEX].free_cells) * KMQ_CELL;
-    counts->bytes_history = bytes_history(b);
-
-    count_disk(b, counts);
-    count_workers(b, counts);
-
-    kmq_unlock(kmq);
+    kmq_totals_add(&counts->totals, &s->totals);
 }
 
 
 void
+kmq_count(kmq_t *kmq, kmq_counts_t *counts)
+{
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
+
+    memset(counts, 0, sizeof(kmq_counts_t));
+
+    counts->shards = b->nshards;
+    counts->bytes_total = (uint64_t) b->npages * KMQ_PAGE_SIZE;
+    counts->bytes_free = (uint64_t) KMQ_GET(b->free_pages) * KMQ_PAGE_SIZE;
+
+    for (i = 0; i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
+        count_shard(kmq->shard, counts);
+        kmq_unlock(kmq);
+    }
+
+    kmq_common_lock(kmq);
+
+    counts->before = b->before;
+    counts->start_time = b->start_time;
+    counts->lock_waits += b->waits;
+    counts->repairs += b->repairs;
+
+    count_disk(b, counts);
+    count_workers(b, counts);
+
+    kmq_common_unlock(kmq);
+}
+
+
+/* Without a lock: kmq_periods_sum() takes what it needs. */
+void
 kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n)
 {
-    unsigned             kept;
-    uint64_t             number;
-    kmq_block_t         *b = kmq->block;
-    const kmq_period_t  *from;
+    unsigned      kept;
+    uint64_t      number;
+    kmq_period_t  from[KMQ_MINUTES];
 
-    from = unit == KMQ_UNIT_MINUTE ? b->minute : b->hour;
-    kept = unit == KMQ_UNIT_MINUTE ? KMQ_MINUTES : KMQ_HOURS;
     number = kmq->wall / 1000 / (unit == KMQ_UNIT_MINUTE ? 60 : 3600) + 1;
 
-    kmq_lock(kmq);
+    if (unit == KMQ_UNIT_MINUTE) {
+        kept = KMQ_MINUTES;
+        kmq_periods_sum(kmq, from, NULL);
+
+    } else {
+        kept = KMQ_HOURS;
+        kmq_periods_sum(kmq, NULL, from);
+    }
 
     while (n--) {
         number--;
@@ -111,15 +143,29 @@ kmq_growth(kmq_t *kmq, unsigned unit, kmq_period_t *period, unsigned n)
             period[n].backlog = KMQ_UNKNOWN;
         }
     }
-
-    kmq_unlock(kmq);
 }
 
 
 void
 kmq_latency(kmq_t *kmq, kmq_latency_t *latency)
 {
-    kmq_lock(kmq);
-    *latency = kmq->block->latency;
-    kmq_unlock(kmq);
+    unsigned      i, n;
+    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s;
+
+    memset(latency, 0, sizeof(kmq_latency_t));
+
+    for (i = 0; i < b->nshards; i++) {
+        s = KMQ_SHARD(b, i);
+
+        kmq_lock(kmq, s);
+
+        for (n = 0; n <= KMQ_LATENCY_BOUNDS; n++) {
+            latency->count[n] += s->latency.count[n];
+        }
+
+        latency->sum += s->latency.sum;
+
+        kmq_unlock(kmq);
+    }
 }

@@ -8,12 +8,8 @@
 #include "../upkeep/kmq_upkeep.h"
 
 
-/* Topics looked at under one lock. */
-#define TOPICS_SLICE  64
-
-
 static void
-info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
+info_fill(kmq_shard_t *s, const kmq_topic_t *topic, kmq_topic_info_t *info)
 {
     info->push_type = topic->push_type;
     info->producers = topic->producers;
@@ -24,60 +20,89 @@ info_fill(kmq_block_t *b, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->consumed = topic->history.count;
     info->dead = topic->dead.count;
     info->oldest = topic->ready.head
-                   ? kmq_age_start(KMQ_AT(b, topic->ready.head)) : 0;
+                   ? kmq_age_start(KMQ_AT(s, topic->ready.head)) : 0;
     info->name_len = topic->name_len;
 
     memset(&info->totals, 0, sizeof(info->totals));
     memset(&info->before, 0, sizeof(info->before));
     memcpy(&info->totals, &topic->totals, sizeof(topic->totals));
     memcpy(&info->before, &topic->before, sizeof(topic->before));
-    memcpy(info->name, kmq_topic_name(b, topic), topic->name_len);
+    memcpy(info->name, kmq_topic_name(s, topic), topic->name_len);
 }
 
 
-/* Looks at the next TOPICS_SLICE records; 0 at the end of the table. */
-static int
-topics_slice(kmq_block_t *b, uint64_t *cursor, kmq_topic_info_t *info,
-    unsigned n, unsigned *filled)
+/*
+ * The list begins with the first topic of each shard, then come their second
+ * ones, and so on: so topics that come later are mostly at its end, as if there
+ * were one table.  A cursor has the number in the tables, whether any shard had
+ * a topic of that number, and the shard.
+ */
+typedef struct {
+    uint32_t      number;
+    unsigned      some;
+    unsigned      shard;
+} place_t;
+
+
+static place_t
+place_of(uint64_t cursor)
 {
-    unsigned      i;
-    kmq_walk_t    walk;
-    kmq_topic_t  *topic;
+    place_t  place;
 
-    walk.page = *cursor >> 32;
-    walk.index = (uint32_t) *cursor;
-    topic = NULL;
+    place.number = (uint32_t) (cursor >> 16);
+    place.some = cursor >> 8 & 1;
+    place.shard = cursor & 0xff;
 
-    for (i = 0; i < TOPICS_SLICE && *filled < n; i++) {
-        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &walk);
-        if (topic == NULL) {
-            break;
-        }
+    return place;
+}
 
-        if (topic->used) {
-            info_fill(b, topic, &info[(*filled)++]);
-        }
-    }
 
-    *cursor = (uint64_t) walk.page << 32 | walk.index;
-
-    return topic != NULL;
+static uint64_t
+cursor_of(const place_t *place)
+{
+    return (uint64_t) place->number << 16 | place->some << 8 | place->shard;
 }
 
 
 unsigned
 kmq_topics(kmq_t *kmq, uint64_t *cursor, kmq_topic_info_t *info, unsigned n)
 {
-    int       more;
-    unsigned  filled;
+    place_t        place;
+    unsigned       filled;
+    kmq_block_t   *b = kmq->block;
+    kmq_topic_t   *topic;
 
     filled = 0;
+    place = place_of(*cursor);
 
-    do {
-        kmq_lock(kmq);
-        more = topics_slice(kmq->block, cursor, info, n, &filled);
+    /* whoever asks may have changed the cursor */
+
+    while (filled < n && place.shard <= b->nshards) {
+
+        if (place.shard == b->nshards) {
+
+            if (!place.some) {
+                break;
+            }
+
+            place = (place_t) { .number = place.number + 1 };
+        }
+
+        kmq_lock(kmq, KMQ_SHARD(b, place.shard));
+
+        topic = kmq_table_nth(kmq->shard, KMQ_CLASS_TOPIC, place.number);
+
+        if (topic && topic->used) {
+            info_fill(kmq->shard, topic, &info[filled++]);
+        }
+
         kmq_unlock(kmq);
-    } while (more && filled < n);
+
+        place.some |= topic != NULL;
+        place.shard++;
+    }
+
+    *cursor = cursor_of(&place);
 
     return filled;
 }
@@ -87,15 +112,16 @@ int
 kmq_topic(kmq_t *kmq, const char *name, size_t len,
     kmq_topic_detail_t *detail)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s;
     kmq_topic_t  *topic;
 
-    kmq_lock(kmq);
+    kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
 
-    topic = kmq_topic_get(b, name, len);
+    s = kmq->shard;
+    topic = kmq_topic_get(s, name, len);
 
     if (topic) {
-        info_fill(b, topic, &detail->info);
+        info_fill(s, topic, &detail->info);
         detail->settings = topic->settings;
         kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, detail->minute);
         kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, detail->day);

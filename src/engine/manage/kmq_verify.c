@@ -1,7 +1,7 @@
-/* Checks the block against itself, for tests and post-mortems. */
-
-#include <stdarg.h>
-#include <stdio.h>
+/*
+ * Checks the block against itself, for tests and post-mortems: each shard, and
+ * what shards have in common.  All locks are held, so nothing else goes on.
+ */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -10,74 +10,21 @@
 #include "../queue/kmq_queue.h"
 #include "../delivery/kmq_delivery.h"
 #include "../upkeep/kmq_upkeep.h"
-
-
-typedef struct {
-    kmq_block_t  *b;
-    char         *text;
-    size_t        size;
-    int           rc;
-
-    /* counted from the slots, and from the lists and clients */
-    uint64_t      state[8];
-    uint64_t      messages;
-    uint64_t      doomed;
-    uint64_t      pending;
-    uint64_t      cells;
-    uint64_t      rings;
-    uint64_t      history_size;
-    uint64_t      ready;
-    uint64_t      log;
-    uint64_t      dead;
-    uint64_t      history;
-    uint64_t      in_flight;
-    uint64_t      delayed;
-    uint64_t      timers;
-    uint64_t      overdue;
-    uint64_t      granted;
-    uint64_t      owed;
-} verify_t;
-
-
-static void
-wrong(verify_t *v, const char *format, ...)
-{
-    va_list  args;
-
-    if (v->rc != KMQ_OK) {
-        return;
-    }
-
-    v->rc = KMQ_ERROR;
-
-    va_start(args, format);
-    (void) vsnprintf(v->text, v->size, format, args);
-    va_end(args);
-}
-
-
-static void
-same(verify_t *v, const char *what, uint64_t is, uint64_t should)
-{
-    if (is != should) {
-        wrong(v, "%s is %llu, should be %llu", what, (unsigned long long) is,
-              (unsigned long long) should);
-    }
-}
+#include "kmq_verify_inside.h"
 
 
 static uint64_t
-ring_count(verify_t *v, kmq_ref_t chain)
+ring_count(kmq_verify_t *v, kmq_ref_t chain)
 {
     uint64_t  n;
 
     for (n = 0; chain; n++) {
-        if (kmq_table_at(v->b, KMQ_CLASS_RING, chain) == NULL) {
-            wrong(v, "a chain leads to %u, which is no ring", chain);
+        if (kmq_table_at(v->s, KMQ_CLASS_RING, chain) == NULL) {
+            kmq_wrong(v, "a chain leads to %u, which is no ring", chain);
             return n;
         }
 
-        chain = ((kmq_ring_t *) KMQ_AT(v->b, chain))->next;
+        chain = ((kmq_ring_t *) KMQ_AT(v->s, chain))->next;
     }
 
     return n;
@@ -85,23 +32,23 @@ ring_count(verify_t *v, kmq_ref_t chain)
 
 
 static void
-verify_slots(verify_t *v)
+verify_slots(kmq_verify_t *v)
 {
     kmq_walk_t   walk;
     kmq_slot_t  *slot;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(v->b, &walk))) {
+    while ((slot = kmq_slot_next(v->s, &walk))) {
 
         if (slot->state > KMQ_DEAD) {
-            wrong(v, "a slot is in state %u", slot->state);
+            kmq_wrong(v, "a slot is in state %u", slot->state);
             return;
         }
 
         v->messages++;
         v->state[slot->state]++;
-        v->cells += kmq_message_cells(v->b, slot);
+        v->cells += kmq_message_cells(v->s, slot);
 
         if (slot->state == KMQ_CONSUMED) {
             v->history_size += slot->size;
@@ -112,7 +59,7 @@ verify_slots(verify_t *v)
             v->doomed += (slot->flags & KMQ_DELETED) != 0;
 
             if (slot->pending == 0) {
-                wrong(v, "a message is in flight with nobody");
+                kmq_wrong(v, "a message is in flight with nobody");
             }
         }
     }
@@ -120,7 +67,7 @@ verify_slots(verify_t *v)
 
 
 static void
-verify_list(verify_t *v, const kmq_list_t *list, uint8_t state,
+verify_list(kmq_verify_t *v, const kmq_list_t *list, uint8_t state,
     const char *name)
 {
     uint64_t     n;
@@ -130,27 +77,27 @@ verify_list(verify_t *v, const kmq_list_t *list, uint8_t state,
     prev = 0;
 
     for (n = 0, ref = list->head; ref; n++, prev = ref, ref = slot->next) {
-        slot = kmq_slot_at(v->b, ref);
+        slot = kmq_slot_at(v->s, ref);
 
         if (slot == NULL || slot->state != state || slot->prev != prev
             || n == list->count)
         {
-            wrong(v, "the list %s breaks at %u of %llu", name, ref,
-                  (unsigned long long) n);
+            kmq_wrong(v, "the list %s breaks at %u of %llu", name, ref,
+                      (unsigned long long) n);
             return;
         }
     }
 
-    same(v, name, list->count, n);
+    kmq_same(v, name, list->count, n);
 
     if (list->tail != prev) {
-        wrong(v, "the tail of the list %s is wrong", name);
+        kmq_wrong(v, "the tail of the list %s is wrong", name);
     }
 }
 
 
 static void
-verify_history(verify_t *v, const kmq_topic_t *topic)
+verify_history(kmq_verify_t *v, const kmq_topic_t *topic)
 {
     uint64_t           n;
     kmq_ref_t          ref, prev;
@@ -160,24 +107,24 @@ verify_history(verify_t *v, const kmq_topic_t *topic)
     prev = 0;
 
     for (ref = topic->history.head; ref; prev = ref, ref = slot->kept.next) {
-        slot = KMQ_KEPT_SLOT(KMQ_AT(v->b, ref));
+        slot = KMQ_KEPT_SLOT(KMQ_AT(v->s, ref));
 
         if (slot->state != KMQ_CONSUMED || slot->kept.prev != prev
-            || slot->topic != KMQ_REF(v->b, topic))
+            || slot->topic != KMQ_REF(v->s, topic))
         {
-            wrong(v, "a topic's history breaks");
+            kmq_wrong(v, "a topic's history breaks");
             return;
         }
 
         n++;
     }
 
-    same(v, "the length of a topic's history", topic->history.count, n);
+    kmq_same(v, "the length of a topic's history", topic->history.count, n);
 }
 
 
 static void
-verify_parts(verify_t *v, const kmq_topic_t *topic)
+verify_parts(kmq_verify_t *v, const kmq_topic_t *topic)
 {
     void      *part;
     unsigned   i;
@@ -188,18 +135,18 @@ verify_parts(verify_t *v, const kmq_topic_t *topic)
             continue;
         }
 
-        part = kmq_table_at(v->b, KMQ_CLASS_NAME + i, topic->part[i]);
+        part = kmq_table_at(v->s, KMQ_CLASS_NAME + i, topic->part[i]);
 
-        if (part == NULL || !kmq_object_used(v->b, KMQ_CLASS_NAME + i, part)) {
-            wrong(v, "a topic has %u as a part, which is none of it",
-                  topic->part[i]);
+        if (part == NULL || !kmq_object_used(v->s, KMQ_CLASS_NAME + i, part)) {
+            kmq_wrong(v, "a topic has %u as a part, which is none of it",
+                      topic->part[i]);
         }
     }
 }
 
 
 static void
-verify_topic(verify_t *v, kmq_topic_t *topic)
+verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
 {
     uint32_t      ready, consumers;
     uint64_t      grant;
@@ -211,20 +158,22 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
     grant = 0;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(v->b, ref);
+        route = KMQ_AT(v->s, ref);
         ready += route->ready;
         consumers += route->consumers;
         grant += route->grant;
     }
 
-    same(v, "a topic's ready consumers", topic->ready_consumers, ready);
-    same(v, "a topic's consumers", topic->consumers, consumers);
-    same(v, "what a topic has granted", topic->granted, grant);
-    same(v, "a topic's place among the active", topic->active,
-         topic->ready.count != 0);
+    kmq_same(v, "a topic's ready consumers", topic->ready_consumers, ready);
+    kmq_same(v, "a topic's consumers", topic->consumers, consumers);
+    kmq_same(v, "what a topic has granted", topic->granted, grant);
+    kmq_same(v, "whether a topic can be pushed", topic->pushing,
+             topic->ready.count && ready);
+    kmq_same(v, "a topic's place among the active", topic->active,
+             topic->ready.count != 0);
 
     if (topic->granted > topic->ready.count) {
-        wrong(v, "a topic has granted more than is ready");
+        kmq_wrong(v, "a topic has granted more than is ready");
     }
 
     verify_parts(v, topic);
@@ -232,7 +181,7 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
     if (topic->idle && (topic->slots || consumers || topic->producers
                         || topic->routes))
     {
-        wrong(v, "a topic in use counts as idle");
+        kmq_wrong(v, "a topic in use counts as idle");
     }
 
     verify_list(v, &topic->ready, KMQ_READY, "ready");
@@ -251,7 +200,7 @@ verify_topic(verify_t *v, kmq_topic_t *topic)
 
 
 static void
-verify_topics(verify_t *v)
+verify_topics(kmq_verify_t *v)
 {
     kmq_walk_t    walk;
     uint64_t      n, held, delayed;
@@ -262,7 +211,7 @@ verify_topics(verify_t *v)
     held = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(v->b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(v->s, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             n++;
@@ -272,25 +221,25 @@ verify_topics(verify_t *v)
         }
     }
 
-    same(v, "the number of topics", v->b->topics, n);
-    same(v, "what topics hold", held, v->messages);
-    same(v, "the topics' delayed messages", delayed, v->state[KMQ_DELAYED]);
+    kmq_same(v, "the number of topics", v->s->topics, n);
+    kmq_same(v, "what topics hold", held, v->messages);
+    kmq_same(v, "the topics' delayed messages", delayed, v->state[KMQ_DELAYED]);
 }
 
 
 static void
-verify_consumer(verify_t *v, kmq_client_t *client)
+verify_consumer(kmq_verify_t *v, kmq_client_t *client)
 {
     uint32_t      n, i, last;
     kmq_ref_t     ref;
     kmq_ring_t   *ring;
     kmq_slot_t   *slot;
-    kmq_topic_t  *topic = KMQ_AT(v->b, client->topic);
+    kmq_topic_t  *topic = KMQ_AT(v->s, client->topic);
 
     n = 0;
 
     for (ref = client->ring; ref; ref = ring->next) {
-        ring = KMQ_AT(v->b, ref);
+        ring = KMQ_AT(v->s, ref);
 
         for (i = ring->first; i < ring->count; i++) {
             if (ring->entry[i].slot == 0) {
@@ -298,12 +247,12 @@ verify_consumer(verify_t *v, kmq_client_t *client)
             }
 
             n++;
-            slot = kmq_slot_at(v->b, ring->entry[i].slot);
+            slot = kmq_slot_at(v->s, ring->entry[i].slot);
 
             if (slot == NULL || slot->state != KMQ_IN_FLIGHT
                 || slot->position != ring->entry[i].position)
             {
-                wrong(v, "a ring names a message that is not in flight");
+                kmq_wrong(v, "a ring names a message that is not in flight");
                 return;
             }
         }
@@ -315,16 +264,16 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     last = client->role == KMQ_LEAVING ? client->last_position
                                        : topic->position;
 
-    if (topic->push_type == KMQ_PUSH_ALL && kmq_ready_matches(v->b, client)
+    if (topic->push_type == KMQ_PUSH_ALL && kmq_ready_matches(v->s, client)
         && (int32_t) (last - client->next_position) >= 0)
     {
         v->owed += last - client->next_position + 1;
     }
 
-    same(v, "what is in flight with a consumer", client->in_flight, n);
+    kmq_same(v, "what is in flight with a consumer", client->in_flight, n);
 
-    same(v, "a consumer's readiness", client->ready,
-         kmq_ready(v->b, client));
+    kmq_same(v, "a consumer's readiness", client->ready,
+             kmq_ready(v->s, client));
 
     v->timers += client->timed == KMQ_SCHEDULED;
     v->overdue += client->timed == KMQ_OVERDUE;
@@ -332,13 +281,13 @@ verify_consumer(verify_t *v, kmq_client_t *client)
     if (client->timed == KMQ_IDLE && client->in_flight && !client->stalled
         && client->role == KMQ_CONSUMER && topic->settings.retry_time)
     {
-        wrong(v, "nobody looks for a consumer's confirmations");
+        kmq_wrong(v, "nobody looks for a consumer's confirmations");
     }
 }
 
 
 static void
-verify_clients(verify_t *v)
+verify_clients(kmq_verify_t *v)
 {
     kmq_walk_t     walk;
     uint64_t       consumers, producers;
@@ -348,7 +297,7 @@ verify_clients(verify_t *v)
     consumers = 0;
     producers = 0;
 
-    while ((client = kmq_table_scan(v->b, KMQ_CLASS_CLIENT, &walk)))
+    while ((client = kmq_table_scan(v->s, KMQ_CLASS_CLIENT, &walk)))
     {
         consumers += client->role == KMQ_CONSUMER;
         producers += client->role == KMQ_PRODUCER;
@@ -358,143 +307,62 @@ verify_clients(verify_t *v)
         }
     }
 
-    same(v, "the number of consumers", v->b->consumers, consumers);
-    same(v, "the number of producers", v->b->producers, producers);
-}
-
-
-/* Each record of a table is in use or in the list of free ones. */
-static void
-verify_table(verify_t *v, unsigned class)
-{
-    void        *record;
-    uint64_t     all, used, unused;
-    kmq_ref_t    ref;
-    kmq_walk_t   walk;
-
-    all = 0;
-    used = 0;
-    unused = 0;
-    memset(&walk, 0, sizeof(walk));
-
-    while ((record = kmq_table_scan(v->b, class, &walk))) {
-        all++;
-        used += kmq_object_used(v->b, class, record) != 0;
-    }
-
-    for (ref = kmq_table_free_list(v->b, class); ref && unused <= all;
-         ref = *(kmq_ref_t *) record)
-    {
-        record = kmq_table_at(v->b, class, ref);
-
-        if (record == NULL || kmq_object_used(v->b, class, record)) {
-            wrong(v, "record %u of table %u is not free", ref, class);
-            return;
-        }
-
-        unused++;
-    }
-
-    same(v, "what a table has, used and free", used + unused, all);
+    kmq_same(v, "the number of consumers", v->s->consumers, consumers);
+    kmq_same(v, "the number of producers", v->s->producers, producers);
 }
 
 
 static void
-verify_memory(verify_t *v)
+verify_counts(kmq_verify_t *v)
 {
-    uint32_t     n;
-    unsigned     class;
-    uint64_t     cells, rings, pages;
-    const char  *text;
-
-    rings = 0;
-    cells = -v->b->heap[KMQ_HEAP_MESSAGES].free_cells
-            - v->b->heap[KMQ_HEAP_INDEX].free_cells;
-    pages = v->b->npages - (v->b->fresh_page - 1);
-
-    for (n = 1; n < v->b->fresh_page; n++) {
-
-        switch (v->b->page[n].class) {
-
-        case 0:
-            pages++;
-            break;
-
-        case KMQ_CLASS_MESSAGE:
-        case KMQ_CLASS_INDEX:
-            cells += KMQ_PAGE_CELLS;
-            break;
-
-        case KMQ_CLASS_RING:
-            rings += v->b->page[n].used;
-            break;
-        }
-    }
-
-    same(v, "the number of free pages", v->b->free_pages, pages);
-    same(v, "the rings in use", rings, v->rings);
-    same(v, "the cells in use", cells,
-         v->cells + kmq_trash_cells(v->b) + kmq_index_cells(v->b));
-
-    for (n = 0; n < KMQ_HEAPS; n++) {
-        text = kmq_heap_verify(v->b, &v->b->heap[n]);
-
-        if (text) {
-            wrong(v, "%s", text);
-        }
-    }
-
-    for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASSES; class++) {
-        verify_table(v, class);
-    }
-}
-
-
-static void
-verify_counts(verify_t *v)
-{
-    unsigned      i;
+    unsigned      i, workers;
     uint64_t      reserved, overdue;
-    kmq_block_t  *b = v->b;
+    kmq_shard_t  *s = v->s;
 
     overdue = 0;
     reserved = 0;
+    workers = KMQ_GET(KMQ_BLOCK(s)->nworkers);
 
-    for (i = 0; i < b->nworkers; i++) {
-        verify_list(v, &b->worker[i].reserved, KMQ_RESERVED, "reserved");
-        reserved += b->worker[i].reserved.count;
-        overdue += b->worker[i].overdue.count;
+    for (i = 0; i < workers; i++) {
+        verify_list(v, &s->duty[i].reserved, KMQ_RESERVED, "reserved");
+        reserved += s->duty[i].reserved.count;
+        overdue += s->duty[i].overdue.count;
     }
 
-    verify_list(v, &b->history, KMQ_CONSUMED, "history");
+    verify_list(v, &s->history, KMQ_CONSUMED, "history");
 
-    same(v, "the workers' reserved messages", reserved,
-         v->state[KMQ_RESERVED]);
-    same(v, "the number reserved", b->reserved, reserved);
-    same(v, "the number waiting", b->waiting,
-         v->state[KMQ_READY] + v->state[KMQ_RESERVED]);
-    same(v, "the topics' ready messages", v->ready, v->state[KMQ_READY]);
-    same(v, "the number in flight", b->in_flight, v->state[KMQ_IN_FLIGHT]);
-    same(v, "the number delayed", b->delayed, v->state[KMQ_DELAYED]);
-    same(v, "the number consumed", b->history.count,
-         v->state[KMQ_CONSUMED]);
-    same(v, "the size of the history", b->history_size, v->history_size);
-    same(v, "the number dead", b->dead, v->state[KMQ_DEAD]);
-    same(v, "the topics' dead messages", v->dead, v->state[KMQ_DEAD]);
-    same(v, "the topics' histories", v->history, v->state[KMQ_CONSUMED]);
-    same(v, "the topics' messages in flight", v->in_flight,
-         v->state[KMQ_IN_FLIGHT] - v->doomed);
-    same(v, "the topics' delayed messages", v->delayed,
-         v->state[KMQ_DELAYED]);
-    same(v, "what is deleted in flight", b->doomed, v->doomed);
-    same(v, "the overdue consumers", overdue, v->overdue);
-    same(v, "what consumers owe", v->owed, v->pending);
+    kmq_same(v, "the workers' reserved messages", reserved,
+             v->state[KMQ_RESERVED]);
+    kmq_same(v, "the number reserved", s->reserved, reserved);
+    kmq_same(v, "the number waiting", s->waiting,
+             v->state[KMQ_READY] + v->state[KMQ_RESERVED]);
+
+    if (s->waiting > s->room) {
+        kmq_wrong(v, "more messages wait in a shard than it has room for");
+    }
+
+    kmq_same(v, "the topics' ready messages", v->ready, v->state[KMQ_READY]);
+    kmq_same(v, "the number in flight", s->in_flight, v->state[KMQ_IN_FLIGHT]);
+    kmq_same(v, "the number delayed", s->delayed, v->state[KMQ_DELAYED]);
+    kmq_same(v, "the number consumed", s->history.count,
+             v->state[KMQ_CONSUMED]);
+    kmq_same(v, "the size of the history", s->history_size, v->history_size);
+    kmq_same(v, "the number dead", s->dead, v->state[KMQ_DEAD]);
+    kmq_same(v, "the topics' dead messages", v->dead, v->state[KMQ_DEAD]);
+    kmq_same(v, "the topics' histories", v->history, v->state[KMQ_CONSUMED]);
+    kmq_same(v, "the topics' messages in flight", v->in_flight,
+             v->state[KMQ_IN_FLIGHT] - v->doomed);
+    kmq_same(v, "the topics' delayed messages", v->delayed,
+             v->state[KMQ_DELAYED]);
+    kmq_same(v, "what is deleted in flight", s->doomed, v->doomed);
+    kmq_same(v, "the overdue consumers", overdue, v->overdue);
+    kmq_same(v, "what consumers owe", v->owed, v->pending);
 }
 
 
 /* Every message is in the index. */
 static void
-verify_index(verify_t *v)
+verify_index(kmq_verify_t *v)
 {
     unsigned            i, found;
     uint64_t            n, sequence;
@@ -503,42 +371,42 @@ verify_index(verify_t *v)
 
     n = 0;
 
-    for (sequence = 0; (node = kmq_index_newer(v->b, &sequence));
+    for (sequence = 0; (node = kmq_index_newer(v->s, &sequence));
          sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
-        found = kmq_index_gather(v->b, node, 0, KMQ_NODE_NUMBERS - 1, slot);
+        found = kmq_index_gather(v->s, node, 0, KMQ_NODE_NUMBERS - 1, slot);
         n += found;
 
-        same(v, "a node's count", kmq_index_count(node), found);
+        kmq_same(v, "a node's count", kmq_index_count(node), found);
 
         for (i = 0; i < found; i++) {
 
-            if (kmq_slot_at(v->b, KMQ_REF(v->b, slot[i])) == NULL
+            if (kmq_slot_at(v->s, KMQ_REF(v->s, slot[i])) == NULL
                 || slot[i]->state == KMQ_FREE
-                || kmq_index_find(v->b, slot[i]->sequence) != slot[i]
+                || kmq_index_find(v->s, slot[i]->sequence) != slot[i]
                 || slot[i]->sequence / KMQ_NODE_NUMBERS
                    != sequence / KMQ_NODE_NUMBERS)
             {
-                wrong(v, "the index names a wrong message");
+                kmq_wrong(v, "the index names a wrong message");
                 return;
             }
         }
     }
 
-    same(v, "what is in the index", n, v->messages);
+    kmq_same(v, "what is in the index", n, v->messages);
 }
 
 
 /* Every timer is in the list where its time is looked for. */
 static void
-verify_schedule(verify_t *v)
+verify_schedule(kmq_verify_t *v)
 {
     unsigned      level, i;
     uint64_t      n;
     kmq_ref_t     ref;
     kmq_list_t   *list;
     kmq_timer_t  *timer;
-    kmq_wheel_t  *wheel = &v->b->wheel;
+    kmq_wheel_t  *wheel = &v->s->wheel;
 
     n = 0;
 
@@ -546,16 +414,16 @@ verify_schedule(verify_t *v)
         for (i = 0; i < KMQ_WHEEL_SIZE; i++) {
             list = &wheel->bucket[level][i];
 
-            same(v, "the mark of a list of the schedule",
-                 wheel->used[level][i / 64] >> i % 64 & 1, list->head != 0);
+            kmq_same(v, "the mark of a list of the schedule",
+                     wheel->used[level][i / 64] >> i % 64 & 1, list->head != 0);
 
             for (ref = list->head; ref; ref = timer->link.next) {
-                timer = KMQ_AT(v->b, ref);
+                timer = KMQ_AT(v->s, ref);
 
                 if (timer->level != level
                     || (timer->due >> (8 * level) & 0xff) != i)
                 {
-                    wrong(v, "a list of the schedule breaks");
+                    kmq_wrong(v, "a list of the schedule breaks");
                     return;
                 }
 
@@ -564,39 +432,123 @@ verify_schedule(verify_t *v)
         }
     }
 
-    same(v, "what is on the schedule", n, wheel->count);
-    same(v, "the number of timers", n, v->state[KMQ_DELAYED] + v->timers);
+    kmq_same(v, "what is on the schedule", n, wheel->count);
+    kmq_same(v, "the number of timers", n, v->state[KMQ_DELAYED] + v->timers);
+}
+
+
+/* ---------------------------------------------------------------- the whole */
+
+static int
+verify_shard(kmq_t *kmq, char *text, size_t size)
+{
+    unsigned      i, workers;
+    kmq_verify_t  v;
+
+    memset(&v, 0, sizeof(v));
+
+    v.s = kmq->shard;
+    v.text = text;
+    v.size = size;
+    v.rc = KMQ_OK;
+
+    workers = KMQ_GET(kmq->block->nworkers);
+
+    for (i = 0; i < workers; i++) {
+        v.cells += kmq_chain_cells(v.s, v.s->duty[i].kept, 0);
+    }
+
+    verify_slots(&v);
+    verify_topics(&v);
+    verify_clients(&v);
+    kmq_verify_memory(&v);
+    verify_counts(&v);
+    verify_index(&v);
+    verify_schedule(&v);
+
+    return v.rc;
+}
+
+
+/* How many more messages may wait. */
+static void
+verify_room(kmq_verify_t *v, const kmq_block_t *b)
+{
+    int64_t   room;
+    unsigned  i;
+
+    room = KMQ_GET(b->room);
+
+    for (i = 0; i < b->nshards; i++) {
+        room += (int64_t) KMQ_SHARD(b, i)->room;
+    }
+
+    if (v->exact) {
+        kmq_same(v, "the room for messages that wait", (uint64_t) room,
+                 b->settings.waiting_max);
+    }
+}
+
+
+/*
+ * Is what shards have in common exact?  It is counted anew now and then, beside
+ * others who change it, and is wrong for a while when somebody has died.  So it
+ * is as long as there was never more than one worker, and nobody has died.
+ */
+static int
+is_exact(const kmq_block_t *b)
+{
+    unsigned  i;
+    uint64_t  repairs;
+
+    repairs = b->repairs;
+
+    for (i = 0; i < b->nshards; i++) {
+        repairs += KMQ_SHARD(b, i)->repairs;
+    }
+
+    return repairs == 0 && KMQ_GET(b->nworkers) == 1;
+}
+
+
+static int
+verify_block(kmq_t *kmq, char *text, size_t size)
+{
+    kmq_verify_t  v;
+
+    memset(&v, 0, sizeof(v));
+
+    v.s = kmq->shard;
+    v.text = text;
+    v.size = size;
+    v.rc = KMQ_OK;
+
+    v.exact = is_exact(kmq->block);
+
+    kmq_verify_owners(&v, kmq->block);
+    verify_room(&v, kmq->block);
+
+    return v.rc;
 }
 
 
 int
 kmq_verify(kmq_t *kmq, char *text, size_t size)
 {
-    verify_t  v;
-    unsigned  i;
+    int           rc;
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
 
-    memset(&v, 0, sizeof(v));
+    kmq_lock_all(kmq);
 
-    v.b = kmq->block;
-    v.text = text;
-    v.size = size;
-    v.rc = KMQ_OK;
+    rc = verify_block(kmq, text, size);
 
-    kmq_lock(kmq);
-
-    for (i = 0; i < v.b->nworkers; i++) {
-        v.cells += kmq_chain_cells(v.b, v.b->worker[i].kept, 0);
+    for (i = 0; rc == KMQ_OK && i < b->nshards; i++) {
+        kmq->shard = KMQ_SHARD(b, i);
+        rc = verify_shard(kmq, text, size);
     }
 
-    verify_slots(&v);
-    verify_topics(&v);
-    verify_clients(&v);
-    verify_memory(&v);
-    verify_counts(&v);
-    verify_index(&v);
-    verify_schedule(&v);
+    kmq_unlock_all(kmq);
 
-    kmq_unlock(kmq);
-
-    return v.rc;
+    return rc;
 }

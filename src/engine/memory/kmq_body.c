@@ -82,6 +82,18 @@ piece_next(const kmq_piece_t *piece)
 }
 
 
+/* The piece behind the one at that place, both as others name them. */
+static kmq_ref_t
+place_next(const kmq_t *kmq, kmq_ref_t place, const kmq_piece_t *piece)
+{
+    kmq_ref_t  next;
+
+    next = piece_next(piece);
+
+    return next ? KMQ_OUT(kmq_shard_at(kmq, place), next) : 0;
+}
+
+
 const void *
 kmq_body(kmq_t *kmq, const kmq_message_t *m)
 {
@@ -100,17 +112,26 @@ kmq_read(kmq_t *kmq, kmq_ref_t *piece, uint32_t *left, uint32_t *n)
     }
 
     p = KMQ_AT(kmq->block, *piece);
+
+    if (p->next == KMQ_SINGLE) {
+        *n = *left;
+        *left = 0;
+        *piece = 0;
+        return (const char *) p + KMQ_PIECE_HEAD;
+    }
+
     data = (const char *) piece_data(p, *left, n);
 
     *left -= *n;
-    *piece = piece_next(p);
+    *piece = place_next(kmq, *piece, p);
 
     return data;
 }
 
 
-void
-kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
+/* The same for a body of several pieces. */
+static void
+chain_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
 {
     uint32_t              room;
     kmq_piece_t          *piece;
@@ -130,10 +151,27 @@ kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
         m->offset += room;
 
         if (n) {
-            m->piece = piece_next(piece);
+            m->piece = place_next(kmq, m->piece, piece);
             m->offset = 0;
         }
     }
+}
+
+
+void
+kmq_write(kmq_t *kmq, kmq_message_t *m, const void *bytes, size_t n)
+{
+    unsigned char  *piece = KMQ_AT(kmq->block, m->piece);
+
+    if (((kmq_piece_t *) piece)->next != KMQ_SINGLE) {
+        chain_write(kmq, m, bytes, n);
+        return;
+    }
+
+    n = m->size - m->offset < n ? m->size - m->offset : n;
+
+    memcpy(piece + KMQ_PIECE_HEAD + m->offset, bytes, n);
+    m->offset += (uint32_t) n;
 }
 
 
@@ -150,15 +188,15 @@ _Static_assert(sizeof(trash_t) <= KMQ_CELL, "it fits into each piece");
 
 /* Frees pieces of a chain, at most max; returns the rest. */
 static kmq_ref_t
-chain_free(kmq_block_t *b, kmq_ref_t chain, unsigned max)
+chain_free(kmq_shard_t *s, kmq_ref_t chain, unsigned max)
 {
     kmq_ref_t     next;
     kmq_piece_t  *piece;
 
     for ( /* void */ ; chain && max; chain = next, max--) {
-        piece = KMQ_AT(b, chain);
+        piece = KMQ_AT(s, chain);
         next = piece_next(piece);
-        kmq_cells_free(b, chain, cells_for(piece->size + KMQ_CHAIN_HEAD));
+        kmq_cells_free(s, chain, cells_for(piece->size + KMQ_CHAIN_HEAD));
     }
 
     return chain;
@@ -166,35 +204,35 @@ chain_free(kmq_block_t *b, kmq_ref_t chain, unsigned max)
 
 
 static void
-trash_add(kmq_block_t *b, kmq_ref_t chain)
+trash_add(kmq_shard_t *s, kmq_ref_t chain)
 {
     trash_t  *trash;
 
     if (chain) {
-        trash = KMQ_AT(b, chain);
-        trash->next = b->trash;
-        b->trash = chain;
+        trash = KMQ_AT(s, chain);
+        trash->next = s->trash;
+        s->trash = chain;
     }
 }
 
 
 /* Frees a few pieces of a body that had too many of them.  0: there is none. */
 int
-kmq_trash_free(kmq_block_t *b)
+kmq_trash_free(kmq_shard_t *s)
 {
     kmq_ref_t   chain;
     trash_t    *trash;
 
-    chain = b->trash;
+    chain = s->trash;
 
     if (chain == 0) {
         return 0;
     }
 
-    trash = KMQ_AT(b, chain);
-    b->trash = trash->next;
+    trash = KMQ_AT(s, chain);
+    s->trash = trash->next;
 
-    trash_add(b, chain_free(b, chain, FREED_MAX));
+    trash_add(s, chain_free(s, chain, FREED_MAX));
 
     return 1;
 }
@@ -202,14 +240,14 @@ kmq_trash_free(kmq_block_t *b)
 
 /* Frees a body of several pieces; when they are many, some of them later. */
 void
-kmq_chain_free(kmq_block_t *b, kmq_ref_t chain)
+kmq_chain_free(kmq_shard_t *s, kmq_ref_t chain)
 {
-    trash_add(b, chain_free(b, chain, FREED_MAX));
+    trash_add(s, chain_free(s, chain, FREED_MAX));
 }
 
 
 static void
-body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
+body_free(kmq_shard_t *s, kmq_ref_t body, uint32_t size)
 {
     kmq_piece_t  *piece;
 
@@ -217,24 +255,24 @@ body_free(kmq_block_t *b, kmq_ref_t body, uint32_t size)
         return;
     }
 
-    piece = KMQ_AT(b, body);
+    piece = KMQ_AT(s, body);
 
     if (piece->next == KMQ_SINGLE) {
-        kmq_cells_free(b, body, body_cells(size));
+        kmq_cells_free(s, body, body_cells(size));
 
     } else {
-        kmq_chain_free(b, body);
+        kmq_chain_free(s, body);
     }
 }
 
 
 /* Are slot and body one run?  They are not when a page begins between them. */
 static int
-is_behind(kmq_block_t *b, const kmq_slot_t *slot)
+is_behind(kmq_shard_t *s, const kmq_slot_t *slot)
 {
-    kmq_piece_t  *piece = KMQ_AT(b, slot->body);
+    kmq_piece_t  *piece = KMQ_AT(s, slot->body);
 
-    return slot->body == KMQ_REF(b, slot + 1)
+    return slot->body == KMQ_REF(s, slot + 1)
            && slot->body % (KMQ_PAGE_SIZE / 8)
            && piece->next == KMQ_SINGLE;
 }
@@ -242,34 +280,34 @@ is_behind(kmq_block_t *b, const kmq_slot_t *slot)
 
 /* Frees a slot, whose state is free already, and its body. */
 void
-kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot)
+kmq_message_memory_free(kmq_shard_t *s, kmq_slot_t *slot)
 {
-    kmq_slot_place(b, slot, 0);
+    kmq_slot_place(s, slot, 0);
 
-    if (is_behind(b, slot)) {
-        kmq_cells_free(b, KMQ_REF(b, slot),
+    if (is_behind(s, slot)) {
+        kmq_cells_free(s, KMQ_REF(s, slot),
                        KMQ_SLOT_CELLS + body_cells(slot->size));
         return;
     }
 
-    body_free(b, slot->body, slot->size);
-    kmq_cells_free(b, KMQ_REF(b, slot), KMQ_SLOT_CELLS);
+    body_free(s, slot->body, slot->size);
+    kmq_cells_free(s, KMQ_REF(s, slot), KMQ_SLOT_CELLS);
 }
 
 
 /* Marks a message's slot and body as in use. */
 void
-kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_message_mark(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     kmq_ref_t     ref;
     kmq_piece_t  *piece;
 
-    kmq_cells_mark(b, KMQ_REF(b, slot), KMQ_SLOT_CELLS);
+    kmq_cells_mark(s, KMQ_REF(s, slot), KMQ_SLOT_CELLS);
 
     for (ref = slot->body; ref; ref = piece_next(piece)) {
-        piece = KMQ_AT(b, ref);
+        piece = KMQ_AT(s, ref);
 
-        kmq_cells_mark(b, ref, piece->next == KMQ_SINGLE
+        kmq_cells_mark(s, ref, piece->next == KMQ_SINGLE
                        ? body_cells(slot->size)
                        : cells_for(piece->size + KMQ_CHAIN_HEAD));
     }
@@ -278,13 +316,13 @@ kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot)
 
 /* The cells of a body, a message, and all that waits to be freed. */
 uint64_t
-kmq_chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
+kmq_chain_cells(kmq_shard_t *s, kmq_ref_t ref, uint32_t size)
 {
     uint64_t      n;
     kmq_piece_t  *piece;
 
     for (n = 0; ref; ref = piece_next(piece)) {
-        piece = KMQ_AT(b, ref);
+        piece = KMQ_AT(s, ref);
 
         n += piece->next == KMQ_SINGLE
              ? body_cells(size) : cells_for(piece->size + KMQ_CHAIN_HEAD);
@@ -295,24 +333,24 @@ kmq_chain_cells(kmq_block_t *b, kmq_ref_t ref, uint32_t size)
 
 
 uint64_t
-kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_message_cells(kmq_shard_t *s, const kmq_slot_t *slot)
 {
-    return KMQ_SLOT_CELLS + kmq_chain_cells(b, slot->body, slot->size);
+    return KMQ_SLOT_CELLS + kmq_chain_cells(s, slot->body, slot->size);
 }
 
 
 uint64_t
-kmq_trash_cells(kmq_block_t *b)
+kmq_trash_cells(kmq_shard_t *s)
 {
     uint64_t   n;
     kmq_ref_t  chain;
 
     n = 0;
 
-    for (chain = b->trash; chain;
-         chain = ((trash_t *) KMQ_AT(b, chain))->next)
+    for (chain = s->trash; chain;
+         chain = ((trash_t *) KMQ_AT(s, chain))->next)
     {
-        n += kmq_chain_cells(b, chain, 0);
+        n += kmq_chain_cells(s, chain, 0);
     }
 
     return n;
@@ -325,15 +363,15 @@ kmq_trash_cells(kmq_block_t *b)
 static int
 room_make(kmq_t *kmq)
 {
-    return kmq_trash_free(kmq->block) || kmq->drop(kmq, KMQ_DROP);
+    return kmq_trash_free(kmq->shard) || kmq->drop(kmq, KMQ_DROP);
 }
 
 
 /* Is all memory used, except for holes between messages? */
 static int
-is_full(const kmq_block_t *b)
+is_full(const kmq_shard_t *s)
 {
-    return b->free_pages <= b->spare_pages && b->history.head == 0;
+    return s->history.head == 0 && kmq_pages_short(s);
 }
 
 
@@ -344,26 +382,26 @@ is_full(const kmq_block_t *b)
  * large to look for one.
  */
 static kmq_ref_t
-piece_alloc_full(kmq_block_t *b, unsigned *n)
+piece_alloc_full(kmq_shard_t *s, unsigned *n)
 {
     unsigned   cells;
     uint64_t   holes;
     kmq_ref_t  ref;
 
-    if (*n > PIECED_MAX || !is_full(b)) {
+    if (*n > PIECED_MAX || !is_full(s)) {
         return 0;
     }
 
-    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+    holes = s->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
 
     if (holes) {
         cells = 64 - __builtin_clzll(holes);
         *n = *n < cells ? *n : cells;
-        return kmq_cells_alloc(b, *n);
+        return kmq_cells_alloc(s, *n);
     }
 
     for (cells = *n; cells && cells + SMALL_CELLS >= *n; cells--) {
-        ref = kmq_cells_alloc_tight(b, cells);
+        ref = kmq_cells_alloc_tight(s, cells);
 
         if (ref) {
             *n = cells;
@@ -380,16 +418,16 @@ static kmq_ref_t
 piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 {
     kmq_ref_t     ref;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    ref = piece_alloc_full(b, n);
+    ref = piece_alloc_full(s, n);
 
     if (ref) {
         return ref;
     }
 
     for ( ;; ) {
-        ref = kmq_cells_alloc(b, *n);
+        ref = kmq_cells_alloc(s, *n);
 
         if (ref) {
             return ref;
@@ -397,14 +435,14 @@ piece_alloc(kmq_t *kmq, unsigned *n, unsigned *drops)
 
         /* short pieces are slow to read: only when there is nothing else */
 
-        if (b->history.head == 0
-            || b->heap[KMQ_HEAP_MESSAGES].holes >> (PIECE_CELLS - 1))
+        if (s->history.head == 0
+            || s->heap[KMQ_HEAP_MESSAGES].holes >> (PIECE_CELLS - 1))
         {
-            ref = kmq_cells_alloc_any(b, n);
+            ref = kmq_cells_alloc_any(s, n);
         }
 
         if (ref || *drops == 0 || !room_make(kmq)) {
-            return ref ? ref : kmq_cells_alloc_any(b, n);
+            return ref ? ref : kmq_cells_alloc_any(s, n);
         }
 
         (*drops)--;
@@ -435,7 +473,7 @@ chain_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 
         bytes = cells * KMQ_CELL - KMQ_CHAIN_HEAD;
 
-        piece = KMQ_AT(kmq->block, ref);
+        piece = KMQ_AT(kmq->shard, ref);
         piece->size = *left < bytes ? *left : bytes;
         piece->next = slot->body ? slot->body : KMQ_LAST;
 
@@ -454,9 +492,9 @@ chain_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 
 
 static kmq_slot_t *
-slot_begin(kmq_block_t *b, kmq_ref_t ref)
+slot_begin(kmq_shard_t *s, kmq_ref_t ref)
 {
-    kmq_slot_t  *slot = KMQ_AT(b, ref);
+    kmq_slot_t  *slot = KMQ_AT(s, ref);
 
     slot->state = KMQ_FREE;
     slot->body = 0;
@@ -467,15 +505,15 @@ slot_begin(kmq_block_t *b, kmq_ref_t ref)
 
 /* A slot with its body behind it. */
 static kmq_slot_t *
-whole_begin(kmq_block_t *b, kmq_ref_t ref)
+whole_begin(kmq_shard_t *s, kmq_ref_t ref)
 {
     kmq_slot_t  *slot;
 
-    slot = slot_begin(b, ref);
+    slot = slot_begin(s, ref);
     slot->body = ref + KMQ_SLOT_CELLS * (KMQ_CELL / 8);
-    ((kmq_piece_t *) KMQ_AT(b, slot->body))->next = KMQ_SINGLE;
+    ((kmq_piece_t *) KMQ_AT(s, slot->body))->next = KMQ_SINGLE;
 
-    kmq_slot_place(b, slot, 1);
+    kmq_slot_place(s, slot, 1);
 
     return slot;
 }
@@ -487,12 +525,12 @@ alloc_whole(kmq_t *kmq, uint32_t size)
 {
     unsigned      n, drops;
     kmq_ref_t     ref;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     n = KMQ_SLOT_CELLS + body_cells(size);
 
     for (drops = 0; /* void */ ; drops++) {
-        ref = kmq_cells_alloc(b, n);
+        ref = kmq_cells_alloc(s, n);
 
         if (ref) {
             break;
@@ -503,27 +541,27 @@ alloc_whole(kmq_t *kmq, uint32_t size)
         }
     }
 
-    return whole_begin(b, ref);
+    return whole_begin(s, ref);
 }
 
 
 /* The same in a full memory.  It leaves holes for bodies that are wanted for
  * bodies alone, and never leaves a hole without room for a slot. */
 static kmq_slot_t *
-alloc_whole_full(kmq_block_t *b, uint32_t size)
+alloc_whole_full(kmq_shard_t *s, uint32_t size)
 {
     uint64_t   holes;
     kmq_ref_t  ref;
 
-    holes = b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
+    holes = s->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES;
 
     if (body_cells(size) <= SMALL_CELLS && holes >> (body_cells(size) - 1)) {
         return NULL;
     }
 
-    ref = kmq_cells_alloc_tight(b, KMQ_SLOT_CELLS + body_cells(size));
+    ref = kmq_cells_alloc_tight(s, KMQ_SLOT_CELLS + body_cells(size));
 
-    return ref ? whole_begin(b, ref) : NULL;
+    return ref ? whole_begin(s, ref) : NULL;
 }
 
 
@@ -534,10 +572,10 @@ alloc_slot(kmq_t *kmq)
     unsigned      drops;
     kmq_ref_t     ref;
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     for (drops = 0; /* void */ ; drops++) {
-        ref = kmq_cells_alloc(b, KMQ_SLOT_CELLS);
+        ref = kmq_cells_alloc(s, KMQ_SLOT_CELLS);
 
         if (ref) {
             break;
@@ -548,8 +586,8 @@ alloc_slot(kmq_t *kmq)
         }
     }
 
-    slot = slot_begin(b, ref);
-    kmq_slot_place(b, slot, 1);
+    slot = slot_begin(s, ref);
+    kmq_slot_place(s, slot, 1);
 
     return slot;
 }
@@ -558,7 +596,7 @@ alloc_slot(kmq_t *kmq)
 /* A body of one piece.  0: there is none, or small pieces should be used
  * instead. */
 static kmq_ref_t
-alloc_single(kmq_block_t *b, uint32_t size)
+alloc_single(kmq_shard_t *s, uint32_t size)
 {
     size_t     cells;
     kmq_ref_t  ref;
@@ -566,17 +604,17 @@ alloc_single(kmq_block_t *b, uint32_t size)
     cells = body_cells(size);
 
     if (cells > KMQ_PAGE_CELLS
-        || (cells > SMALL_CELLS && is_full(b)
-            && b->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES))
+        || (cells > SMALL_CELLS && is_full(s)
+            && s->heap[KMQ_HEAP_MESSAGES].holes & SMALL_HOLES))
     {
         return 0;
     }
 
-    ref = is_full(b) ? kmq_cells_alloc_tight(b, cells)
-                     : kmq_cells_alloc(b, cells);
+    ref = is_full(s) ? kmq_cells_alloc_tight(s, cells)
+                     : kmq_cells_alloc(s, cells);
 
     if (ref) {
-        ((kmq_piece_t *) KMQ_AT(b, ref))->next = KMQ_SINGLE;
+        ((kmq_piece_t *) KMQ_AT(s, ref))->next = KMQ_SINGLE;
     }
 
     return ref;
@@ -592,13 +630,20 @@ kmq_slot_t *
 kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     *left = 0;
     slot = NULL;
 
+    if (is_full(s) && !kmq_message_room(s, size)) {
+
+        /* other shards may have some history */
+
+        (void) kmq->drop(kmq, KMQ_DROP);
+    }
+
     if (is_single(size)) {
-        slot = is_full(b) ? alloc_whole_full(b, size)
+        slot = is_full(s) ? alloc_whole_full(s, size)
                           : alloc_whole(kmq, size);
     }
 
@@ -612,7 +657,7 @@ kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
     }
 
     slot->size = size;
-    slot->body = alloc_single(b, size);
+    slot->body = alloc_single(s, size);
 
     if (slot->body) {
         return slot;
@@ -621,7 +666,7 @@ kmq_message_alloc(kmq_t *kmq, uint32_t size, uint32_t *left)
     *left = size;
 
     if (chain_extend(kmq, slot, left) == KMQ_NOMEM) {
-        kmq_message_memory_free(b, slot);
+        kmq_message_memory_free(s, slot);
         return NULL;
     }
 
@@ -640,18 +685,18 @@ kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
 /* Is there memory for a message, without dropping history?  A body of several
  * pieces always says yes. */
 int
-kmq_message_room(const kmq_block_t *b, uint32_t size)
+kmq_message_room(const kmq_shard_t *s, uint32_t size)
 {
     return !is_single(size)
-           || kmq_cells_room(b, KMQ_SLOT_CELLS + body_cells(size));
+           || kmq_cells_room(s, KMQ_SLOT_CELLS + body_cells(size));
 }
 
 
 /* Does the body of a message have just the room that one of that size needs? */
 int
-kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
+kmq_body_fits(kmq_shard_t *s, const kmq_slot_t *slot, uint32_t size)
 {
-    const kmq_piece_t  *piece = KMQ_AT(b, slot->body);
+    const kmq_piece_t  *piece = KMQ_AT(s, slot->body);
 
     return body_cells(slot->size) == body_cells(size)
            && piece->next == KMQ_SINGLE;

@@ -39,9 +39,9 @@ typedef struct {
 
 /* The heap of a page's cells. */
 static kmq_heap_t *
-heap_of(kmq_block_t *b, uint32_t page)
+heap_of(kmq_shard_t *s, uint32_t page)
 {
-    return &b->heap[b->page[page].class - KMQ_CLASS_MESSAGE];
+    return &s->heap[kmq_page_at(s, page)->class - KMQ_CLASS_MESSAGE];
 }
 
 
@@ -108,18 +108,18 @@ bin_for(unsigned n)
 
 
 static uint32_t *
-hole_end(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+hole_end(kmq_shard_t *s, kmq_ref_t ref, unsigned n)
 {
-    return (uint32_t *) KMQ_AT(b, ref + n * REFS) - 1;
+    return (uint32_t *) KMQ_AT(s, ref + n * REFS) - 1;
 }
 
 
 static void
-hole_insert(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
+hole_insert(kmq_shard_t *s, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
     unsigned      bin, i;
-    kmq_hole_t   *hole = KMQ_AT(b, ref);
-    kmq_cells_t  *cells = kmq_cells_of(b, kmq_page_of(b, ref));
+    kmq_hole_t   *hole = KMQ_AT(s, ref);
+    kmq_cells_t  *cells = kmq_cells_of(s, kmq_page_of(s, ref));
 
     bin = bin_of(n);
     i = cell_of(ref);
@@ -127,10 +127,10 @@ hole_insert(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
     hole->next = heap->hole[bin];
     hole->prev = 0;
     hole->cells = n;
-    *hole_end(b, ref, n) = n;
+    *hole_end(s, ref, n) = n;
 
     if (hole->next) {
-        ((kmq_hole_t *) KMQ_AT(b, hole->next))->prev = ref;
+        ((kmq_hole_t *) KMQ_AT(s, hole->next))->prev = ref;
     }
 
     heap->hole[bin] = ref;
@@ -143,11 +143,11 @@ hole_insert(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 
 /* Takes a hole out of its list; returns its cells. */
 static unsigned
-hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
+hole_remove(kmq_shard_t *s, kmq_heap_t *heap, kmq_ref_t ref)
 {
     unsigned      bin, i, n;
-    kmq_hole_t   *hole = KMQ_AT(b, ref);
-    kmq_cells_t  *cells = kmq_cells_of(b, kmq_page_of(b, ref));
+    kmq_hole_t   *hole = KMQ_AT(s, ref);
+    kmq_cells_t  *cells = kmq_cells_of(s, kmq_page_of(s, ref));
 
     n = hole->cells;
     i = cell_of(ref);
@@ -156,11 +156,11 @@ hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
     bit_clear(cells->edge, i + n - 1);
 
     if (hole->next) {
-        ((kmq_hole_t *) KMQ_AT(b, hole->next))->prev = hole->prev;
+        ((kmq_hole_t *) KMQ_AT(s, hole->next))->prev = hole->prev;
     }
 
     if (hole->prev) {
-        ((kmq_hole_t *) KMQ_AT(b, hole->prev))->next = hole->next;
+        ((kmq_hole_t *) KMQ_AT(s, hole->prev))->next = hole->next;
         return n;
     }
 
@@ -178,39 +178,39 @@ hole_remove(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref)
 /* Makes a hole of a free run and of the holes on both sides of it.  A whole
  * page goes back to the others. */
 static void
-hole_make(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
+hole_make(kmq_shard_t *s, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
     unsigned      i, before;
     kmq_ref_t     behind;
-    kmq_cells_t  *cells = kmq_cells_of(b, kmq_page_of(b, ref));
+    kmq_cells_t  *cells = kmq_cells_of(s, kmq_page_of(s, ref));
 
     i = cell_of(ref);
     behind = ref + n * REFS;
 
     if (i + n < KMQ_PAGE_CELLS && bit_is_set(cells->edge, i + n)) {
-        n += hole_remove(b, heap, behind);
+        n += hole_remove(s, heap, behind);
     }
 
     if (i && bit_is_set(cells->edge, i - 1)) {
-        before = *hole_end(b, ref, 0);
+        before = *hole_end(s, ref, 0);
         ref -= before * REFS;
         n += before;
-        (void) hole_remove(b, heap, ref);
+        (void) hole_remove(s, heap, ref);
     }
 
     if (n == KMQ_PAGE_CELLS) {
         heap->free_cells -= KMQ_PAGE_CELLS;
-        kmq_page_give(b, kmq_page_of(b, ref));
+        kmq_page_give(s, kmq_page_of(s, ref));
         return;
     }
 
-    hole_insert(b, heap, ref, n);
+    hole_insert(s, heap, ref, n);
 }
 
 
 /* A hole of n cells or more, taken out of its list; 0: there is none. */
 static kmq_ref_t
-hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
+hole_take(kmq_shard_t *s, kmq_heap_t *heap, unsigned n)
 {
     unsigned   bin;
     uint64_t   holes;
@@ -229,12 +229,12 @@ hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
     } else {
         ref = heap->hole[bin_of(n)];
 
-        if (ref == 0 || ((kmq_hole_t *) KMQ_AT(b, ref))->cells < n) {
+        if (ref == 0 || ((kmq_hole_t *) KMQ_AT(s, ref))->cells < n) {
             return 0;
         }
     }
 
-    (void) hole_remove(b, heap, ref);
+    (void) hole_remove(s, heap, ref);
 
     return ref;
 }
@@ -243,13 +243,13 @@ hole_take(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 /* The same, but one that leaves nothing, or room for a slot: shorter holes are
  * for bodies alone. */
 static kmq_ref_t
-hole_take_tight(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
+hole_take_tight(kmq_shard_t *s, kmq_heap_t *heap, unsigned n)
 {
     if (n > EXACT_MAX || heap->holes >> bin_of(n) & 1) {
-        return hole_take(b, heap, n);
+        return hole_take(s, heap, n);
     }
 
-    return hole_take(b, heap, n + KMQ_SLOT_CELLS);
+    return hole_take(s, heap, n + KMQ_SLOT_CELLS);
 }
 
 
@@ -257,7 +257,7 @@ hole_take_tight(kmq_block_t *b, kmq_heap_t *heap, unsigned n)
 
 /* What is left of the cursor becomes a hole. */
 static void
-cursor_drop(kmq_block_t *b, kmq_heap_t *heap)
+cursor_drop(kmq_shard_t *s, kmq_heap_t *heap)
 {
     unsigned  n;
 
@@ -265,24 +265,24 @@ cursor_drop(kmq_block_t *b, kmq_heap_t *heap)
 
     if (n) {
         heap->cursor_cells = 0;
-        hole_make(b, heap, heap->cursor, n);
+        hole_make(s, heap, heap->cursor, n);
     }
 }
 
 
 /* Keeps the n cells behind a run that was cut from a hole. */
 static void
-rest_keep(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
+rest_keep(kmq_shard_t *s, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 {
-    if (n > heap->cursor_cells && b->free_pages > b->spare_pages) {
-        cursor_drop(b, heap);
+    if (n > heap->cursor_cells && !kmq_pages_short(s)) {
+        cursor_drop(s, heap);
         heap->cursor = ref;
         heap->cursor_cells = n;
         return;
     }
 
     if (n) {
-        hole_insert(b, heap, ref, n);
+        hole_insert(s, heap, ref, n);
     }
 }
 
@@ -291,12 +291,12 @@ rest_keep(kmq_block_t *b, kmq_heap_t *heap, kmq_ref_t ref, unsigned n)
 
 /* Is there a run of n cells, at most a page, for a message? */
 int
-kmq_cells_room(const kmq_block_t *b, unsigned n)
+kmq_cells_room(const kmq_shard_t *s, unsigned n)
 {
     unsigned           bin;
-    const kmq_heap_t  *heap = &b->heap[KMQ_HEAP_MESSAGES];
+    const kmq_heap_t  *heap = &s->heap[KMQ_HEAP_MESSAGES];
 
-    if (b->free_pages > b->spare_pages || n <= heap->cursor_cells) {
+    if (n <= heap->cursor_cells || !kmq_pages_short(s)) {
         return 1;
     }
 
@@ -308,19 +308,19 @@ kmq_cells_room(const kmq_block_t *b, unsigned n)
 
 /* A new page as a hole that is in no list; 0: there is none. */
 static kmq_ref_t
-page_cut(kmq_block_t *b, kmq_heap_t *heap)
+page_cut(kmq_shard_t *s, kmq_heap_t *heap)
 {
     uint32_t     page;
     kmq_ref_t    ref;
     kmq_hole_t  *hole;
 
-    page = kmq_page_take(b, KMQ_CLASS_MESSAGE + (heap - b->heap), 0);
+    page = kmq_page_take(s, KMQ_CLASS_MESSAGE + (heap - s->heap), 0);
     if (page == 0) {
         return 0;
     }
 
-    ref = kmq_page_ref(b, page);
-    hole = KMQ_AT(b, ref);
+    ref = kmq_page_ref(s, page);
+    hole = KMQ_AT(s, ref);
     hole->cells = KMQ_PAGE_CELLS;
     heap->free_cells += KMQ_PAGE_CELLS;
 
@@ -331,7 +331,7 @@ page_cut(kmq_block_t *b, kmq_heap_t *heap)
 /* A run of n cells, at most a page; 0: there is none.  tight: one that leaves
  * nothing, or room for a slot. */
 static kmq_ref_t
-run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n, int tight)
+run_alloc(kmq_shard_t *s, kmq_heap_t *heap, unsigned n, int tight)
 {
     unsigned   have;
     kmq_ref_t  ref;
@@ -344,23 +344,23 @@ run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n, int tight)
         return ref;
     }
 
-    ref = hole_take_tight(b, heap, n);
+    ref = hole_take_tight(s, heap, n);
 
     if (ref == 0) {
-        ref = page_cut(b, heap);
+        ref = page_cut(s, heap);
     }
 
     if (ref == 0 && !tight) {
-        ref = hole_take(b, heap, n);
+        ref = hole_take(s, heap, n);
     }
 
     if (ref == 0) {
         return 0;
     }
 
-    have = ((kmq_hole_t *) KMQ_AT(b, ref))->cells;
+    have = ((kmq_hole_t *) KMQ_AT(s, ref))->cells;
     heap->free_cells -= n;
-    rest_keep(b, heap, ref + n * REFS, have - n);
+    rest_keep(s, heap, ref + n * REFS, have - n);
 
     return ref;
 }
@@ -368,48 +368,48 @@ run_alloc(kmq_block_t *b, kmq_heap_t *heap, unsigned n, int tight)
 
 /* The same for a message. */
 kmq_ref_t
-kmq_cells_alloc(kmq_block_t *b, unsigned n)
+kmq_cells_alloc(kmq_shard_t *s, unsigned n)
 {
-    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n, 0);
+    return run_alloc(s, &s->heap[KMQ_HEAP_MESSAGES], n, 0);
 }
 
 
 /* The same, tight. */
 kmq_ref_t
-kmq_cells_alloc_tight(kmq_block_t *b, unsigned n)
+kmq_cells_alloc_tight(kmq_shard_t *s, unsigned n)
 {
-    return run_alloc(b, &b->heap[KMQ_HEAP_MESSAGES], n, 1);
+    return run_alloc(s, &s->heap[KMQ_HEAP_MESSAGES], n, 1);
 }
 
 
 /* The same for the index: of its own pages, if it can be. */
 kmq_ref_t
-kmq_cells_alloc_index(kmq_block_t *b, unsigned n)
+kmq_cells_alloc_index(kmq_shard_t *s, unsigned n)
 {
     kmq_ref_t  ref;
 
-    ref = run_alloc(b, &b->heap[KMQ_HEAP_INDEX], n, 0);
+    ref = run_alloc(s, &s->heap[KMQ_HEAP_INDEX], n, 0);
 
-    return ref ? ref : kmq_cells_alloc(b, n);
+    return ref ? ref : kmq_cells_alloc(s, n);
 }
 
 
 /* The same, of a new page while there is one: larger runs then have the holes
  * to themselves. */
 kmq_ref_t
-kmq_cells_alloc_apart(kmq_block_t *b, unsigned n)
+kmq_cells_alloc_apart(kmq_shard_t *s, unsigned n)
 {
     kmq_ref_t    ref;
-    kmq_heap_t  *heap = &b->heap[KMQ_HEAP_INDEX];
+    kmq_heap_t  *heap = &s->heap[KMQ_HEAP_INDEX];
 
-    ref = n > heap->cursor_cells ? page_cut(b, heap) : 0;
+    ref = n > heap->cursor_cells ? page_cut(s, heap) : 0;
 
     if (ref == 0) {
-        return kmq_cells_alloc_index(b, n);
+        return kmq_cells_alloc_index(s, n);
     }
 
     heap->free_cells -= n;
-    rest_keep(b, heap, ref + n * REFS, KMQ_PAGE_CELLS - n);
+    rest_keep(s, heap, ref + n * REFS, KMQ_PAGE_CELLS - n);
 
     return ref;
 }
@@ -418,22 +418,22 @@ kmq_cells_alloc_apart(kmq_block_t *b, unsigned n)
 /* The longest run of a heap, up to *n cells, which becomes what it has; 0:
  * there is none. */
 static kmq_ref_t
-run_alloc_any(kmq_block_t *b, kmq_heap_t *heap, unsigned *n)
+run_alloc_any(kmq_shard_t *s, kmq_heap_t *heap, unsigned *n)
 {
     unsigned   have;
     kmq_ref_t  ref;
 
-    cursor_drop(b, heap);
+    cursor_drop(s, heap);
 
     if (heap->holes == 0) {
         return 0;
     }
 
     ref = heap->hole[63 - __builtin_clzll(heap->holes)];
-    have = hole_remove(b, heap, ref);
+    have = hole_remove(s, heap, ref);
 
     if (have > *n) {
-        hole_insert(b, heap, ref + *n * REFS, have - *n);
+        hole_insert(s, heap, ref + *n * REFS, have - *n);
 
     } else {
         *n = have;
@@ -447,24 +447,24 @@ run_alloc_any(kmq_block_t *b, kmq_heap_t *heap, unsigned *n)
 
 /* The same for a part of a body, which may lie in a page of the index. */
 kmq_ref_t
-kmq_cells_alloc_any(kmq_block_t *b, unsigned *n)
+kmq_cells_alloc_any(kmq_shard_t *s, unsigned *n)
 {
     kmq_ref_t  ref;
 
-    ref = run_alloc_any(b, &b->heap[KMQ_HEAP_MESSAGES], n);
+    ref = run_alloc_any(s, &s->heap[KMQ_HEAP_MESSAGES], n);
 
-    return ref ? ref : run_alloc_any(b, &b->heap[KMQ_HEAP_INDEX], n);
+    return ref ? ref : run_alloc_any(s, &s->heap[KMQ_HEAP_INDEX], n);
 }
 
 
 /* Frees a run that nothing refers to. */
 void
-kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+kmq_cells_free(kmq_shard_t *s, kmq_ref_t ref, unsigned n)
 {
-    kmq_heap_t  *heap = heap_of(b, kmq_page_of(b, ref));
+    kmq_heap_t  *heap = heap_of(s, kmq_page_of(s, ref));
 
     heap->free_cells += n;
-    hole_make(b, heap, ref, n);
+    hole_make(s, heap, ref, n);
 }
 
 
@@ -472,13 +472,13 @@ kmq_cells_free(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 
 /* Notes that a slot, whose state reads as free, is at its place, or is gone. */
 void
-kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there)
+kmq_slot_place(kmq_shard_t *s, const kmq_slot_t *slot, int there)
 {
     uint64_t   *word, bit;
     kmq_ref_t   ref;
 
-    ref = KMQ_REF(b, slot);
-    word = &kmq_cells_of(b, kmq_page_of(b, ref))->slot[cell_of(ref) / 64];
+    ref = KMQ_REF(s, slot);
+    word = &kmq_cells_of(s, kmq_page_of(s, ref))->slot[cell_of(ref) / 64];
     bit = UINT64_C(1) << cell_of(ref) % 64;
 
     KMQ_SET(*word, there ? *word | bit : *word & ~bit);
@@ -488,42 +488,45 @@ kmq_slot_place(kmq_block_t *b, const kmq_slot_t *slot, int there)
 
 /* The slot at a place that may be wrong; NULL: there is none. */
 kmq_slot_t *
-kmq_slot_at(kmq_block_t *b, kmq_ref_t ref)
+kmq_slot_at(kmq_shard_t *s, kmq_ref_t ref)
 {
-    if (kmq_class_of(b, ref) != KMQ_CLASS_MESSAGE || ref % REFS
-        || !bit_is_set(kmq_cells_of(b, kmq_page_of(b, ref))->slot,
+    if (kmq_class_of(s, ref) != KMQ_CLASS_MESSAGE || ref % REFS
+        || !bit_is_set(kmq_cells_of(s, kmq_page_of(s, ref))->slot,
                        cell_of(ref)))
     {
         return NULL;
     }
 
-    return KMQ_AT(b, ref);
+    return KMQ_AT(s, ref);
 }
 
 
 /* The place of the next slot of a walk, whether that is free or not; 0: the
  * end. */
 static kmq_ref_t
-slot_place_next(kmq_block_t *b, kmq_walk_t *walk)
+slot_place_next(kmq_shard_t *s, kmq_walk_t *walk)
 {
+    uint32_t      page;
     uint64_t      bits;
     kmq_cells_t  *cells;
 
-    for ( /* void */ ; walk->page < b->fresh_page;
-         walk->page++, walk->index = 0)
+    for ( /* void */ ; (page = kmq_page_next(s, walk->page));
+         walk->page = page + 1, walk->index = 0)
     {
-        if (b->page[walk->page].class != KMQ_CLASS_MESSAGE) {
+        walk->page = page;
+
+        if (kmq_page_at(s, page)->class != KMQ_CLASS_MESSAGE) {
             continue;
         }
 
-        cells = kmq_cells_of(b, walk->page);
+        cells = kmq_cells_of(s, walk->page);
 
         while (walk->index < KMQ_PAGE_CELLS) {
             bits = cells->slot[walk->index / 64] >> walk->index % 64;
 
             if (bits) {
                 walk->index += __builtin_ctzll(bits);
-                return kmq_page_ref(b, walk->page) + walk->index++ * REFS;
+                return kmq_page_ref(s, walk->page) + walk->index++ * REFS;
             }
 
             walk->index = (walk->index | 63) + 1;
@@ -535,13 +538,13 @@ slot_place_next(kmq_block_t *b, kmq_walk_t *walk)
 
 
 kmq_slot_t *
-kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
+kmq_slot_next(kmq_shard_t *s, kmq_walk_t *walk)
 {
     kmq_ref_t    ref;
     kmq_slot_t  *slot;
 
-    while ((ref = slot_place_next(b, walk))) {
-        slot = KMQ_AT(b, ref);
+    while ((ref = slot_place_next(s, walk))) {
+        slot = KMQ_AT(s, ref);
 
         if (slot->state != KMQ_FREE) {
             return slot;
@@ -553,7 +556,7 @@ kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk)
 
 
 unsigned
-kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
+kmq_slots_next(kmq_shard_t *s, kmq_walk_t *walk,
     kmq_slot_t *slot[KMQ_WALK_SLOTS])
 {
     unsigned   i, n, places;
@@ -562,8 +565,8 @@ kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
     do {
         places = 0;
 
-        while (places < KMQ_WALK_SLOTS && (ref = slot_place_next(b, walk))) {
-            slot[places] = KMQ_AT(b, ref);
+        while (places < KMQ_WALK_SLOTS && (ref = slot_place_next(s, walk))) {
+            slot[places] = KMQ_AT(s, ref);
             kmq_slot_prefetch(slot[places++]);
         }
 
@@ -583,10 +586,10 @@ kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
 /* Marks a run as in use, in the edges, between kmq_rebuild_begin() and
  * kmq_cells_rebuild(). */
 void
-kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)
+kmq_cells_mark(kmq_shard_t *s, kmq_ref_t ref, unsigned n)
 {
     unsigned   i, bits;
-    uint64_t  *edge = kmq_cells_of(b, kmq_page_of(b, ref))->edge;
+    uint64_t  *edge = kmq_cells_of(s, kmq_page_of(s, ref))->edge;
 
     for (i = cell_of(ref); n; i += bits, n -= bits) {
         bits = 64 - i % 64;
@@ -600,10 +603,10 @@ kmq_cells_mark(kmq_block_t *b, kmq_ref_t ref, unsigned n)
 
 /* Forgets all holes; each page then tells its own. */
 void
-kmq_cells_reset(kmq_block_t *b)
+kmq_cells_reset(kmq_shard_t *s)
 {
-    memset(b->heap, 0, sizeof(b->heap));
-    b->trash = 0;
+    memset(s->heap, 0, sizeof(s->heap));
+    s->trash = 0;
 }
 
 
@@ -630,12 +633,12 @@ cell_find(const uint64_t *used, unsigned i, int in_use)
 /* Finds the holes of a page in which the cells in use have been marked.
  * Touches no others. */
 void
-kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
+kmq_cells_rebuild(kmq_shard_t *s, uint32_t page)
 {
     unsigned      i, end;
     uint64_t      used[KMQ_PAGE_CELLS / 64];
-    kmq_heap_t   *heap = heap_of(b, page);
-    kmq_cells_t  *cells = kmq_cells_of(b, page);
+    kmq_heap_t   *heap = heap_of(s, page);
+    kmq_cells_t  *cells = kmq_cells_of(s, page);
 
     memcpy(used, cells->edge, sizeof(used));
     memset(cells->edge, 0, sizeof(cells->edge));
@@ -649,7 +652,7 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
     {
         end = cell_find(used, i, 1);
         heap->free_cells += end - i;
-        hole_make(b, heap, kmq_page_ref(b, page) + i * REFS, end - i);
+        hole_make(s, heap, kmq_page_ref(s, page) + i * REFS, end - i);
     }
 }
 
@@ -659,7 +662,7 @@ kmq_cells_rebuild(kmq_block_t *b, uint32_t page)
 /* Checks the lists of holes against the edges and the count of free cells.
  * NULL, or what is wrong. */
 const char *
-kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
+kmq_heap_verify(kmq_shard_t *s, const kmq_heap_t *heap)
 {
     unsigned           bin;
     uint64_t           free;
@@ -678,13 +681,13 @@ kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
         for (prev = 0, ref = heap->hole[bin]; ref;
              prev = ref, ref = hole->next)
         {
-            hole = KMQ_AT(b, ref);
-            edge = kmq_cells_of(b, kmq_page_of(b, ref))->edge;
+            hole = KMQ_AT(s, ref);
+            edge = kmq_cells_of(s, kmq_page_of(s, ref))->edge;
 
             if (hole->prev != prev || hole->cells == 0
                 || cell_of(ref) + hole->cells > KMQ_PAGE_CELLS
                 || bin_of(hole->cells) != bin
-                || *hole_end(b, ref, hole->cells) != hole->cells
+                || *hole_end(s, ref, hole->cells) != hole->cells
                 || !bit_is_set(edge, cell_of(ref))
                 || !bit_is_set(edge, cell_of(ref) + hole->cells - 1))
             {

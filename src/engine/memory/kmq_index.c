@@ -19,7 +19,7 @@
 #include "kmq_memory_inside.h"
 
 
-/* of kmq_block_t.index_node */
+/* of kmq_shard_t.index_node */
 #define COMING  0
 #define GOING   1
 
@@ -81,36 +81,36 @@ is_small(kmq_ref_t leaf)
 
 
 static small_t *
-small_at(kmq_block_t *b, kmq_ref_t leaf)
+small_at(kmq_shard_t *s, kmq_ref_t leaf)
 {
-    return KMQ_AT(b, leaf & ~(kmq_ref_t) 1);
+    return KMQ_AT(s, leaf & ~(kmq_ref_t) 1);
 }
 
 
 static void
-leaf_free(kmq_block_t *b, kmq_ref_t leaf)
+leaf_free(kmq_shard_t *s, kmq_ref_t leaf)
 {
     if (is_small(leaf)) {
-        kmq_cells_free(b, leaf & ~(kmq_ref_t) 1, 1);
+        kmq_cells_free(s, leaf & ~(kmq_ref_t) 1, 1);
 
     } else {
-        kmq_cells_free(b, leaf, FULL_CELLS);
+        kmq_cells_free(s, leaf, FULL_CELLS);
     }
 }
 
 
 /* The reference to that place in a leaf of n messages; NULL: there is none. */
 static kmq_ref_t *
-leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
+leaf_entry(kmq_shard_t *s, kmq_ref_t leaf, unsigned n, unsigned place)
 {
     unsigned   i;
     small_t   *small;
 
     if (!is_small(leaf)) {
-        return &((kmq_ref_t *) KMQ_AT(b, leaf))[place];
+        return &((kmq_ref_t *) KMQ_AT(s, leaf))[place];
     }
 
-    small = small_at(b, leaf);
+    small = small_at(s, leaf);
 
     for (i = 0; i < n; i++) {
         if (small->place[i] == place) {
@@ -124,28 +124,28 @@ leaf_entry(kmq_block_t *b, kmq_ref_t leaf, unsigned n, unsigned place)
 
 /* Makes a full leaf of a small one of n, which goes; 0: no memory. */
 static kmq_ref_t
-leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
+leaf_widen(kmq_shard_t *s, kmq_ref_t leaf, unsigned n)
 {
     unsigned    i;
     small_t    *small;
     kmq_ref_t   full, *slot;
 
-    full = kmq_cells_alloc_index(b, FULL_CELLS);
+    full = kmq_cells_alloc_index(s, FULL_CELLS);
     if (full == 0) {
         return 0;
     }
 
-    slot = KMQ_AT(b, full);
+    slot = KMQ_AT(s, full);
     memset(slot, 0, KMQ_LEAF_SIZE * sizeof(kmq_ref_t));
 
     if (leaf) {
-        small = small_at(b, leaf);
+        small = small_at(s, leaf);
 
         for (i = 0; i < n; i++) {
             slot[small->place[i]] = small->slot[i];
         }
 
-        leaf_free(b, leaf);
+        leaf_free(s, leaf);
     }
 
     return full;
@@ -154,20 +154,20 @@ leaf_widen(kmq_block_t *b, kmq_ref_t leaf, unsigned n)
 
 /* The reverse, where there is a cell. */
 static kmq_ref_t
-leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
+leaf_narrow(kmq_shard_t *s, kmq_ref_t leaf)
 {
     unsigned    i, n;
     small_t    *small;
     kmq_ref_t   ref, *slot;
 
-    ref = kmq_cells_alloc_index(b, 1);
+    ref = kmq_cells_alloc_index(s, 1);
     if (ref == 0) {
         return leaf;
     }
 
     n = 0;
-    small = KMQ_AT(b, ref);
-    slot = KMQ_AT(b, leaf);
+    small = KMQ_AT(s, ref);
+    slot = KMQ_AT(s, leaf);
 
     for (i = 0; i < KMQ_LEAF_SIZE; i++) {
         if (slot[i]) {
@@ -176,7 +176,7 @@ leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
         }
     }
 
-    leaf_free(b, leaf);
+    leaf_free(s, leaf);
 
     return ref | 1;
 }
@@ -186,37 +186,37 @@ leaf_narrow(kmq_block_t *b, kmq_ref_t leaf)
 
 /* The remembered node, if it is the one with that number. */
 static kmq_index_t *
-node_recall(kmq_block_t *b, unsigned which, uint64_t sequence)
+node_recall(kmq_shard_t *s, unsigned which, uint64_t sequence)
 {
-    return b->index_node[which]
-           && b->index_first[which] == node_first(sequence)
-           ? KMQ_AT(b, b->index_node[which]) : NULL;
+    return s->index_node[which]
+           && s->index_first[which] == node_first(sequence)
+           ? KMQ_AT(s, s->index_node[which]) : NULL;
 }
 
 
 static void
-node_remember(kmq_block_t *b, unsigned which, uint64_t sequence,
+node_remember(kmq_shard_t *s, unsigned which, uint64_t sequence,
     kmq_index_t *node)
 {
-    b->index_node[which] = KMQ_REF(b, node);
-    b->index_first[which] = node_first(sequence);
+    s->index_node[which] = KMQ_REF(s, node);
+    s->index_first[which] = node_first(sequence);
 }
 
 
 /* apart: see kmq_index_expect(). */
 static kmq_index_t *
-node_alloc(kmq_block_t *b, int apart)
+node_alloc(kmq_shard_t *s, int apart)
 {
     kmq_ref_t     ref;
     kmq_index_t  *node;
 
-    ref = apart ? kmq_cells_alloc_apart(b, NODE_CELLS)
-                : kmq_cells_alloc_index(b, NODE_CELLS);
+    ref = apart ? kmq_cells_alloc_apart(s, NODE_CELLS)
+                : kmq_cells_alloc_index(s, NODE_CELLS);
     if (ref == 0) {
         return NULL;
     }
 
-    node = KMQ_AT(b, ref);
+    node = KMQ_AT(s, ref);
     memset(node, 0, sizeof(kmq_index_t));
     node->oldest = UINT32_MAX;
 
@@ -225,17 +225,17 @@ node_alloc(kmq_block_t *b, int apart)
 
 
 static void
-node_free(kmq_block_t *b, kmq_ref_t ref)
+node_free(kmq_shard_t *s, kmq_ref_t ref)
 {
     unsigned  i;
 
     for (i = COMING; i <= GOING; i++) {
-        if (b->index_node[i] == ref) {
-            b->index_node[i] = 0;
+        if (s->index_node[i] == ref) {
+            s->index_node[i] = 0;
         }
     }
 
-    kmq_cells_free(b, ref, NODE_CELLS);
+    kmq_cells_free(s, ref, NODE_CELLS);
 }
 
 
@@ -256,66 +256,66 @@ node_empty(const kmq_index_t *node)
 
 /* Frees the nodes without children on the way to a number, from below. */
 static void
-prune(kmq_block_t *b, uint64_t sequence)
+prune(kmq_shard_t *s, uint64_t sequence)
 {
     unsigned      n, level;
     kmq_ref_t    *link, *way[KMQ_INDEX_LEVELS];
     kmq_index_t  *node;
 
     n = 0;
-    link = &b->index;
+    link = &s->index;
 
-    for (level = b->index_levels; level-- > LOWEST && *link; /* void */) {
+    for (level = s->index_levels; level-- > LOWEST && *link; /* void */) {
         way[n++] = link;
-        node = KMQ_AT(b, *link);
+        node = KMQ_AT(s, *link);
         link = &node->child[DIGIT(sequence, level)];
     }
 
     while (n--) {
-        node = KMQ_AT(b, *way[n]);
+        node = KMQ_AT(s, *way[n]);
 
         if (!node_empty(node)) {
             return;
         }
 
-        node_free(b, *way[n]);
+        node_free(s, *way[n]);
         *way[n] = 0;
     }
 
-    b->index_levels = 0;
+    s->index_levels = 0;
 }
 
 
 /* Makes the tree high enough for a number. */
 static int
-grow(kmq_block_t *b, uint64_t sequence, int apart)
+grow(kmq_shard_t *s, uint64_t sequence, int apart)
 {
     kmq_index_t  *root, *node;
 
     /* a node is there at least */
 
-    if (b->index_levels < LOWEST + 1) {
-        b->index_levels = LOWEST + 1;
+    if (s->index_levels < LOWEST + 1) {
+        s->index_levels = LOWEST + 1;
     }
 
-    while (!fits(b->index_levels, sequence)) {
+    while (!fits(s->index_levels, sequence)) {
 
-        if (b->index) {
-            node = node_alloc(b, apart);
+        if (s->index) {
+            node = node_alloc(s, apart);
             if (node == NULL) {
                 return KMQ_NOMEM;
             }
 
-            root = KMQ_AT(b, b->index);
+            root = KMQ_AT(s, s->index);
 
-            node->child[0] = b->index;
+            node->child[0] = s->index;
             node->oldest = root->oldest;
             node->newest = root->newest;
 
-            b->index = KMQ_REF(b, node);
+            s->index = KMQ_REF(s, node);
         }
 
-        b->index_levels++;
+        s->index_levels++;
     }
 
     return KMQ_OK;
@@ -338,31 +338,31 @@ times_widen(kmq_index_t *node, uint32_t time)
 /* The lowest node for a message, made with the way to it when there is none.
  * NULL: no memory. */
 static kmq_index_t *
-node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
+node_make(kmq_shard_t *s, const kmq_slot_t *slot, int apart)
 {
     unsigned      level;
     kmq_ref_t    *link;
     kmq_index_t  *node, *parent;
 
-    if (grow(b, slot->sequence, apart) != KMQ_OK) {
+    if (grow(s, slot->sequence, apart) != KMQ_OK) {
         return NULL;
     }
 
     parent = NULL;
-    link = &b->index;
+    link = &s->index;
 
-    for (level = b->index_levels; level-- > LOWEST; /* void */) {
+    for (level = s->index_levels; level-- > LOWEST; /* void */) {
 
         if (*link == 0) {
-            node = node_alloc(b, apart);
+            node = node_alloc(s, apart);
             if (node == NULL) {
                 return NULL;
             }
 
-            *link = KMQ_REF(b, node);
+            *link = KMQ_REF(s, node);
         }
 
-        parent = KMQ_AT(b, *link);
+        parent = KMQ_AT(s, *link);
         times_widen(parent, slot->create_time);
         link = &parent->child[DIGIT(slot->sequence, level)];
     }
@@ -376,7 +376,7 @@ node_make(kmq_block_t *b, const kmq_slot_t *slot, int apart)
 /* A leaf for its first message: a full one when all those before it have come.
  * 0: no memory. */
 static kmq_ref_t
-leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
+leaf_make(kmq_shard_t *s, const kmq_index_t *node, unsigned digit,
     uint64_t sequence)
 {
     kmq_ref_t  ref;
@@ -384,10 +384,10 @@ leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
     if (PLACE(sequence) == 0
         && (digit == 0 || node->count[digit - 1] > SMALL_MAX))
     {
-        return leaf_widen(b, 0, 0);
+        return leaf_widen(s, 0, 0);
     }
 
-    ref = kmq_cells_alloc_index(b, 1);
+    ref = kmq_cells_alloc_index(s, 1);
 
     return ref ? ref | 1 : 0;
 }
@@ -395,7 +395,7 @@ leaf_make(kmq_block_t *b, const kmq_index_t *node, unsigned digit,
 
 /* Enters a message into its node. */
 static int
-node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
+node_enter(kmq_shard_t *s, kmq_index_t *node, const kmq_slot_t *slot)
 {
     unsigned    n, digit, place;
     small_t    *small;
@@ -407,10 +407,10 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
     n = node->count[digit];
 
     if (leaf == 0) {
-        leaf = leaf_make(b, node, digit, slot->sequence);
+        leaf = leaf_make(s, node, digit, slot->sequence);
 
     } else if (is_small(leaf) && n == SMALL_MAX) {
-        leaf = leaf_widen(b, leaf, n);
+        leaf = leaf_widen(s, leaf, n);
     }
 
     if (leaf == 0) {
@@ -420,12 +420,12 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
     node->child[digit] = leaf;
 
     if (is_small(leaf)) {
-        small = small_at(b, leaf);
+        small = small_at(s, leaf);
         small->place[n] = place;
-        small->slot[n] = KMQ_REF(b, slot);
+        small->slot[n] = KMQ_REF(s, slot);
 
     } else {
-        ((kmq_ref_t *) KMQ_AT(b, leaf))[place] = KMQ_REF(b, slot);
+        ((kmq_ref_t *) KMQ_AT(s, leaf))[place] = KMQ_REF(s, slot);
     }
 
     node->count[digit]++;
@@ -437,18 +437,18 @@ node_enter(kmq_block_t *b, kmq_index_t *node, const kmq_slot_t *slot)
 /* Enters a message that may need a node or a leaf: once in 16 times, so it is
  * not part of what happens each time. */
 static int __attribute__((noinline))
-insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
+insert_anywhere(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     kmq_index_t  *node;
 
-    node = node_make(b, slot, 0);
+    node = node_make(s, slot, 0);
 
     if (node) {
-        node_remember(b, COMING, slot->sequence, node);
+        node_remember(s, COMING, slot->sequence, node);
     }
 
-    if (node == NULL || node_enter(b, node, slot) != KMQ_OK) {
-        prune(b, slot->sequence);
+    if (node == NULL || node_enter(s, node, slot) != KMQ_OK) {
+        prune(s, slot->sequence);
         return KMQ_NOMEM;
     }
 
@@ -458,7 +458,7 @@ insert_anywhere(kmq_block_t *b, const kmq_slot_t *slot)
 
 /* Enters a message; KMQ_NOMEM when there is no memory for it. */
 int
-kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_index_insert(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     unsigned      digit;
     kmq_ref_t     leaf;
@@ -466,7 +466,7 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
 
     /* mostly it goes into the leaf of the one before */
 
-    node = node_recall(b, COMING, slot->sequence);
+    node = node_recall(s, COMING, slot->sequence);
 
     if (node && slot->create_time <= node->newest
         && slot->create_time >= node->oldest)
@@ -475,14 +475,14 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
         leaf = node->child[digit];
 
         if (leaf && !is_small(leaf)) {
-            ((kmq_ref_t *) KMQ_AT(b, leaf))[PLACE(slot->sequence)]
-                = KMQ_REF(b, slot);
+            ((kmq_ref_t *) KMQ_AT(s, leaf))[PLACE(slot->sequence)]
+                = KMQ_REF(s, slot);
             node->count[digit]++;
             return KMQ_OK;
         }
     }
 
-    return insert_anywhere(b, slot);
+    return insert_anywhere(s, slot);
 }
 
 
@@ -496,12 +496,12 @@ kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot)
  * there.  KMQ_NOMEM: there is no memory for this message's node.
  */
 int
-kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_index_expect(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     unsigned      digit;
     kmq_index_t  *node;
 
-    node = node_make(b, slot, 1);
+    node = node_make(s, slot, 1);
 
     if (node == NULL) {
         return KMQ_NOMEM;
@@ -516,7 +516,7 @@ kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot)
 
 /* The leaves of a lowest node that are full, or those that are not. */
 static void
-leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
+leaves_make(kmq_shard_t *s, kmq_index_t *node, int full)
 {
     unsigned   i;
     kmq_ref_t  leaf;
@@ -528,10 +528,10 @@ leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
         }
 
         if (full) {
-            leaf = leaf_widen(b, 0, 0);
+            leaf = leaf_widen(s, 0, 0);
 
         } else {
-            leaf = kmq_cells_alloc_index(b, 1);
+            leaf = kmq_cells_alloc_index(s, 1);
             leaf |= leaf != 0;
         }
 
@@ -544,7 +544,7 @@ leaves_make(kmq_block_t *b, kmq_index_t *node, int full)
 /* Makes leaves for the messages that were counted.  kmq_index_insert() makes
  * those that there is no memory for now. */
 void
-kmq_index_pack(kmq_block_t *b)
+kmq_index_pack(kmq_shard_t *s)
 {
     int           full;
     uint64_t      sequence;
@@ -553,8 +553,8 @@ kmq_index_pack(kmq_block_t *b)
     for (full = 1; full >= 0; full--) {
         sequence = 0;
 
-        while ((node = (kmq_index_t *) kmq_index_newer(b, &sequence))) {
-            leaves_make(b, node, full);
+        while ((node = (kmq_index_t *) kmq_index_newer(s, &sequence))) {
+            leaves_make(s, node, full);
             sequence = node_first(sequence) + KMQ_NODE_NUMBERS;
         }
     }
@@ -567,17 +567,17 @@ kmq_index_pack(kmq_block_t *b)
  * and was created between from and to.
  */
 static kmq_index_t *
-descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
+descend(kmq_shard_t *s, uint64_t sequence, uint32_t from, uint32_t to,
     unsigned *bits)
 {
     unsigned      level;
     kmq_ref_t     ref;
     kmq_index_t  *node;
 
-    ref = b->index;
+    ref = s->index;
     *bits = 64;
 
-    for (level = b->index_levels; level-- > LOWEST; /* void */) {
+    for (level = s->index_levels; level-- > LOWEST; /* void */) {
 
         *bits = BITS(level + 1);
 
@@ -585,7 +585,7 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
             return NULL;
         }
 
-        node = KMQ_AT(b, ref);
+        node = KMQ_AT(s, ref);
 
         if (node->newest < from || node->oldest > to) {
             return NULL;
@@ -604,22 +604,22 @@ descend(kmq_block_t *b, uint64_t sequence, uint32_t from, uint32_t to,
 
 /* The node with a number that is looked for, NULL: there is none. */
 static kmq_index_t *
-node_find(kmq_block_t *b, uint64_t sequence)
+node_find(kmq_shard_t *s, uint64_t sequence)
 {
     unsigned      bits;
     kmq_index_t  *node;
 
-    node = node_recall(b, GOING, sequence);
+    node = node_recall(s, GOING, sequence);
 
     if (node == NULL) {
-        node = node_recall(b, COMING, sequence);
+        node = node_recall(s, COMING, sequence);
     }
 
-    if (node == NULL && fits(b->index_levels, sequence)) {
-        node = descend(b, sequence, 0, UINT32_MAX, &bits);
+    if (node == NULL && fits(s->index_levels, sequence)) {
+        node = descend(s, sequence, 0, UINT32_MAX, &bits);
 
         if (node) {
-            node_remember(b, GOING, sequence, node);
+            node_remember(s, GOING, sequence, node);
         }
     }
 
@@ -629,13 +629,13 @@ node_find(kmq_block_t *b, uint64_t sequence)
 
 /* The message of that number, NULL: there is none. */
 kmq_slot_t *
-kmq_index_find(kmq_block_t *b, uint64_t sequence)
+kmq_index_find(kmq_shard_t *s, uint64_t sequence)
 {
     unsigned      digit;
     kmq_ref_t    *entry;
     kmq_index_t  *node;
 
-    node = node_find(b, sequence);
+    node = node_find(s, sequence);
 
     if (node == NULL) {
         return NULL;
@@ -643,20 +643,20 @@ kmq_index_find(kmq_block_t *b, uint64_t sequence)
 
     digit = DIGIT(sequence, LOWEST);
     entry = node->child[digit]
-            ? leaf_entry(b, node->child[digit], node->count[digit],
+            ? leaf_entry(s, node->child[digit], node->count[digit],
                          PLACE(sequence))
             : NULL;
 
-    return entry && *entry ? KMQ_AT(b, *entry) : NULL;
+    return entry && *entry ? KMQ_AT(s, *entry) : NULL;
 }
 
 
 /* Takes a message out of a small leaf of n. */
 static void
-small_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
+small_remove(kmq_shard_t *s, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
 {
     unsigned   i;
-    small_t   *small = small_at(b, leaf);
+    small_t   *small = small_at(s, leaf);
 
     i = (unsigned) (entry - small->slot);
 
@@ -667,7 +667,7 @@ small_remove(kmq_block_t *b, kmq_ref_t leaf, unsigned n, kmq_ref_t *entry)
 
 /* A leaf has few messages left, or none. */
 static void __attribute__((noinline))
-leaf_shrink(kmq_block_t *b, kmq_index_t *node, uint64_t sequence)
+leaf_shrink(kmq_shard_t *s, kmq_index_t *node, uint64_t sequence)
 {
     unsigned   digit;
     kmq_ref_t  leaf;
@@ -676,31 +676,31 @@ leaf_shrink(kmq_block_t *b, kmq_index_t *node, uint64_t sequence)
     leaf = node->child[digit];
 
     if (node->count[digit]) {
-        node->child[digit] = is_small(leaf) ? leaf : leaf_narrow(b, leaf);
+        node->child[digit] = is_small(leaf) ? leaf : leaf_narrow(s, leaf);
         return;
     }
 
-    leaf_free(b, leaf);
+    leaf_free(s, leaf);
     node->child[digit] = 0;
 
     if (node_empty(node)) {
-        prune(b, sequence);
+        prune(s, sequence);
     }
 }
 
 
 /* Removes a message that is going. */
 void
-kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_index_remove(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     unsigned      digit;
     kmq_ref_t    *entry, leaf;
     kmq_index_t  *node;
 
-    node = node_recall(b, GOING, slot->sequence);
+    node = node_recall(s, GOING, slot->sequence);
 
     if (node == NULL) {
-        node = node_find(b, slot->sequence);
+        node = node_find(s, slot->sequence);
     }
 
     if (node == NULL) {
@@ -709,7 +709,7 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
 
     digit = DIGIT(slot->sequence, LOWEST);
     leaf = node->child[digit];
-    entry = leaf ? leaf_entry(b, leaf, node->count[digit],
+    entry = leaf ? leaf_entry(s, leaf, node->count[digit],
                               PLACE(slot->sequence)) : NULL;
 
     if (entry == NULL || *entry == 0) {
@@ -717,14 +717,14 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
     }
 
     if (is_small(leaf)) {
-        small_remove(b, leaf, node->count[digit], entry);
+        small_remove(s, leaf, node->count[digit], entry);
 
     } else {
         *entry = 0;
     }
 
     if (--node->count[digit] <= SMALL_NARROW) {
-        leaf_shrink(b, node, slot->sequence);
+        leaf_shrink(s, node, slot->sequence);
     }
 }
 
@@ -737,22 +737,22 @@ kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot)
  * which to begin in it.  NULL: there is none.
  */
 const kmq_index_t *
-kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
+kmq_index_older(kmq_shard_t *s, uint64_t *sequence, uint32_t from,
     uint32_t to)
 {
     unsigned      bits;
     kmq_index_t  *node;
 
-    if (b->index == 0) {
+    if (s->index == 0) {
         return NULL;
     }
 
-    if (!fits(b->index_levels, *sequence)) {
-        *sequence = (UINT64_C(1) << BITS(b->index_levels)) - 1;
+    if (!fits(s->index_levels, *sequence)) {
+        *sequence = (UINT64_C(1) << BITS(s->index_levels)) - 1;
     }
 
     for ( ;; ) {
-        node = descend(b, *sequence, from, to, &bits);
+        node = descend(s, *sequence, from, to, &bits);
 
         if (node) {
             return node;
@@ -769,13 +769,13 @@ kmq_index_older(kmq_block_t *b, uint64_t *sequence, uint32_t from,
 
 /* The same for the oldest one of number *sequence or more, of any time. */
 const kmq_index_t *
-kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
+kmq_index_newer(kmq_shard_t *s, uint64_t *sequence)
 {
     unsigned      bits;
     kmq_index_t  *node;
 
-    while (b->index && fits(b->index_levels, *sequence)) {
-        node = descend(b, *sequence, 0, UINT32_MAX, &bits);
+    while (s->index && fits(s->index_levels, *sequence)) {
+        node = descend(s, *sequence, 0, UINT32_MAX, &bits);
 
         if (node) {
             return node;
@@ -795,7 +795,7 @@ kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
 /* The messages of a lowest node from one place to another, both included, in
  * the order of their numbers; returns how many. */
 unsigned
-kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
+kmq_index_gather(kmq_shard_t *s, const kmq_index_t *node, unsigned first,
     unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])
 {
     unsigned    n, i, digit;
@@ -811,11 +811,11 @@ kmq_index_gather(kmq_block_t *b, const kmq_index_t *node, unsigned first,
             continue;
         }
 
-        entry = leaf_entry(b, node->child[digit], node->count[digit],
+        entry = leaf_entry(s, node->child[digit], node->count[digit],
                            i % KMQ_LEAF_SIZE);
 
         if (entry && *entry) {
-            slot[n++] = KMQ_AT(b, *entry);
+            slot[n++] = KMQ_AT(s, *entry);
         }
     }
 
@@ -841,7 +841,7 @@ kmq_index_count(const kmq_index_t *node)
 
 /* The cells of all that is below a reference: for kmq_verify(). */
 static uint64_t
-cells_below(kmq_block_t *b, kmq_ref_t ref, unsigned level)
+cells_below(kmq_shard_t *s, kmq_ref_t ref, unsigned level)
 {
     unsigned      i;
     uint64_t      n;
@@ -856,10 +856,10 @@ cells_below(kmq_block_t *b, kmq_ref_t ref, unsigned level)
     }
 
     n = NODE_CELLS;
-    node = KMQ_AT(b, ref);
+    node = KMQ_AT(s, ref);
 
     for (i = 0; i < KMQ_INDEX_SIZE; i++) {
-        n += cells_below(b, node->child[i], level - 1);
+        n += cells_below(s, node->child[i], level - 1);
     }
 
     return n;
@@ -867,17 +867,17 @@ cells_below(kmq_block_t *b, kmq_ref_t ref, unsigned level)
 
 
 uint64_t
-kmq_index_cells(kmq_block_t *b)
+kmq_index_cells(kmq_shard_t *s)
 {
-    return b->index ? cells_below(b, b->index, b->index_levels - 1) : 0;
+    return s->index ? cells_below(s, s->index, s->index_levels - 1) : 0;
 }
 
 
 /* Empties the index, for a repair, which frees the old nodes. */
 void
-kmq_index_reset(kmq_block_t *b)
+kmq_index_reset(kmq_shard_t *s)
 {
-    b->index = 0;
-    b->index_levels = 0;
-    memset(b->index_node, 0, sizeof(b->index_node));
+    s->index = 0;
+    s->index_levels = 0;
+    memset(s->index_node, 0, sizeof(s->index_node));
 }

@@ -5,15 +5,15 @@
 
 
 void
-kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+kmq_list_append(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, link);
+    kmq_ref_t  ref = KMQ_REF(s, link);
 
     link->next = 0;
     link->prev = list->tail;
 
     if (list->tail) {
-        ((kmq_link_t *) KMQ_AT(b, list->tail))->next = ref;
+        ((kmq_link_t *) KMQ_AT(s, list->tail))->next = ref;
     } else {
         list->head = ref;
     }
@@ -24,15 +24,15 @@ kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 
 
 static void
-list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+list_prepend(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, link);
+    kmq_ref_t  ref = KMQ_REF(s, link);
 
     link->prev = 0;
     link->next = list->head;
 
     if (list->head) {
-        ((kmq_link_t *) KMQ_AT(b, list->head))->prev = ref;
+        ((kmq_link_t *) KMQ_AT(s, list->head))->prev = ref;
     } else {
         list->tail = ref;
     }
@@ -44,40 +44,40 @@ list_prepend(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 
 /* Behind after, or at the beginning where that is NULL. */
 void
-kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
+kmq_list_insert(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *after,
     kmq_link_t *link)
 {
-    kmq_ref_t  ref = KMQ_REF(b, link);
+    kmq_ref_t  ref = KMQ_REF(s, link);
 
     if (after == NULL) {
-        list_prepend(b, list, link);
+        list_prepend(s, list, link);
         return;
     }
 
     if (after->next == 0) {
-        kmq_list_append(b, list, link);
+        kmq_list_append(s, list, link);
         return;
     }
 
-    link->prev = KMQ_REF(b, after);
+    link->prev = KMQ_REF(s, after);
     link->next = after->next;
-    ((kmq_link_t *) KMQ_AT(b, after->next))->prev = ref;
+    ((kmq_link_t *) KMQ_AT(s, after->next))->prev = ref;
     after->next = ref;
     list->count++;
 }
 
 
 void
-kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+kmq_list_remove(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
 {
     if (link->prev) {
-        ((kmq_link_t *) KMQ_AT(b, link->prev))->next = link->next;
+        ((kmq_link_t *) KMQ_AT(s, link->prev))->next = link->next;
     } else {
         list->head = link->next;
     }
 
     if (link->next) {
-        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = link->prev;
+        ((kmq_link_t *) KMQ_AT(s, link->next))->prev = link->prev;
     } else {
         list->tail = link->prev;
     }
@@ -90,14 +90,14 @@ kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
 
 /* Takes the first one out of a list that has one. */
 kmq_link_t *
-kmq_list_shift(kmq_block_t *b, kmq_list_t *list)
+kmq_list_shift(kmq_shard_t *s, kmq_list_t *list)
 {
-    kmq_link_t  *link = KMQ_AT(b, list->head);
+    kmq_link_t  *link = KMQ_AT(s, list->head);
 
     list->head = link->next;
 
     if (link->next) {
-        ((kmq_link_t *) KMQ_AT(b, link->next))->prev = 0;
+        ((kmq_link_t *) KMQ_AT(s, link->next))->prev = 0;
     } else {
         list->tail = 0;
     }
@@ -111,20 +111,20 @@ kmq_list_shift(kmq_block_t *b, kmq_list_t *list)
 
 /* Moves n neighbours, first to last, to the end of another list. */
 void
-kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
+kmq_list_move(kmq_shard_t *s, kmq_list_t *from, kmq_list_t *to,
     kmq_link_t *first, kmq_link_t *last, uint64_t n)
 {
-    *(first->prev ? &((kmq_link_t *) KMQ_AT(b, first->prev))->next
+    *(first->prev ? &((kmq_link_t *) KMQ_AT(s, first->prev))->next
                   : &from->head) = last->next;
-    *(last->next ? &((kmq_link_t *) KMQ_AT(b, last->next))->prev
+    *(last->next ? &((kmq_link_t *) KMQ_AT(s, last->next))->prev
                  : &from->tail) = first->prev;
 
-    *(to->tail ? &((kmq_link_t *) KMQ_AT(b, to->tail))->next
-               : &to->head) = KMQ_REF(b, first);
+    *(to->tail ? &((kmq_link_t *) KMQ_AT(s, to->tail))->next
+               : &to->head) = KMQ_REF(s, first);
 
     first->prev = to->tail;
     last->next = 0;
-    to->tail = KMQ_REF(b, last);
+    to->tail = KMQ_REF(s, last);
 
     from->count -= n;
     to->count += n;
@@ -133,8 +133,8 @@ kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
 
 /* Merges two chains that end with 0 and are linked by next alone. */
 static kmq_ref_t
-chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
-    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
+chain_merge(kmq_shard_t *s, kmq_ref_t one, kmq_ref_t two,
+    uint64_t (*key)(kmq_shard_t *s, const kmq_link_t *link))
 {
     kmq_ref_t    head, *link;
     kmq_link_t  *first, *second;
@@ -143,10 +143,10 @@ chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
     link = &head;
 
     while (one && two) {
-        first = KMQ_AT(b, one);
-        second = KMQ_AT(b, two);
+        first = KMQ_AT(s, one);
+        second = KMQ_AT(s, two);
 
-        if (key(b, first) <= key(b, second)) {
+        if (key(s, first) <= key(s, second)) {
             *link = one;
             link = &first->next;
             one = first->next;
@@ -169,8 +169,8 @@ chain_merge(kmq_block_t *b, kmq_ref_t one, kmq_ref_t two,
  * which chain[i] holds 2^i links or none.
  */
 void
-kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
-    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link))
+kmq_list_sort(kmq_shard_t *s, kmq_list_t *list,
+    uint64_t (*key)(kmq_shard_t *s, const kmq_link_t *link))
 {
     unsigned     i;
     kmq_ref_t    chain[40], rest, ref, prev;
@@ -180,12 +180,12 @@ kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
 
     for (rest = list->head; rest; /* void */) {
         ref = rest;
-        link = KMQ_AT(b, ref);
+        link = KMQ_AT(s, ref);
         rest = link->next;
         link->next = 0;
 
         for (i = 0; chain[i]; i++) {
-            ref = chain_merge(b, chain[i], ref, key);
+            ref = chain_merge(s, chain[i], ref, key);
             chain[i] = 0;
         }
 
@@ -193,13 +193,13 @@ kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
     }
 
     for (ref = 0, i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
-        ref = chain_merge(b, chain[i], ref, key);
+        ref = chain_merge(s, chain[i], ref, key);
     }
 
     list->head = ref;
 
     for (prev = 0; ref; prev = ref, ref = link->next) {
-        link = KMQ_AT(b, ref);
+        link = KMQ_AT(s, ref);
         link->prev = prev;
     }
 

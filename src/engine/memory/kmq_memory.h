@@ -211,18 +211,35 @@ typedef struct {
 
 /* ------------------------------------------------------------------- pages */
 
-/* Begins: all pages are free.  b->class_size has been set. */
+/* Begins: all pages are free.  Sizes have been set. */
 void kmq_page_init(kmq_block_t *b) KMQ_ALONE;
 
-/* Whether messages leave some pages free, with which consumers can always join
- * and take. */
-void kmq_page_spare(kmq_block_t *b, int spare) KMQ_LOCKED;
+/* Counts the pages that are no shard's.  What is counted on the way may be off
+ * when somebody has died, so this is done now and then.  Needs no lock. */
+void kmq_page_sum(kmq_block_t *b);
+
+/* How many free pages the shard could have: its own, and those of no shard. */
+uint32_t kmq_pages_free(const kmq_shard_t *s) KMQ_LOCKED;
+
+/* Is there no free page for messages? */
+int kmq_pages_short(const kmq_shard_t *s) KMQ_LOCKED;
+
+/* Gives the shard's free pages back to the block.  0: it has none. */
+int kmq_pages_release(kmq_shard_t *s) KMQ_LOCKED;
 
 /* Bytes that messages may have without dropping history. */
-uint64_t kmq_page_room(const kmq_block_t *b) KMQ_LOCKED;
+uint64_t kmq_page_room(const kmq_shard_t *s) KMQ_LOCKED;
 
-/* The class of the page at a place that may be wrong; 0: none. */
-unsigned kmq_class_of(const kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
+/* The class of the page at a place that may be wrong; 0: none, or another
+ * shard's. */
+unsigned kmq_class_of(const kmq_shard_t *s, kmq_ref_t ref) KMQ_LOCKED;
+
+/* The shard that a place, as others name it, is in; the first one, where the
+ * place is wrong.  Needs no lock as long as something is there. */
+kmq_shard_t *kmq_shard_at(const kmq_t *kmq, kmq_ref_t ref);
+
+/* The next page of the shard, from number n on; 0: there is none. */
+uint32_t kmq_page_next(const kmq_shard_t *s, uint32_t n) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------ tables */
@@ -231,49 +248,52 @@ unsigned kmq_class_of(const kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
 void *kmq_table_alloc(kmq_t *kmq, unsigned class) KMQ_LOCKED;
 
 /* Frees an object, whose own state reads as free already. */
-void kmq_table_free(kmq_block_t *b, unsigned class, void *object) KMQ_LOCKED;
+void kmq_table_free(kmq_shard_t *s, unsigned class, void *object) KMQ_LOCKED;
 
 /* The object at a place that may be wrong; NULL: there is none. */
-void *kmq_table_at(kmq_block_t *b, unsigned class, kmq_ref_t ref) KMQ_LOCKED;
+void *kmq_table_at(kmq_shard_t *s, unsigned class, kmq_ref_t ref) KMQ_LOCKED;
 
 /* The next object of a walk, used or free; NULL: the end.  kmq_table_scan()
  * looks at the classes of all pages, which are right even in the middle of a
  * repair; kmq_table_next() follows the table's own pages. */
-void *kmq_table_scan(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
+void *kmq_table_scan(kmq_shard_t *s, unsigned class, kmq_walk_t *walk)
     KMQ_LOCKED;
-void *kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
+void *kmq_table_next(kmq_shard_t *s, unsigned class, kmq_walk_t *walk)
     KMQ_LOCKED;
+
+/* The n-th object of a table, used or free, from 0 on; NULL: it has fewer. */
+void *kmq_table_nth(kmq_shard_t *s, unsigned class, uint32_t n) KMQ_LOCKED;
 
 /* The first page of a table, where a walk can begin; 0: it has none. */
-uint32_t kmq_table_first(kmq_block_t *b, unsigned class) KMQ_LOCKED;
+uint32_t kmq_table_first(kmq_shard_t *s, unsigned class) KMQ_LOCKED;
 
 /* The first of the free objects, which are linked by their first words. */
-kmq_ref_t kmq_table_free_list(const kmq_block_t *b, unsigned class)
+kmq_ref_t kmq_table_free_list(const kmq_shard_t *s, unsigned class)
     KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------- rings */
 
 /* An empty ring; 0: no memory. */
-kmq_ref_t kmq_ring_alloc(kmq_block_t *b) KMQ_LOCKED;
-void kmq_ring_free(kmq_block_t *b, kmq_ref_t ring) KMQ_LOCKED;
+kmq_ref_t kmq_ring_alloc(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_ring_free(kmq_shard_t *s, kmq_ref_t ring) KMQ_LOCKED;
 
 /* Frees all rings of a chain. */
-void kmq_rings_free(kmq_block_t *b, kmq_ref_t chain) KMQ_LOCKED;
+void kmq_rings_free(kmq_shard_t *s, kmq_ref_t chain) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------- cells */
 
 /* The slot at a place that may be wrong; NULL: there is none. */
-kmq_slot_t *kmq_slot_at(kmq_block_t *b, kmq_ref_t ref) KMQ_LOCKED;
+kmq_slot_t *kmq_slot_at(kmq_shard_t *s, kmq_ref_t ref) KMQ_LOCKED;
 
 /* The next slot of a walk that is not free; NULL: the end.  Right even in the
  * middle of a repair. */
-kmq_slot_t *kmq_slot_next(kmq_block_t *b, kmq_walk_t *walk) KMQ_LOCKED;
+kmq_slot_t *kmq_slot_next(kmq_shard_t *s, kmq_walk_t *walk) KMQ_LOCKED;
 
 /* The same for up to KMQ_WALK_SLOTS of them, which are prefetched together; 0:
  * the end. */
-unsigned kmq_slots_next(kmq_block_t *b, kmq_walk_t *walk,
+unsigned kmq_slots_next(kmq_shard_t *s, kmq_walk_t *walk,
     kmq_slot_t *slot[KMQ_WALK_SLOTS]) KMQ_LOCKED;
 
 /* Prefetches a slot, which may lie in two cache lines, to be written. */
@@ -286,7 +306,7 @@ kmq_slot_prefetch(const kmq_slot_t *slot)
 
 
 /* Checks the lists, edges and counts of the holes.  NULL, or what is wrong. */
-const char *kmq_heap_verify(kmq_block_t *b, const kmq_heap_t *heap)
+const char *kmq_heap_verify(kmq_shard_t *s, const kmq_heap_t *heap)
     KMQ_LOCKED;
 
 
@@ -306,52 +326,52 @@ int kmq_message_extend(kmq_t *kmq, kmq_slot_t *slot, uint32_t *left)
     KMQ_LOCKED;
 
 /* Frees a slot, whose state reads as free already, and its body, if any. */
-void kmq_message_memory_free(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_message_memory_free(kmq_shard_t *s, kmq_slot_t *slot) KMQ_LOCKED;
 
 /* Is there memory for a message of that size without dropping history? */
-int kmq_message_room(const kmq_block_t *b, uint32_t size) KMQ_LOCKED;
+int kmq_message_room(const kmq_shard_t *s, uint32_t size) KMQ_LOCKED;
 
 /* Does the body of a message have just the room that one of that size needs? */
-int kmq_body_fits(kmq_block_t *b, const kmq_slot_t *slot, uint32_t size)
+int kmq_body_fits(kmq_shard_t *s, const kmq_slot_t *slot, uint32_t size)
     KMQ_LOCKED;
 
 /* Frees a body of several pieces; when they are many, some of them later. */
-void kmq_chain_free(kmq_block_t *b, kmq_ref_t chain) KMQ_LOCKED;
+void kmq_chain_free(kmq_shard_t *s, kmq_ref_t chain) KMQ_LOCKED;
 
 /* Frees a part of what was left for later.  0: there is nothing. */
-int kmq_trash_free(kmq_block_t *b) KMQ_LOCKED;
+int kmq_trash_free(kmq_shard_t *s) KMQ_LOCKED;
 
 /* The cells of a body, of a whole message, and of all that was left for
  * later. */
-uint64_t kmq_chain_cells(kmq_block_t *b, kmq_ref_t chain, uint32_t size)
+uint64_t kmq_chain_cells(kmq_shard_t *s, kmq_ref_t chain, uint32_t size)
     KMQ_LOCKED;
-uint64_t kmq_message_cells(kmq_block_t *b, const kmq_slot_t *slot)
+uint64_t kmq_message_cells(kmq_shard_t *s, const kmq_slot_t *slot)
     KMQ_LOCKED;
-uint64_t kmq_trash_cells(kmq_block_t *b) KMQ_LOCKED;
+uint64_t kmq_trash_cells(kmq_shard_t *s) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------- index */
 
 /* Enters a message by its sequence number: KMQ_OK or KMQ_NOMEM. */
-int kmq_index_insert(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
+int kmq_index_insert(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* Removes a message, if it is there. */
-void kmq_index_remove(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_index_remove(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* The message of that number; NULL: there is none. */
-kmq_slot_t *kmq_index_find(kmq_block_t *b, uint64_t sequence) KMQ_LOCKED;
+kmq_slot_t *kmq_index_find(kmq_shard_t *s, uint64_t sequence) KMQ_LOCKED;
 
 /* The lowest node with the message *sequence, or with the next older one that
  * was created between from and to, or with the next newer one.  *sequence
  * becomes a number in that node.  NULL: the end. */
-const kmq_index_t *kmq_index_older(kmq_block_t *b, uint64_t *sequence,
+const kmq_index_t *kmq_index_older(kmq_shard_t *s, uint64_t *sequence,
     uint32_t from, uint32_t to) KMQ_LOCKED;
-const kmq_index_t *kmq_index_newer(kmq_block_t *b, uint64_t *sequence)
+const kmq_index_t *kmq_index_newer(kmq_shard_t *s, uint64_t *sequence)
     KMQ_LOCKED;
 
 /* Gathers the messages of a lowest node, from its number first to its number
  * last.  Returns how many they are. */
-unsigned kmq_index_gather(kmq_block_t *b, const kmq_index_t *node,
+unsigned kmq_index_gather(kmq_shard_t *s, const kmq_index_t *node,
     unsigned first, unsigned last, kmq_slot_t *slot[KMQ_NODE_NUMBERS])
     KMQ_LOCKED;
 
@@ -359,51 +379,51 @@ unsigned kmq_index_gather(kmq_block_t *b, const kmq_index_t *node,
 unsigned kmq_index_count(const kmq_index_t *node) KMQ_LOCKED;
 
 /* The cells of all nodes and leaves. */
-uint64_t kmq_index_cells(kmq_block_t *b) KMQ_LOCKED;
+uint64_t kmq_index_cells(kmq_shard_t *s) KMQ_LOCKED;
 
 /* Empties the index.  A repair with little memory then has it expect all
  * messages, and pack, which makes each node and leaf once. */
-void kmq_index_reset(kmq_block_t *b) KMQ_LOCKED;
-int kmq_index_expect(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
-void kmq_index_pack(kmq_block_t *b) KMQ_LOCKED;
+void kmq_index_reset(kmq_shard_t *s) KMQ_LOCKED;
+int kmq_index_expect(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_index_pack(kmq_shard_t *s) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------- lists */
 
-void kmq_list_append(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+void kmq_list_append(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
 
 /* Behind after; in front, when that is NULL. */
-void kmq_list_insert(kmq_block_t *b, kmq_list_t *list, kmq_link_t *after,
+void kmq_list_insert(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *after,
     kmq_link_t *link) KMQ_LOCKED;
-void kmq_list_remove(kmq_block_t *b, kmq_list_t *list, kmq_link_t *link)
+void kmq_list_remove(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
 
 /* Takes the first one off a list, which must not be empty. */
-kmq_link_t *kmq_list_shift(kmq_block_t *b, kmq_list_t *list) KMQ_LOCKED;
+kmq_link_t *kmq_list_shift(kmq_shard_t *s, kmq_list_t *list) KMQ_LOCKED;
 
 /* Moves the n neighbours first .. last to the end of another list. */
-void kmq_list_move(kmq_block_t *b, kmq_list_t *from, kmq_list_t *to,
+void kmq_list_move(kmq_shard_t *s, kmq_list_t *from, kmq_list_t *to,
     kmq_link_t *first, kmq_link_t *last, uint64_t n) KMQ_LOCKED;
 
 /* Sorts by key, the lowest in front. */
-void kmq_list_sort(kmq_block_t *b, kmq_list_t *list,
-    uint64_t (*key)(kmq_block_t *b, const kmq_link_t *link)) KMQ_LOCKED;
+void kmq_list_sort(kmq_shard_t *s, kmq_list_t *list,
+    uint64_t (*key)(kmq_shard_t *s, const kmq_link_t *link)) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------------------ repair */
 
 /* Tells, by the truth alone, whether an object of a table is in use. */
-typedef int (*kmq_used_pt)(kmq_block_t *b, unsigned class, void *object);
+typedef int (*kmq_used_pt)(kmq_shard_t *s, unsigned class, void *object);
 
 /*
  * A repair of memory has three steps.  First nothing is in use.  Then the
  * caller marks what is: messages with their bodies, and chains of rings.  Then
  * all free lists are made anew.
  */
-void kmq_rebuild_begin(kmq_block_t *b) KMQ_LOCKED;
-void kmq_message_mark(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
-void kmq_ring_mark(kmq_block_t *b, kmq_ref_t chain) KMQ_LOCKED;
-void kmq_rebuild(kmq_block_t *b, kmq_used_pt used) KMQ_LOCKED;
+void kmq_rebuild_begin(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_message_mark(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_ring_mark(kmq_shard_t *s, kmq_ref_t chain) KMQ_LOCKED;
+void kmq_rebuild(kmq_shard_t *s, kmq_used_pt used) KMQ_LOCKED;
 
 #endif /* KMQ_MEMORY_H */

@@ -7,12 +7,12 @@
 
 /* Unmarks everything; kmq_repair() then marks what is in use. */
 void
-kmq_rebuild_begin(kmq_block_t *b)
+kmq_rebuild_begin(kmq_shard_t *s)
 {
     uint32_t  n;
 
-    for (n = 1; n < b->fresh_page; n++) {
-        memset(kmq_cells_of(b, n)->edge, 0, sizeof(kmq_cells_t) / 2);
+    for (n = kmq_page_next(s, 1); n; n = kmq_page_next(s, n + 1)) {
+        memset(kmq_cells_of(s, n)->edge, 0, sizeof(kmq_cells_t) / 2);
     }
 }
 
@@ -22,41 +22,43 @@ kmq_rebuild_begin(kmq_block_t *b)
  * marks, and what used says of the objects of tables.
  */
 void
-kmq_rebuild(kmq_block_t *b, kmq_used_pt used)
+kmq_rebuild(kmq_shard_t *s, kmq_used_pt used)
 {
     unsigned  class;
     uint32_t  n;
 
-    b->free_page = 0;
-    b->free_pages = b->npages - (b->fresh_page - 1);
-    b->ring_page = 0;
-    kmq_cells_reset(b);
-    memset(b->table, 0, sizeof(b->table));
+    s->pages = 0;
+    s->free_page = 0;
+    s->free_pages = 0;
+    s->ring_page = 0;
+    kmq_cells_reset(s);
+    memset(s->table, 0, sizeof(s->table));
 
-    for (n = 1; n < b->fresh_page; n++) {
-        class = b->page[n].class;
+    for (n = kmq_page_next(s, 1); n; n = kmq_page_next(s, n + 1)) {
+        class = kmq_page_at(s, n)->class;
+        s->pages++;
 
         switch (class) {
 
         case 0:
-            kmq_page_give(b, n);
+            kmq_page_give(s, n);
             break;
 
         case KMQ_CLASS_MESSAGE:
         case KMQ_CLASS_INDEX:
-            kmq_cells_rebuild(b, n);
+            kmq_cells_rebuild(s, n);
             break;
 
         case KMQ_CLASS_RING:
-            kmq_ring_rebuild(b, n);
+            kmq_ring_rebuild(s, n);
             break;
 
         default:
-            kmq_table_link(b, n);
+            kmq_table_link(s, n);
         }
     }
 
     for (class = KMQ_CLASS_TOPIC; class < KMQ_CLASSES; class++) {
-        kmq_table_rebuild(b, class, used);
+        kmq_table_rebuild(s, class, used);
     }
 }

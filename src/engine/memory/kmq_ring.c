@@ -9,141 +9,141 @@
 
 /* Pages of rings that have room. */
 static void
-partial_insert(kmq_block_t *b, uint32_t n)
+partial_insert(kmq_shard_t *s, uint32_t n)
 {
-    kmq_page_t  *page = &b->page[n];
+    kmq_page_t  *page = kmq_page_at(s, n);
 
     page->prev = 0;
-    page->next = b->ring_page;
+    page->next = s->ring_page;
 
     if (page->next) {
-        b->page[page->next].prev = n;
+        kmq_page_at(s, page->next)->prev = n;
     }
 
-    b->ring_page = n;
+    s->ring_page = n;
 }
 
 
 static void
-partial_remove(kmq_block_t *b, uint32_t n)
+partial_remove(kmq_shard_t *s, uint32_t n)
 {
-    kmq_page_t  *page = &b->page[n];
+    kmq_page_t  *page = kmq_page_at(s, n);
 
     if (page->prev) {
-        b->page[page->prev].next = page->next;
+        kmq_page_at(s, page->prev)->next = page->next;
     } else {
-        b->ring_page = page->next;
+        s->ring_page = page->next;
     }
 
     if (page->next) {
-        b->page[page->next].prev = page->prev;
+        kmq_page_at(s, page->next)->prev = page->prev;
     }
 }
 
 
 /* A ring for deliveries, empty; 0: no memory. */
 kmq_ref_t
-kmq_ring_alloc(kmq_block_t *b)
+kmq_ring_alloc(kmq_shard_t *s)
 {
     uint32_t     n;
     kmq_page_t  *page;
     kmq_ref_t   *ring;
 
-    n = b->ring_page;
+    n = s->ring_page;
 
     if (n == 0) {
-        n = kmq_page_take(b, KMQ_CLASS_RING, 1);
+        n = kmq_page_take(s, KMQ_CLASS_RING, 1);
         if (n == 0) {
             return 0;
         }
 
-        partial_insert(b, n);
+        partial_insert(s, n);
     }
 
-    page = &b->page[n];
+    page = kmq_page_at(s, n);
 
     if (page->free) {
-        ring = KMQ_AT(b, page->free);
+        ring = KMQ_AT(s, page->free);
         page->free = *ring;
 
     } else {
-        ring = kmq_page_object(b, n, page->fresh++);
+        ring = kmq_page_object(s, n, page->fresh++);
     }
 
     page->used++;
 
     if (page->free == 0 && page->fresh == page->capacity) {
-        partial_remove(b, n);
+        partial_remove(s, n);
     }
 
     memset(ring, 0, KMQ_RING_HEAD);
 
-    return KMQ_REF(b, ring);
+    return KMQ_REF(s, ring);
 }
 
 
 void
-kmq_ring_free(kmq_block_t *b, kmq_ref_t ref)
+kmq_ring_free(kmq_shard_t *s, kmq_ref_t ref)
 {
     int          full;
     uint32_t     n;
     kmq_page_t  *page;
 
-    n = kmq_page_of(b, ref);
-    page = &b->page[n];
+    n = kmq_page_of(s, ref);
+    page = kmq_page_at(s, n);
     full = page->free == 0 && page->fresh == page->capacity;
 
-    *(kmq_ref_t *) KMQ_AT(b, ref) = page->free;
+    *(kmq_ref_t *) KMQ_AT(s, ref) = page->free;
     page->free = ref;
     page->used--;
 
     if (page->used == 0) {
         if (!full) {
-            partial_remove(b, n);
+            partial_remove(s, n);
         }
 
-        kmq_page_give(b, n);
+        kmq_page_give(s, n);
         return;
     }
 
     if (full) {
-        partial_insert(b, n);
+        partial_insert(s, n);
     }
 }
 
 
 /* Frees all rings of a chain. */
 void
-kmq_rings_free(kmq_block_t *b, kmq_ref_t chain)
+kmq_rings_free(kmq_shard_t *s, kmq_ref_t chain)
 {
     kmq_ref_t  next;
 
     for ( /* void */ ; chain; chain = next) {
-        next = *(kmq_ref_t *) KMQ_AT(b, chain);
-        kmq_ring_free(b, chain);
+        next = *(kmq_ref_t *) KMQ_AT(s, chain);
+        kmq_ring_free(s, chain);
     }
 }
 
 
 /* Marks all rings of a chain as in use. */
 void
-kmq_ring_mark(kmq_block_t *b, kmq_ref_t chain)
+kmq_ring_mark(kmq_shard_t *s, kmq_ref_t chain)
 {
     while (chain) {
-        kmq_cells_mark(b, chain, KMQ_RING_SIZE / KMQ_CELL);
-        chain = *(kmq_ref_t *) KMQ_AT(b, chain);
+        kmq_cells_mark(s, chain, KMQ_RING_SIZE / KMQ_CELL);
+        chain = *(kmq_ref_t *) KMQ_AT(s, chain);
     }
 }
 
 
 /* Only rings that are not in use are touched. */
 void
-kmq_ring_rebuild(kmq_block_t *b, uint32_t n)
+kmq_ring_rebuild(kmq_shard_t *s, uint32_t n)
 {
     unsigned      i, cell;
     kmq_ref_t    *ring;
-    kmq_page_t   *page = &b->page[n];
-    kmq_cells_t  *cells = kmq_cells_of(b, n);
+    kmq_page_t   *page = kmq_page_at(s, n);
+    kmq_cells_t  *cells = kmq_cells_of(s, n);
 
     page->free = 0;
     page->used = 0;
@@ -159,15 +159,15 @@ kmq_ring_rebuild(kmq_block_t *b, uint32_t n)
             continue;
         }
 
-        ring = kmq_page_object(b, n, i);
+        ring = kmq_page_object(s, n, i);
         *ring = page->free;
-        page->free = KMQ_REF(b, ring);
+        page->free = KMQ_REF(s, ring);
     }
 
     if (page->used == 0) {
-        kmq_page_give(b, n);
+        kmq_page_give(s, n);
 
     } else if (page->free) {
-        partial_insert(b, n);
+        partial_insert(s, n);
     }
 }

@@ -15,22 +15,22 @@
 /* ----------------------------------------------------------------- tables */
 
 static kmq_table_t *
-table_of(kmq_block_t *b, unsigned class)
+table_of(kmq_shard_t *s, unsigned class)
 {
-    return &b->table[class - KMQ_CLASS_TOPIC];
+    return &s->table[class - KMQ_CLASS_TOPIC];
 }
 
 
 /* Enters a page into the table of its class. */
 void
-kmq_table_link(kmq_block_t *b, uint32_t n)
+kmq_table_link(kmq_shard_t *s, uint32_t n)
 {
-    kmq_table_t  *table = table_of(b, b->page[n].class);
+    kmq_table_t  *table = table_of(s, kmq_page_at(s, n)->class);
 
-    b->page[n].next = 0;
+    kmq_page_at(s, n)->next = 0;
 
     if (table->last) {
-        b->page[table->last].next = n;
+        kmq_page_at(s, table->last)->next = n;
     } else {
         table->first = n;
     }
@@ -51,19 +51,19 @@ table_page(kmq_t *kmq, unsigned class)
 {
     unsigned      i;
     uint32_t      n;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     if ((class == KMQ_CLASS_MINUTES || class == KMQ_CLASS_DAYS)
-        && b->free_pages <= b->spare_pages / 2)
+        && kmq_pages_free(s) <= KMQ_BLOCK(s)->spare_pages / 2)
     {
         return 0;
     }
 
-    n = kmq_page_take(b, class, 1);
+    n = kmq_page_take(s, class, 1);
 
     for (i = 0; i < TABLE_DROPS; i++) {
 
-        if (n && b->free_pages >= b->spare_pages) {
+        if (n && kmq_pages_free(s) >= KMQ_BLOCK(s)->spare_pages) {
             break;
         }
 
@@ -71,7 +71,7 @@ table_page(kmq_t *kmq, unsigned class)
             break;
         }
 
-        n = n ? n : kmq_page_take(b, class, 1);
+        n = n ? n : kmq_page_take(s, class, 1);
     }
 
     return n;
@@ -85,8 +85,8 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
     void         *object;
     unsigned      i;
     uint32_t      n;
-    kmq_block_t  *b = kmq->block;
-    kmq_table_t  *table = table_of(b, class);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_table_t  *table = table_of(s, class);
 
     if (table->free == 0) {
         n = table_page(kmq, class);
@@ -94,17 +94,17 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
             return NULL;
         }
 
-        kmq_table_link(b, n);
+        kmq_table_link(s, n);
 
-        for (i = b->page[n].capacity; i-- > 0; ) {
-            kmq_table_free(b, class, kmq_page_object(b, n, i));
+        for (i = kmq_page_at(s, n)->capacity; i-- > 0; ) {
+            kmq_table_free(s, class, kmq_page_object(s, n, i));
         }
     }
 
-    object = KMQ_AT(b, table->free);
+    object = KMQ_AT(s, table->free);
     table->free = *(kmq_ref_t *) object;
 
-    memset(object, 0, b->class_size[class]);
+    memset(object, 0, KMQ_BLOCK(s)->class_size[class]);
 
     return object;
 }
@@ -112,36 +112,43 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
 
 /* Frees an object, whose own state reads as free already. */
 void
-kmq_table_free(kmq_block_t *b, unsigned class, void *object)
+kmq_table_free(kmq_shard_t *s, unsigned class, void *object)
 {
-    kmq_table_t  *table = table_of(b, class);
+    kmq_table_t  *table = table_of(s, class);
 
     *(kmq_ref_t *) object = table->free;
-    table->free = KMQ_REF(b, object);
+    table->free = KMQ_REF(s, object);
 }
 
 
 /* The object at a place that may be wrong; NULL: there is none. */
 void *
-kmq_table_at(kmq_block_t *b, unsigned class, kmq_ref_t ref)
+kmq_table_at(kmq_shard_t *s, unsigned class, kmq_ref_t ref)
 {
     uint64_t  offset;
 
-    if (kmq_class_of(b, ref) != class) {
+    if (kmq_class_of(s, ref) != class) {
         return NULL;
     }
 
-    offset = ((uint64_t) ref * 8 - b->page_zero) % KMQ_PAGE_SIZE;
+    offset = ((uint64_t) ref * 8 - s->page_zero) % KMQ_PAGE_SIZE;
 
-    return offset % b->class_size[class] ? NULL : KMQ_AT(b, ref);
+    if (offset % KMQ_BLOCK(s)->class_size[class]
+        || offset / KMQ_BLOCK(s)->class_size[class]
+           >= kmq_page_at(s, kmq_page_of(s, ref))->capacity)
+    {
+        return NULL;
+    }
+
+    return KMQ_AT(s, ref);
 }
 
 
 /* The first of the free objects, linked by their first words. */
 kmq_ref_t
-kmq_table_free_list(const kmq_block_t *b, unsigned class)
+kmq_table_free_list(const kmq_shard_t *s, unsigned class)
 {
-    return b->table[class - KMQ_CLASS_TOPIC].free;
+    return s->table[class - KMQ_CLASS_TOPIC].free;
 }
 
 
@@ -150,15 +157,19 @@ kmq_table_free_list(const kmq_block_t *b, unsigned class)
  * classes of all pages, which are right even in the middle of a repair.
  */
 void *
-kmq_table_scan(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
+kmq_table_scan(kmq_shard_t *s, unsigned class, kmq_walk_t *walk)
 {
-    for ( /* void */ ; walk->page < b->fresh_page;
-         walk->page++, walk->index = 0)
+    uint32_t  page;
+
+    for ( /* void */ ; (page = kmq_page_next(s, walk->page));
+         walk->page = page + 1, walk->index = 0)
     {
-        if (b->page[walk->page].class == class
-            && walk->index < b->page[walk->page].capacity)
+        walk->page = page;
+
+        if (kmq_page_at(s, walk->page)->class == class
+            && walk->index < kmq_page_at(s, walk->page)->capacity)
         {
-            return kmq_page_object(b, walk->page, walk->index++);
+            return kmq_page_object(s, walk->page, walk->index++);
         }
     }
 
@@ -168,9 +179,9 @@ kmq_table_scan(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 
 /* The first page of a table, 0: it has none. */
 uint32_t
-kmq_table_first(kmq_block_t *b, unsigned class)
+kmq_table_first(kmq_shard_t *s, unsigned class)
 {
-    return table_of(b, class)->first;
+    return table_of(s, class)->first;
 }
 
 
@@ -179,26 +190,28 @@ kmq_table_first(kmq_block_t *b, unsigned class)
  * Not for a repair.
  */
 void *
-kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
+kmq_table_next(kmq_shard_t *s, unsigned class, kmq_walk_t *walk)
 {
     KMQ_STEP();
 
     if (walk->page == 0) {
-        walk->page = kmq_table_first(b, class);
+        walk->page = kmq_table_first(s, class);
         walk->index = 0;
     }
 
-    while (walk->page < b->fresh_page && b->page[walk->page].class == class) {
+    while (walk->page <= s->npages
+           && kmq_class_of(s, kmq_page_ref(s, walk->page)) == class)
+    {
 
-        if (walk->index < b->page[walk->page].capacity) {
-            return kmq_page_object(b, walk->page, walk->index++);
+        if (walk->index < kmq_page_at(s, walk->page)->capacity) {
+            return kmq_page_object(s, walk->page, walk->index++);
         }
 
-        if (b->page[walk->page].next == 0) {
+        if (kmq_page_at(s, walk->page)->next == 0) {
             break;
         }
 
-        walk->page = b->page[walk->page].next;
+        walk->page = kmq_page_at(s, walk->page)->next;
         walk->index = 0;
     }
 
@@ -206,22 +219,42 @@ kmq_table_next(kmq_block_t *b, unsigned class, kmq_walk_t *walk)
 }
 
 
+/* The n-th object of a table, used or free, from 0 on; NULL: it has fewer.  It
+ * takes a step for each page before. */
+void *
+kmq_table_nth(kmq_shard_t *s, unsigned class, uint32_t n)
+{
+    uint32_t  page, capacity;
+
+    capacity = KMQ_PAGE_SIZE / KMQ_BLOCK(s)->class_size[class];
+
+    for (page = kmq_table_first(s, class); page && n >= capacity;
+         page = kmq_page_at(s, page)->next)
+    {
+        KMQ_STEP();
+        n -= capacity;
+    }
+
+    return page ? kmq_page_object(s, page, n) : NULL;
+}
+
+
 /* ----------------------------------------------------------------- repair */
 
 /* Makes the list of free objects, by the truth alone. */
 void
-kmq_table_rebuild(kmq_block_t *b, unsigned class, kmq_used_pt used)
+kmq_table_rebuild(kmq_shard_t *s, unsigned class, kmq_used_pt used)
 {
     void         *object;
     kmq_walk_t    walk;
-    kmq_table_t  *table = table_of(b, class);
+    kmq_table_t  *table = table_of(s, class);
 
     memset(&walk, 0, sizeof(walk));
     table->free = 0;
 
-    while ((object = kmq_table_scan(b, class, &walk)) != NULL) {
-        if (!used(b, class, object)) {
-            kmq_table_free(b, class, object);
+    while ((object = kmq_table_scan(s, class, &walk)) != NULL) {
+        if (!used(s, class, object)) {
+            kmq_table_free(s, class, object);
         }
     }
 }

@@ -178,16 +178,16 @@ kmq_code_write(const uint64_t key[2], uint64_t sequence, uint32_t create_time,
 
 
 void
-kmq_code_of(const kmq_block_t *b, uint64_t sequence, uint32_t create_time,
+kmq_code_of(const kmq_shard_t *s, uint64_t sequence, uint32_t create_time,
     char code[KMQ_CODE_LEN])
 {
-    kmq_code_write(b->key, sequence, create_time, code);
+    kmq_code_write(KMQ_BLOCK(s)->key, sequence, create_time, code);
 }
 
 
 /* Is it the code of a message that there is, or has been? */
 int
-kmq_code_genuine(const kmq_block_t *b, const char *code)
+kmq_code_genuine(const kmq_shard_t *s, const char *code)
 {
     char      right[KMQ_CODE_LEN];
     uint32_t  high, low, create_time;
@@ -198,7 +198,7 @@ kmq_code_genuine(const kmq_block_t *b, const char *code)
         return 0;
     }
 
-    kmq_code_of(b, (uint64_t) high << 32 | low, create_time, right);
+    kmq_code_of(s, (uint64_t) high << 32 | low, create_time, right);
 
     return memcmp(right, code, KMQ_CODE_LEN) == 0;
 }
@@ -206,7 +206,7 @@ kmq_code_genuine(const kmq_block_t *b, const char *code)
 
 /* The message that a code names, NULL when there is none. */
 kmq_slot_t *
-kmq_code_find(kmq_block_t *b, const char *code)
+kmq_code_find(kmq_shard_t *s, const char *code)
 {
     char         right[KMQ_CODE_LEN];
     uint32_t     high, low;
@@ -216,13 +216,13 @@ kmq_code_find(kmq_block_t *b, const char *code)
         return NULL;
     }
 
-    slot = kmq_index_find(b, (uint64_t) high << 32 | low);
+    slot = kmq_index_find(s, (uint64_t) high << 32 | low);
 
     if (slot == NULL || slot->state == KMQ_RESERVED) {
         return NULL;
     }
 
-    kmq_code_of(b, slot->sequence, slot->create_time, right);
+    kmq_code_of(s, slot->sequence, slot->create_time, right);
 
     return memcmp(right, code, KMQ_CODE_LEN) == 0 ? slot : NULL;
 }
@@ -231,5 +231,5 @@ kmq_code_find(kmq_block_t *b, const char *code)
 void
 kmq_code(kmq_t *kmq, const kmq_message_t *m, char code[KMQ_CODE_LEN])
 {
-    kmq_code_of(kmq->block, m->sequence, m->create_time, code);
+    kmq_code_write(kmq->block->key, m->sequence, m->create_time, code);
 }

@@ -6,6 +6,7 @@
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
+#include "../worker/kmq_worker.h"
 #include "../journal/kmq_journal.h"
 #include "kmq_queue.h"
 
@@ -21,34 +22,155 @@ const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS] = {
 };
 
 
-/* published is -1 when a message that was counted has not been stored. */
+/*
+ * Adds what a shard counted, or what happened just now.  Fewer than none may
+ * have been published, when a message that was counted in an earlier period was
+ * not stored in the end; that is told as none.
+ */
 static void
-period_add(kmq_period_t *period, int64_t published, uint64_t delivered,
+period_add(kmq_period_t *period, uint64_t published, uint64_t delivered,
     uint64_t confirmed)
 {
-    if (published > 0 || period->published) {
-        period->published += published;
-    }
-
+    period->published += published;
     period->delivered += delivered;
     period->confirmed += confirmed;
+}
+
+
+/*
+ * A shard counts in a period of its own, the current one.  When another one
+ * begins, what was counted is added to the block's: to which each shard brings
+ * its part.
+ */
+static void
+period_flush(kmq_t *kmq, kmq_period_t *table, unsigned n, kmq_period_t *period)
+{
+    kmq_period_t  *to;
+
+    if (period->number == 0) {
+        return;
+    }
+
+    kmq_common_lock(kmq);
+
+    to = &table[period->number % n];
+
+    /* a newer one may be there already, when a clock was set back */
+
+    if (to->number <= period->number) {
+        to = kmq_period(table, n, period->number);
+        period_add(to, period->published, period->delivered,
+                   period->confirmed);
+    }
+
+    kmq_common_unlock(kmq);
+
+    memset(period, 0, sizeof(kmq_period_t));
 }
 
 
 /* So much happened in the queue at that time, in s: counts it in all, and in
  * its minute and hour. */
 void
-kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
+kmq_count_queue(kmq_t *kmq, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed)
 {
-    b->totals.published += published;
-    b->totals.delivered += delivered;
-    b->totals.confirmed += confirmed;
+    kmq_shard_t  *s = kmq->shard;
 
-    period_add(kmq_period(b->minute, KMQ_MINUTES, time / MINUTE), published,
-               delivered, confirmed);
-    period_add(kmq_period(b->hour, KMQ_HOURS, time / HOUR), published,
-               delivered, confirmed);
+    s->totals.published += published;
+    s->totals.delivered += delivered;
+    s->totals.confirmed += confirmed;
+
+    if (s->minute.number != time / MINUTE) {
+        period_flush(kmq, kmq->block->minute, KMQ_MINUTES, &s->minute);
+        s->minute.number = time / MINUTE;
+    }
+
+    if (s->hour.number != time / HOUR) {
+        period_flush(kmq, kmq->block->hour, KMQ_HOURS, &s->hour);
+        s->hour.number = time / HOUR;
+    }
+
+    period_add(&s->minute, published, delivered, confirmed);
+    period_add(&s->hour, published, delivered, confirmed);
+}
+
+
+/* Has none published where fewer than none were. */
+static void
+periods_tell(kmq_period_t *period, unsigned n)
+{
+    for ( /* void */ ; n--; period++) {
+        if ((int64_t) period->published < 0) {
+            period->published = 0;
+        }
+    }
+}
+
+
+/* Adds what a shard has not told the block yet to a copy of that. */
+static void
+period_sum(kmq_period_t *table, unsigned n, const kmq_period_t *period)
+{
+    kmq_period_t  *to;
+
+    to = &table[period->number % n];
+
+    if (period->number && to->number <= period->number) {
+        to = kmq_period(table, n, period->number);
+        period_add(to, period->published, period->delivered,
+                   period->confirmed);
+    }
+}
+
+
+void
+kmq_periods_sum_locked(kmq_t *kmq, kmq_period_t *minute, kmq_period_t *hour)
+{
+    unsigned            i;
+    kmq_block_t        *b = kmq->block;
+    const kmq_shard_t  *s;
+
+    kmq_common_lock(kmq);
+
+    if (minute) {
+        memcpy(minute, b->minute, sizeof(b->minute));
+    }
+
+    if (hour) {
+        memcpy(hour, b->hour, sizeof(b->hour));
+    }
+
+    kmq_common_unlock(kmq);
+
+    for (i = 0; i < b->nshards; i++) {
+        s = KMQ_SHARD(b, i);
+
+        if (minute) {
+            period_sum(minute, KMQ_MINUTES, &s->minute);
+        }
+
+        if (hour) {
+            period_sum(hour, KMQ_HOURS, &s->hour);
+        }
+    }
+
+    if (minute) {
+        periods_tell(minute, KMQ_MINUTES);
+    }
+
+    if (hour) {
+        periods_tell(hour, KMQ_HOURS);
+    }
+}
+
+
+void
+kmq_periods_sum(kmq_t *kmq, kmq_period_t *minute, kmq_period_t *hour)
+{
+    kmq_lock_all(kmq);
+    kmq_periods_sum_locked(kmq, minute, hour);
+    kmq_unlock_all(kmq);
 }
 
 
@@ -98,7 +220,7 @@ count_now(kmq_t *kmq, kmq_topic_t *topic, int64_t published,
 
     time = kmq->wall / 1000;
 
-    kmq_count_queue(kmq->block, time, published, delivered, confirmed);
+    kmq_count_queue(kmq, time, published, delivered, confirmed);
     kmq_count_topic(kmq, topic, time, published, delivered, confirmed);
 }
 
@@ -108,8 +230,8 @@ journal_now(kmq_t *kmq, kmq_topic_t *topic, uint32_t delivered,
     uint32_t confirmed)
 {
     if (kmq->journal.on) {
-        kmq_journal_counts(kmq, KMQ_REF(kmq->block, topic),
-                           kmq_topic_name(kmq->block, topic),
+        kmq_journal_counts(kmq, KMQ_REF(kmq->shard, topic),
+                           kmq_topic_name(kmq->shard, topic),
                            topic->name_len, delivered, confirmed);
     }
 }
@@ -145,7 +267,7 @@ void
 kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic)
 {
     topic->totals.redelivered++;
-    kmq->block->totals.redelivered++;
+    kmq->shard->totals.redelivered++;
 }
 
 
@@ -159,20 +281,29 @@ kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 }
 
 
-/* Notes how many messages there are now. */
-void
-kmq_count_backlog(kmq_t *kmq)
+/* How many messages of a shard are not history, nor dead. */
+uint64_t
+kmq_backlog(const kmq_shard_t *s)
 {
-    uint64_t      backlog, time;
-    kmq_block_t  *b = kmq->block;
+    return s->waiting - s->reserved + s->in_flight - s->doomed + s->delayed;
+}
 
-    backlog = b->waiting - b->reserved + b->in_flight - b->doomed
-              + b->delayed;
+
+/* Notes how many of all shards there are now. */
+void
+kmq_count_backlog(kmq_t *kmq, uint64_t n)
+{
+    uint64_t      time;
+    kmq_block_t  *b = kmq->block;
 
     time = kmq->wall / 1000;
 
-    kmq_period(b->minute, KMQ_MINUTES, time / MINUTE)->backlog = backlog;
-    kmq_period(b->hour, KMQ_HOURS, time / HOUR)->backlog = backlog;
+    kmq_common_lock(kmq);
+
+    kmq_period(b->minute, KMQ_MINUTES, time / MINUTE)->backlog = n;
+    kmq_period(b->hour, KMQ_HOURS, time / HOUR)->backlog = n;
+
+    kmq_common_unlock(kmq);
 }
 
 
@@ -182,7 +313,7 @@ kmq_count_latency(kmq_t *kmq, uint32_t since)
 {
     unsigned        i;
     uint32_t        waited;
-    kmq_latency_t  *latency = &kmq->block->latency;
+    kmq_latency_t  *latency = &kmq->shard->latency;
 
     waited = (uint32_t) kmq->mono - since;
 

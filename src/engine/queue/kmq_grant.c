@@ -29,10 +29,10 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
         return;
     }
 
-    if (kmq->block->nstill) {
+    if (KMQ_GET(kmq->block->nstill)) {
         kmq_routes_tell_still(kmq, topic);
 
-        if (kmq_routes_ready(kmq->block, topic) == 0) {
+        if (kmq_routes_ready(kmq->shard, topic) == 0) {
             return;
         }
     }
@@ -41,10 +41,10 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 
     /* a window that began just now may have granted them already */
 
-    backlog = kmq_pace_backlog(kmq->block, topic);
+    backlog = kmq_pace_backlog(kmq->shard, topic);
 
     if (n > backlog) {
-        kmq->block->batch_left += n - backlog;
+        kmq_pace_credit(kmq, n - backlog);
         n = backlog;
     }
 
@@ -60,17 +60,17 @@ kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t n)
 {
     uint64_t  backlog;
 
-    backlog = kmq_pace_backlog(kmq->block, topic);
+    backlog = kmq_pace_backlog(kmq->shard, topic);
 
     if (backlog == 0) {
         return;
     }
 
     n = kmq_pace(kmq, topic, n < backlog ? n : backlog);
-    backlog = kmq_pace_backlog(kmq->block, topic);
+    backlog = kmq_pace_backlog(kmq->shard, topic);
 
     if (n > backlog) {
-        kmq->block->batch_left += n - backlog;
+        kmq_pace_credit(kmq, n - backlog);
         n = backlog;
     }
 
@@ -114,7 +114,7 @@ kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic)
     n = topic->granted - topic->ready.count;
 
     for (ref = topic->routes; ref && n; ref = route->topic_next) {
-        route = KMQ_AT(kmq->block, ref);
+        route = KMQ_AT(kmq->shard, ref);
         less = n < route->grant ? n : route->grant;
 
         route->grant -= less;

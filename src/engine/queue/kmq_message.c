@@ -8,17 +8,18 @@
 
 
 void
-kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot, kmq_message_t *m)
+kmq_message_fill(kmq_shard_t *s, const kmq_slot_t *slot, kmq_message_t *m)
 {
     m->size = slot->size;
     m->delay = slot->delay;
-    m->slot = KMQ_REF(b, slot);
-    m->body = slot->body;
-    m->piece = slot->body;
+    m->slot = KMQ_OUT(s, KMQ_REF(s, slot));
+    m->body = KMQ_OUT(s, slot->body);
+    m->piece = m->body;
     m->offset = 0;
     m->position = slot->position;
     m->create_time = slot->create_time;
     m->sequence = slot->sequence;
+    m->shard = s->number;
 }
 
 
@@ -32,8 +33,8 @@ gone(kmq_t *kmq, kmq_slot_t *slot)
         return 0;
     }
 
-    kmq->block->in_flight--;
-    kmq->block->doomed--;
+    kmq->shard->in_flight--;
+    kmq->shard->doomed--;
     kmq_message_free(kmq, slot);
 
     return 1;
@@ -44,16 +45,16 @@ gone(kmq_t *kmq, kmq_slot_t *slot)
 void
 kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     if (gone(kmq, slot)) {
         return;
     }
 
-    b->in_flight--;
-    ((kmq_topic_t *) KMQ_AT(b, slot->topic))->in_flight--;
+    s->in_flight--;
+    ((kmq_topic_t *) KMQ_AT(s, slot->topic))->in_flight--;
 
-    if (!b->settings.keep_consumed) {
+    if (!kmq->block->settings.keep_consumed) {
         kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_CLEANED,
                              slot->sequence, 0);
         kmq_message_free(kmq, slot);
@@ -71,7 +72,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_SET(slot->state, KMQ_CONSUMED);
     KMQ_POINT("message-consumed");
 
-    kmq_history_append(b, slot);
+    kmq_history_append(s, slot);
 }
 
 
@@ -79,7 +80,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
 static void
 die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     slot->state_time = kmq->wall / 1000;
 
@@ -87,12 +88,12 @@ die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
     KMQ_POINT("message-dead");
 
     kmq_journal_sequence(kmq, KMQ_RECORD_DEAD, 0, slot->sequence, 0);
-    kmq_list_append(b, &topic->dead, &slot->link);
+    kmq_list_append(s, &topic->dead, &slot->link);
 
-    b->in_flight--;
+    s->in_flight--;
     topic->in_flight--;
-    b->dead++;
-    b->totals.died++;
+    s->dead++;
+    s->totals.died++;
     topic->totals.died++;
 }
 
@@ -106,8 +107,8 @@ kmq_slot_t *
 kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
 {
     uint32_t      max;
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     KMQ_STEP();
 
@@ -116,7 +117,7 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     }
 
     if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(b, &topic->log, &slot->link);
+        kmq_list_remove(s, &topic->log, &slot->link);
 
         if (slot->flags & KMQ_CONFIRMED) {
             kmq_message_consumed(kmq, slot);
@@ -141,13 +142,13 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("message-release");
 
-    kmq_list_insert(b, &topic->ready, after ? &after->link : NULL,
+    kmq_list_insert(s, &topic->ready, after ? &after->link : NULL,
                     &slot->link);
-    kmq_topic_active(b, topic);
+    kmq_topic_active(s, topic);
 
-    b->in_flight--;
+    s->in_flight--;
     topic->in_flight--;
-    b->waiting++;
+    kmq_room_add(kmq, 1);
 
     return slot;
 }
@@ -159,11 +160,11 @@ kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
  * NULL: the next one belongs in front.
  */
 kmq_slot_t *
-kmq_returned(kmq_block_t *b, const kmq_client_t *client)
+kmq_returned(kmq_shard_t *s, const kmq_client_t *client)
 {
     kmq_slot_t  *slot;
 
-    slot = client->returned ? kmq_slot_at(b, client->returned) : NULL;
+    slot = client->returned ? kmq_slot_at(s, client->returned) : NULL;
 
     return slot && slot->sequence == client->returned_sequence
            && slot->state == KMQ_READY ? slot : NULL;
@@ -172,9 +173,9 @@ kmq_returned(kmq_block_t *b, const kmq_client_t *client)
 
 /* NULL: the next one goes in front. */
 void
-kmq_returned_set(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
+kmq_returned_set(kmq_shard_t *s, kmq_client_t *client, const kmq_slot_t *slot)
 {
-    client->returned = slot ? KMQ_REF(b, slot) : 0;
+    client->returned = slot ? KMQ_REF(s, slot) : 0;
     client->returned_sequence = slot ? slot->sequence : 0;
 }
 
@@ -184,32 +185,32 @@ kmq_returned_set(kmq_block_t *b, kmq_client_t *client, const kmq_slot_t *slot)
 void
 kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     switch (slot->state) {
 
     case KMQ_READY:
-        kmq_list_remove(b, &topic->ready, &slot->link);
-        b->waiting--;
-        kmq_topic_active(b, topic);
+        kmq_list_remove(s, &topic->ready, &slot->link);
+        s->waiting--;
+        kmq_topic_active(s, topic);
         kmq_grant_trim(kmq, topic);
         break;
 
     case KMQ_DELAYED:
-        kmq_unschedule(b, &slot->timer);
+        kmq_unschedule(s, &slot->timer);
         topic->delayed--;
-        b->delayed--;
+        s->delayed--;
         break;
 
     case KMQ_CONSUMED:
-        kmq_history_remove(b, slot);
-        b->nrecent = 0;
+        kmq_history_remove(s, slot);
+        s->nrecent = 0;
         break;
 
     default: /* KMQ_DEAD */
-        kmq_list_remove(b, &topic->dead, &slot->link);
-        b->dead--;
+        kmq_list_remove(s, &topic->dead, &slot->link);
+        s->dead--;
         break;
     }
 }
@@ -220,9 +221,9 @@ kmq_slot_t *
 kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    slot = (kmq_slot_t *) kmq_list_shift(b, &topic->ready);
+    slot = (kmq_slot_t *) kmq_list_shift(s, &topic->ready);
 
     if (slot->attempts) {
         kmq_count_redelivered(kmq, topic);
@@ -238,8 +239,8 @@ kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
     kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
                          slot->attempts);
 
-    b->waiting--;
-    b->in_flight++;
+    s->waiting--;
+    s->in_flight++;
     topic->in_flight++;
 
     return slot;
@@ -250,20 +251,20 @@ kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
 void
 kmq_message_due(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     slot->owner = (uint32_t) slot->timer.due;
 
     KMQ_SET(slot->state, KMQ_READY);
     KMQ_POINT("schedule-due");
 
-    kmq_list_append(b, &topic->ready, &slot->link);
-    kmq_topic_active(b, topic);
+    kmq_list_append(s, &topic->ready, &slot->link);
+    kmq_topic_active(s, topic);
 
     topic->delayed--;
-    b->delayed--;
-    b->waiting++;
+    s->delayed--;
+    kmq_room_add(kmq, 1);
 
     kmq_grant(kmq, topic, 1);
 }

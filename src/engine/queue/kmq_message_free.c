@@ -10,18 +10,18 @@
 void
 kmq_message_end(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     KMQ_STEP();
 
     KMQ_SET(slot->state, KMQ_FREE);
     KMQ_POINT("message-free");
 
-    kmq_index_remove(b, slot);
+    kmq_index_remove(s, slot);
 
     if (--topic->slots == 0) {
-        kmq_topic_idle(b, topic);
+        kmq_topic_idle(s, topic);
     }
 }
 
@@ -30,15 +30,15 @@ kmq_message_end(kmq_t *kmq, kmq_slot_t *slot)
 void
 kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     kmq_message_end(kmq, slot);
 
-    if (slot->size > KMQ_PART && kmq_pin_keep(b, slot)) {
+    if (slot->size > KMQ_PART && kmq_pin_keep(s, slot)) {
         slot->body = 0;
     }
 
-    kmq_message_memory_free(b, slot);
+    kmq_message_memory_free(s, slot);
 }
 
 
@@ -46,16 +46,16 @@ kmq_message_free(kmq_t *kmq, kmq_slot_t *slot)
 void
 kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
     if (slot->flags & KMQ_WRITTEN) {
-        kmq_count_unpublished(kmq, KMQ_AT(b, slot->topic));
+        kmq_count_unpublished(kmq, KMQ_AT(s, slot->topic));
         kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_DISCARDED,
                              slot->sequence, 0);
     }
 
     kmq_message_free(kmq, slot);
 
-    b->reserved--;
-    b->waiting--;
+    s->reserved--;
+    s->waiting--;
 }

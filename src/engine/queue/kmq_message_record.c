@@ -12,7 +12,7 @@ kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to)
     kmq_ref_t    piece;
     const char  *bytes;
 
-    piece = slot->body;
+    piece = KMQ_OUT(kmq->shard, slot->body);
     left = slot->size;
 
     while ((bytes = kmq_read(kmq, &piece, &left, &n)) != NULL) {
@@ -43,11 +43,11 @@ kmq_message_record_head(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
 {
     size_t              len;
     kmq_record_t        r;
-    const kmq_topic_t  *topic = KMQ_AT(kmq->block, slot->topic);
+    const kmq_topic_t  *topic = KMQ_AT(kmq->shard, slot->topic);
 
     len = KMQ_RECORD_MESSAGE_HEAD + topic->name_len;
 
-    r.name = kmq_topic_name(kmq->block, topic);
+    r.name = kmq_topic_name(kmq->shard, topic);
     r.name_len = topic->name_len;
     r.sequence = slot->sequence;
     r.due = kind == KMQ_KIND_DELAYED ? due_wall(kmq, slot) : 0;
@@ -69,9 +69,9 @@ kmq_message_record(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     uint64_t lsn, kmq_buffer_t *buffer)
 {
     size_t              size, head;
-    kmq_block_t        *b = kmq->block;
+    kmq_shard_t        *s = kmq->shard;
     unsigned char      *p;
-    const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    const kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     size = KMQ_RECORD_MESSAGE_HEAD + topic->name_len + slot->size;
 

@@ -154,7 +154,8 @@ int
 kmq_own_has(const kmq_t *kmq, const kmq_client_t *client)
 {
     return client->worker == kmq->worker && client->local < kmq->nclients
-           && kmq->client[client->local].client == KMQ_REF(kmq->block, client);
+           && kmq->client[client->local].shard == kmq->shard->number
+           && kmq->client[client->local].client == KMQ_REF(kmq->shard, client);
 }
 
 
@@ -170,7 +171,8 @@ kmq_own_client_add(kmq_t *kmq, kmq_client_t *client, void *user)
     }
 
     local = &kmq->client[i];
-    local->client = KMQ_REF(kmq->block, client);
+    local->client = KMQ_REF(kmq->shard, client);
+    local->shard = kmq->shard->number;
     local->user = user;
     local->ready_index = KMQ_NOT_READY;
 
@@ -191,7 +193,8 @@ static int
 route_is_local(const kmq_t *kmq, const kmq_route_t *route)
 {
     return route->worker == kmq->worker && route->local < kmq->nroutes
-           && kmq->route[route->local].route == KMQ_REF(kmq->block, route);
+           && kmq->route[route->local].shard == kmq->shard->number
+           && kmq->route[route->local].route == KMQ_REF(kmq->shard, route);
 }
 
 
@@ -207,7 +210,8 @@ kmq_own_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
             return KMQ_NOMEM;
         }
 
-        kmq->route[n].route = KMQ_REF(kmq->block, route);
+        kmq->route[n].route = KMQ_REF(kmq->shard, route);
+        kmq->route[n].shard = kmq->shard->number;
         route->local = n;
     }
 
@@ -291,23 +295,27 @@ kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
 }
 
 
-/* Makes the tables fit what a repair, or another worker, has left. */
+/* Makes the tables fit what a repair, or another worker, has left in the
+ * shard. */
 void
 kmq_own_resync(kmq_t *kmq)
 {
+    uint8_t        shard;
     uint32_t       i;
     kmq_route_t   *route;
     kmq_client_t  *client;
 
-    for (i = 0; i < kmq->nroutes; i++) {
-        kmq->route[i].nready = 0;
-        kmq->route[i].served = 0;
+    shard = kmq->shard->number;
 
-        if (kmq->route[i].route == 0) {
+    for (i = 0; i < kmq->nroutes; i++) {
+
+        if (kmq->route[i].route == 0 || kmq->route[i].shard != shard) {
             continue;
         }
 
-        route = KMQ_AT(kmq->block, kmq->route[i].route);
+        kmq->route[i].nready = 0;
+        kmq->route[i].served = 0;
+        route = KMQ_AT(kmq->shard, kmq->route[i].route);
 
         if (!route->used || !route_is_local(kmq, route)
             || route->local != i)
@@ -319,17 +327,17 @@ kmq_own_resync(kmq_t *kmq)
     for (i = 0; i < kmq->nclients; i++) {
         KMQ_STEP();
 
-        if (kmq->client[i].client == 0) {
+        if (kmq->client[i].client == 0 || kmq->client[i].shard != shard) {
             continue;
         }
 
         kmq->client[i].ready_index = KMQ_NOT_READY;
-        client = KMQ_AT(kmq->block, kmq->client[i].client);
+        client = KMQ_AT(kmq->shard, kmq->client[i].client);
 
         if (client->ready) {
             kmq_own_ready_add(kmq, i);
         }
     }
 
-    kmq->has_work = 1;
+    kmq->work |= KMQ_BIT(kmq->shard);
 }

@@ -62,7 +62,7 @@ number_of(const kmq_topic_period_t *period)
 
 /* A topic's periods of that class, and in *n how many there are. */
 static kmq_topic_period_t *
-periods_of(kmq_block_t *b, kmq_topic_t *topic, unsigned class, unsigned *n)
+periods_of(kmq_shard_t *s, kmq_topic_t *topic, unsigned class, unsigned *n)
 {
     kmq_ref_t       ref = topic->part[class - KMQ_CLASS_NAME];
     kmq_periods_t  *periods;
@@ -72,7 +72,7 @@ periods_of(kmq_block_t *b, kmq_topic_t *topic, unsigned class, unsigned *n)
         return topic->few[class - KMQ_CLASS_MINUTES];
     }
 
-    periods = KMQ_AT(b, ref);
+    periods = KMQ_AT(s, ref);
     *n = kmq_periods_kept(class);
 
     return periods->period;
@@ -106,7 +106,7 @@ periods_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
         }
     }
 
-    KMQ_SET(topic->part[class - KMQ_CLASS_NAME], KMQ_REF(kmq->block, periods));
+    KMQ_SET(topic->part[class - KMQ_CLASS_NAME], KMQ_REF(kmq->shard, periods));
 
     return KMQ_OK;
 }
@@ -131,7 +131,7 @@ period_begin(kmq_t *kmq, kmq_topic_t *topic, unsigned class, uint32_t number)
     uint32_t             other;
     kmq_topic_period_t  *period;
 
-    period = periods_of(kmq->block, topic, class, &n);
+    period = periods_of(kmq->shard, topic, class, &n);
     period += number % n;
     other = number_of(period);
 
@@ -157,7 +157,7 @@ kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
     unsigned             n;
     kmq_topic_period_t  *period;
 
-    period = periods_of(kmq->block, topic, class, &n);
+    period = periods_of(kmq->shard, topic, class, &n);
     period += number % n;
 
     return number_of(period) == number
@@ -179,7 +179,7 @@ kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
     kept = kmq_periods_kept(class);
     memset(period, 0, kept * sizeof(kmq_period_t));
 
-    from = periods_of(kmq->block, topic, class, &n);
+    from = periods_of(kmq->shard, topic, class, &n);
 
     for (i = 0; i < n; i++) {
         number = number_of(&from[i]);

@@ -5,7 +5,6 @@
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
-#include "../worker/kmq_worker.h"
 #include "kmq_queue_inside.h"
 
 
@@ -14,16 +13,18 @@
 int
 kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot)
 {
-    unsigned      i;
-    kmq_block_t  *b = kmq->block;
+    unsigned      i, n;
+    kmq_shard_t  *s = kmq->shard;
 
-    for (i = 0; i < b->nworkers; i++) {
-        if (b->worker[i].pinned == KMQ_REF(b, slot)) {
+    n = KMQ_GET(kmq->block->nworkers);
+
+    for (i = 0; i < n; i++) {
+        if (s->duty[i].pinned == KMQ_REF(s, slot)) {
             return KMQ_AGAIN;
         }
     }
 
-    b->worker[kmq->worker].pinned = KMQ_REF(b, slot);
+    s->duty[kmq->worker].pinned = KMQ_REF(s, slot);
 
     return KMQ_OK;
 }
@@ -31,17 +32,19 @@ kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot)
 
 /* A large message goes.  1: it is pinned, and its body has to stay. */
 int
-kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot)
+kmq_pin_keep(kmq_shard_t *s, const kmq_slot_t *slot)
 {
-    unsigned       i;
-    kmq_worker_t  *worker;
+    unsigned     i, n;
+    kmq_duty_t  *duty;
 
-    for (i = 0; i < b->nworkers; i++) {
-        worker = &b->worker[i];
+    n = KMQ_GET(KMQ_BLOCK(s)->nworkers);
 
-        if (worker->pinned == KMQ_REF(b, slot)) {
-            worker->pinned = 0;
-            worker->kept = slot->body;
+    for (i = 0; i < n; i++) {
+        duty = &s->duty[i];
+
+        if (duty->pinned == KMQ_REF(s, slot)) {
+            duty->pinned = 0;
+            duty->kept = slot->body;
             return 1;
         }
     }
@@ -51,12 +54,12 @@ kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot)
 
 
 void
-kmq_pin_end(kmq_block_t *b, kmq_worker_t *worker)
+kmq_pin_end(kmq_shard_t *s, kmq_duty_t *duty)
 {
-    worker->pinned = 0;
+    duty->pinned = 0;
 
-    if (worker->kept) {
-        kmq_chain_free(b, worker->kept);
-        worker->kept = 0;
+    if (duty->kept) {
+        kmq_chain_free(s, duty->kept);
+        duty->kept = 0;
     }
 }

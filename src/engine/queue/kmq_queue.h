@@ -50,7 +50,8 @@ typedef struct {
     uint8_t      push_type;      /* of its consumers; changes when the last of
                                     them has gone.  Truth */
     uint8_t      name_len;
-    uint8_t      active:1;       /* it has ready messages */
+    uint8_t      active:1;       /* it has ready messages, */
+    uint8_t      pushing:1;      /* and ready consumers */
     uint8_t      idle:1;         /* it may be forgotten */
     uint32_t     hash;
     uint32_t     position;       /* the last one given out */
@@ -225,6 +226,7 @@ struct kmq_own_client_s {
     uint32_t     ready_index;    /* in the route's ready[], NOT_READY else */
     uint32_t     run;            /* kmq_take(): messages in this batch */
     uint32_t     run_stamp;
+    uint8_t      shard;          /* where the client is */
 };
 
 /* A route of this handle with the consumers that can take a message. */
@@ -237,6 +239,7 @@ struct kmq_own_route_s {
     uint32_t     position;
     uint32_t     allocated;
     uint32_t     next_free;
+    uint8_t      shard;
 };
 
 #define KMQ_NOT_READY  UINT32_MAX
@@ -244,40 +247,65 @@ struct kmq_own_route_s {
 
 /* ------------------------------------------------------------------ topics */
 
+/* The shard of a topic of that name, whether it is there or not.  Needs no
+ * lock. */
+kmq_shard_t *kmq_topic_shard(const kmq_t *kmq, const char *name, size_t len);
+
 /* Returns the topic of that name.  NULL: kmq_topic_get() knows none;
  * kmq_topic_find(), which makes one, has no memory. */
-kmq_topic_t *kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
+kmq_topic_t *kmq_topic_get(kmq_shard_t *s, const char *name, size_t len)
     KMQ_LOCKED;
 kmq_topic_t *kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
     KMQ_LOCKED;
 
 /* Returns the name, of topic->name_len bytes.  Needs no lock as long as
  * something keeps the topic from being forgotten. */
-const char *kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic);
+const char *kmq_topic_name(kmq_shard_t *s, const kmq_topic_t *topic);
 
 /* Gives a topic the settings that this worker has for it. */
 void kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
 /* Enters a topic into the circle of those with ready messages, or removes it,
- * as it should be by now. */
-void kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+ * as it should be by now, and counts those that can be pushed. */
+void kmq_topic_active(kmq_shard_t *s, kmq_topic_t *topic) KMQ_LOCKED;
 
 /* Enters a topic into the list of those that may be forgotten, or removes it,
  * as it should be by now. */
-void kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+void kmq_topic_idle(kmq_shard_t *s, kmq_topic_t *topic) KMQ_LOCKED;
 
 /* Enters a used topic into the hash table and the count, for a repair. */
-void kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic) KMQ_LOCKED;
+void kmq_topic_link(kmq_shard_t *s, kmq_topic_t *topic) KMQ_LOCKED;
 
 
 /* ---------------------------------------------------------------- messages */
+
+/* The numbers of new messages: *got of them, up to n, from the one on that it
+ * returns. */
+uint64_t kmq_sequence_take(kmq_t *kmq, unsigned n, unsigned *got) KMQ_LOCKED;
+
+/* Has all numbers be larger, from now on, than what it returns, which is as
+ * large as any that was given out.  Needs no lock. */
+uint64_t kmq_sequence_epoch(kmq_t *kmq);
+
+/* How many of n more messages may wait? */
+uint64_t kmq_room_wanted(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
+
+/* n more messages wait, which is counted. */
+void kmq_room_add(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
+
+/* Fewer wait, which has been counted: others may have the room. */
+void kmq_room_settle(kmq_t *kmq) KMQ_LOCKED;
+
+/* Counts how much room is no shard's.  What is counted on the way may be off
+ * when somebody has died, so this is done now and then.  Needs no lock. */
+void kmq_room_sum(kmq_block_t *b);
 
 /* Takes the first ready message of a topic, which is in flight then. */
 kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
 /* Fills in what kmq_take() tells of a message.  Needs no lock while the message
  * is in flight with a consumer of this handle. */
-void kmq_message_fill(kmq_block_t *b, const kmq_slot_t *slot,
+void kmq_message_fill(kmq_shard_t *s, const kmq_slot_t *slot,
     kmq_message_t *m);
 
 /* A delayed message, which is off the schedule, becomes ready. */
@@ -307,13 +335,13 @@ void kmq_message_discard(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
 /* The message that client gave back last, if it is still ready: the next one
  * belongs behind it.  NULL: the next one belongs in front. */
-kmq_slot_t *kmq_returned(kmq_block_t *b, const kmq_client_t *client)
+kmq_slot_t *kmq_returned(kmq_shard_t *s, const kmq_client_t *client)
     KMQ_LOCKED;
-void kmq_returned_set(kmq_block_t *b, kmq_client_t *client,
+void kmq_returned_set(kmq_shard_t *s, kmq_client_t *client,
     const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* Appends a consumed message to the history. */
-void kmq_history_append(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_history_append(kmq_shard_t *s, kmq_slot_t *slot) KMQ_LOCKED;
 
 /* Drops the oldest of the history, at most max.  0: there are none. */
 int kmq_history_drop(kmq_t *kmq, unsigned max) KMQ_LOCKED;
@@ -327,7 +355,7 @@ kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size) KMQ_LOCKED;
 int kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* The worker's checkpoint has read its pinned message. */
-void kmq_pin_end(kmq_block_t *b, kmq_worker_t *worker) KMQ_LOCKED;
+void kmq_pin_end(kmq_shard_t *s, kmq_duty_t *duty) KMQ_LOCKED;
 
 
 /* ---------------------------------------------------- messages as records */
@@ -350,14 +378,14 @@ void kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to);
 /* ------------------------------------------------------------ MessageCodes */
 
 /* Writes the code of a message.  Needs no lock. */
-void kmq_code_of(const kmq_block_t *b, uint64_t sequence,
+void kmq_code_of(const kmq_shard_t *s, uint64_t sequence,
     uint32_t create_time, char code[KMQ_CODE_LEN]);
 
 /* The message of a code; NULL: there is none. */
-kmq_slot_t *kmq_code_find(kmq_block_t *b, const char *code) KMQ_LOCKED;
+kmq_slot_t *kmq_code_find(kmq_shard_t *s, const char *code) KMQ_LOCKED;
 
 /* Is it the code of a message that is there, or has been? */
-int kmq_code_genuine(const kmq_block_t *b, const char *code) KMQ_LOCKED;
+int kmq_code_genuine(const kmq_shard_t *s, const char *code) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------- routes and grants */
@@ -367,7 +395,7 @@ int kmq_code_genuine(const kmq_block_t *b, const char *code) KMQ_LOCKED;
 kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
 /* Enters a used route into its topic. */
-void kmq_route_link(kmq_block_t *b, kmq_route_t *route) KMQ_LOCKED;
+void kmq_route_link(kmq_shard_t *s, kmq_route_t *route) KMQ_LOCKED;
 
 /* Makes sure that the route's worker looks at it. */
 void kmq_route_dirty(kmq_t *kmq, kmq_route_t *route) KMQ_LOCKED;
@@ -413,27 +441,28 @@ int kmq_pace_open(const kmq_t *kmq, const kmq_topic_t *topic) KMQ_LOCKED;
 void kmq_pace_credit(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 
 /* The same, but they stay the topic's. */
-void kmq_pace_allot(const kmq_block_t *b, kmq_topic_t *topic, uint32_t n)
+void kmq_pace_allot(const kmq_shard_t *s, kmq_topic_t *topic, uint32_t n)
     KMQ_LOCKED;
 
-/* Begins the next batch, and gives its first slice to topics. */
-void kmq_pace_window(kmq_t *kmq) KMQ_LOCKED;
+/* Begins the next window, when it is time.  Takes the common lock. */
+void kmq_pace_window(kmq_t *kmq);
 
-/* Goes on with that; kmq_t.pacing says that there is more. */
-void kmq_pace_slice(kmq_t *kmq) KMQ_LOCKED;
+/* Gives the shard's part of the current window to its topics, a slice of it.
+ * 1: there is more. */
+int kmq_pace_slice(kmq_t *kmq) KMQ_LOCKED;
 
 /* The topic's backlog: ready messages that are neither granted nor allotted. */
-uint64_t kmq_pace_backlog(const kmq_block_t *b, const kmq_topic_t *topic)
+uint64_t kmq_pace_backlog(const kmq_shard_t *s, const kmq_topic_t *topic)
     KMQ_LOCKED;
 
 
 /* --------------------------------------------------------- ready consumers */
 
 /* Can a consumer be pushed something? */
-int kmq_ready(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
+int kmq_ready(kmq_shard_t *s, const kmq_client_t *client) KMQ_LOCKED;
 
 /* Did it come for the push type that its topic has? */
-int kmq_ready_matches(kmq_block_t *b, const kmq_client_t *client) KMQ_LOCKED;
+int kmq_ready_matches(kmq_shard_t *s, const kmq_client_t *client) KMQ_LOCKED;
 
 /* Counts a consumer as ready, or not, as it should be by now. */
 void kmq_ready_update(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
@@ -484,18 +513,29 @@ void kmq_count_redelivered(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 /* A message is pushed for the first time that has been ready since then. */
 void kmq_count_latency(kmq_t *kmq, uint32_t since) KMQ_LOCKED;
 
-/* Notes how many messages there are now for the current minute and hour. */
-void kmq_count_backlog(kmq_t *kmq) KMQ_LOCKED;
+/* Notes how many messages there are now, n in all shards, for the current
+ * minute and hour.  Takes the common lock. */
+void kmq_count_backlog(kmq_t *kmq, uint64_t n);
+
+/* How many messages wait, are in flight, or delayed. */
+uint64_t kmq_backlog(const kmq_shard_t *s) KMQ_LOCKED;
 
 /* So much happened at that time, in s: in the queue, or in a topic. */
-void kmq_count_queue(kmq_block_t *b, uint64_t time, int64_t published,
+void kmq_count_queue(kmq_t *kmq, uint64_t time, int64_t published,
     uint64_t delivered, uint64_t confirmed) KMQ_LOCKED;
 void kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
     int64_t published, uint64_t delivered, uint64_t confirmed) KMQ_LOCKED;
 
-/* The period of that number, in a table of the last n ones. */
-kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
-    KMQ_LOCKED;
+/* Copies the periods of the queue, KMQ_MINUTES and KMQ_HOURS of them, each at
+ * its number modulo how many there are; either may be NULL.  locked: the caller
+ * has all locks; the other takes them. */
+void kmq_periods_sum(kmq_t *kmq, kmq_period_t *minute, kmq_period_t *hour);
+void kmq_periods_sum_locked(kmq_t *kmq, kmq_period_t *minute,
+    kmq_period_t *hour) KMQ_LOCKED;
+
+/* The period of that number, in a table of the last n ones.  The caller has
+ * the lock that guards it. */
+kmq_period_t *kmq_period(kmq_period_t *period, unsigned n, uint64_t number);
 
 /* How many periods of that class a topic can have.  Needs no lock. */
 unsigned kmq_periods_kept(unsigned class);

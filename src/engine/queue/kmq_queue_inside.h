@@ -20,17 +20,17 @@ void *kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
 void kmq_message_end(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
 /* Takes a message out of the history. */
-void kmq_history_remove(kmq_block_t *b, kmq_slot_t *slot) KMQ_LOCKED;
+void kmq_history_remove(kmq_shard_t *s, kmq_slot_t *slot) KMQ_LOCKED;
 
 /* A large message goes.  1: it is pinned, and its body has to stay. */
-int kmq_pin_keep(kmq_block_t *b, const kmq_slot_t *slot) KMQ_LOCKED;
+int kmq_pin_keep(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------- routes and grants */
 
 /* How many consumers can take something now.  Those of a worker that stands
  * still cannot. */
-uint32_t kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
+uint32_t kmq_routes_ready(const kmq_shard_t *s, const kmq_topic_t *topic)
     KMQ_LOCKED;
 
 /* Grants n messages to the routes of these consumers; there must be one. */

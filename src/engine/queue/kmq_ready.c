@@ -5,10 +5,10 @@
 
 
 int
-kmq_ready_matches(kmq_block_t *b, const kmq_client_t *client)
+kmq_ready_matches(kmq_shard_t *s, const kmq_client_t *client)
 {
     return client->push_type
-           == ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type;
+           == ((kmq_topic_t *) KMQ_AT(s, client->topic))->push_type;
 }
 
 
@@ -23,11 +23,11 @@ consumer_has_work(const kmq_client_t *client, const kmq_topic_t *topic)
 
 /* Can a consumer be pushed something? */
 int
-kmq_ready(kmq_block_t *b, const kmq_client_t *client)
+kmq_ready(kmq_shard_t *s, const kmq_client_t *client)
 {
     return client->role == KMQ_CONSUMER && client->open
            && client->in_flight < client->limit
-           && kmq_ready_matches(b, client);
+           && kmq_ready_matches(s, client);
 }
 
 
@@ -36,19 +36,19 @@ void
 kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
 {
     int           ready;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
     kmq_topic_t  *topic;
 
-    ready = kmq_ready(b, client);
+    ready = kmq_ready(s, client);
 
     if (ready == client->ready) {
         return;
     }
 
     client->ready = ready;
-    route = KMQ_AT(b, client->route);
-    topic = KMQ_AT(b, client->topic);
+    route = KMQ_AT(s, client->route);
+    topic = KMQ_AT(s, client->topic);
 
     if (ready) {
         route->ready++;
@@ -61,6 +61,10 @@ kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
     } else {
         route->ready--;
         topic->ready_consumers--;
+    }
+
+    if (topic->ready_consumers <= 1) {
+        kmq_topic_active(s, topic);
     }
 
     if (kmq_own_has(kmq, client)) {

@@ -15,12 +15,12 @@
 
 /* Enters a used route into its topic. */
 void
-kmq_route_link(kmq_block_t *b, kmq_route_t *route)
+kmq_route_link(kmq_shard_t *s, kmq_route_t *route)
 {
-    kmq_topic_t  *topic = KMQ_AT(b, route->topic);
+    kmq_topic_t  *topic = KMQ_AT(s, route->topic);
 
     route->topic_next = topic->routes;
-    topic->routes = KMQ_REF(b, route);
+    topic->routes = KMQ_REF(s, route);
 }
 
 
@@ -30,11 +30,11 @@ kmq_route_t *
 kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
 {
     kmq_ref_t     ref;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(b, ref);
+        route = KMQ_AT(s, ref);
 
         if (route->worker == kmq->worker) {
             return route;
@@ -46,14 +46,14 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
         return NULL;
     }
 
-    route->topic = KMQ_REF(b, topic);
+    route->topic = KMQ_REF(s, topic);
     route->worker = kmq->worker;
     route->local = KMQ_NOT_READY;
 
     KMQ_SET(route->used, 1);
     KMQ_POINT("route-create");
 
-    kmq_route_link(b, route);
+    kmq_route_link(s, route);
 
     return route;
 }
@@ -64,22 +64,23 @@ void
 kmq_route_dirty(kmq_t *kmq, kmq_route_t *route)
 {
     kmq_ref_t      ref;
-    kmq_block_t   *b = kmq->block;
-    kmq_worker_t  *worker = &b->worker[route->worker];
+    kmq_shard_t   *s = kmq->shard;
+    kmq_duty_t    *duty = &s->duty[route->worker];
 
     if (!route->dirty) {
-        ref = KMQ_REF(b, route);
+        ref = KMQ_REF(s, route);
 
         route->dirty = 1;
         route->dirty_next = 0;
 
-        if (worker->dirty) {
-            ((kmq_route_t *) KMQ_AT(b, worker->dirty_tail))->dirty_next = ref;
+        if (duty->dirty) {
+            ((kmq_route_t *) KMQ_AT(s, duty->dirty_tail))->dirty_next = ref;
         } else {
-            worker->dirty = ref;
+            duty->dirty = ref;
         }
 
-        worker->dirty_tail = ref;
+        duty->dirty_tail = ref;
+        duty->ndirty++;
     }
 
     kmq_worker_tell(kmq, route->worker);
@@ -96,24 +97,32 @@ route_add_grant(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 }
 
 
+/* Does its worker stand still? */
+static int
+is_still(const kmq_shard_t *s, const kmq_route_t *route)
+{
+    return KMQ_GET(KMQ_BLOCK(s)->worker[route->worker].still);
+}
+
+
 /* How many consumers can take something now.  Those of a worker that stands
  * still cannot. */
 uint32_t
-kmq_routes_ready(const kmq_block_t *b, const kmq_topic_t *topic)
+kmq_routes_ready(const kmq_shard_t *s, const kmq_topic_t *topic)
 {
     uint32_t            n;
     kmq_ref_t           ref;
     const kmq_route_t  *route;
 
-    if (b->nstill == 0) {
+    if (KMQ_GET(KMQ_BLOCK(s)->nstill) == 0) {
         return topic->ready_consumers;
     }
 
     n = 0;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(b, ref);
-        n += b->worker[route->worker].still ? 0 : route->ready;
+        route = KMQ_AT(s, ref);
+        n += is_still(s, route) ? 0 : route->ready;
     }
 
     return n;
@@ -129,9 +138,9 @@ kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
     kmq_route_t  *route;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(kmq->block, ref);
+        route = KMQ_AT(kmq->shard, ref);
 
-        if (route->ready && kmq->block->worker[route->worker].still) {
+        if (route->ready && is_still(kmq->shard, route)) {
             kmq_route_dirty(kmq, route);
         }
     }
@@ -149,9 +158,9 @@ route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t ready)
     i = ((kmq_random(kmq) >> 32) * ready) >> 32;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(kmq->block, ref);
+        route = KMQ_AT(kmq->shard, ref);
 
-        if (kmq->block->worker[route->worker].still) {
+        if (is_still(kmq->shard, route)) {
             continue;
         }
 
@@ -175,14 +184,14 @@ kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    ready = kmq_routes_ready(kmq->block, topic);
+    ready = kmq_routes_ready(kmq->shard, topic);
     each = n / ready;
     n -= each * ready;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(kmq->block, ref);
+        route = KMQ_AT(kmq->shard, ref);
 
-        if (kmq->block->worker[route->worker].still) {
+        if (is_still(kmq->shard, route)) {
             continue;
         }
 
@@ -224,7 +233,7 @@ kmq_routes_tell(kmq_t *kmq, kmq_topic_t *topic, kmq_ref_t except)
     kmq_route_t  *route;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
-        route = KMQ_AT(kmq->block, ref);
+        route = KMQ_AT(kmq->shard, ref);
 
         if (route->ready && ref != except) {
             kmq_route_dirty(kmq, route);

@@ -12,20 +12,20 @@ void
 kmq_route_release(kmq_t *kmq, kmq_route_t *route)
 {
     kmq_ref_t    *link;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
     if (route->consumers || route->dirty) {
         return;
     }
 
-    topic = KMQ_AT(b, route->topic);
+    topic = KMQ_AT(s, route->topic);
 
     kmq_grant_return(kmq, topic, route);
 
     for (link = &topic->routes;
-         *link != KMQ_REF(b, route);
-         link = &((kmq_route_t *) KMQ_AT(b, *link))->topic_next)
+         *link != KMQ_REF(s, route);
+         link = &((kmq_route_t *) KMQ_AT(s, *link))->topic_next)
     {
         /* void */
     }
@@ -36,8 +36,8 @@ kmq_route_release(kmq_t *kmq, kmq_route_t *route)
     KMQ_SET(route->used, 0);
     KMQ_POINT("route-release");
 
-    kmq_table_free(b, KMQ_CLASS_ROUTE, route);
-    kmq_topic_idle(b, topic);
+    kmq_table_free(s, KMQ_CLASS_ROUTE, route);
+    kmq_topic_idle(s, topic);
 }
 
 
@@ -47,15 +47,16 @@ kmq_route_t *
 kmq_route_next(kmq_t *kmq)
 {
     unsigned       n;
-    kmq_block_t   *b = kmq->block;
+    kmq_shard_t   *s = kmq->shard;
     kmq_route_t   *route;
-    kmq_worker_t  *worker = &b->worker[kmq->worker];
+    kmq_duty_t    *duty = &s->duty[kmq->worker];
 
-    for (n = KMQ_SLICE; n && worker->dirty; n--) {
+    for (n = KMQ_SLICE; n && duty->dirty; n--) {
         KMQ_STEP();
 
-        route = KMQ_AT(b, worker->dirty);
-        worker->dirty = route->dirty_next;
+        route = KMQ_AT(s, duty->dirty);
+        duty->dirty = route->dirty_next;
+        duty->ndirty--;
         route->dirty = 0;
 
         if (route->consumers) {

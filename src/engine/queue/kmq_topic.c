@@ -38,30 +38,48 @@ name_hash(const char *name, size_t len)
 }
 
 
+/* The shard of a topic tells in which part of all names it is. */
+kmq_shard_t *
+kmq_topic_shard(const kmq_t *kmq, const char *name, size_t len)
+{
+    return KMQ_SHARD(kmq->block,
+                     name_hash(name, len) & (kmq->block->nshards - 1));
+}
+
+
+static kmq_ref_t *
+bucket_of(kmq_shard_t *s, uint32_t hash)
+{
+    /* the shard is what the lowest bits say */
+
+    return &s->bucket[hash / KMQ_BLOCK(s)->nshards & (s->nbuckets - 1)];
+}
+
+
 const char *
-kmq_topic_name(kmq_block_t *b, const kmq_topic_t *topic)
+kmq_topic_name(kmq_shard_t *s, const kmq_topic_t *topic)
 {
     kmq_ref_t  ref = topic->part[0];
 
-    return ref ? ((kmq_name_t *) KMQ_AT(b, ref))->name : topic->name;
+    return ref ? ((kmq_name_t *) KMQ_AT(s, ref))->name : topic->name;
 }
 
 
 /* Enters a used topic into the hash table and the count. */
 void
-kmq_topic_link(kmq_block_t *b, kmq_topic_t *topic)
+kmq_topic_link(kmq_shard_t *s, kmq_topic_t *topic)
 {
-    kmq_ref_t  *bucket = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+    kmq_ref_t  *bucket = bucket_of(s, topic->hash);
 
     topic->next = *bucket;
-    *bucket = KMQ_REF(b, topic);
-    b->topics++;
+    *bucket = KMQ_REF(s, topic);
+    s->topics++;
 }
 
 
 /* Enters a topic into the idle ones, or removes it, as it should be. */
 void
-kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
+kmq_topic_idle(kmq_shard_t *s, kmq_topic_t *topic)
 {
     int  idle;
 
@@ -76,35 +94,35 @@ kmq_topic_idle(kmq_block_t *b, kmq_topic_t *topic)
 
     if (idle) {
         topic->idle_next = 0;
-        topic->idle_prev = b->idle.tail;
+        topic->idle_prev = s->idle.tail;
 
-        if (b->idle.tail) {
-            ((kmq_topic_t *) KMQ_AT(b, b->idle.tail))->idle_next
-                                                         = KMQ_REF(b, topic);
+        if (s->idle.tail) {
+            ((kmq_topic_t *) KMQ_AT(s, s->idle.tail))->idle_next
+                                                         = KMQ_REF(s, topic);
         } else {
-            b->idle.head = KMQ_REF(b, topic);
+            s->idle.head = KMQ_REF(s, topic);
         }
 
-        b->idle.tail = KMQ_REF(b, topic);
-        b->idle.count++;
+        s->idle.tail = KMQ_REF(s, topic);
+        s->idle.count++;
         return;
     }
 
     if (topic->idle_prev) {
-        ((kmq_topic_t *) KMQ_AT(b, topic->idle_prev))->idle_next
+        ((kmq_topic_t *) KMQ_AT(s, topic->idle_prev))->idle_next
                                                          = topic->idle_next;
     } else {
-        b->idle.head = topic->idle_next;
+        s->idle.head = topic->idle_next;
     }
 
     if (topic->idle_next) {
-        ((kmq_topic_t *) KMQ_AT(b, topic->idle_next))->idle_prev
+        ((kmq_topic_t *) KMQ_AT(s, topic->idle_next))->idle_prev
                                                          = topic->idle_prev;
     } else {
-        b->idle.tail = topic->idle_prev;
+        s->idle.tail = topic->idle_prev;
     }
 
-    b->idle.count--;
+    s->idle.count--;
 }
 
 
@@ -118,7 +136,7 @@ kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
     part = kmq_table_alloc(kmq, class);
 
     if (part) {
-        part->topic = KMQ_REF(kmq->block, topic);
+        part->topic = KMQ_REF(kmq->shard, topic);
         KMQ_POINT("topic-part");
     }
 
@@ -127,30 +145,30 @@ kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
 
 
 static void
-parts_free(kmq_block_t *b, const kmq_topic_t *topic)
+parts_free(kmq_shard_t *s, const kmq_topic_t *topic)
 {
     unsigned  i;
 
     for (i = 0; i < KMQ_TOPIC_PARTS; i++) {
         if (topic->part[i]) {
-            kmq_table_free(b, KMQ_CLASS_NAME + i, KMQ_AT(b, topic->part[i]));
+            kmq_table_free(s, KMQ_CLASS_NAME + i, KMQ_AT(s, topic->part[i]));
         }
     }
 }
 
 
 static void
-topic_forget(kmq_block_t *b, kmq_topic_t *topic)
+topic_forget(kmq_shard_t *s, kmq_topic_t *topic)
 {
     kmq_ref_t  *link;
 
     topic->slots = 1;
-    kmq_topic_idle(b, topic);
+    kmq_topic_idle(s, topic);
 
-    link = &b->bucket[topic->hash % KMQ_TOPIC_BUCKETS];
+    link = bucket_of(s, topic->hash);
 
-    while (*link != KMQ_REF(b, topic)) {
-        link = &((kmq_topic_t *) KMQ_AT(b, *link))->next;
+    while (*link != KMQ_REF(s, topic)) {
+        link = &((kmq_topic_t *) KMQ_AT(s, *link))->next;
     }
 
     *link = topic->next;
@@ -158,21 +176,21 @@ topic_forget(kmq_block_t *b, kmq_topic_t *topic)
     KMQ_SET(topic->used, 0);
     KMQ_POINT("topic-forget");
 
-    parts_free(b, topic);
-    kmq_table_free(b, KMQ_CLASS_TOPIC, topic);
-    b->topics--;
+    parts_free(s, topic);
+    kmq_table_free(s, KMQ_CLASS_TOPIC, topic);
+    s->topics--;
 }
 
 
 /* Forgets the topic that has been idle for longest.  0: there is none. */
 static int
-idle_forget(kmq_block_t *b)
+idle_forget(kmq_shard_t *s)
 {
-    if (b->idle.head == 0) {
+    if (s->idle.head == 0) {
         return 0;
     }
 
-    topic_forget(b, KMQ_AT(b, b->idle.head));
+    topic_forget(s, KMQ_AT(s, s->idle.head));
 
     return 1;
 }
@@ -189,7 +207,7 @@ kmq_topic_configure(kmq_t *kmq, kmq_topic_t *topic)
 
     if (settings->topic_own) {
         settings->topic_own(settings->topic_arg,
-                            kmq_topic_name(kmq->block, topic),
+                            kmq_topic_name(kmq->shard, topic),
                             topic->name_len, &topic->settings);
     }
 }
@@ -214,7 +232,7 @@ name_set(kmq_t *kmq, kmq_topic_t *topic, const char *name, size_t len)
     }
 
     memcpy(part->name, name, len);
-    topic->part[0] = KMQ_REF(kmq->block, part);
+    topic->part[0] = KMQ_REF(kmq->shard, part);
 
     return KMQ_OK;
 }
@@ -229,7 +247,7 @@ topic_make(kmq_t *kmq, const char *name, size_t len)
     topic = kmq_table_alloc(kmq, KMQ_CLASS_TOPIC);
 
     if (topic && name_set(kmq, topic, name, len) != KMQ_OK) {
-        kmq_table_free(kmq->block, KMQ_CLASS_TOPIC, topic);
+        kmq_table_free(kmq->shard, KMQ_CLASS_TOPIC, topic);
         return NULL;
     }
 
@@ -241,17 +259,18 @@ static kmq_topic_t *
 topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
 {
     kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
-    if (b->idle.count >= IDLE_MAX
-        || b->idle.count > b->npages / IDLE_PAGES)
+    if (s->idle.count >= IDLE_MAX / b->nshards
+        || s->idle.count > b->npages / IDLE_PAGES / b->nshards)
     {
-        (void) idle_forget(b);
+        (void) idle_forget(s);
     }
 
     do {
         topic = topic_make(kmq, name, len);
-    } while (topic == NULL && idle_forget(b));
+    } while (topic == NULL && idle_forget(s));
 
     if (topic == NULL) {
         return NULL;
@@ -269,24 +288,24 @@ topic_create(kmq_t *kmq, const char *name, size_t len, uint32_t hash)
     KMQ_SET(topic->used, 1);
     KMQ_POINT("topic-create");
 
-    kmq_topic_link(b, topic);
-    kmq_topic_idle(b, topic);
+    kmq_topic_link(s, topic);
+    kmq_topic_idle(s, topic);
 
     return topic;
 }
 
 
 static kmq_topic_t *
-topic_search(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
+topic_search(kmq_shard_t *s, const char *name, size_t len, uint32_t hash)
 {
     kmq_ref_t     ref;
     kmq_topic_t  *topic;
 
-    for (ref = b->bucket[hash % KMQ_TOPIC_BUCKETS]; ref; ref = topic->next) {
-        topic = KMQ_AT(b, ref);
+    for (ref = *bucket_of(s, hash); ref; ref = topic->next) {
+        topic = KMQ_AT(s, ref);
 
         if (topic->hash == hash && topic->name_len == len
-            && memcmp(kmq_topic_name(b, topic), name, len) == 0)
+            && memcmp(kmq_topic_name(s, topic), name, len) == 0)
         {
             return topic;
         }
@@ -298,9 +317,9 @@ topic_search(kmq_block_t *b, const char *name, size_t len, uint32_t hash)
 
 /* The topic of that name, NULL: there is none. */
 kmq_topic_t *
-kmq_topic_get(kmq_block_t *b, const char *name, size_t len)
+kmq_topic_get(kmq_shard_t *s, const char *name, size_t len)
 {
-    return topic_search(b, name, len, name_hash(name, len));
+    return topic_search(s, name, len, name_hash(name, len));
 }
 
 
@@ -312,7 +331,7 @@ kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
     kmq_topic_t  *topic;
 
     hash = name_hash(name, len);
-    topic = topic_search(kmq->block, name, len, hash);
+    topic = topic_search(kmq->shard, name, len, hash);
 
     if (topic == NULL) {
         return topic_create(kmq, name, len, hash);
@@ -333,50 +352,56 @@ kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
  * as it should be.
  */
 void
-kmq_topic_active(kmq_block_t *b, kmq_topic_t *topic)
+kmq_topic_active(kmq_shard_t *s, kmq_topic_t *topic)
 {
-    int           active;
+    int           active, pushing;
     kmq_ref_t     ref;
     kmq_topic_t  *next, *prev;
 
     active = topic->ready.count != 0;
+    pushing = active && topic->ready_consumers;
+
+    if (pushing != topic->pushing) {
+        topic->pushing = pushing;
+        KMQ_PUT(s->npushing, pushing ? s->npushing + 1 : s->npushing - 1);
+    }
 
     if (active == topic->active) {
         return;
     }
 
     topic->active = active;
-    ref = KMQ_REF(b, topic);
+    ref = KMQ_REF(s, topic);
 
     if (!active) {
-        b->nactive--;
+        s->nactive--;
         topic->allotted = 0;
 
-        next = KMQ_AT(b, topic->active_next);
-        prev = KMQ_AT(b, topic->active_prev);
+        next = KMQ_AT(s, topic->active_next);
+        prev = KMQ_AT(s, topic->active_prev);
         prev->active_next = topic->active_next;
         next->active_prev = topic->active_prev;
 
-        if (b->active == ref) {
-            b->active = topic->active_next == ref ? 0 : topic->active_next;
+        if (s->active == ref) {
+            s->active = topic->active_next == ref ? 0 : topic->active_next;
         }
 
         return;
     }
 
-    b->nactive++;
+    s->nactive++;
 
-    if (b->active == 0) {
+    if (s->active == 0) {
         topic->active_next = ref;
         topic->active_prev = ref;
-        b->active = ref;
+        s->active = ref;
         return;
     }
 
-    next = KMQ_AT(b, b->active);
-    prev = KMQ_AT(b, next->active_prev);
+    next = KMQ_AT(s, s->active);
+    prev = KMQ_AT(s, next->active_prev);
 
-    topic->active_next = b->active;
+    topic->active_next = s->active;
     topic->active_prev = next->active_prev;
     prev->active_next = ref;
     next->active_prev = ref;

@@ -33,30 +33,30 @@
 
 
 static void
-bucket_append(kmq_block_t *b, unsigned level, kmq_timer_t *timer)
+bucket_append(kmq_shard_t *s, unsigned level, kmq_timer_t *timer)
 {
     unsigned      i;
-    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_wheel_t  *wheel = &s->wheel;
 
     i = BYTE(timer->due, level);
     timer->level = level;
 
-    kmq_list_append(b, &wheel->bucket[level][i], &timer->link);
+    kmq_list_append(s, &wheel->bucket[level][i], &timer->link);
     wheel->used[level][i / 64] |= UINT64_C(1) << i % 64;
 }
 
 
 static void
-bucket_remove(kmq_block_t *b, kmq_timer_t *timer)
+bucket_remove(kmq_shard_t *s, kmq_timer_t *timer)
 {
     unsigned      i;
     kmq_list_t   *list;
-    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_wheel_t  *wheel = &s->wheel;
 
     i = BYTE(timer->due, timer->level);
     list = &wheel->bucket[timer->level][i];
 
-    kmq_list_remove(b, list, &timer->link);
+    kmq_list_remove(s, list, &timer->link);
 
     if (list->head == 0) {
         wheel->used[timer->level][i / 64] &= ~(UINT64_C(1) << i % 64);
@@ -119,6 +119,21 @@ wheel_next(const kmq_wheel_t *wheel, unsigned *level)
 }
 
 
+/* Tells when the shard's wheel has something to do. */
+static void
+due_tell(kmq_shard_t *s)
+{
+    uint64_t   next;
+    uint64_t  *due = &KMQ_BLOCK(s)->due[s->number];
+
+    next = s->wheel.count ? s->wheel.next : NEVER;
+
+    if (next != KMQ_GET(*due)) {
+        KMQ_PUT(*due, next);
+    }
+}
+
+
 /*
  * Brings down the timers in the lists that the wheel's time has reached, from
  * the highest level on: at most *n of them, which counts down.
@@ -128,8 +143,8 @@ wheel_settle(kmq_t *kmq, kmq_due_pt due, unsigned *n)
 {
     unsigned      level;
     kmq_list_t   *list;
-    kmq_block_t  *b = kmq->block;
-    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_shard_t  *s = kmq->shard;
+    kmq_wheel_t  *wheel = &s->wheel;
     kmq_timer_t  *timer;
 
     for (level = KMQ_WHEEL_LEVELS; level-- > 0; ) {
@@ -137,15 +152,15 @@ wheel_settle(kmq_t *kmq, kmq_due_pt due, unsigned *n)
 
         while (list->head && *n) {
             (*n)--;
-            timer = KMQ_AT(b, list->head);
-            bucket_remove(b, timer);
+            timer = KMQ_AT(s, list->head);
+            bucket_remove(s, timer);
 
             if (timer->due <= wheel->now) {
                 wheel->count--;
                 due(kmq, timer);
 
             } else {
-                bucket_append(b, level_of(wheel, timer->due), timer);
+                bucket_append(s, level_of(wheel, timer->due), timer);
             }
         }
     }
@@ -161,7 +176,7 @@ kmq_schedule_run(kmq_t *kmq, kmq_due_pt due)
 {
     unsigned      n, level;
     uint64_t      next;
-    kmq_wheel_t  *wheel = &kmq->block->wheel;
+    kmq_wheel_t  *wheel = &kmq->shard->wheel;
 
     n = KMQ_WHEEL_SLICE;
 
@@ -188,6 +203,7 @@ kmq_schedule_run(kmq_t *kmq, kmq_due_pt due)
     }
 
     wheel->next = next;
+    due_tell(kmq->shard);
 
     return 0;
 }
@@ -205,7 +221,7 @@ kmq_due(const kmq_t *kmq, uint64_t ms)
 int
 kmq_schedule_late(const kmq_t *kmq)
 {
-    const kmq_wheel_t  *wheel = &kmq->block->wheel;
+    const kmq_wheel_t  *wheel = &kmq->shard->wheel;
 
     return wheel->count && wheel->next < kmq->mono
            && kmq->mono - wheel->next > LATE;
@@ -217,18 +233,19 @@ kmq_schedule_late(const kmq_t *kmq)
 int
 kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_wheel_t  *wheel = &b->wheel;
+    kmq_shard_t  *s = kmq->shard;
+    kmq_wheel_t  *wheel = &s->wheel;
 
     if (timer->due <= wheel->now) {
         return 1;
     }
 
-    bucket_append(b, level_of(wheel, timer->due), timer);
+    bucket_append(s, level_of(wheel, timer->due), timer);
     wheel->count++;
 
     if (timer->due < wheel->next) {
         wheel->next = timer->due;
+        due_tell(s);
         kmq_keeper_tell(kmq);
     }
 
@@ -238,20 +255,25 @@ kmq_schedule(kmq_t *kmq, kmq_timer_t *timer)
 
 /* Takes a timer off the schedule. */
 void
-kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer)
+kmq_unschedule(kmq_shard_t *s, kmq_timer_t *timer)
 {
-    bucket_remove(b, timer);
-    b->wheel.count--;
+    bucket_remove(s, timer);
+
+    if (--s->wheel.count == 0) {
+        s->wheel.next = NEVER;
+        due_tell(s);
+    }
 }
 
 
 /* Empties the wheel: at the beginning, and for a repair, which refills it. */
 void
-kmq_schedule_reset(kmq_block_t *b)
+kmq_schedule_reset(kmq_shard_t *s)
 {
-    memset(b->wheel.bucket, 0, sizeof(b->wheel.bucket));
-    memset(b->wheel.used, 0, sizeof(b->wheel.used));
+    memset(s->wheel.bucket, 0, sizeof(s->wheel.bucket));
+    memset(s->wheel.used, 0, sizeof(s->wheel.used));
 
-    b->wheel.next = NEVER;
-    b->wheel.count = 0;
+    s->wheel.next = NEVER;
+    s->wheel.count = 0;
+    due_tell(s);
 }

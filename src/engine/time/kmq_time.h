@@ -23,7 +23,7 @@ typedef struct {
 typedef void (*kmq_due_pt)(kmq_t *kmq, kmq_timer_t *timer);
 
 /* Empties the wheel: at the beginning, and for a repair, which refills it. */
-void kmq_schedule_reset(kmq_block_t *b) KMQ_LOCKED;
+void kmq_schedule_reset(kmq_shard_t *s) KMQ_LOCKED;
 
 /* The time of a timer that is due in ms.  Needs no lock. */
 uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
@@ -33,7 +33,7 @@ uint64_t kmq_due(const kmq_t *kmq, uint64_t ms);
 int kmq_schedule(kmq_t *kmq, kmq_timer_t *timer) KMQ_LOCKED;
 
 /* Takes a timer off the schedule. */
-void kmq_unschedule(kmq_block_t *b, kmq_timer_t *timer) KMQ_LOCKED;
+void kmq_unschedule(kmq_shard_t *s, kmq_timer_t *timer) KMQ_LOCKED;
 
 /* Calls due() for a slice of the timers that are due.  1: there are more. */
 int kmq_schedule_run(kmq_t *kmq, kmq_due_pt due) KMQ_LOCKED;

@@ -8,12 +8,64 @@
 
 #define MIN_PAGES  64
 
+/* A shard takes such a part of the pages that it could have at once. */
+#define CHUNK_PART  64
 
+
+static size_t
+align(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
+
+/* How many shards a block of so many pages has: a power of two. */
+static unsigned
+shards_for(uint64_t npages)
+{
+    unsigned  n;
+
+    for (n = 1; n < KMQ_SHARDS && 2 * n * KMQ_SHARD_PAGES <= npages; n *= 2) {
+        /* void */
+    }
+
+    return n;
+}
+
+
+/* Shards begin at pages, so that a place tells where in its page it is. */
+static size_t
+shard_size(unsigned nshards)
+{
+    return align(sizeof(kmq_shard_t)
+                 + KMQ_TOPIC_BUCKETS / nshards * sizeof(kmq_ref_t),
+                 KMQ_PAGE_SIZE);
+}
+
+
+static size_t
+shards_end(unsigned nshards)
+{
+    return align(sizeof(kmq_block_t), KMQ_PAGE_SIZE)
+           + nshards * shard_size(nshards);
+}
+
+
+/* Whatever is known of pages, numbered from 1. */
 static size_t
 header_size(uint64_t npages)
 {
-    return sizeof(kmq_block_t)
-           + (npages + 1) * (sizeof(kmq_page_t) + sizeof(kmq_cells_t));
+    return shards_end(shards_for(npages))
+           + align((npages + 1) * (sizeof(kmq_page_t) + sizeof(kmq_cells_t)
+                                   + sizeof(uint8_t)),
+                   KMQ_PAGE_SIZE);
+}
+
+
+static size_t
+size_for(uint64_t npages)
+{
+    return header_size(npages) + npages * KMQ_PAGE_SIZE;
 }
 
 
@@ -23,15 +75,10 @@ pages_in(size_t size)
 {
     uint64_t  n;
 
-    if (size < sizeof(kmq_block_t) + KMQ_PAGE_SIZE) {
-        return 0;
-    }
-
-    n = (size - sizeof(kmq_block_t))
-        / (KMQ_PAGE_SIZE + sizeof(kmq_page_t) + sizeof(kmq_cells_t));
-
-    while (n && header_size(n) + (n + 1) * KMQ_PAGE_SIZE > size) {
-        n--;
+    for (n = size / KMQ_PAGE_SIZE; n && size_for(n) > size;
+         n -= (size_for(n) - size) / (2 * KMQ_PAGE_SIZE) + 1)
+    {
+        /* void */
     }
 
     return n;
@@ -41,7 +88,7 @@ pages_in(size_t size)
 size_t
 kmq_block_min(void)
 {
-    return header_size(MIN_PAGES) + (MIN_PAGES + 2) * KMQ_PAGE_SIZE;
+    return size_for(MIN_PAGES);
 }
 
 
@@ -108,6 +155,70 @@ class_sizes(kmq_block_t *b)
 }
 
 
+/* Where a shard finds what is known of pages. */
+static void
+shard_places(const kmq_block_t *b, kmq_shard_t *s, size_t offset)
+{
+    s->page_table = shards_end(b->nshards) - offset;
+    s->page_cells = s->page_table
+                    + (size_t) (b->npages + 1) * sizeof(kmq_page_t);
+    s->page_owner = s->page_cells
+                    + (size_t) (b->npages + 1) * sizeof(kmq_cells_t);
+    s->page_zero = header_size(b->npages) - KMQ_PAGE_SIZE - offset;
+}
+
+
+static int
+shard_init(kmq_block_t *b, unsigned n)
+{
+    size_t        offset;
+    kmq_shard_t  *s = KMQ_SHARD(b, n);
+
+    offset = (unsigned char *) s - (unsigned char *) b;
+
+    s->number = n;
+    s->place = (kmq_ref_t) (offset / 8);
+    s->npages = b->npages;
+    s->nbuckets = KMQ_TOPIC_BUCKETS / b->nshards;
+    shard_places(b, s, offset);
+
+    kmq_schedule_reset(s);
+
+    return mutex_init(&s->lock);
+}
+
+
+static void
+settings_init(kmq_block_t *b)
+{
+    b->settings.waiting_max = 1000000;
+    b->settings.batch_count = 100;
+    b->settings.keep_consumed = 1;
+    b->settings.check_interval = 1000;
+    b->settings.topic.push_type = KMQ_PUSH_ONE;
+    b->room = b->settings.waiting_max;
+}
+
+
+static int
+locks_init(kmq_block_t *b)
+{
+    unsigned  i;
+
+    if (mutex_init(&b->lock) != KMQ_OK) {
+        return KMQ_ERROR;
+    }
+
+    for (i = 0; i < KMQ_WORKERS; i++) {
+        if (mutex_init(&b->worker[i].alive) != KMQ_OK) {
+            return KMQ_ERROR;
+        }
+    }
+
+    return KMQ_OK;
+}
+
+
 int
 kmq_block_init(void *block, size_t size,
     const unsigned char seed[KMQ_SEED_LEN])
@@ -125,33 +236,34 @@ kmq_block_init(void *block, size_t size,
     b->version = KMQ_VERSION;
     b->npages = pages_in(size);
     b->size = size;
-    b->page_zero = (header_size(b->npages) / KMQ_PAGE_SIZE) * KMQ_PAGE_SIZE;
+    b->nshards = shards_for(b->npages);
+    b->shard_zero = align(sizeof(kmq_block_t), KMQ_PAGE_SIZE);
+    b->shard_size = shard_size(b->nshards);
+
+    b->chunk = b->npages / (CHUNK_PART * b->nshards) + 1;
+    b->chunk = b->chunk < KMQ_CHUNK_MAX ? b->chunk : KMQ_CHUNK_MAX;
 
     memcpy(key, seed, KMQ_SEED_LEN);
     b->key[0] = key[0] ^ key[2];
     b->key[1] = key[1] ^ key[3];
     class_sizes(b);
     kmq_page_init(b);
-    kmq_schedule_reset(b);
+    settings_init(b);
 
-    b->settings.waiting_max = 1000000;
-    b->settings.batch_count = 100;
-    b->settings.keep_consumed = 1;
-    b->settings.check_interval = 1000;
-    b->settings.topic.push_type = KMQ_PUSH_ONE;
+    /* no record has number 0, not even one of a checkpoint before all else; nor
+     * has a message */
 
-    /* no record has number 0, not even one of a checkpoint before all else */
+    b->lsn = 1;
+    b->sequence = 1;
 
-    b->journals.lsn = 1;
-
-    if (mutex_init(&b->lock) != KMQ_OK) {
-        return KMQ_ERROR;
-    }
-
-    for (i = 0; i < KMQ_WORKERS; i++) {
-        if (mutex_init(&b->worker[i].alive) != KMQ_OK) {
+    for (i = 0; i < b->nshards; i++) {
+        if (shard_init(b, i) != KMQ_OK) {
             return KMQ_ERROR;
         }
+    }
+
+    if (locks_init(b) != KMQ_OK) {
+        return KMQ_ERROR;
     }
 
     KMQ_SET(b->magic, KMQ_MAGIC);

@@ -9,14 +9,13 @@
 
 /* Lets others have the lock after a slice of steps. */
 static void
-lock_pause(kmq_t *kmq, unsigned *n)
+slice_pause(kmq_t *kmq, unsigned *n)
 {
     KMQ_STEP();
 
     if (++*n >= KMQ_SLICE) {
         *n = 0;
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
+        kmq_lock_pause(kmq);
     }
 }
 
@@ -36,7 +35,7 @@ topics_configure(kmq_t *kmq)
     changed = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_next(kmq->shard, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used && topic->configured < kmq->configured) {
             before = topic->settings.retry_time;
@@ -44,7 +43,7 @@ topics_configure(kmq_t *kmq)
             changed |= topic->settings.retry_time != before;
         }
 
-        lock_pause(kmq, &n);
+        slice_pause(kmq, &n);
     }
 
     return changed;
@@ -63,7 +62,7 @@ deadlines_configure(kmq_t *kmq)
     n = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_table_next(kmq->block, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_next(kmq->shard, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role == KMQ_CONSUMER
             && (client->in_flight || client->timed != KMQ_IDLE))
@@ -71,7 +70,7 @@ deadlines_configure(kmq_t *kmq)
             kmq_retry_now(kmq, client);
         }
 
-        lock_pause(kmq, &n);
+        slice_pause(kmq, &n);
     }
 }
 
@@ -87,23 +86,26 @@ pace_configure(kmq_t *kmq)
     n = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_next(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_next(kmq->shard, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used && topic->active) {
-            kmq_grant(kmq, topic, kmq_pace_backlog(kmq->block, topic));
+            kmq_grant(kmq, topic, kmq_pace_backlog(kmq->shard, topic));
         }
 
-        lock_pause(kmq, &n);
+        slice_pause(kmq, &n);
     }
 }
 
 
+/* For all workers, and all shards. */
 static void
 settings_store(kmq_t *kmq, const kmq_settings_t *settings)
 {
     kmq_block_t  *b = kmq->block;
 
     kmq->settings = *settings;
+
+    kmq_common_lock(kmq);
 
     /* an address means nothing to other processes */
 
@@ -113,31 +115,46 @@ settings_store(kmq_t *kmq, const kmq_settings_t *settings)
 
     kmq->configured = ++b->configured;
     kmq->paced = 0;
-    b->window++;
+    KMQ_PUT(b->pace.window, b->pace.window + 1);
+    memset(b->pace.part, 0, sizeof(b->pace.part));
+    b->pace.wanting = 0;
 
-    if (b->batch_end > kmq->mono + settings->batch_interval) {
-        b->batch_end = kmq->mono + settings->batch_interval;
+    if (b->pace.end > kmq->mono + settings->batch_interval) {
+        KMQ_PUT(b->pace.end, kmq->mono + settings->batch_interval);
     }
 
-    if (b->check_time > kmq->mono + settings->check_interval) {
-        b->check_time = kmq->mono + settings->check_interval;
+    kmq_common_unlock(kmq);
+
+    if (kmq->check_time > kmq->mono + settings->check_interval) {
+        kmq->check_time = kmq->mono + settings->check_interval;
     }
+}
+
+
+static void
+shard_configure(kmq_t *kmq)
+{
+    if (topics_configure(kmq)) {
+        deadlines_configure(kmq);
+    }
+
+    pace_configure(kmq);
 }
 
 
 void
 kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
 {
-    kmq_lock(kmq);
+    unsigned  i;
 
     kmq_clock_keep(kmq);
     settings_store(kmq, settings);
 
-    if (topics_configure(kmq)) {
-        deadlines_configure(kmq);
+    for (i = 0; i < kmq->block->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+        shard_configure(kmq);
+        kmq_unlock(kmq);
     }
 
-    pace_configure(kmq);
-
-    kmq_unlock(kmq);
+    kmq_room_sum(kmq->block);
 }

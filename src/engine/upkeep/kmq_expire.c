@@ -53,12 +53,12 @@ topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
 {
     unsigned      i;
     kmq_slot_t   *slot, *first[3];
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    first[0] = topic->ready.head ? KMQ_AT(b, topic->ready.head) : NULL;
-    first[1] = topic->dead.head ? KMQ_AT(b, topic->dead.head) : NULL;
+    first[0] = topic->ready.head ? KMQ_AT(s, topic->ready.head) : NULL;
+    first[1] = topic->dead.head ? KMQ_AT(s, topic->dead.head) : NULL;
     first[2] = topic->history.head
-               ? KMQ_KEPT_SLOT(KMQ_AT(b, topic->history.head)) : NULL;
+               ? KMQ_KEPT_SLOT(KMQ_AT(s, topic->history.head)) : NULL;
 
     for (i = 0; i < 3; i++) {
         slot = first[i];
@@ -96,45 +96,41 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
         kmq_message_free(kmq, slot);
 
         topic->totals.expired++;
-        kmq->block->totals.expired++;
+        kmq->shard->totals.expired++;
     }
 }
 
 
-/* Does a slice of the current pass, if there is one, or begins the next one
- * when it is time.  Returns 1 when there is more to do at once. */
+/* Does a slice of the current pass over the shard's topics, if there is one, or
+ * begins the next one when it is time.  Returns 1 when there is more to do. */
 int
 kmq_expire_run(kmq_t *kmq)
 {
     unsigned      topics, messages;
     kmq_walk_t    here;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
-    if (b->check_walk.page == 0) {
-        if (kmq->mono < b->check_time) {
+    if (s->check_walk.page == 0) {
+
+        if (!(kmq->check & KMQ_BIT(s))) {
             return 0;
         }
 
-        b->check_walk.page = kmq_table_first(b, KMQ_CLASS_TOPIC);
-        b->check_walk.index = 0;
+        s->check_walk.page = kmq_table_first(s, KMQ_CLASS_TOPIC);
+        s->check_walk.index = 0;
     }
 
-    if (b->check_walk.page == 0) {
-        b->check_time = kmq->mono + b->settings.check_interval;
-        return 0;
-    }
-
+    kmq->check &= ~KMQ_BIT(s);
     messages = MESSAGES_SLICE;
 
-    for (topics = 0; topics < TOPICS_SLICE; topics++) {
-        here = b->check_walk;
-        topic = kmq_table_next(b, KMQ_CLASS_TOPIC, &b->check_walk);
+    for (topics = 0; s->check_walk.page && topics < TOPICS_SLICE; topics++) {
+        here = s->check_walk;
+        topic = kmq_table_next(s, KMQ_CLASS_TOPIC, &s->check_walk);
 
         if (topic == NULL) {
-            b->check_walk.page = 0;
-            b->check_time = kmq->mono + b->settings.check_interval;
-            return 0;
+            s->check_walk.page = 0;
+            break;
         }
 
         if (topic->used) {
@@ -142,10 +138,10 @@ kmq_expire_run(kmq_t *kmq)
         }
 
         if (messages == 0) {
-            b->check_walk = here;
-            return 1;
+            s->check_walk = here;
+            break;
         }
     }
 
-    return 1;
+    return s->check_walk.page != 0;
 }

@@ -11,15 +11,16 @@
 
 /* A dead worker's routes take part in nothing any more. */
 static void
-dirty_clear(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
+dirty_clear(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
 {
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
-    for ( /* void */ ; worker->dirty && *n; (*n)--) {
+    for ( /* void */ ; duty->dirty && *n; (*n)--) {
         KMQ_STEP();
-        route = KMQ_AT(b, worker->dirty);
-        worker->dirty = route->dirty_next;
+        route = KMQ_AT(s, duty->dirty);
+        duty->dirty = route->dirty_next;
+        duty->ndirty--;
         route->dirty = 0;
         kmq_route_release(kmq, route);
     }
@@ -27,70 +28,98 @@ dirty_clear(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
 
 
 static void
-reserved_free(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
+reserved_free(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
 {
     kmq_slot_t   *slot;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    for ( /* void */ ; worker->reserved.head && *n; (*n)--) {
-        slot = KMQ_AT(b, worker->reserved.head);
-        kmq_list_remove(b, &worker->reserved, &slot->link);
+    for ( /* void */ ; duty->reserved.head && *n; (*n)--) {
+        slot = KMQ_AT(s, duty->reserved.head);
+        kmq_list_remove(s, &duty->reserved, &slot->link);
         kmq_message_discard(kmq, slot);
     }
 }
 
 
 /*
- * Lets the clients of worker i leave and frees what it reserved: at most *n of
- * them, which counts down; if some are left of these, all is done.
- * kmq_leave_run() gives back what its consumers had, but not before the last
- * of them has left, so that none gets what another one gives back.
+ * Lets the clients that worker i has in the shard leave, and frees what it
+ * reserved there: at most *n of them, which counts down; if some are left of
+ * these, all is done.  kmq_leave_run() gives back what its consumers had, but
+ * not before the last of them has left, so that none gets what another one
+ * gives back.
  */
 static void
 reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
 {
-    int            blameless;
-    kmq_block_t   *b = kmq->block;
-    kmq_worker_t  *worker = &b->worker[i];
+    int           blameless;
+    kmq_shard_t  *s = kmq->shard;
+    kmq_duty_t   *duty = &s->duty[i];
 
     /* the messages' consumers did not fail: the worker ends, or has died */
 
     blameless = kmq->blameless;
     kmq->blameless = 1;
 
-    for ( /* void */ ; worker->clients.head && *n; (*n)--) {
-        kmq_leave_begin(kmq, KMQ_CLIENT_OF(KMQ_AT(b, worker->clients.head),
+    for ( /* void */ ; duty->clients.head && *n; (*n)--) {
+        kmq_leave_begin(kmq, KMQ_CLIENT_OF(KMQ_AT(s, duty->clients.head),
                                            peers));
     }
 
-    kmq_pin_end(b, worker);
-    dirty_clear(kmq, worker, n);
-    reserved_free(kmq, worker, n);
-    kmq_still_end(b, i);
-    kmq_keeper_replace(kmq, i);
-    worker->signalled = 0;
+    kmq_pin_end(s, duty);
+    dirty_clear(kmq, duty, n);
+    reserved_free(kmq, duty, n);
+    duty->still_last = 0;
     kmq->blameless = blameless;
+
+    if (s->leaving.head) {
+        kmq->work |= KMQ_BIT(s);
+    }
 }
 
 
-/* The same for this worker, or for its predecessor; others have the lock
- * between slices. */
-void
-kmq_reap_own(kmq_t *kmq)
+/* Does so with all that a worker has in a shard, and gives back a slice of what
+ * its clients had; others have the lock between slices. */
+static void
+reap_shard(kmq_t *kmq, kmq_shard_t *shard, unsigned i)
 {
     unsigned  n;
 
-    for ( ;; ) {
+    do {
         n = KMQ_SLICE;
-        reap_slice(kmq, kmq->worker, &n);
+
+        kmq_lock(kmq, shard);
+        reap_slice(kmq, i, &n);
 
         if (n) {
-            return;
+            (void) kmq_leave_run(kmq, n);
         }
 
         kmq_unlock(kmq);
-        kmq_lock(kmq);
+    } while (n == 0);
+}
+
+
+/* Worker i is gone from all shards. */
+static void
+reap_end(kmq_t *kmq, unsigned i)
+{
+    kmq_still_end(kmq, i);
+    kmq_keeper_replace(kmq, i);
+    KMQ_PUT(kmq->block->worker[i].signalled, 0);
+}
+
+
+/* The same for this worker, or for its predecessor. */
+void
+kmq_reap_own(kmq_t *kmq)
+{
+    unsigned  i;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        reap_shard(kmq, KMQ_SHARD(kmq->block, i), kmq->worker);
     }
+
+    reap_end(kmq, kmq->worker);
 }
 
 
@@ -99,57 +128,103 @@ kmq_reap_own(kmq_t *kmq)
 void
 kmq_reap_leave(kmq_t *kmq)
 {
+    int       more;
+    unsigned  i;
+
     kmq_reap_own(kmq);
 
-    while (kmq_leave_run(kmq, KMQ_SLICE) == 0) {
-        kmq_unlock(kmq);
-        kmq_lock(kmq);
+    for (i = 0; i < kmq->block->nshards; i++) {
+
+        do {
+            kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+            more = kmq_leave_run(kmq, KMQ_SLICE) == 0;
+            kmq_unlock(kmq);
+        } while (more);
     }
 }
 
 
-/* Gives back what a worker held, if it has died: at most *n steps. */
+/* Holds the place of a worker that has died: who comes to take it waits. */
+static int
+place_hold(kmq_t *kmq, kmq_worker_t *worker, int *dead)
+{
+    int  rc;
+
+    kmq_common_lock(kmq);
+
+    rc = kmq_worker_try(worker, dead);
+
+    if (rc == KMQ_OK) {
+        worker->reaped = 1;
+    }
+
+    kmq_common_unlock(kmq);
+
+    return rc == KMQ_OK;
+}
+
+
+static void
+place_return(kmq_t *kmq, kmq_worker_t *worker)
+{
+    kmq_common_lock(kmq);
+
+    worker->reaped = 0;
+    (void) pthread_mutex_unlock(&worker->alive);
+
+    kmq_common_unlock(kmq);
+}
+
+
+/*
+ * Gives back what a worker held, if it has died: at most *n steps.  Its place
+ * is taken meanwhile, so that nobody else does the same.
+ */
 static void
 reap_dead(kmq_t *kmq, unsigned i, unsigned *n)
 {
     int            dead;
+    unsigned       shard;
     kmq_worker_t  *worker = &kmq->block->worker[i];
 
-    if (i == kmq->worker || !worker->attached
-        || kmq_worker_try(worker, &dead) != KMQ_OK)
+    if (i == kmq->worker || !KMQ_GET(worker->attached)
+        || !place_hold(kmq, worker, &dead))
     {
         return;
     }
 
-    if (dead) {
+    for (shard = 0; dead && *n && shard < kmq->block->nshards; shard++) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, shard));
         reap_slice(kmq, i, n);
+        kmq_unlock(kmq);
     }
 
     if (dead && *n) {
-        kmq_journal_loss(kmq);
-        KMQ_SET(worker->attached, 0);
+        reap_end(kmq, i);
+        kmq_journal_lost(kmq);
+        KMQ_PUT(worker->attached, 0);
         kmq->reaped++;
     }
 
-    (void) pthread_mutex_unlock(&worker->alive);
+    place_return(kmq, worker);
 }
 
 
 /*
  * Gives back a slice of what dead workers held.  While there is more,
- * kmq->reaping or kmq->leaving says so, and kmq_take() goes on.
+ * kmq->reaping says so, and kmq_take() goes on.
  */
 void
 kmq_reap_dead(kmq_t *kmq)
 {
-    unsigned  i, n;
+    unsigned  i, n, nworkers;
 
     n = KMQ_SLICE;
+    nworkers = KMQ_GET(kmq->block->nworkers);
 
-    for (i = 0; i < kmq->block->nworkers && n; i++) {
+    for (i = 0; i < nworkers && n; i++) {
         reap_dead(kmq, i, &n);
     }
 
     kmq->reaping = n == 0;
-    (void) kmq_leave_run(kmq, n);
 }

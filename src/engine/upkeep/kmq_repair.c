@@ -23,10 +23,10 @@
 
 
 static uint64_t
-by_position(kmq_block_t *b, const kmq_link_t *link)
+by_position(kmq_shard_t *s, const kmq_link_t *link)
 {
     const kmq_slot_t   *slot = (const kmq_slot_t *) link;
-    const kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    const kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     /* positions wrap: what counts is the distance to the last one */
 
@@ -37,21 +37,25 @@ by_position(kmq_block_t *b, const kmq_link_t *link)
 /* ----------------------------------------------------- forget all derived */
 
 static void
-topics_reset(kmq_block_t *b)
+topics_reset(kmq_shard_t *s)
 {
     kmq_walk_t    walk;
     kmq_topic_t  *topic;
 
-    memset(b->bucket, 0, sizeof(b->bucket));
-    memset(&b->idle, 0, sizeof(b->idle));
+    memset(s->bucket, 0, s->nbuckets * sizeof(s->bucket[0]));
+    memset(&s->idle, 0, sizeof(s->idle));
 
-    b->active = 0;
-    b->nactive = 0;
-    b->round_rest = 0;
-    b->topics = 0;
+    s->active = 0;
+    s->nactive = 0;
+    KMQ_PUT(s->npushing, 0);
+    s->sequence = 0;
+    s->sequence_end = 0;
+    s->window_left = 0;
+    s->round_rest = 0;
+    s->topics = 0;
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(s, KMQ_CLASS_TOPIC, &walk))) {
 
         if (!topic->used) {
             continue;
@@ -73,22 +77,23 @@ topics_reset(kmq_block_t *b)
         topic->ready_consumers = 0;
         topic->routes = 0;
         topic->active = 0;
+        topic->pushing = 0;
         topic->idle = 0;
 
-        kmq_topic_link(b, topic);
+        kmq_topic_link(s, topic);
     }
 }
 
 
 static void
-routes_reset(kmq_block_t *b)
+routes_reset(kmq_shard_t *s)
 {
     kmq_walk_t    walk;
     kmq_route_t  *route;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_table_scan(b, KMQ_CLASS_ROUTE, &walk))) {
+    while ((route = kmq_table_scan(s, KMQ_CLASS_ROUTE, &walk))) {
         route->consumers = 0;
         route->ready = 0;
         route->grant = 0;
@@ -98,46 +103,28 @@ routes_reset(kmq_block_t *b)
 
 
 static void
-workers_reset(kmq_block_t *b)
+counts_reset(kmq_shard_t *s)
 {
-    unsigned       i;
-    kmq_worker_t  *worker;
-
-    for (i = 0; i < b->nworkers; i++) {
-        worker = &b->worker[i];
-
-        worker->signalled = 0;
-        worker->still = 0;
-        worker->still_last = 0;
-        worker->dirty = 0;
-        worker->dirty_tail = 0;
-        memset(&worker->clients, 0, sizeof(kmq_list_t));
-        memset(&worker->to_close, 0, sizeof(kmq_list_t));
-        memset(&worker->reserved, 0, sizeof(kmq_list_t));
-        memset(&worker->overdue, 0, sizeof(kmq_list_t));
-        worker->pinned = 0;
-        worker->kept = 0;
-    }
-
-    b->nstill = 0;
-    memset(&b->leaving, 0, sizeof(b->leaving));
-    b->waiting = 0;
-    b->reserved = 0;
-    b->in_flight = 0;
-    b->doomed = 0;
-    b->dead = 0;
-    b->producers = 0;
-    b->consumers = 0;
-    memset(&b->history, 0, sizeof(b->history));
-    b->history_size = 0;
-    b->nrecent = 0;
+    memset(s->duty, 0,
+           KMQ_GET(KMQ_BLOCK(s)->nworkers) * sizeof(kmq_duty_t));
+    memset(&s->leaving, 0, sizeof(s->leaving));
+    s->waiting = 0;
+    s->reserved = 0;
+    s->in_flight = 0;
+    s->doomed = 0;
+    s->dead = 0;
+    s->producers = 0;
+    s->consumers = 0;
+    memset(&s->history, 0, sizeof(s->history));
+    s->history_size = 0;
+    s->nrecent = 0;
 }
 
 
 /* --------------------------------------------------------------- rebuild */
 
 static void
-ring_relink(kmq_block_t *b, kmq_client_t *client)
+ring_relink(kmq_shard_t *s, kmq_client_t *client)
 {
     kmq_ref_t    ref, prev;
     kmq_ring_t  *ring;
@@ -145,7 +132,7 @@ ring_relink(kmq_block_t *b, kmq_client_t *client)
     prev = 0;
 
     for (ref = client->ring; ref; prev = ref, ref = ring->next) {
-        ring = KMQ_AT(b, ref);
+        ring = KMQ_AT(s, ref);
         ring->prev = prev;
         ring->first = 0;
         ring->open = 0;
@@ -155,14 +142,14 @@ ring_relink(kmq_block_t *b, kmq_client_t *client)
 
 
 static void
-clients_relink(kmq_block_t *b)
+clients_relink(kmq_shard_t *s)
 {
     kmq_walk_t     walk;
     kmq_client_t  *client;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_table_scan(b, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_scan(s, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role == 0) {
             continue;
@@ -176,39 +163,39 @@ clients_relink(kmq_block_t *b)
         client->disordered = 1;
         client->found = 0;
         client->look = 0;
-        kmq_returned_set(b, client, NULL);
+        kmq_returned_set(s, client, NULL);
 
-        kmq_join_link(b, client);
+        kmq_join_link(s, client);
 
         if (client->closing && client->closing != KMQ_TOLD
             && client->role != KMQ_LEAVING)
         {
-            kmq_list_append(b, &b->worker[client->worker].to_close,
+            kmq_list_append(s, &s->duty[client->worker].to_close,
                             &client->to_close);
         }
 
-        ring_relink(b, client);
+        ring_relink(s, client);
     }
 }
 
 
 /* Routes with consumers enter their topics, the others go. */
 static void
-routes_relink(kmq_block_t *b)
+routes_relink(kmq_shard_t *s)
 {
     kmq_walk_t    walk;
     kmq_route_t  *route;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_table_scan(b, KMQ_CLASS_ROUTE, &walk))) {
+    while ((route = kmq_table_scan(s, KMQ_CLASS_ROUTE, &walk))) {
 
         if (route->used && route->consumers) {
-            kmq_route_link(b, route);
+            kmq_route_link(s, route);
 
         } else if (route->used) {
             KMQ_SET(route->used, 0);
-            kmq_table_free(b, KMQ_CLASS_ROUTE, route);
+            kmq_table_free(s, KMQ_CLASS_ROUTE, route);
         }
     }
 }
@@ -219,22 +206,22 @@ routes_relink(kmq_block_t *b)
 static void
 slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
 {
-    kmq_block_t  *b = kmq->block;
-    kmq_topic_t  *topic = KMQ_AT(b, slot->topic);
+    kmq_shard_t  *s = kmq->shard;
+    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
 
     topic->slots++;
 
     switch (slot->state) {
 
     case KMQ_RESERVED:
-        kmq_list_append(b, &b->worker[slot->owner].reserved, &slot->link);
-        b->waiting++;
-        b->reserved++;
+        kmq_list_append(s, &s->duty[slot->owner].reserved, &slot->link);
+        s->waiting++;
+        s->reserved++;
         break;
 
     case KMQ_DELAYED:
         topic->delayed++;
-        b->delayed++;
+        s->delayed++;
 
         if (kmq_schedule(kmq, &slot->timer)) {
             kmq_message_due(kmq, slot);
@@ -245,31 +232,31 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
     case KMQ_READY:
         slot->flags = 0;
         slot->owner = (uint32_t) kmq->mono;
-        kmq_list_append(b, &topic->ready, &slot->link);
-        b->waiting++;
+        kmq_list_append(s, &topic->ready, &slot->link);
+        s->waiting++;
         break;
 
     case KMQ_IN_FLIGHT:
         slot->pending = 0;
-        b->in_flight++;
-        b->doomed += (slot->flags & KMQ_DELETED) != 0;
+        s->in_flight++;
+        s->doomed += (slot->flags & KMQ_DELETED) != 0;
         topic->in_flight += !(slot->flags & KMQ_DELETED);
 
         if ((int32_t) (slot->position - topic->position) > 0) {
             topic->position = slot->position;
         }
 
-        kmq_list_append(b, slot->flags & KMQ_SHARED ? &topic->log : taken,
+        kmq_list_append(s, slot->flags & KMQ_SHARED ? &topic->log : taken,
                         &slot->link);
         break;
 
     case KMQ_CONSUMED:
-        kmq_history_append(b, slot);
+        kmq_history_append(s, slot);
         break;
 
     default: /* KMQ_DEAD */
-        kmq_list_append(b, &topic->dead, &slot->link);
-        b->dead++;
+        kmq_list_append(s, &topic->dead, &slot->link);
+        s->dead++;
         break;
     }
 }
@@ -283,17 +270,17 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
     uint64_t            sequence;
     kmq_walk_t          walk;
     kmq_slot_t         *slot[KMQ_NODE_NUMBERS];
-    kmq_block_t        *b = kmq->block;
+    kmq_shard_t        *s = kmq->shard;
     kmq_topic_t        *topic;
     const kmq_index_t  *node;
 
-    kmq_schedule_reset(b);
-    b->delayed = 0;
+    kmq_schedule_reset(s);
+    s->delayed = 0;
 
-    for (sequence = 0; (node = kmq_index_newer(b, &sequence));
+    for (sequence = 0; (node = kmq_index_newer(s, &sequence));
          sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
-        n = kmq_index_gather(b, node, 0, KMQ_NODE_NUMBERS - 1, slot);
+        n = kmq_index_gather(s, node, 0, KMQ_NODE_NUMBERS - 1, slot);
 
         for (i = 0; i < n && i < AHEAD; i++) {
             kmq_slot_prefetch(slot[i]);
@@ -307,10 +294,10 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(s, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
-            kmq_list_sort(b, &topic->log, by_position);
+            kmq_list_sort(s, &topic->log, by_position);
         }
     }
 }
@@ -345,7 +332,7 @@ list_settle(kmq_t *kmq, const kmq_list_t *list)
     kmq_slot_t  *slot;
 
     for (ref = list->tail; ref; /* void */) {
-        slot = KMQ_AT(kmq->block, ref);
+        slot = KMQ_AT(kmq->shard, ref);
         ref = slot->prev;
         slot_settle(kmq, slot);
     }
@@ -356,19 +343,19 @@ static void
 slots_settle(kmq_t *kmq, const kmq_list_t *taken)
 {
     kmq_walk_t    walk;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
 
     list_settle(kmq, taken);
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(b, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(s, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used) {
             list_settle(kmq, &topic->log);
-            kmq_topic_active(b, topic);
-            kmq_topic_idle(b, topic);
+            kmq_topic_active(s, topic);
+            kmq_topic_idle(s, topic);
         }
     }
 }
@@ -380,12 +367,13 @@ static void
 consumers_ready(kmq_t *kmq)
 {
     kmq_walk_t     walk;
-    kmq_block_t   *b = kmq->block;
+    kmq_topic_t   *topic;
+    kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_table_scan(b, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_scan(s, KMQ_CLASS_CLIENT, &walk))) {
 
         /* the timers of confirmations are armed anew by a look */
 
@@ -393,10 +381,12 @@ consumers_ready(kmq_t *kmq)
             kmq_retry_add(kmq, client);
         }
 
-        if (kmq_ready(b, client)) {
+        if (kmq_ready(s, client)) {
             client->ready = 1;
-            ((kmq_route_t *) KMQ_AT(b, client->route))->ready++;
-            ((kmq_topic_t *) KMQ_AT(b, client->topic))->ready_consumers++;
+            ((kmq_route_t *) KMQ_AT(s, client->route))->ready++;
+            topic = KMQ_AT(s, client->topic);
+            topic->ready_consumers++;
+            kmq_topic_active(s, topic);
         }
     }
 }
@@ -412,7 +402,7 @@ types_settle(kmq_t *kmq)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((topic = kmq_table_scan(kmq->block, KMQ_CLASS_TOPIC, &walk))) {
+    while ((topic = kmq_table_scan(kmq->shard, KMQ_CLASS_TOPIC, &walk))) {
 
         if (topic->used && topic->consumers) {
             kmq_push_type_settle(kmq, topic);
@@ -429,7 +419,7 @@ routes_wake(kmq_t *kmq)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((route = kmq_table_scan(kmq->block, KMQ_CLASS_ROUTE, &walk)))
+    while ((route = kmq_table_scan(kmq->shard, KMQ_CLASS_ROUTE, &walk)))
     {
         if (route->used) {
             kmq_route_dirty(kmq, route);
@@ -438,15 +428,38 @@ routes_wake(kmq_t *kmq)
 }
 
 
+/*
+ * The common lock's holder has died.  What it guards are numbers, and each of
+ * them may be what it was before or what it was to be; those that belong
+ * together are made to.
+ */
+void
+kmq_repair_common(kmq_t *kmq)
+{
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
+
+    KMQ_SET(b->repairs, b->repairs + 1);
+    kmq->repaired = 1;
+    KMQ_PUT(b->nstill, 0);
+
+    for (i = 0; i < b->nworkers; i++) {
+        KMQ_PUT(b->nstill, b->nstill + (b->worker[i].still != 0));
+    }
+
+    kmq_journal_loss(kmq);
+}
+
+
 void
 kmq_repair(kmq_t *kmq)
 {
     int           blameless;
     kmq_list_t    taken;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
 
-    KMQ_SET(b->repairs, b->repairs + 1);
-    b->changes++;
+    KMQ_SET(s->repairs, s->repairs + 1);
+    s->changes++;
     kmq->repaired = 1;
     kmq_journal_loss(kmq);
 
@@ -458,31 +471,38 @@ kmq_repair(kmq_t *kmq)
 
     KMQ_POINT("repair-reset");
 
-    topics_reset(b);
-    routes_reset(b);
-    workers_reset(b);
-    kmq_index_reset(b);
+    topics_reset(s);
+    routes_reset(s);
+    counts_reset(s);
+    kmq_index_reset(s);
 
     KMQ_POINT("repair-memory");
 
     /* what follows takes memory and frees it: its lists first */
 
-    kmq_repair_memory(b);
+    kmq_repair_memory(s);
 
     KMQ_POINT("repair-relink");
 
-    clients_relink(b);
-    routes_relink(b);
+    clients_relink(s);
+    routes_relink(s);
 
-    kmq_repair_index(b);
+    kmq_repair_index(s);
     slots_relink(kmq, &taken);
 
     KMQ_POINT("repair-settle");
 
-    kmq_repair_deliveries(b);
+    kmq_repair_deliveries(s);
     slots_settle(kmq, &taken);
 
     KMQ_POINT("repair-wake");
+
+    /* whoever was to wake others may be the one that died */
+
+    kmq_workers_forget(kmq);
+    kmq_room_add(kmq, 0);
+    kmq_room_sum(kmq->block);
+    kmq_page_sum(kmq->block);
 
     consumers_ready(kmq);
     types_settle(kmq);

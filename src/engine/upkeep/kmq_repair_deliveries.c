@@ -12,12 +12,12 @@
 
 /* Does an entry stand for a delivery that was begun and not ended? */
 static int
-delivery_valid(kmq_block_t *b, const kmq_client_t *client,
+delivery_valid(kmq_shard_t *s, const kmq_client_t *client,
     const kmq_delivery_t *entry)
 {
     kmq_slot_t  *slot;
 
-    slot = kmq_slot_at(b, entry->slot);
+    slot = kmq_slot_at(s, entry->slot);
 
     if (slot == NULL || slot->state != KMQ_IN_FLIGHT
         || slot->position != entry->position
@@ -30,12 +30,12 @@ delivery_valid(kmq_block_t *b, const kmq_client_t *client,
         return (int32_t) (client->next_position - entry->position) > 0;
     }
 
-    return slot->owner == KMQ_REF(b, client);
+    return slot->owner == KMQ_REF(s, client);
 }
 
 
 static void
-ring_count(kmq_block_t *b, kmq_client_t *client)
+ring_count(kmq_shard_t *s, kmq_client_t *client)
 {
     unsigned         i;
     kmq_ref_t        ref;
@@ -43,7 +43,7 @@ ring_count(kmq_block_t *b, kmq_client_t *client)
     kmq_delivery_t  *entry;
 
     for (ref = client->ring; ref; ref = ring->next) {
-        ring = KMQ_AT(b, ref);
+        ring = KMQ_AT(s, ref);
 
         for (i = 0; i < ring->count; i++) {
             entry = &ring->entry[i];
@@ -52,12 +52,12 @@ ring_count(kmq_block_t *b, kmq_client_t *client)
                 continue;
             }
 
-            if (!delivery_valid(b, client, entry)) {
+            if (!delivery_valid(s, client, entry)) {
                 entry->slot = 0;
                 continue;
             }
 
-            ((kmq_slot_t *) KMQ_AT(b, entry->slot))->pending++;
+            ((kmq_slot_t *) KMQ_AT(s, entry->slot))->pending++;
             ring->open++;
             client->in_flight++;
         }
@@ -73,9 +73,9 @@ ring_count(kmq_block_t *b, kmq_client_t *client)
 
 /* As by_position(), for all topics. */
 static uint64_t
-place(kmq_block_t *b, const kmq_client_t *client, uint32_t position)
+place(kmq_shard_t *s, const kmq_client_t *client, uint32_t position)
 {
-    const kmq_topic_t  *topic = KMQ_AT(b, client->topic);
+    const kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
     return (uint64_t) client->topic << 32
            | (UINT32_MAX - (topic->position + 1 - position));
@@ -84,21 +84,21 @@ place(kmq_block_t *b, const kmq_client_t *client, uint32_t position)
 
 /* The lists are linked by the timers, which are armed later. */
 static uint64_t
-by_begin(kmq_block_t *b, const kmq_link_t *link)
+by_begin(kmq_shard_t *s, const kmq_link_t *link)
 {
     const kmq_client_t  *client = (const kmq_client_t *) link;
 
-    return place(b, client, client->next_position);
+    return place(s, client, client->next_position);
 }
 
 
 /* And these by the links for closing: who leaves is not closed any more. */
 static uint64_t
-by_end(kmq_block_t *b, const kmq_link_t *link)
+by_end(kmq_shard_t *s, const kmq_link_t *link)
 {
     const kmq_client_t  *client = KMQ_CLIENT_OF(link, to_close);
 
-    return place(b, client, client->last_position);
+    return place(s, client, client->last_position);
 }
 
 
@@ -112,10 +112,10 @@ typedef struct {
 
 
 static void
-backlog_add(kmq_block_t *b, kmq_client_t *client, backlog_t *backlog)
+backlog_add(kmq_shard_t *s, kmq_client_t *client, backlog_t *backlog)
 {
-    if (!kmq_ready_matches(b, client)
-        || ((kmq_topic_t *) KMQ_AT(b, client->topic))->push_type
+    if (!kmq_ready_matches(s, client)
+        || ((kmq_topic_t *) KMQ_AT(s, client->topic))->push_type
            != KMQ_PUSH_ALL)
     {
         return;
@@ -127,32 +127,32 @@ backlog_add(kmq_block_t *b, kmq_client_t *client, backlog_t *backlog)
             return;
         }
 
-        kmq_list_append(b, &backlog->end, &client->to_close);
+        kmq_list_append(s, &backlog->end, &client->to_close);
     }
 
-    kmq_list_append(b, &backlog->begin, &client->timer.link);
+    kmq_list_append(s, &backlog->begin, &client->timer.link);
 }
 
 
 /* Ends the parts that do not reach up to a place: they end at last, or, where
  * that is 0, in front of the log. */
 static void
-parts_end(kmq_block_t *b, backlog_t *backlog, uint64_t to, kmq_ref_t last)
+parts_end(kmq_shard_t *s, backlog_t *backlog, uint64_t to, kmq_ref_t last)
 {
     kmq_link_t    *link;
     kmq_slot_t    *slot;
     kmq_client_t  *client;
 
-    slot = last ? KMQ_AT(b, last) : NULL;
+    slot = last ? KMQ_AT(s, last) : NULL;
 
     while (backlog->end.head) {
-        link = KMQ_AT(b, backlog->end.head);
+        link = KMQ_AT(s, backlog->end.head);
 
-        if (by_end(b, link) >= to) {
+        if (by_end(s, link) >= to) {
             return;
         }
 
-        (void) kmq_list_shift(b, &backlog->end);
+        (void) kmq_list_shift(s, &backlog->end);
         client = KMQ_CLIENT_OF(link, to_close);
         client->cursor = last;
         backlog->open--;
@@ -167,18 +167,18 @@ parts_end(kmq_block_t *b, backlog_t *backlog, uint64_t to, kmq_ref_t last)
 
 
 static void
-parts_begin(kmq_block_t *b, backlog_t *backlog, uint64_t at)
+parts_begin(kmq_shard_t *s, backlog_t *backlog, uint64_t at)
 {
     kmq_link_t  *link;
 
     while (backlog->begin.head) {
-        link = KMQ_AT(b, backlog->begin.head);
+        link = KMQ_AT(s, backlog->begin.head);
 
-        if (by_begin(b, link) > at) {
+        if (by_begin(s, link) > at) {
             return;
         }
 
-        (void) kmq_list_shift(b, &backlog->begin);
+        (void) kmq_list_shift(s, &backlog->begin);
         backlog->open++;
     }
 }
@@ -187,7 +187,7 @@ parts_begin(kmq_block_t *b, backlog_t *backlog, uint64_t at)
 /* Walks the log of the topic of the first part, and is done with its parts
  * then. */
 static void
-log_count(kmq_block_t *b, kmq_topic_t *topic, backlog_t *backlog)
+log_count(kmq_shard_t *s, kmq_topic_t *topic, backlog_t *backlog)
 {
     uint64_t     at;
     kmq_ref_t    ref, last;
@@ -195,30 +195,30 @@ log_count(kmq_block_t *b, kmq_topic_t *topic, backlog_t *backlog)
 
     last = 0;
     backlog->open = 0;
-    at = (uint64_t) KMQ_REF(b, topic) << 32;
+    at = (uint64_t) KMQ_REF(s, topic) << 32;
 
     for (ref = topic->log.head; ref; last = ref, ref = slot->next) {
-        slot = KMQ_AT(b, ref);
+        slot = KMQ_AT(s, ref);
         at = (uint64_t) slot->topic << 32
              | (UINT32_MAX - (topic->position + 1 - slot->position));
 
-        parts_end(b, backlog, at, last);
-        parts_begin(b, backlog, at);
+        parts_end(s, backlog, at, last);
+        parts_begin(s, backlog, at);
         slot->pending += backlog->open;
         KMQ_STEP();
     }
 
     /* what begins behind the log is nothing */
 
-    at = (uint64_t) KMQ_REF(b, topic) << 32 | UINT32_MAX;
+    at = (uint64_t) KMQ_REF(s, topic) << 32 | UINT32_MAX;
 
-    parts_begin(b, backlog, at);
-    parts_end(b, backlog, at, last);
+    parts_begin(s, backlog, at);
+    parts_end(s, backlog, at, last);
 }
 
 
 void
-kmq_repair_deliveries(kmq_block_t *b)
+kmq_repair_deliveries(kmq_shard_t *s)
 {
     backlog_t      backlog;
     kmq_walk_t     walk;
@@ -227,7 +227,7 @@ kmq_repair_deliveries(kmq_block_t *b)
     memset(&backlog, 0, sizeof(backlog));
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_table_scan(b, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_scan(s, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->ring == 0 || client->role == 0
             || client->role == KMQ_PRODUCER)
@@ -235,16 +235,16 @@ kmq_repair_deliveries(kmq_block_t *b)
             continue;
         }
 
-        ring_count(b, client);
-        kmq_deliveries_settle(b, client);
-        backlog_add(b, client, &backlog);
+        ring_count(s, client);
+        kmq_deliveries_settle(s, client);
+        backlog_add(s, client, &backlog);
     }
 
-    kmq_list_sort(b, &backlog.begin, by_begin);
-    kmq_list_sort(b, &backlog.end, by_end);
+    kmq_list_sort(s, &backlog.begin, by_begin);
+    kmq_list_sort(s, &backlog.end, by_end);
 
     while (backlog.begin.head) {
-        client = KMQ_AT(b, backlog.begin.head);
-        log_count(b, KMQ_AT(b, client->topic), &backlog);
+        client = KMQ_AT(s, backlog.begin.head);
+        log_count(s, KMQ_AT(s, client->topic), &backlog);
     }
 }

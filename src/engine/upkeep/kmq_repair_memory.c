@@ -9,20 +9,20 @@
 
 
 static int
-part_used(kmq_block_t *b, unsigned class, const kmq_part_t *part)
+part_used(kmq_shard_t *s, unsigned class, const kmq_part_t *part)
 {
     const kmq_topic_t  *topic;
 
-    topic = kmq_table_at(b, KMQ_CLASS_TOPIC, part->topic);
+    topic = kmq_table_at(s, KMQ_CLASS_TOPIC, part->topic);
 
     return topic && topic->used
-           && topic->part[class - KMQ_CLASS_NAME] == KMQ_REF(b, part);
+           && topic->part[class - KMQ_CLASS_NAME] == KMQ_REF(s, part);
 }
 
 
 /* Is an object of a table in use?  By the truth alone. */
 int
-kmq_object_used(kmq_block_t *b, unsigned class, void *object)
+kmq_object_used(kmq_shard_t *s, unsigned class, void *object)
 {
     switch (class) {
 
@@ -36,14 +36,14 @@ kmq_object_used(kmq_block_t *b, unsigned class, void *object)
         return ((kmq_route_t *) object)->used;
 
     default:
-        return part_used(b, class, object);
+        return part_used(s, class, object);
     }
 }
 
 
 /* Marks messages; their bodies are prefetched. */
 static void
-messages_mark(kmq_block_t *b)
+messages_mark(kmq_shard_t *s)
 {
     unsigned      i, n;
     kmq_walk_t    walk;
@@ -51,44 +51,44 @@ messages_mark(kmq_block_t *b)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((n = kmq_slots_next(b, &walk, slot))) {
+    while ((n = kmq_slots_next(s, &walk, slot))) {
 
         for (i = 0; i < n; i++) {
-            __builtin_prefetch(KMQ_AT(b, slot[i]->body));
+            __builtin_prefetch(KMQ_AT(s, slot[i]->body));
         }
 
         for (i = 0; i < n; i++) {
-            kmq_message_mark(b, slot[i]);
+            kmq_message_mark(s, slot[i]);
         }
     }
 }
 
 
 void
-kmq_repair_memory(kmq_block_t *b)
+kmq_repair_memory(kmq_shard_t *s)
 {
     kmq_walk_t     walk;
     kmq_client_t  *client;
 
-    kmq_rebuild_begin(b);
-    messages_mark(b);
+    kmq_rebuild_begin(s);
+    messages_mark(s);
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((client = kmq_table_scan(b, KMQ_CLASS_CLIENT, &walk))) {
+    while ((client = kmq_table_scan(s, KMQ_CLASS_CLIENT, &walk))) {
 
         if (client->role) {
-            kmq_ring_mark(b, client->ring);
+            kmq_ring_mark(s, client->ring);
         }
     }
 
-    kmq_rebuild(b, kmq_object_used);
+    kmq_rebuild(s, kmq_object_used);
 }
 
 
 /* Makes the index from whatever messages there are; 0: memory is short. */
 static int
-index_rebuild(kmq_block_t *b)
+index_rebuild(kmq_shard_t *s)
 {
     unsigned     i, n;
     kmq_walk_t   walk;
@@ -96,10 +96,10 @@ index_rebuild(kmq_block_t *b)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((n = kmq_slots_next(b, &walk, slot))) {
+    while ((n = kmq_slots_next(s, &walk, slot))) {
 
         for (i = 0; i < n; i++) {
-            if (kmq_index_insert(b, slot[i]) != KMQ_OK) {
+            if (kmq_index_insert(s, slot[i]) != KMQ_OK) {
                 return 0;
             }
         }
@@ -110,31 +110,31 @@ index_rebuild(kmq_block_t *b)
 
 
 static void
-message_drop(kmq_block_t *b, kmq_slot_t *slot)
+message_drop(kmq_shard_t *s, kmq_slot_t *slot)
 {
     KMQ_SET(slot->state, KMQ_FREE);
 
-    kmq_index_remove(b, slot);
-    kmq_message_memory_free(b, slot);
-    b->totals.dropped++;
+    kmq_index_remove(s, slot);
+    kmq_message_memory_free(s, slot);
+    s->totals.dropped++;
 }
 
 
 /* Enters a message.  Consumed ones, from the walk on, give way for it; when
  * there are none any more, it is lost. */
 static void
-index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
+index_force(kmq_shard_t *s, kmq_slot_t *slot, kmq_walk_t *walk)
 {
     kmq_slot_t  *other;
 
-    while (kmq_index_insert(b, slot) != KMQ_OK) {
+    while (kmq_index_insert(s, slot) != KMQ_OK) {
 
         do {
             other = slot->state == KMQ_CONSUMED ? slot
-                                                : kmq_slot_next(b, walk);
+                                                : kmq_slot_next(s, walk);
         } while (other && other->state != KMQ_CONSUMED);
 
-        message_drop(b, other ? other : slot);
+        message_drop(s, other ? other : slot);
 
         if (other == NULL || other == slot) {
             return;
@@ -150,38 +150,38 @@ index_force(kmq_block_t *b, kmq_slot_t *slot, kmq_walk_t *walk)
  * ones first.
  */
 static void
-index_pack(kmq_block_t *b)
+index_pack(kmq_shard_t *s)
 {
     kmq_walk_t   walk, old;
     kmq_slot_t  *slot;
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((slot = kmq_slot_next(b, &walk))) {
-        (void) kmq_index_expect(b, slot);
+    while ((slot = kmq_slot_next(s, &walk))) {
+        (void) kmq_index_expect(s, slot);
     }
 
-    kmq_index_pack(b);
+    kmq_index_pack(s);
 
     memset(&walk, 0, sizeof(walk));
     memset(&old, 0, sizeof(old));
 
-    while ((slot = kmq_slot_next(b, &walk))) {
-        index_force(b, slot, &old);
+    while ((slot = kmq_slot_next(s, &walk))) {
+        index_force(s, slot, &old);
     }
 }
 
 
 void
-kmq_repair_index(kmq_block_t *b)
+kmq_repair_index(kmq_shard_t *s)
 {
-    kmq_page_spare(b, 0);
+    s->all_pages = 1;
 
-    if (!index_rebuild(b)) {
-        kmq_index_reset(b);
-        kmq_repair_memory(b);
-        index_pack(b);
+    if (!index_rebuild(s)) {
+        kmq_index_reset(s);
+        kmq_repair_memory(s);
+        index_pack(s);
     }
 
-    kmq_page_spare(b, 1);
+    s->all_pages = 0;
 }

@@ -20,15 +20,23 @@
 
 /* Worker n does not stand still any more, or it is gone. */
 void
-kmq_still_end(kmq_block_t *b, unsigned n)
+kmq_still_end(kmq_t *kmq, unsigned n)
 {
+    kmq_block_t   *b = kmq->block;
     kmq_worker_t  *worker = &b->worker[n];
 
-    if (worker->still) {
-        worker->still = 0;
-        worker->still_last = 0;
-        b->nstill--;
+    if (!KMQ_GET(worker->still)) {
+        return;
     }
+
+    kmq_common_lock(kmq);
+
+    if (worker->still) {
+        KMQ_PUT(worker->still, 0);
+        KMQ_PUT(b->nstill, b->nstill - 1);
+    }
+
+    kmq_common_unlock(kmq);
 }
 
 
@@ -36,79 +44,110 @@ kmq_still_end(kmq_block_t *b, unsigned n)
 void
 kmq_still_seen(kmq_t *kmq)
 {
-    kmq->block->worker[kmq->worker].seen = kmq->mono;
+    kmq_worker_t  *worker = &kmq->block->worker[kmq->worker];
 
-    kmq_still_end(kmq->block, kmq->worker);
+    if (KMQ_GET(worker->seen) != kmq->mono) {
+        KMQ_PUT(worker->seen, kmq->mono);
+    }
+
+    kmq_still_end(kmq, kmq->worker);
 }
 
 
-/* Looks for workers that have done nothing for long.  1 when there is
- * something to do for kmq_still_run(). */
-int
+/* Looks for workers that have done nothing for long.  All shards are looked at
+ * then, for what was granted to them. */
+void
 kmq_still_find(kmq_t *kmq)
 {
-    unsigned       i;
+    unsigned       i, n;
     kmq_block_t   *b = kmq->block;
     kmq_worker_t  *worker;
 
-    for (i = 0; i < b->nworkers; i++) {
+    n = KMQ_GET(b->nworkers);
+
+    for (i = 0; i < n; i++) {
         worker = &b->worker[i];
 
-        if (worker->attached && !worker->still
-            && (int64_t) (kmq->mono - worker->seen) > STILL_TIME)
+        if (!KMQ_GET(worker->attached) || KMQ_GET(worker->still)
+            || (int64_t) (kmq->mono - KMQ_GET(worker->seen)) <= STILL_TIME)
         {
-            worker->still = 1;
-            worker->still_last = worker->dirty ? worker->dirty_tail : 0;
-            b->nstill++;
+            continue;
         }
-    }
 
-    return b->nstill != 0;
+        kmq_common_lock(kmq);
+
+        if (worker->attached && !worker->still) {
+            b->stills += b->stills + 1 == 0 ? 2 : 1;
+            KMQ_PUT(worker->still, b->stills);
+            KMQ_PUT(b->nstill, b->nstill + 1);
+        }
+
+        kmq_common_unlock(kmq);
+        kmq->work |= KMQ_ALL(b);
+    }
 }
 
 
 /* Gives what was granted to a worker to others: at most *n routes' part, which
  * counts down. */
 static void
-regrant(kmq_t *kmq, kmq_worker_t *worker, unsigned *n)
+regrant(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
 {
     kmq_ref_t     ref;
-    kmq_block_t  *b = kmq->block;
+    kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
-    while (worker->still_last && *n) {
+    while (duty->still_last && *n) {
         (*n)--;
 
-        ref = worker->dirty;
-        route = KMQ_AT(b, ref);
+        ref = duty->dirty;
+        route = KMQ_AT(s, ref);
 
-        if (ref == worker->still_last) {
-            worker->still_last = 0;
+        if (ref == duty->still_last) {
+            duty->still_last = 0;
         }
 
         if (route->dirty_next) {
-            worker->dirty = route->dirty_next;
+            duty->dirty = route->dirty_next;
             route->dirty_next = 0;
-            ((kmq_route_t *) KMQ_AT(b, worker->dirty_tail))->dirty_next = ref;
-            worker->dirty_tail = ref;
+            ((kmq_route_t *) KMQ_AT(s, duty->dirty_tail))->dirty_next = ref;
+            duty->dirty_tail = ref;
         }
 
-        kmq_grant_return(kmq, KMQ_AT(b, route->topic), route);
+        kmq_grant_return(kmq, KMQ_AT(s, route->topic), route);
     }
 }
 
 
-/* Does a slice of that for all who stand still.  1: there is more to do. */
+/* Does a slice of that in the shard, for all who stand still.  1: there is more
+ * to do. */
 int
 kmq_still_run(kmq_t *kmq)
 {
-    unsigned      i, n;
+    unsigned      i, n, nworkers;
+    uint32_t      still;
+    kmq_duty_t   *duty;
     kmq_block_t  *b = kmq->block;
 
     n = ROUTES_SLICE;
+    nworkers = KMQ_GET(b->nworkers);
 
-    for (i = 0; n && i < b->nworkers; i++) {
-        regrant(kmq, &b->worker[i], &n);
+    for (i = 0; n && i < nworkers; i++) {
+
+        still = KMQ_GET(b->worker[i].still);
+
+        if (still == 0) {
+            continue;
+        }
+
+        duty = &kmq->shard->duty[i];
+
+        if (duty->still != still) {
+            duty->still = still;
+            duty->still_last = duty->dirty ? duty->dirty_tail : 0;
+        }
+
+        regrant(kmq, duty, &n);
     }
 
     return n == 0;

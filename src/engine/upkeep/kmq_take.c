@@ -14,6 +14,12 @@
 #include "kmq_upkeep_inside.h"
 
 
+/* Shards looked at in one kmq_take() that finds nothing, each once. */
+#define TURNS_MAX  16
+
+/* ms: who is not the keeper looks so often whether that is as late. */
+#define LATE_TIME  200
+
 /* kmq_tick() frees a part of so many chains, see kmq_trash_free(). */
 #define TRASH_MAX  32
 
@@ -24,7 +30,7 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
 {
     void  *object = timer;
 
-    if (kmq_class_of(kmq->block, KMQ_REF(kmq->block, timer))
+    if (kmq_class_of(kmq->shard, KMQ_REF(kmq->shard, timer))
         == KMQ_CLASS_MESSAGE)
     {
         kmq_message_due(kmq, object);
@@ -37,77 +43,303 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
 }
 
 
-unsigned
-kmq_take(kmq_t *kmq, kmq_batch_t *batch)
+/* May anything in that shard grow old? */
+static int
+is_aging(const kmq_block_t *b, unsigned shard)
+{
+    const kmq_shard_t  *s = KMQ_SHARD(b, shard);
+
+    return kmq_peek(&s->waiting) || kmq_peek(&s->history.count)
+           || kmq_peek(&s->dead);
+}
+
+
+/* Finds the shards with anything that may. */
+static void
+aging_find(kmq_t *kmq)
+{
+    unsigned            i;
+    const kmq_block_t  *b = kmq->block;
+
+    kmq->aging = 0;
+
+    for (i = 0; i < b->nshards; i++) {
+        if (is_aging(b, i)) {
+            kmq->aging |= UINT64_C(1) << i;
+        }
+    }
+}
+
+
+/* What is due in the shard; the keeper looks after that, unless it is late.  1:
+ * there is more. */
+static int
+times_run(kmq_t *kmq)
+{
+    int  more;
+
+    if (!kmq_is_keeper(kmq)) {
+        return kmq_schedule_late(kmq) ? kmq_schedule_run(kmq, timer_due) : 0;
+    }
+
+    more = kmq_schedule_run(kmq, timer_due);
+    more |= kmq_expire_run(kmq);
+
+    return more;
+}
+
+
+/* A slice of whatever is due in the shard, except for batches.  1: there is
+ * more. */
+static int
+upkeep_run(kmq_t *kmq, kmq_batch_t *batch)
 {
     int           more;
-    kmq_draws_t   draws;
-    kmq_block_t  *b = kmq->block;
-
-    more = 0;
-    batch->again = 0;
-    batch->nmessages = 0;
-    batch->nruns = 0;
-
-    kmq_lock(kmq);
-
-    b->worker[kmq->worker].signalled = 0;
-    kmq_still_seen(kmq);
+    kmq_shard_t  *s = kmq->shard;
 
     /* one of these in each turn */
 
-    if (kmq->reaping) {
-        kmq_reap_dead(kmq);
-
-    } else if (kmq->leaving) {
+    if (s->leaving.head) {
         (void) kmq_leave_run(kmq, KMQ_SLICE);
 
-    } else if (kmq->looking) {
+    } else if (s->look_walk.page) {
         kmq_slow_look(kmq);
     }
 
     kmq_disconnect_check(kmq);
 
-    if (b->nstill) {
-        more = kmq_still_run(kmq);
+    more = s->leaving.head || s->look_walk.page;
+
+    if (KMQ_GET(kmq->block->nstill)) {
+        more |= kmq_still_run(kmq);
     }
 
-    if (b->keeper == kmq->worker + 1) {
-        more |= kmq_schedule_run(kmq, timer_due);
-        more |= kmq_expire_run(kmq);
-
-    } else if (kmq_schedule_late(kmq)) {
-        more |= kmq_schedule_run(kmq, timer_due);
-    }
+    more |= times_run(kmq);
 
     if (kmq_retry_wanted(kmq)) {
         kmq_retry_run(kmq, batch);
     }
 
-    if (kmq->paced && kmq->mono >= b->batch_end) {
+    if (kmq->block->settings.batch_interval) {
+        more |= kmq_pace_slice(kmq);
+    }
+
+    return more;
+}
+
+
+/*
+ * A shard's turn: it has as many batches as it has routes with work now, so
+ * that topics take turns over all shards.  It ends when there is nothing more
+ * to do, or nothing for now.
+ */
+static void
+shard_run(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
+{
+    int                more;
+    kmq_shard_t       *s;
+    const kmq_duty_t  *duty;
+
+    kmq_lock(kmq, KMQ_SHARD(kmq->block, kmq->turn));
+
+    s = kmq->shard;
+    duty = &s->duty[kmq->worker];
+
+    if (kmq->turn_left == 0) {
+        kmq->turn_left = duty->ndirty;
+    }
+
+    more = upkeep_run(kmq, batch);
+    kmq_take_batch(kmq, batch, draws);
+
+    if (!more && !duty->dirty && !kmq_retry_wanted(kmq)) {
+        kmq->work &= ~KMQ_BIT(s);
+
+        if (duty->overdue.head) {
+            kmq->unheard |= KMQ_BIT(s);
+        }
+    }
+
+    kmq_unlock(kmq);
+}
+
+
+/* The next shard, of those with work, whose turn it is. */
+static void
+turn_next(kmq_t *kmq)
+{
+    uint64_t  work;
+
+    if (kmq->turn_left && --kmq->turn_left
+        && kmq->work >> kmq->turn & 1)
+    {
+        return;
+    }
+
+    kmq->turn_left = 0;
+    work = kmq->turn < KMQ_SHARDS - 1 ? kmq->work >> (kmq->turn + 1) : 0;
+
+    kmq->turn = work ? kmq->turn + 1 + __builtin_ctzll(work)
+                     : (unsigned) __builtin_ctzll(kmq->work);
+}
+
+
+/* Finds the shards whose wheels should have been turned so many ms ago. */
+static void
+due_find(kmq_t *kmq, unsigned ms)
+{
+    unsigned      i;
+    uint64_t      due;
+    kmq_block_t  *b = kmq->block;
+
+    for (i = 0; i < b->nshards; i++) {
+        due = KMQ_GET(b->due[i]);
+
+        if (due <= kmq->mono && kmq->mono - due >= ms) {
+            kmq->work |= UINT64_C(1) << i;
+        }
+    }
+}
+
+
+/* The keeper begins a look for old messages, when it is time. */
+static void
+check_begin(kmq_t *kmq)
+{
+    if (kmq->mono < kmq->check_time) {
+        return;
+    }
+
+    kmq->check_time = kmq->mono + kmq->block->settings.check_interval;
+
+    aging_find(kmq);
+    kmq->check = kmq->aging;
+    kmq->work |= kmq->check;
+}
+
+
+/* Finds out which shards are to be looked at. */
+static void
+work_find(kmq_t *kmq)
+{
+    kmq_block_t  *b = kmq->block;
+
+    kmq_worker_look(kmq);
+    kmq_still_seen(kmq);
+
+    if (kmq->unheard && kmq->mono >= kmq->heard) {
+        kmq->work |= kmq->unheard;
+        kmq->unheard = 0;
+    }
+
+    if (kmq->reaping) {
+        kmq_reap_dead(kmq);
+    }
+
+    if (kmq->paced && kmq->mono >= KMQ_GET(b->pace.end)) {
         kmq->paced = 0;
 
         if (b->settings.batch_interval) {
             kmq_pace_window(kmq);
         }
-
-    } else if (kmq->pacing) {
-        kmq_pace_slice(kmq);
     }
 
-    kmq_take_batch(kmq, batch, &draws);
+    if (!kmq_is_keeper(kmq)) {
+        if (kmq->mono >= kmq->late_time) {
+            kmq->late_time = kmq->mono + LATE_TIME;
+            due_find(kmq, LATE_TIME);
+        }
 
-    kmq->has_work = more || kmq->reaping || kmq->leaving || kmq->pacing
-                    || kmq->looking || b->worker[kmq->worker].dirty != 0
-                    || kmq_retry_wanted(kmq);
+        return;
+    }
 
-    kmq_unlock(kmq);
+    due_find(kmq, 0);
+    check_begin(kmq);
+}
+
+
+unsigned
+kmq_take(kmq_t *kmq, kmq_batch_t *batch)
+{
+    unsigned     n;
+    uint64_t     seen;
+    kmq_draws_t  draws;
+
+    batch->again = 0;
+    batch->nmessages = 0;
+    batch->nruns = 0;
+    draws.n = 0;
+
+    work_find(kmq);
+
+    for (n = 0, seen = 0; n < TURNS_MAX && kmq->work & ~seen && draws.n == 0
+         && batch->nruns == 0; n++)
+    {
+        turn_next(kmq);
+
+        if (seen >> kmq->turn & 1) {
+            break;
+        }
+
+        seen |= UINT64_C(1) << kmq->turn;
+        shard_run(kmq, batch, &draws);
+    }
 
     if (draws.n) {
         kmq_take_sort(kmq, &draws, batch);
+
+    } else if (batch->nruns == 0 && kmq->work == 0) {
+        kmq_worker_rest(kmq);
     }
 
     return batch->nruns;
+}
+
+
+/* Should this worker turn the shard's wheel? */
+static int
+is_due(const kmq_t *kmq, const kmq_shard_t *s)
+{
+    return kmq_is_keeper(kmq)
+           ? KMQ_GET(kmq->block->due[s->number]) <= kmq->mono
+           : kmq_schedule_late(kmq);
+}
+
+
+/* A worker's regular look at a shard.  Adds to *backlog what is there. */
+static void
+shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
+{
+    unsigned           i;
+    const kmq_duty_t  *duty = &s->duty[kmq->worker];
+
+    kmq_lock(kmq, s);
+
+    (void) kmq_leave_run(kmq, KMQ_SLICE);
+    kmq_slow_look(kmq);
+    kmq_disconnect_check(kmq);
+    kmq_room_settle(kmq);
+
+    for (i = 0; i < TRASH_MAX && kmq_trash_free(s); i++) { /* void */ }
+
+    /* who was to signal this worker, or to start a batch, may have died */
+
+    if (duty->dirty || duty->overdue.head || s->leaving.head
+        || s->look_walk.page || s->check_walk.page || kmq->check & KMQ_BIT(s)
+        || is_due(kmq, s))
+    {
+        kmq->work |= KMQ_BIT(s);
+
+    } else if (kmq->block->settings.batch_interval == 0) {
+        kmq->work &= ~KMQ_BIT(s);
+
+    } else if (s->active && kmq->mono >= KMQ_GET(kmq->block->pace.end)) {
+        kmq_pace_window(kmq);
+    }
+
+    *backlog += kmq_backlog(s);
+
+    kmq_unlock(kmq);
 }
 
 
@@ -115,46 +347,39 @@ unsigned
 kmq_tick(kmq_t *kmq)
 {
     unsigned      i, n;
+    uint64_t      backlog;
     kmq_block_t  *b = kmq->block;
 
-    kmq_lock(kmq);
-
     kmq_clock_keep(kmq);
+    kmq_worker_rest(kmq);
     kmq_still_seen(kmq);
 
     kmq_reap_dead(kmq);
     n = kmq->reaped;
     kmq->reaped = 0;
 
-    kmq->has_work |= kmq_still_find(kmq);
-    kmq_slow_look(kmq);
-    kmq_disconnect_check(kmq);
-    kmq_count_backlog(kmq);
-
-    for (i = 0; i < TRASH_MAX && kmq_trash_free(b); i++) { /* void */ }
-
-    /* who was to signal this worker, or to start a batch, may have died */
+    kmq_still_find(kmq);
 
     if (kmq_keeper_wanted(kmq)) {
         kmq_keeper_set(kmq, kmq->worker);
     }
 
-    b->worker[kmq->worker].signalled = 0;
-
-    if (b->worker[kmq->worker].dirty || b->worker[kmq->worker].overdue.head
-        || b->keeper == kmq->worker + 1 || kmq->reaping || kmq->leaving
-        || kmq->looking)
-    {
-        kmq->has_work = 1;
+    if (kmq_is_keeper(kmq)) {
+        check_begin(kmq);
     }
 
-    if (b->settings.batch_interval && b->active
-        && kmq->mono >= b->batch_end)
-    {
-        kmq_pace_window(kmq);
+    backlog = 0;
+
+    for (i = 0; i < b->nshards; i++) {
+        shard_tick(kmq, KMQ_SHARD(b, i), &backlog);
     }
 
-    kmq_unlock(kmq);
+    kmq_count_backlog(kmq, backlog);
+
+    if (kmq_is_keeper(kmq)) {
+        kmq_page_sum(b);
+        kmq_room_sum(b);
+    }
 
     return n;
 }
@@ -169,7 +394,7 @@ kmq_next_batch(kmq_t *kmq)
         return 0;
     }
 
-    end = kmq->block->batch_end;
+    end = KMQ_GET(kmq->block->pace.end);
 
     return end > kmq->mono ? end - kmq->mono : 1;
 }
@@ -178,19 +403,27 @@ kmq_next_batch(kmq_t *kmq)
 uint64_t
 kmq_next_due(kmq_t *kmq)
 {
-    uint64_t      next;
+    unsigned      i;
+    uint64_t      next, due;
     kmq_block_t  *b = kmq->block;
 
-    if (b->keeper != kmq->worker + 1) {
+    if (!kmq_is_keeper(kmq)) {
         return 0;
     }
 
-    next = b->wheel.count ? b->wheel.next : UINT64_MAX;
+    /* this may have changed since the last look */
 
-    /* does anything grow old? */
+    if (!kmq->aging
+        || !is_aging(b, (unsigned) __builtin_ctzll(kmq->aging)))
+    {
+        aging_find(kmq);
+    }
 
-    if ((b->waiting || b->history.count || b->dead) && b->check_time < next) {
-        next = b->check_time;
+    next = kmq->aging ? kmq->check_time : UINT64_MAX;
+
+    for (i = 0; i < b->nshards; i++) {
+        due = KMQ_GET(b->due[i]);
+        next = due < next ? due : next;
     }
 
     if (next == UINT64_MAX) {

@@ -13,10 +13,13 @@
 /* Since when a message grows old, in s. */
 uint32_t kmq_age_start(const kmq_slot_t *slot) KMQ_LOCKED;
 
-/* Makes everything that is derived anew, from the truth alone. */
+/* Makes everything of a shard that is derived anew, from the truth alone. */
 void kmq_repair(kmq_t *kmq) KMQ_LOCKED;
 
+/* The same of what shards have in common.  The caller has the common lock. */
+void kmq_repair_common(kmq_t *kmq);
+
 /* Is an object of a table in use?  Goes by the truth alone. */
-int kmq_object_used(kmq_block_t *b, unsigned class, void *object) KMQ_LOCKED;
+int kmq_object_used(kmq_shard_t *s, unsigned class, void *object) KMQ_LOCKED;
 
 #endif /* KMQ_UPKEEP_H */

@@ -7,25 +7,27 @@
 
 
 /* Lets all clients of this worker, or of its dead predecessor, leave, and frees
- * what it reserved. */
-void kmq_reap_own(kmq_t *kmq) KMQ_LOCKED_GAPS;
+ * what it reserved.  Takes the locks of all shards, one after the other. */
+void kmq_reap_own(kmq_t *kmq);
 
-/* Does the same, and gives back all that those clients had. */
-void kmq_reap_leave(kmq_t *kmq) KMQ_LOCKED_GAPS;
+/* Does the same, and gives back all that those clients had.  Takes the same
+ * locks. */
+void kmq_reap_leave(kmq_t *kmq);
 
 /* Does so for dead workers, a slice of it.  While there is more, kmq_t.reaping
- * or kmq_t.leaving says so. */
-void kmq_reap_dead(kmq_t *kmq) KMQ_LOCKED;
+ * says so.  Takes the locks of all shards, one after the other. */
+void kmq_reap_dead(kmq_t *kmq);
 
-/* This worker does something. */
-void kmq_still_seen(kmq_t *kmq) KMQ_LOCKED;
+/* This worker does something.  May take the common lock. */
+void kmq_still_seen(kmq_t *kmq);
 
-/* A worker does not stand still any more, or it is gone. */
-void kmq_still_end(kmq_block_t *b, unsigned worker) KMQ_LOCKED;
+/* A worker does not stand still any more, or it is gone.  May take the common
+ * lock. */
+void kmq_still_end(kmq_t *kmq, unsigned worker);
 
-/* Looks for workers that stand still.  1: there are some, and there is
- * something to do for kmq_still_run(). */
-int kmq_still_find(kmq_t *kmq) KMQ_LOCKED;
+/* Looks for workers that stand still.  Where it finds one, all shards are to be
+ * looked at.  May take the common lock. */
+void kmq_still_find(kmq_t *kmq);
 
 /* Gives a slice of what they were granted to others.  1: there is more. */
 int kmq_still_run(kmq_t *kmq) KMQ_LOCKED;
@@ -36,8 +38,8 @@ int kmq_expire_run(kmq_t *kmq) KMQ_LOCKED;
 
 /* The parts of a repair: memory first; the index, when topics and clients are
  * linked again; deliveries last. */
-void kmq_repair_memory(kmq_block_t *b) KMQ_LOCKED;
-void kmq_repair_index(kmq_block_t *b) KMQ_LOCKED;
-void kmq_repair_deliveries(kmq_block_t *b) KMQ_LOCKED;
+void kmq_repair_memory(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_repair_index(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_repair_deliveries(kmq_shard_t *s) KMQ_LOCKED;
 
 #endif /* KMQ_UPKEEP_INSIDE_H */

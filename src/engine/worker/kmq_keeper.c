@@ -1,4 +1,4 @@
-/* The keeper: the one worker that turns the schedule for all. */
+/* The keeper: the one worker that turns the schedules for all. */
 
 #include "../kmq_block.h"
 #include "kmq_worker.h"
@@ -7,9 +7,20 @@
 void
 kmq_keeper_tell(kmq_t *kmq)
 {
-    if (kmq->block->keeper) {
-        kmq_worker_tell(kmq, kmq->block->keeper - 1);
+    uint32_t  keeper;
+
+    keeper = KMQ_GET(kmq->block->keeper);
+
+    if (keeper) {
+        kmq_worker_tell(kmq, keeper - 1);
     }
+}
+
+
+int
+kmq_is_keeper(const kmq_t *kmq)
+{
+    return KMQ_GET(kmq->block->keeper) == kmq->worker + 1;
 }
 
 
@@ -18,24 +29,55 @@ kmq_keeper_tell(kmq_t *kmq)
 int
 kmq_keeper_wanted(const kmq_t *kmq)
 {
+    uint32_t            keeper;
     const kmq_block_t  *b = kmq->block;
 
-    return b->keeper == 0 || b->worker[b->keeper - 1].still
-           || (b->worker[b->keeper - 1].retired
-               && !b->worker[kmq->worker].retired);
+    keeper = KMQ_GET(b->keeper);
+
+    return keeper == 0 || KMQ_GET(b->worker[keeper - 1].still)
+           || (KMQ_GET(b->worker[keeper - 1].retired)
+               && !KMQ_GET(b->worker[kmq->worker].retired));
 }
 
 
-/* Makes n the keeper.  It starts with a look at the schedule. */
+/* The shards with something on their schedules, as bits. */
+static uint64_t
+scheduled(const kmq_block_t *b)
+{
+    unsigned  i;
+    uint64_t  shards;
+
+    shards = 0;
+
+    for (i = 0; i < b->nshards; i++) {
+        if (KMQ_GET(b->due[i]) != UINT64_MAX) {
+            shards |= UINT64_C(1) << i;
+        }
+    }
+
+    return shards;
+}
+
+
+/* Makes n the keeper.  It starts with a look at all schedules. */
 void
 kmq_keeper_set(kmq_t *kmq, unsigned n)
 {
-    KMQ_SET(kmq->block->keeper, n + 1);
+    uint64_t      shards;
+    kmq_block_t  *b = kmq->block;
+
+    kmq_common_lock(kmq);
+
+    __atomic_store_n(&b->keeper, n + 1, __ATOMIC_SEQ_CST);
     KMQ_POINT("keeper");
 
-    if (kmq->block->wheel.count) {
-        kmq_worker_tell(kmq, n);
+    shards = scheduled(b);
+
+    if (shards) {
+        kmq_worker_tell_all(kmq, n, shards);
     }
+
+    kmq_common_unlock(kmq);
 }
 
 
@@ -72,17 +114,19 @@ kmq_keeper_retire(kmq_t *kmq)
     unsigned      n;
     kmq_block_t  *b = kmq->block;
 
-    b->worker[kmq->worker].retired = 1;
+    kmq_common_lock(kmq);
 
-    if (b->keeper != kmq->worker + 1) {
-        return;
+    KMQ_PUT(b->worker[kmq->worker].retired, 1);
+
+    if (b->keeper == kmq->worker + 1) {
+        n = successor(kmq, kmq->worker);
+
+        if (n != KMQ_WORKERS && !b->worker[n].retired) {
+            kmq_keeper_set(kmq, n);
+        }
     }
 
-    n = successor(kmq, kmq->worker);
-
-    if (n != KMQ_WORKERS && !b->worker[n].retired) {
-        kmq_keeper_set(kmq, n);
-    }
+    kmq_common_unlock(kmq);
 }
 
 
@@ -94,15 +138,21 @@ kmq_keeper_replace(kmq_t *kmq, unsigned n)
     unsigned      other;
     kmq_block_t  *b = kmq->block;
 
-    if (b->keeper != n + 1) {
+    if (KMQ_GET(b->keeper) != n + 1) {
         return;
     }
 
-    KMQ_SET(b->keeper, 0);
+    kmq_common_lock(kmq);
 
-    other = n != kmq->worker ? kmq->worker : successor(kmq, n);
+    if (b->keeper == n + 1) {
+        KMQ_PUT(b->keeper, 0);
 
-    if (other != KMQ_WORKERS) {
-        kmq_keeper_set(kmq, other);
+        other = n != kmq->worker ? kmq->worker : successor(kmq, n);
+
+        if (other != KMQ_WORKERS) {
+            kmq_keeper_set(kmq, other);
+        }
     }
+
+    kmq_common_unlock(kmq);
 }

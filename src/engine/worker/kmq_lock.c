@@ -1,8 +1,9 @@
 /*
- * The block's lock, and a handle's clock and random numbers.
+ * The locks of shards, the common lock, and a handle's clock and random
+ * numbers.
  *
- * The lock is a robust mutex that processes share.  When its last holder has
- * died, the next one repairs the block first.
+ * The locks are robust mutexes that processes share.  When the last holder of a
+ * shard's has died, the next one repairs the shard first.
  */
 
 #ifndef _GNU_SOURCE
@@ -20,6 +21,9 @@
 #define LOCK_RECHECK   50    /* ms */
 #define LOCK_LONG    1000    /* ms: somebody is told of such a wait */
 #define LOCK_LOOK     200    /* us */
+
+/* In holder: nobody has the lock now. */
+#define HOLDER_FREE  (UINT32_C(1) << 31)
 
 /* ThreadSanitizer does not know pthread_mutex_clocklock(). */
 #if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
@@ -82,58 +86,85 @@ lock_sleep(pthread_mutex_t *mutex, unsigned ms)
 
 
 /*
- * Sleeps until the lock is free, but never for ever.  When a sleeper that has
+ * Sleeps until a lock is free, but never for ever.  When a sleeper that has
  * just been woken is killed while a third process takes the lock past it, the
  * wake-up is lost to all others (futex(2) cannot tell).  So they look again
  * after a while.
  */
 static int
-lock_wait(kmq_t *kmq)
+lock_wait(kmq_t *kmq, pthread_mutex_t *mutex, const uint32_t *holder)
 {
-    int           rc;
-    unsigned      n, holder;
-    kmq_block_t  *b = kmq->block;
+    int       rc;
+    uint32_t  other;
+    unsigned  n;
 
     for (n = 1; /* void */ ; n++) {
-        rc = lock_sleep(&b->lock, LOCK_RECHECK);
+        rc = lock_sleep(mutex, LOCK_RECHECK);
 
         if (rc != ETIMEDOUT) {
             return rc;
         }
 
         if (n == LOCK_LONG / LOCK_RECHECK && kmq->waits) {
-            holder = b->holder;
-            kmq->waits(kmq->waits_arg, LOCK_LONG, holder,
-                       b->worker[holder].pid);
+            other = KMQ_GET(*holder) % HOLDER_FREE;
+            kmq->waits(kmq->waits_arg, LOCK_LONG, other,
+                       kmq->block->worker[other].pid);
         }
     }
 }
 
 
-void
-kmq_lock(kmq_t *kmq)
+/*
+ * Takes a lock: 0 or EOWNERDEAD.  A holder is out again sooner than a sleeper
+ * is awake, so this looks for a while.  It looks at what the holder notes, and
+ * not at the mutex, since each try at that takes its line from the holder.
+ */
+static int
+lock_take(kmq_t *kmq, pthread_mutex_t *mutex, uint32_t *holder,
+    uint64_t *waits)
 {
-    int           rc;
-    unsigned      spins;
-    kmq_block_t  *b = kmq->block;
+    int       rc;
+    unsigned  spins;
 
-    /* a holder is out again sooner than a sleeper is awake */
-
-    rc = EBUSY;
-
-    for (spins = 0; rc == EBUSY && spins < LOCK_SPINS; spins++) {
-        rc = pthread_mutex_trylock(&b->lock);
-
-        if (rc == EBUSY) {
-            cpu_relax();
-        }
-    }
+    rc = pthread_mutex_trylock(mutex);
 
     if (rc == EBUSY) {
-        rc = lock_wait(kmq);
+
+        for (spins = 0; rc == EBUSY && spins < LOCK_SPINS; spins++) {
+            cpu_relax();
+
+            if (KMQ_GET(*holder) & HOLDER_FREE) {
+                rc = pthread_mutex_trylock(mutex);
+            }
+        }
+
+        if (rc == EBUSY) {
+            rc = lock_wait(kmq, mutex, holder);
+        }
+
+        ++*waits;
     }
 
-    b->holder = kmq->worker;
+    KMQ_PUT(*holder, kmq->worker);
+
+    return rc;
+}
+
+
+static void
+lock_give(pthread_mutex_t *mutex, uint32_t *holder)
+{
+    KMQ_PUT(*holder, *holder | HOLDER_FREE);
+
+    (void) pthread_mutex_unlock(mutex);
+}
+
+
+/* The handle has that shard's lock now. */
+static void
+lock_taken(kmq_t *kmq, kmq_shard_t *shard, int rc)
+{
+    kmq->shard = shard;
 
 #ifdef KMQ_FAULTS
     kmq_steps = 0;
@@ -141,13 +172,21 @@ kmq_lock(kmq_t *kmq)
 
     if (rc == EOWNERDEAD) {
         kmq->repair(kmq);
-        (void) pthread_mutex_consistent(&b->lock);
+        (void) pthread_mutex_consistent(&shard->lock);
     }
 
-    if (kmq->changes != b->changes) {
-        kmq->changes = b->changes;
+    if (kmq->changes[shard->number] != shard->changes) {
+        kmq->changes[shard->number] = shard->changes;
         kmq->resync(kmq);
     }
+}
+
+
+void
+kmq_lock(kmq_t *kmq, kmq_shard_t *shard)
+{
+    lock_taken(kmq, shard, lock_take(kmq, &shard->lock, &shard->holder,
+                                     &shard->waits));
 }
 
 
@@ -160,7 +199,101 @@ kmq_unlock(kmq_t *kmq)
     }
 #endif
 
-    (void) pthread_mutex_unlock(&kmq->block->lock);
+    lock_give(&kmq->shard->lock, &kmq->shard->holder);
+}
+
+
+void
+kmq_lock_at(kmq_t *kmq, kmq_ref_t ref)
+{
+    kmq_lock(kmq, kmq_shard_at(kmq, ref));
+}
+
+
+void
+kmq_lock_pause(kmq_t *kmq)
+{
+    kmq_unlock(kmq);
+    kmq_lock(kmq, kmq->shard);
+}
+
+
+int
+kmq_lock_try(kmq_t *kmq, kmq_shard_t *shard)
+{
+    int  rc;
+
+    rc = pthread_mutex_trylock(&shard->lock);
+
+    if (rc == EBUSY) {
+        return 0;
+    }
+
+    KMQ_PUT(shard->holder, kmq->worker);
+    lock_taken(kmq, shard, rc);
+
+    return 1;
+}
+
+
+void
+kmq_lock_return(kmq_t *kmq, kmq_shard_t *shard)
+{
+    kmq_unlock(kmq);
+    kmq->shard = shard;
+}
+
+
+void
+kmq_lock_all(kmq_t *kmq)
+{
+    unsigned  i;
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+    }
+
+    kmq->shard = KMQ_SHARD(kmq->block, 0);
+}
+
+
+void
+kmq_unlock_all(kmq_t *kmq)
+{
+    unsigned  i;
+
+    for (i = kmq->block->nshards; i-- > 0; ) {
+        kmq->shard = KMQ_SHARD(kmq->block, i);
+        kmq_unlock(kmq);
+    }
+}
+
+
+void
+kmq_common_lock(kmq_t *kmq)
+{
+    int           rc;
+    kmq_block_t  *b = kmq->block;
+
+    if (kmq->in_common++) {
+        return;
+    }
+
+    rc = lock_take(kmq, &b->lock, &b->holder, &b->waits);
+
+    if (rc == EOWNERDEAD) {
+        kmq->repair_common(kmq);
+        (void) pthread_mutex_consistent(&b->lock);
+    }
+}
+
+
+void
+kmq_common_unlock(kmq_t *kmq)
+{
+    if (--kmq->in_common == 0) {
+        lock_give(&kmq->block->lock, &kmq->block->holder);
+    }
 }
 
 
@@ -200,12 +333,16 @@ kmq_clock_keep(kmq_t *kmq)
 {
     kmq_block_t  *b = kmq->block;
 
+    kmq_common_lock(kmq);
+
     b->mono = kmq->mono;
     b->wall = kmq->wall;
 
     if (b->start_time == 0) {
         b->start_time = kmq->wall / 1000;
     }
+
+    kmq_common_unlock(kmq);
 }
 
 

@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "message.h"
 #include "observe.h"
+#include "shard.h"
 
 
 #ifdef KMQ_FAULTS
@@ -47,6 +48,7 @@ broken_thread(void *arg)
         strcpy(name, M.topic[below(TOPICS)].name);
     }
 
+    M.broken_shard = shard_of(some_handle(), name);
     dies_at = arg;
     M.broken_reserved = kmq_reserve_to(kmq, name, strlen(name), &m) == KMQ_OK;
 
@@ -87,8 +89,12 @@ op_break(void)
     if (has_died) {
         M.repairs++;
         M.repaired++;
-        lists_sort();
-        waits_anew(M.handle[h].mono);
+        lists_sort(M.broken_shard);
+        waits_anew(M.broken_shard, M.handle[h].mono);
+        numbers_anew(M.broken_shard);
+
+    } else {
+        number_maybe(M.broken_shard, (WALL + M.mono + M.offset) / 1000);
     }
 
     compare(&now);

@@ -65,7 +65,10 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
     }
 
     for (i = 0; i < 4; i++) {
-        if (published < 0 && p[i]->published < (uint64_t) -published) {
+
+        /* of the queue, fewer than none are told as none */
+
+        if (i > 1 && published < 0 && p[i]->published < (uint64_t) -published) {
             p[i]->published = 0;
         } else {
             p[i]->published += published;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "shard.h"
 
 
 model_disk_t  D;
@@ -202,6 +203,7 @@ checkpoint_begin(unsigned h)
     D.refused_before = M.refused;
     D.slice.len = 0;
     M.peak_next = M.bytes;
+    numbers_anew_all();
 
     CHECK(kmq_checkpoint_begin(M.handle[h].kmq, &D.cp, &D.slice) == KMQ_OK,
           "checkpoint_begin");

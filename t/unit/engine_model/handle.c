@@ -230,11 +230,31 @@ dead_handles(void)
 }
 
 
+/* The dead one whose worker has the lowest number; HANDLES: there is none. */
+static unsigned
+dead_first(void)
+{
+    unsigned  i, first;
+
+    for (i = 0, first = HANDLES; i < HANDLES; i++) {
+        if (M.handle[i].dead
+            && (first == HANDLES
+                || M.handle[i].worker < M.handle[first].worker))
+        {
+            first = i;
+        }
+    }
+
+    return first;
+}
+
+
 void
 tick(unsigned h)
 {
-    unsigned  i, want;
+    unsigned  i, n, want, gone[HANDLES];
 
+    n = 0;
     want = dead_handles() + M.broken;
     M.broken = 0;
     M.reserved -= M.broken_reserved;
@@ -245,12 +265,17 @@ tick(unsigned h)
     CHECK(kmq_tick(M.handle[h].kmq) == want, "%u are dead", want);
     wakes(h);
 
-    for (i = 0; i < HANDLES; i++) {
-        if (M.handle[i].dead) {
-            handle_left(i, h);
-            M.handle[i].dead = 0;
-            attach(i, below(BROKEN));
-        }
+    /* all of them have gone, in the order of their numbers, before others
+     * come */
+
+    while ((i = dead_first()) != HANDLES) {
+        handle_left(i, h);
+        M.handle[i].dead = 0;
+        gone[n++] = i;
+    }
+
+    while (n--) {
+        attach(gone[n], below(BROKEN));
     }
 
     count_backlog(h);

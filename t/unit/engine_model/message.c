@@ -82,6 +82,7 @@ ready_again(uint32_t id, place_t *place)
         g = &t->group[place->group];
         list_init(&g->list, PLACE);
         g->epoch = M.epoch;
+        g->from = M.from;
     }
 
     m->state = READY;
@@ -94,6 +95,14 @@ ready_again(uint32_t id, place_t *place)
     t->came_back++;
     M.ready++;
     M.pace_back++;
+}
+
+
+/* The consumed messages of its shard. */
+list_t *
+history_of(const message_t *m)
+{
+    return &M.shard[M.topic[m->topic].shard].history;
 }
 
 
@@ -116,7 +125,7 @@ message_consumed(uint32_t id, unsigned h)
     m->consumed_time = seconds(h);
     m->since = m->create_time + m->delay;
     list_append(&M.topic[m->topic].history, id);
-    list_append(&M.history, id);
+    list_append(history_of(m), id);
     M.consumed++;
 }
 
@@ -125,7 +134,7 @@ void
 history_remove(uint32_t id)
 {
     list_remove(&M.topic[M.message[id].topic].history, id);
-    list_remove(&M.history, id);
+    list_remove(history_of(&M.message[id]), id);
     M.consumed--;
     message_gone(id);
 }
@@ -367,29 +376,68 @@ delayed_insert(uint32_t id)
 }
 
 
-/* A repair leaves all lists in the order in which the messages came, but for
- * what is in flight. */
-void
-lists_sort(void)
+static int
+is_in(unsigned shard, const topic_t *t)
 {
-    topic_t    *t;
-    uint32_t    id;
-    message_t  *m;
+    return shard == ANY_SHARD || t->shard == shard;
+}
 
-    list_init(&M.history, HISTORY);
-    list_init(&M.delayed, PLACE);
+
+/* Empties all lists of a shard. */
+static void
+lists_clear(unsigned shard)
+{
+    topic_t   *t;
+    unsigned   i;
+    uint32_t   id, next;
+
+    for (i = 0; i < SHARDS; i++) {
+        if (shard == ANY_SHARD || shard == i) {
+            list_init(&M.shard[i].history, HISTORY);
+        }
+    }
+
+    for (id = M.delayed.head; id != NONE; id = next) {
+        next = NEXT(&M.delayed, id);
+
+        if (is_in(shard, &M.topic[M.message[id].topic])) {
+            list_remove(&M.delayed, id);
+        }
+    }
 
     for (t = M.topic; t < M.topic + TOPICS; t++) {
+        if (!is_in(shard, t)) {
+            continue;
+        }
+
         list_init(&t->fresh, PLACE);
         list_init(&t->dead, PLACE);
         list_init(&t->history, PLACE);
         t->ngroups = 0;
         t->came_back++;
     }
+}
+
+
+/* A repair leaves all lists of its shard in the order in which the messages
+ * came, but for what is in flight. */
+void
+lists_sort(unsigned shard)
+{
+    topic_t    *t;
+    uint32_t    id;
+    message_t  *m;
+
+    lists_clear(shard);
 
     for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
         m = &M.message[id];
         t = &M.topic[m->topic];
+
+        if (!is_in(shard, t)) {
+            continue;
+        }
+
         m->tie = 0;
 
         if (m->state == READY) {
@@ -401,7 +449,7 @@ lists_sort(void)
 
         } else if (m->state == CONSUMED) {
             list_append(&t->history, id);
-            list_append(&M.history, id);
+            list_append(history_of(m), id);
 
         } else if (m->state == DELAYED) {
             delayed_insert(id);
@@ -410,14 +458,16 @@ lists_sort(void)
 }
 
 
-/* For messages that are ready the wait for the first push begins anew. */
+/* For ready messages of a shard the wait for the first push begins anew. */
 void
-waits_anew(uint64_t mono)
+waits_anew(unsigned shard, uint64_t mono)
 {
     uint32_t  id;
 
     for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
-        if (M.message[id].state == READY) {
+        if (M.message[id].state == READY
+            && is_in(shard, &M.topic[M.message[id].topic]))
+        {
             M.message[id].waits = (uint32_t) mono;
         }
     }

@@ -8,6 +8,7 @@ uint32_t later(uint32_t one, uint32_t two);
 void message_gone(uint32_t id);
 void ready_remove(uint32_t id);
 void ready_append(uint32_t id);
+list_t *history_of(const message_t *m);
 void history_remove(uint32_t id);
 void history_drop(uint32_t id);
 void message_requeued(uint32_t id, unsigned h);
@@ -21,8 +22,8 @@ int is_active(const client_t *c);
 uint64_t topic_consumers(unsigned topic);
 void left(client_t *c, unsigned h, int blame);
 void delayed_insert(uint32_t id);
-void lists_sort(void);
-void waits_anew(uint64_t mono);
+void lists_sort(unsigned shard);
+void waits_anew(unsigned shard, uint64_t mono);
 uint32_t ready_first(const topic_t *t);
 
 #endif /* KMQ_MODEL_MESSAGE_H */

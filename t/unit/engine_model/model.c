@@ -16,8 +16,9 @@ fail(const char *fmt, ...)
     va_start(args, fmt);
     fprintf(stderr, "# ");
     vfprintf(stderr, fmt, args);
-    fprintf(stderr, "\n# KMQ_SEED=%llu KMQ_RUN=%u step %llu\n",
-            (unsigned long long) M.seed, M.run, (unsigned long long) M.step);
+    fprintf(stderr, "\n# KMQ_SEED=%llu KMQ_RUN=%u step %llu, %u shards\n",
+            (unsigned long long) M.seed, M.run, (unsigned long long) M.step,
+            M.shards);
     va_end(args);
 
     abort();

@@ -30,10 +30,13 @@
 #define HELD      32
 #define HELD_MAX  8
 #define OLD       64
-#define BODY_MAX  60004
+#define BODY_MAX  100004
 #define NOISE     8192
 #define NONE      UINT32_MAX
 #define BROKEN    127     /* worker that dies inside the lock */
+#define SHARDS    8                /* at most */
+#define ANY_SHARD UINT32_MAX
+#define NEVER     UINT64_MAX
 #define UNKNOWN   UINT64_C(1)      /* a time: of a handle without a clock */
 #define WALL      UINT64_C(1640975470000)
 
@@ -93,6 +96,7 @@ typedef struct {
 typedef struct {
     list_t      list;
     uint32_t    epoch;             /* the later, the further in front */
+    unsigned    from;              /* the consumer that was looked at, or 0 */
 } group_t;
 
 /* Where the next message that comes back goes. */
@@ -139,6 +143,7 @@ typedef struct {
     kmq_topic_settings_t  own;
     int                   has_own;
     unsigned              push_type;
+    unsigned              shard;
     unsigned              consumers;
     unsigned              matching;    /* of these, of push_type */
     kmq_ref_t             ref;
@@ -183,28 +188,44 @@ typedef struct {
     uint64_t       cursor, top, last;
 } search_t;
 
+/* What the topics of a shard have in common. */
+typedef struct {
+    list_t      history;
+    uint64_t    last;              /* number that it gave to a message */
+    uint64_t    floor;             /* the next ones are larger; */
+    uint64_t    time;              /* s: as long as it is that; NEVER: the next
+                                      one is larger than all */
+    int         vague;             /* or it is another one */
+} shard_t;
+
 typedef struct {
     void            *block;
     uint64_t         seed, random, step;
     uint64_t         mono, offset;     /* wall clock: WALL + mono + offset */
     uint64_t         wall;             /* that the block keeps */
     unsigned         run, options;
+    unsigned         shards;
+    int              sharded;          /* it has had several */
     handle_t         handle[HANDLES];
+    shard_t          shard[SHARDS];
     topic_t          topic[TOPICS];
     client_t         client[CLIENTS];
     message_t        message[MESSAGES];
     uint32_t         unused[MESSAGES];
     unsigned         nunused;
     uint32_t         of_slot[SIZE / 8];
-    list_t           all, delayed, history;
+    list_t           all;              /* by their numbers */
+    list_t           delayed;          /* by their times */
     held_t           held[HELD];
     char             old[OLD][KMQ_CODE_LEN];
     unsigned         nold, serial;
     unsigned         broken;           /* worker BROKEN is dead; and had */
-    unsigned         broken_reserved;  /* so many messages */
+    unsigned         broken_reserved;  /* so many messages, */
+    unsigned         broken_shard;     /* in that one */
     uint32_t         epoch, stamp, ties;
     uint32_t         tie;              /* for what happens now */
-    uint64_t         sequence;
+    unsigned         from;             /* the consumer that is looked at */
+    uint64_t         sequence;         /* the largest */
     uint64_t         stored;           /* the last one of a stored message */
     kmq_settings_t   settings;
     search_t         search;

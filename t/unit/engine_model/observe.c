@@ -17,19 +17,41 @@ is_gone(unsigned h, uint32_t id)
 }
 
 
-/* Delayed messages that have become ready: the first ones of all. */
-static void
-observe_due(const kmq_counts_t *now)
+/* Is it still delayed? */
+static int
+is_delayed(unsigned h, uint32_t id)
 {
-    uint32_t  id;
+    kmq_message_info_t  info;
+
+    return kmq_find(M.handle[h].kmq, M.message[id].code, &info) == KMQ_OK
+           && info.status == KMQ_STATUS_DELAYED;
+}
+
+
+/* Delayed messages that have become ready: the first ones of each shard. */
+static void
+observe_due(unsigned h, const kmq_counts_t *now)
+{
+    int        later[SHARDS];
+    uint32_t   id, next;
+    unsigned   shard;
 
     CHECK(now->delayed <= M.delayed.count, "%llu delayed, want %u",
           (unsigned long long) now->delayed, M.delayed.count);
+    memset(later, 0, sizeof(later));
 
-    while (M.delayed.count > now->delayed) {
-        id = M.delayed.head;
-        CHECK(M.message[id].due <= M.mono, "%u is ready %llu ms too early", id,
-              (unsigned long long) (M.message[id].due - M.mono));
+    for (id = M.delayed.head; M.delayed.count > now->delayed; id = next) {
+        CHECK(id != NONE && M.message[id].due <= M.mono, "%llu are ready too "
+              "early, or in another order",
+              (unsigned long long) (M.delayed.count - now->delayed));
+        next = NEXT(&M.delayed, id);
+        shard = M.topic[M.message[id].topic].shard;
+
+        if (later[shard] || is_delayed(h, id)) {
+            later[shard] = 1;
+            continue;
+        }
+
         list_remove(&M.delayed, id);
         M.message[id].waits = (uint32_t) M.message[id].due;
         ready_append(id);
@@ -127,6 +149,7 @@ observe_client(client_t *c, unsigned h)
     CHECK(!M.handle[c->handle].dead, "deliveries of the dead have ended");
 
     place.group = place.after = NONE;
+    M.from = c->serial;
 
     for (i = 0, done = 0; i < c->n; /* void */) {
         if (may_end(c, &c->flight[i])
@@ -140,6 +163,7 @@ observe_client(client_t *c, unsigned h)
         }
     }
 
+    M.from = 0;
     CHECK(done == n, "%u deliveries have ended, found %u", n, done);
 }
 
@@ -269,29 +293,84 @@ observe_topic(topic_t *t, unsigned h)
 }
 
 
-/* n messages of the history were dropped for memory: the oldest. */
-static void
-observe_dropped(unsigned h, uint64_t n)
+/* Removes what was dropped of a shard's history for memory, the oldest: returns
+ * how many. */
+static uint64_t
+observe_history(const list_t *history, unsigned h)
 {
     uint32_t  id, next, tie;
+    uint64_t  n;
 
-    for (id = M.history.head, tie = 0; n; id = next) {
-        CHECK(id != NONE, "more dropped than there were");
-        next = NEXT(&M.history, id);
+    n = 0;
+    tie = 0;
 
-        if (M.message[id].tie == 0) {
-            CHECK(tie == 0, "dropped is what was not the oldest");
+    for (id = history->head; id != NONE; id = next) {
+        next = NEXT(history, id);
 
-        } else if (!is_gone(h, id)) {
-            CHECK(tie == 0 || tie == M.message[id].tie,
-                  "dropped is what was not the oldest");
-            tie = M.message[id].tie;
+        if (tie && M.message[id].tie != tie) {
+            break;
+        }
+
+        if (is_gone(h, id)) {
+            history_drop(id);
+            n++;
             continue;
         }
 
-        history_drop(id);
-        n--;
+        tie = M.message[id].tie;
+
+        if (tie == 0) {
+            break;
+        }
     }
+
+    return n;
+}
+
+
+/* n messages of the history were dropped for memory. */
+static void
+observe_dropped(unsigned h, uint64_t n)
+{
+    unsigned  i;
+    uint64_t  found;
+
+    found = 0;
+
+    for (i = 0; n && i < M.shards; i++) {
+        found += observe_history(&M.shard[i].history, h);
+    }
+
+    CHECK(found == n, "%llu of %llu that were dropped are the oldest",
+          (unsigned long long) found, (unsigned long long) n);
+}
+
+
+/* The same where others have grown old, so that any may be gone. */
+static uint64_t
+observe_both(unsigned h)
+{
+    unsigned       i;
+    uint32_t       id, next;
+    uint64_t       found;
+    const list_t  *history;
+
+    found = 0;
+
+    for (i = 0; i < M.shards; i++) {
+        history = &M.shard[i].history;
+
+        for (id = history->head; id != NONE; id = next) {
+            next = NEXT(history, id);
+
+            if (is_gone(h, id)) {
+                history_drop(id);
+                found++;
+            }
+        }
+    }
+
+    return found;
 }
 
 
@@ -300,7 +379,6 @@ static void
 observe_gone(unsigned h, const kmq_counts_t *now)
 {
     unsigned  i;
-    uint32_t  id, next;
     uint64_t  dropped, expired, found;
 
     dropped = now->totals.dropped - M.dropped;
@@ -313,17 +391,8 @@ observe_gone(unsigned h, const kmq_counts_t *now)
         return;
     }
 
-    found = 0;
+    found = dropped ? observe_both(h) : 0;
     M.vague |= dropped != 0;
-
-    for (id = dropped ? M.history.head : NONE; id != NONE; id = next) {
-        next = NEXT(&M.history, id);
-
-        if (is_gone(h, id)) {
-            history_drop(id);
-            found++;
-        }
-    }
 
     for (i = 0; i < TOPICS; i++) {
         found += observe_topic(&M.topic[i], h);
@@ -341,7 +410,7 @@ observe(unsigned h, kmq_counts_t *now)
 {
     kmq_count(M.handle[h].kmq, now);
 
-    observe_due(now);
+    observe_due(h, now);
 
     if (M.options & TIMED) {
         observe_overdue(h);

@@ -8,14 +8,16 @@
 #include "message.h"
 #include "observe.h"
 #include "publish.h"
+#include "shard.h"
 
 
 /* Checks why not all of n messages got room; the first that did not has so many
  * bytes. */
 void
-check_refusal(unsigned h, unsigned n, unsigned got, int why, uint32_t size)
+check_refusal(unsigned h, unsigned topic, unsigned n, unsigned got, int why,
+    uint32_t size)
 {
-    uint64_t      spare;
+    uint64_t      spare, half, least, holes;
     kmq_counts_t  c;
 
     if (got == n) {
@@ -30,18 +32,29 @@ check_refusal(unsigned h, unsigned n, unsigned got, int why, uint32_t size)
     CHECK(why == KMQ_NOMEM, "why %d, not KMQ_NOMEM", why);
     kmq_count(M.handle[h].kmq, &c);
 
+    if (got == 0) {
+        number_maybe(M.topic[topic].shard, seconds(h));
+    }
+
+    /* what is free between messages of other shards is theirs */
+
+    holes = M.shards > 1 ? shards_holes(M.topic[topic].shard) : 0;
+
     /* history goes for it, but not where all of it would not be enough */
 
     spare = SIZE / 32 + 32 * 8192;
 
     CHECK(c.consumed == 0
-          || c.bytes_history + c.bytes_free < size + size / 64 + spare,
+          || c.bytes_history + c.bytes_free < size + size / 64 + spare + holes,
           "KMQ_NOMEM for %u bytes with %llu in the history", size,
           (unsigned long long) c.consumed);
 
     /* what was deleted in flight lies there unseen for a while */
 
-    CHECK(M.bytes > SIZE / 2 || M.options & MANAGED,
+    half = M.shards > 1 ? c.bytes_total / 2 : SIZE / 2;
+    least = half > holes ? half - holes : 0;
+
+    CHECK(M.bytes > least || M.options & MANAGED,
           "KMQ_NOMEM with %llu bytes stored", (unsigned long long) M.bytes);
     M.nomems++;
 }
@@ -59,6 +72,24 @@ random_delay(void)
     }
 
     return 1 + below(spans[below(6)]);
+}
+
+
+/* Behind those with smaller numbers. */
+static void
+all_insert(uint32_t id)
+{
+    uint32_t  after;
+
+    after = M.all.tail;
+
+    while (after != NONE
+           && M.message[after].sequence > M.message[id].sequence)
+    {
+        after = PREV(&M.all, after);
+    }
+
+    list_insert(&M.all, after, id);
 }
 
 
@@ -90,17 +121,15 @@ message_reserved(held_t *held, unsigned i)
 
     CHECK(r->create_time == m->create_time && r->delay == m->delay,
           "times of a message");
-    CHECK(m->sequence > M.sequence, "sequence %llu",
-          (unsigned long long) m->sequence);
+    number_given(M.topic[m->topic].shard, m->create_time, m->sequence);
     CHECK(m->slot < SIZE / 8, "slot %u", m->slot);
 
-    M.sequence = m->sequence;
     M.of_slot[m->slot] = id;
     M.reserved++;
     M.bytes += m->size + 200;
     M.peak = M.bytes > M.peak ? M.bytes : M.peak;
     M.peak_next = M.bytes > M.peak_next ? M.bytes : M.peak_next;
-    list_append(&M.all, id);
+    all_insert(id);
 }
 
 
@@ -137,7 +166,7 @@ reserve(unsigned h, client_t *producer, unsigned topic, held_t *held,
     CHECK(got <= n, "%u of %u reserved", got, n);
     CHECK(M.ready + M.reserved + got <= M.settings.waiting_max || got == 0,
           "beyond the bound");
-    check_refusal(h, n, got, why, got < n ? held->m[got].size : 0);
+    check_refusal(h, topic, n, got, why, got < n ? held->m[got].size : 0);
     observe(h, &now);
 
     for (i = 0; i < got; i++) {
@@ -288,7 +317,7 @@ op_publish(void)
 
     n = 1 + (one_in(4) ? below(HELD_MAX) : 0);
 
-    if (M.nunused < n || M.all.count - M.history.count > LIVE) {
+    if (M.nunused < n || M.all.count - M.consumed > LIVE) {
         return;
     }
 

@@ -4,8 +4,8 @@
 #include "model.h"
 
 
-void check_refusal(unsigned h, unsigned n, unsigned got, int why,
-    uint32_t size);
+void check_refusal(unsigned h, unsigned topic, unsigned n, unsigned got,
+    int why, uint32_t size);
 void message_reserved(held_t *held, unsigned i);
 void commit(held_t *held, unsigned i, unsigned n);
 void finish(held_t *held);

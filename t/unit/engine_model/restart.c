@@ -13,6 +13,7 @@
 #include "observe.h"
 #include "restart.h"
 #include "settings.h"
+#include "shard.h"
 
 
 #define OFF_MAX  100000            /* ms between an end and a start */
@@ -262,8 +263,6 @@ model_restart(void)
         message_recovered(id, M.message[id].due + moved);
     }
 
-    lists_sort();
-    waits_anew(M.mono);
     M.pushed = M.waited = 0;
 }
 
@@ -290,6 +289,7 @@ recover(void)
 
     memset(seed, (int) below(256), sizeof(seed));
     seed[0] ^= 1;
+    shards_again();
     M.block = eu_map(SIZE);
     CHECK(kmq_block_init(M.block, SIZE, seed) == KMQ_OK, "kmq_block_init");
 
@@ -306,6 +306,8 @@ recover(void)
     for (h = 0; h < HANDLES; h++) {
         attach(h, h);
     }
+
+    shards_learn(0);
 }
 
 
@@ -442,7 +444,7 @@ published_in(const kmq_period_t *p, unsigned n)
     uint64_t  sum;
 
     for (sum = 0; n--; p++) {
-        sum += p->published;
+        sum += (int64_t) p->published > 0 ? p->published : 0;
     }
 
     return sum;
@@ -558,6 +560,8 @@ op_restart(void)
     stop();
     model_restart();
     recover();
+    lists_sort(ANY_SHARD);
+    waits_anew(ANY_SHARD, M.mono);
 
     for (id = M.all.head; id != NONE; id = next) {
         next = NEXT(&M.all, id);

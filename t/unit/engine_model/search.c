@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "manage.h"
 #include "search.h"
+#include "shard.h"
 
 
 int
@@ -78,6 +79,7 @@ op_search(void)
 
     kmq = M.handle[some_handle()].kmq;
     random_query(&q);
+    numbers_anew_all();
     cursor = 0;
     want = M.all.tail;
     max = one_in(4) ? 3 : 64;
@@ -126,6 +128,7 @@ search_start(search_t *s)
     s->cursor = 0;
     s->last = UINT64_MAX;
     s->top = M.sequence;
+    numbers_anew_all();
 
     for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
         M.message[id].wanted = matches(&s->query, &M.message[id]);

@@ -11,12 +11,14 @@
 #include "observe.h"
 #include "publish.h"
 #include "settings.h"
+#include "shard.h"
 #include "sieve.h"
 #include "take.h"
 
 
 #define SIEVE_MOST    12000        /* messages pass in one go */
 #define SIEVE_CODES   64
+#define SIEVE_TICKS   20
 #define SIEVE_FITS    85           /* of 100 that fit into a fresh block */
 #define SIEVE_SCATTERED  4         /* of 100 bytes of those that stay */
 #define SIEVE_MESSAGE  80          /* bytes of a message beside its body */
@@ -25,7 +27,8 @@
 typedef struct {
     int         state;             /* of the survivors */
     unsigned    one_in;
-    unsigned    passing, staying;  /* topics */
+    unsigned    passing, staying;  /* topics, */
+    unsigned    filling;           /* of the same shard as the first */
     unsigned    burst;             /* messages between two looks of consumers */
     uint32_t    size, fill;        /* bytes, 0: any */
     unsigned    passed;
@@ -50,7 +53,7 @@ sieve_publish(unsigned topic, uint32_t size, uint64_t delay)
     held.m[0].delay_time = delay;
 
     why = kmq_reserve_to(M.handle[h].kmq, t->name, strlen(t->name), held.m);
-    check_refusal(h, 1, why == KMQ_OK, why, held.m[0].size);
+    check_refusal(h, topic, 1, why == KMQ_OK, why, held.m[0].size);
     observe(h, &now);
 
     if (why != KMQ_OK) {
@@ -220,7 +223,7 @@ sieve_pass(sieve_t *s)
 /* How many messages would fit into a fresh block with all that is there?
  * *there: the bytes of that. */
 static unsigned
-sieve_expected(uint32_t size, uint64_t *there)
+sieve_expected(const sieve_t *s, uint64_t *there)
 {
     void           *block;
     kmq_t          *kmq;
@@ -262,11 +265,10 @@ sieve_expected(uint32_t size, uint64_t *there)
 
     for (n = 0; id == NONE; n++) {
         memset(&m, 0, sizeof(m));
-        m.size = size;
+        m.size = s->fill;
+        t = &M.topic[s->filling];
 
-        if (kmq_reserve_to(kmq, M.topic[0].name, strlen(M.topic[0].name), &m)
-            != KMQ_OK)
-        {
+        if (kmq_reserve_to(kmq, t->name, strlen(t->name), &m) != KMQ_OK) {
             break;
         }
 
@@ -276,27 +278,45 @@ sieve_expected(uint32_t size, uint64_t *there)
     kmq_detach(kmq);
     munmap(block, SIZE);
 
-    owed = owed * SIEVE_ENTRY / (size + SIEVE_MESSAGE);
+    owed = owed * SIEVE_ENTRY / (s->fill + SIEVE_MESSAGE);
 
     return n > owed ? n - (unsigned) owed : 0;
 }
 
 
+/* Bodies of many pieces that are gone are freed, a few pieces at a time. */
+static void
+sieve_wait(void)
+{
+    unsigned  h, i;
+
+    for (i = 0; i < SIEVE_TICKS; i++) {
+        for (h = 0; M.handle[h].dead; h++) { /* void */ }
+        tick(h);
+    }
+}
+
+
 /* What the block must hold, it holds.  Those that stay may lie in several
  * pieces each, and their numbers in leaves of their own, which takes a little
- * more than where they come one after the other. */
+ * more than where they come one after the other.  What is free between messages
+ * of other shards is theirs. */
 static void
 sieve_check(const sieve_t *s)
 {
     unsigned  n, expected, more;
     uint64_t  there;
 
-    expected = sieve_expected(s->fill, &there);
-    more = there * SIEVE_SCATTERED / 100 / (s->fill + SIEVE_MESSAGE);
+    sieve_wait();
+    expected = sieve_expected(s, &there);
+    more = there * SIEVE_SCATTERED / 100;
 
-    for (n = 0; M.nunused && sieve_publish(s->staying, s->fill, 0); n++) {
+    for (n = 0; M.nunused && sieve_publish(s->filling, s->fill, 0); n++) {
         /* void */
     }
+
+    more += shards_holes(M.topic[s->filling].shard);
+    more /= s->fill + SIEVE_MESSAGE;
 
     CHECK(n + 4 + more >= expected / 100 * SIEVE_FITS,
           "%u of %u messages of %u bytes fit, after %u of %u bytes of which "
@@ -325,6 +345,27 @@ sieve_configure(const sieve_t *s)
 }
 
 
+/* Other topics; where the shard has none for that, it is filled by the same. */
+static void
+sieve_topics(sieve_t *s)
+{
+    unsigned  i, topic;
+
+    s->staying = (s->passing + 1) % TOPICS;
+    s->filling = s->passing;
+
+    for (i = 1; i < TOPICS; i++) {
+        topic = (s->passing + i) % TOPICS;
+
+        if (M.topic[topic].shard == M.topic[s->passing].shard) {
+            s->staying = topic;
+            s->filling = topic;
+            return;
+        }
+    }
+}
+
+
 void
 op_sieve(void)
 {
@@ -339,7 +380,7 @@ op_sieve(void)
     s.state = PICK(states);
     s.one_in = PICK(densities);
     s.passing = below(TOPICS);
-    s.staying = (s.passing + 1) % TOPICS;
+    sieve_topics(&s);
     s.size = PICK(sizes);
     s.fill = PICK(fills);
     s.burst = one_in(2) ? 16 : 4000;

@@ -23,6 +23,19 @@ count_latency(unsigned h, const message_t *m)
 }
 
 
+/* Did these come back last?  A look at a consumer may have been interrupted,
+ * and gone on later: then the first that it found go first. */
+static int
+is_last(const topic_t *t, const group_t *g)
+{
+    const group_t  *last = &t->group[t->ngroups - 1];
+
+    return g->epoch == last->epoch
+           || (t->push_type == KMQ_PUSH_ALL && g->from
+               && g->from == last->from);
+}
+
+
 /* A ready message is taken: was it its turn? */
 static void
 take_ready(unsigned h, topic_t *t, uint32_t id)
@@ -41,8 +54,7 @@ take_ready(unsigned h, topic_t *t, uint32_t id)
 
     } else {
         g = &t->group[m->group];
-        CHECK(g->epoch == t->group[t->ngroups - 1].epoch,
-              "what came back last goes first");
+        CHECK(is_last(t, g), "what came back last goes first");
 
         /* of several consumers it is the last one that counts */
 
