@@ -90,6 +90,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     ngx_kapokmq_session_init(cycle);
 
     /* a predecessor that died has left work for others */
+    ngx_kapokmq_signal();
     ngx_kapokmq_wake();
 
     ngx_add_timer(&ngx_kapokmq_housekeeping, NGX_KAPOKMQ_TICK_FIRST);

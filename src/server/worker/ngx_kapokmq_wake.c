@@ -23,12 +23,14 @@
 
 
 static void ngx_kapokmq_woken(ngx_event_t *ev);
+static void ngx_kapokmq_turn_end(ngx_event_t *ev);
 static void ngx_kapokmq_due(ngx_event_t *ev);
 
 
 static int         ngx_kapokmq_eventfd[KMQ_WORKERS];
 static ngx_uint_t  ngx_kapokmq_neventfds;
 
+static ngx_event_t  ngx_kapokmq_others;    /* they may have to be woken */
 static ngx_event_t  ngx_kapokmq_batch;     /* paced messages are due */
 static ngx_event_t  ngx_kapokmq_keeper;    /* the keeper has to look */
 
@@ -93,6 +95,8 @@ ngx_kapokmq_wake_listen(ngx_cycle_t *cycle)
     int                fd;
     ngx_connection_t  *c;
 
+    ngx_kapokmq_event_init(&ngx_kapokmq_others, ngx_kapokmq_turn_end,
+                           cycle->log);
     ngx_kapokmq_event_init(&ngx_kapokmq_batch, ngx_kapokmq_due, cycle->log);
     ngx_kapokmq_event_init(&ngx_kapokmq_keeper, ngx_kapokmq_due, cycle->log);
 
@@ -188,6 +192,8 @@ ngx_kapokmq_wake_write(const uint64_t mask[KMQ_WORKERS / 64])
 }
 
 
+/* Others are woken once for all that this turn of the event loop has brought,
+ * but before this worker pushes what is its own. */
 void
 ngx_kapokmq_wake(void)
 {
@@ -195,10 +201,21 @@ ngx_kapokmq_wake(void)
         return;
     }
 
-    ngx_kapokmq_signal();
+    ngx_post_event(&ngx_kapokmq_others, &ngx_posted_events);
 
     if (kmq_has_work(ngx_kapokmq_worker.kmq)) {
         ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_kapokmq_turn_end(ngx_event_t *ev)
+{
+    (void) ev;
+
+    if (ngx_kapokmq_worker.kmq) {
+        ngx_kapokmq_signal();
     }
 }
 

@@ -49,12 +49,12 @@ void ngx_kapokmq_timer(ngx_event_t *ev, ngx_msec_t ms);
 
 /* --------------------------------------------------------------- wake-ups */
 
-/* Wakes the workers that have got something to do, and posts this worker's
- * deliveries. */
+/* Has the workers that have got something to do woken, when this turn of the
+ * event loop has handled its events, and posts this worker's deliveries. */
 void ngx_kapokmq_wake(void);
 
-/* The half of it that is for others: it also arms the timers of paced batches
- * and of the keeper, has the journal written, and logs a repair. */
+/* The half of it that is for others, at once: it also arms the timers of paced
+ * batches and of the keeper, has the journal written, and logs a repair. */
 void ngx_kapokmq_signal(void);
 
 /* Room may have come: producers that wait for it try again soon. */
