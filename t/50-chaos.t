@@ -4,9 +4,9 @@
 # connection that broke; and afterwards nothing is left over: no message, no
 # client, no memory, no descriptor.
 #
-# KMQ_CHAOS_SECONDS: how long, 30 otherwise. In a build with fault points (make
-# FAULTS=1 BUILD=build/faults, KMQ_BUILD=$PWD/build/faults) workers die at these,
-# too.
+# KMQ_CHAOS_SECONDS: how long, 30 otherwise. KMQ_CHAOS_WORKERS: how many workers,
+# 4 otherwise. In a build with fault points (make FAULTS=1 BUILD=build/faults,
+# KMQ_BUILD=$PWD/build/faults) workers die at these, too.
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ use KapokMQ::Left;
 use KapokMQ::Test;
 
 my $seconds = $ENV{KMQ_CHAOS_SECONDS} || 30;
-my $workers = 4;
+my $workers = $ENV{KMQ_CHAOS_WORKERS} || 4;
 
 alarm(1200 + 2 * $seconds);
 
