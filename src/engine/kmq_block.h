@@ -319,6 +319,8 @@ struct kmq_s {
     uint64_t             check_time;  /* mono: when the keeper looks for old */
     uint64_t             check;       /* messages; it has not begun yet, */
     uint64_t             aging;       /* and some may be there */
+    uint64_t             due_next;    /* mono: the keeper has to turn a wheel,
+                                         but not before */
     uint64_t             late_time;   /* mono: of the next look whether the
                                          keeper is late */
     int                  paced;       /* something waits for the next batch */

@@ -58,7 +58,7 @@ index_force(kmq_t *kmq, const kmq_slot_t *slot)
 /* Makes a slot for a message and enters it into the index: the oldest of the
  * history with its body, or free memory.  NULL: no memory.  *left as in
  * kmq_message_alloc(). */
-static kmq_slot_t *
+static inline __attribute__((always_inline)) kmq_slot_t *
 slot_make(kmq_t *kmq, const kmq_message_t *m, uint32_t *left)
 {
     kmq_slot_t   *slot;
@@ -305,7 +305,7 @@ reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_message_t *m, uint64_t sequence)
     }
 
     m->slot = KMQ_REF(kmq->block, slot);
-    m->body = slot->body ? KMQ_OUT(s, slot->body) : 0;
+    m->body = KMQ_OUT(s, slot->body);
     m->piece = m->body;
     m->offset = 0;
 

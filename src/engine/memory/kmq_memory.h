@@ -221,9 +221,6 @@ void kmq_page_sum(kmq_block_t *b);
 /* How many free pages the shard could have: its own, and those of no shard. */
 uint32_t kmq_pages_free(const kmq_shard_t *s) KMQ_LOCKED;
 
-/* Is there no free page for messages? */
-int kmq_pages_short(const kmq_shard_t *s) KMQ_LOCKED;
-
 /* Gives the shard's free pages back to the block.  0: it has none. */
 int kmq_pages_release(kmq_shard_t *s) KMQ_LOCKED;
 

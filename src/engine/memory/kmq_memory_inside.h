@@ -23,6 +23,19 @@ kmq_page_at(const kmq_shard_t *s, uint32_t page)
 /* The i-th object of a page.  Needs no lock. */
 void *kmq_page_object(kmq_shard_t *s, uint32_t page, unsigned i);
 
+/* Is there no free page for messages? */
+static inline int kmq_pages_short(const kmq_shard_t *s) KMQ_LOCKED;
+
+static inline int
+kmq_pages_short(const kmq_shard_t *s)
+{
+    const kmq_block_t  *b = KMQ_BLOCK(s);
+
+    return s->free_pages + KMQ_GET(b->free_pages) <= b->spare_pages
+           && !s->all_pages;
+}
+
+
 /* Takes a free page for class; a spare one only where spare is set.  0: there
  * is none. */
 uint32_t kmq_page_take(kmq_shard_t *s, unsigned class, int spare) KMQ_LOCKED;

@@ -168,14 +168,6 @@ kmq_pages_free(const kmq_shard_t *s)
 }
 
 
-int
-kmq_pages_short(const kmq_shard_t *s)
-{
-    return !s->all_pages
-           && kmq_pages_free(s) <= KMQ_BLOCK(s)->spare_pages;
-}
-
-
 /* Bytes that messages may have without dropping history. */
 uint64_t
 kmq_page_room(const kmq_shard_t *s)

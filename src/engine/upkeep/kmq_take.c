@@ -128,6 +128,57 @@ upkeep_run(kmq_t *kmq, kmq_batch_t *batch)
 }
 
 
+/* Finds the shards whose wheels should have been turned so many ms ago, and
+ * when the next one should be. */
+static void
+due_find(kmq_t *kmq, unsigned ms)
+{
+    unsigned      i;
+    uint64_t      due;
+    kmq_block_t  *b = kmq->block;
+
+    kmq->due_next = UINT64_MAX;
+
+    for (i = 0; i < b->nshards; i++) {
+        due = KMQ_GET(b->due[i]);
+
+        if (due <= kmq->mono && kmq->mono - due >= ms) {
+            kmq->work |= UINT64_C(1) << i;
+
+        } else if (due < kmq->due_next) {
+            kmq->due_next = due;
+        }
+    }
+}
+
+
+/*
+ * The keeper looks at all shards' times no more often than it has to: who
+ * brings something earlier has it look at that shard, see due_note().
+ */
+static void
+due_look(kmq_t *kmq)
+{
+    if (kmq->mono >= kmq->due_next) {
+        due_find(kmq, 0);
+    }
+}
+
+
+/* The shard has been looked at. */
+static void
+due_note(kmq_t *kmq)
+{
+    uint64_t  due;
+
+    due = KMQ_GET(kmq->block->due[kmq->shard->number]);
+
+    if (due < kmq->due_next) {
+        kmq->due_next = due;
+    }
+}
+
+
 /*
  * A shard's turn: it has as many batches as it has routes with work now, so
  * that topics take turns over all shards.  It ends when there is nothing more
@@ -151,6 +202,7 @@ shard_run(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
 
     more = upkeep_run(kmq, batch);
     kmq_take_batch(kmq, batch, draws);
+    due_note(kmq);
 
     if (!more && !duty->dirty && !kmq_retry_wanted(kmq)) {
         kmq->work &= ~KMQ_BIT(s);
@@ -181,24 +233,6 @@ turn_next(kmq_t *kmq)
 
     kmq->turn = work ? kmq->turn + 1 + __builtin_ctzll(work)
                      : (unsigned) __builtin_ctzll(kmq->work);
-}
-
-
-/* Finds the shards whose wheels should have been turned so many ms ago. */
-static void
-due_find(kmq_t *kmq, unsigned ms)
-{
-    unsigned      i;
-    uint64_t      due;
-    kmq_block_t  *b = kmq->block;
-
-    for (i = 0; i < b->nshards; i++) {
-        due = KMQ_GET(b->due[i]);
-
-        if (due <= kmq->mono && kmq->mono - due >= ms) {
-            kmq->work |= UINT64_C(1) << i;
-        }
-    }
 }
 
 
@@ -250,10 +284,11 @@ work_find(kmq_t *kmq)
             due_find(kmq, LATE_TIME);
         }
 
+        kmq->due_next = 0;
         return;
     }
 
-    due_find(kmq, 0);
+    due_look(kmq);
     check_begin(kmq);
 }
 
@@ -400,10 +435,32 @@ kmq_next_batch(kmq_t *kmq)
 }
 
 
+/* When the first wheel has to be turned. */
+static uint64_t
+due_first(const kmq_t *kmq)
+{
+    unsigned      i;
+    uint64_t      due, first;
+    kmq_block_t  *b = kmq->block;
+
+    if (kmq->mono < kmq->due_next) {
+        return kmq->due_next;
+    }
+
+    first = UINT64_MAX;
+
+    for (i = 0; i < b->nshards; i++) {
+        due = KMQ_GET(b->due[i]);
+        first = due < first ? due : first;
+    }
+
+    return first;
+}
+
+
 uint64_t
 kmq_next_due(kmq_t *kmq)
 {
-    unsigned      i;
     uint64_t      next, due;
     kmq_block_t  *b = kmq->block;
 
@@ -420,11 +477,8 @@ kmq_next_due(kmq_t *kmq)
     }
 
     next = kmq->aging ? kmq->check_time : UINT64_MAX;
-
-    for (i = 0; i < b->nshards; i++) {
-        due = KMQ_GET(b->due[i]);
-        next = due < next ? due : next;
-    }
+    due = due_first(kmq);
+    next = due < next ? due : next;
 
     if (next == UINT64_MAX) {
         return 0;
