@@ -16,11 +16,12 @@
 #   CHURN=1000  CHURN_SECONDS=10 consumers that join a second, how long
 #   DEEP=10000000   messages that wait in the rows "deep", "search", "console"
 #   SEARCH_SECONDS=5             of each part of the rows "search", "console"
-#   REPAIR="100000 1000000 10000000"   messages of the row "repair"
+#   REPAIR="1000000/1 10000000/64"   messages of the row "repair", and topics
 #   CAPACITY="8 64 256"   MiB of the row "capacity"
 #   CORES="64/0/own ..."   cases of the row "cores": batch, ns of other work for
 #                   a message, a topic for each worker or one in common
-#   CORES_NGINX="8/100 ..."   cases of the row "cores-nginx": topics, window
+#   CORES_NGINX="8/100 8/32@1000000 ..."   cases of the row "cores-nginx":
+#                    topics, window, and messages a second, if that is bound
 #   CHECKPOINT=5000000  CHECKPOINT_SECONDS=10   messages that wait in the row
 #                   "checkpoint", seconds of each part of it
 #   RECOVER=5000000 messages of the row "recover"
@@ -59,13 +60,13 @@ DEEP=${DEEP:-${QUICK:+1000000}}
 DEEP=${DEEP:-10000000}
 SEARCH_SECONDS=${SEARCH_SECONDS:-${QUICK:+2}}
 SEARCH_SECONDS=${SEARCH_SECONDS:-5}
-REPAIR=${REPAIR:-${QUICK:+100000 1000000}}
-REPAIR=${REPAIR:-100000 1000000 10000000}
+REPAIR=${REPAIR:-${QUICK:+100000/1 1000000/1}}
+REPAIR=${REPAIR:-100000/1 1000000/1 10000000/1 10000000/64}
 CAPACITY=${CAPACITY:-${QUICK:+8}}
 CAPACITY=${CAPACITY:-8 64 256}
 CORES=${CORES:-1/0/own 4/0/own 64/0/own 64/250/own 64/500/own 4/500/own \
 1/2000/own 64/0/common 64/250/common}
-CORES_NGINX=${CORES_NGINX:-8/4 8/32 8/100 1/4 1/32 1/100}
+CORES_NGINX=${CORES_NGINX:-8/4 8/32 8/32@1000000 8/100 1/4 1/32 1/100}
 CHECKPOINT=${CHECKPOINT:-${QUICK:+1000000}}
 CHECKPOINT=${CHECKPOINT:-5000000}
 CHECKPOINT_SECONDS=${CHECKPOINT_SECONDS:-${QUICK:+3}}

@@ -14,7 +14,7 @@
 #include "cores.h"
 
 
-#define LINES_BLOCK    ((size_t) 4 * 1024 * 1024)
+#define LINES_BLOCK    ((size_t) 16 * 1024 * 1024)
 #define LINES_LINE     64
 #define LINES_PAGE     4096
 #define LINES_NUMBER   (LINES_BLOCK / LINES_LINE)

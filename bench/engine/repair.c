@@ -39,6 +39,7 @@ typedef struct {
     uint64_t    delayed;
     uint64_t    consumed;
     unsigned    size;
+    unsigned    topics;            /* that messages are spread over */
     unsigned    cold:1;
 } repair_options_t;
 
@@ -171,10 +172,29 @@ repair_consume(kmq_t *kmq, const char *topic)
 }
 
 
+/* A part of the messages, in topics of their own. */
+static void
+repair_fill_part(kmq_t *kmq, unsigned part)
+{
+    char  name[32];
+
+    (void) sprintf(name, "consumed-%u", part);
+    repair_publish(kmq, name, o.consumed / o.topics, 0);
+    repair_consume(kmq, name);
+
+    (void) sprintf(name, "delayed-%u", part);
+    repair_publish(kmq, name, o.delayed / o.topics, REPAIR_HOUR);
+
+    (void) sprintf(name, "ready-%u", part);
+    repair_publish(kmq, name, o.ready / o.topics, 0);
+}
+
+
 static kmq_t *
 repair_fill(void)
 {
     kmq_t           *kmq;
+    unsigned         i;
     unsigned char    seed[KMQ_SEED_LEN];
     kmq_settings_t   settings;
 
@@ -195,10 +215,9 @@ repair_fill(void)
     kmq = repair_attach(0);
     kmq_configure(kmq, &settings);
 
-    repair_publish(kmq, "consumed", o.consumed, 0);
-    repair_consume(kmq, "consumed");
-    repair_publish(kmq, "delayed", o.delayed, REPAIR_HOUR);
-    repair_publish(kmq, "ready", o.ready, 0);
+    for (i = 0; i < o.topics; i++) {
+        repair_fill_part(kmq, i);
+    }
 
     return kmq;
 }
@@ -266,7 +285,7 @@ repair_victim(void)
 
     (void) alarm(REPAIR_TIMEOUT);
     kmq = repair_attach(REPAIR_WORKERS + 1);
-    producer = repair_join(kmq, KMQ_PRODUCER, "ready");
+    producer = repair_join(kmq, KMQ_PRODUCER, "ready-0");
 
     memset(&m, 0, sizeof(kmq_message_t));
     m.size = 4;
@@ -401,6 +420,7 @@ repair_options(int argc, char **argv)
         { "delayed", 1, NULL, 'd' },
         { "consumed", 1, NULL, 'c' },
         { "size", 1, NULL, 's' },
+        { "topics", 1, NULL, 't' },
         { "cold", 0, NULL, 'C' },
         { NULL, 0, NULL, 0 }
     };
@@ -409,6 +429,7 @@ repair_options(int argc, char **argv)
 
     o.ready = 1000000;
     o.size = 100;
+    o.topics = 1;
 
     while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
 
@@ -417,12 +438,14 @@ repair_options(int argc, char **argv)
         case 'd': o.delayed = strtoull(optarg, NULL, 10); break;
         case 'c': o.consumed = strtoull(optarg, NULL, 10); break;
         case 's': o.size = (unsigned) strtoul(optarg, NULL, 10); break;
+        case 't': o.topics = (unsigned) strtoul(optarg, NULL, 10); break;
         case 'C': o.cold = 1; break;
         default: o.size = 0;
         }
     }
 
     return optind != argc || o.size < 1 || o.size > REPAIR_BODY
+           || o.topics < 1
            || o.ready + o.delayed + o.consumed == 0 ? -1 : 0;
 }
 
@@ -439,6 +462,7 @@ main(int argc, char **argv)
                 "  --messages N  that wait (1000000)\n"
                 "  --delayed N --consumed N  further ones (0)\n"
                 "  --size N  bytes of each (100)\n"
+                "  --topics N  over which they are spread (1)\n"
                 "  --cold  the others have new page tables\n");
         return 2;
     }

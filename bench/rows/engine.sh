@@ -2,20 +2,21 @@
 
 # How long everybody waits when a worker has died inside the lock.
 row_repair() {
-    local run n result
+    local run case n topics result
     local title="the others wait after a death inside the lock"
 
     wanted repair "$title" || return 0
     echo "bench: repair" >&2
 
-    for n in $REPAIR; do
+    for case in $REPAIR; do
+        IFS=/ read -r n topics <<< "$case"
         room_for $((n / 4000 + 16)) "repair of $n" || continue
 
         for ((run = 1; run <= RUNS; run++)); do
-            result=$("$OUT/kmq-repair" --messages "$n" 2> "$OUT/load.log") ||
-                failed "repair, $n messages"
+            result=$("$OUT/kmq-repair" --messages "$n" --topics "$topics" \
+                2> "$OUT/load.log") || failed "repair, $case"
 
-            record repair repair "$title" "$n" "$run" "$result"
+            record repair repair "$title" "$case" "$run" "$result"
         done
     done
 }

@@ -71,10 +71,11 @@ move_time() {
 
 # Two workers against one: the CPU time of a message, its part in the kernel
 # included.  A case is the number of topics, which share 16 producers and 16
-# consumers, and the window.  Nobody is bound to a core: there are more
+# consumers, and the window; or the window and a rate, WINDOW@RATE, that all
+# producers keep together, so that one worker and two do the same.  Nobody is bound to a core: there are more
 # processes than cores, and where each runs is up to the kernel, as elsewhere.
 row_cores_nginx() {
-    local run case topics window sides side cpus="$SERVER_CPU $LOAD_CPU"
+    local run case topics window rate sides side cpus="$SERVER_CPU $LOAD_CPU"
     local title="16 producers, 16 consumers, one worker and two"
 
     wanted cores-nginx "$title" || return 0
@@ -88,7 +89,7 @@ row_cores_nginx() {
         [ $((run % 2)) = 1 ] || sides="two one"
 
         for case in $CORES_NGINX; do
-            IFS=/ read -r topics window <<< "$case"
+            IFS=/@ read -r topics window rate <<< "$case"
 
             for side in $sides; do
                 [ $side = one ] || workers=2
@@ -98,6 +99,7 @@ row_cores_nginx() {
                 measure cores-nginx cores-nginx "$title" "$case/$side" "$run" \
                     "$PORT" --topics "$topics" --producers $((16 / topics)) \
                     --consumers $((16 / topics)) --window "$window" \
+                    ${rate:+--rate "$rate"} \
                     --seconds "$DURATION"
                 stop_server
                 workers=1

@@ -11,15 +11,17 @@ def evaluate_repair(row):
 
 
 def table_repair(rows):
-    out = ["", line("repair", "messages", "stand still", "per million"),
-           "|---|---|---|---|"]
+    out = ["", line("repair", "messages", "topics", "stand still",
+                    "per million"),
+           "|---|---|---|---|---|"]
     for name, row in rows.items():
         title = f"{name}: {row['title']}"
         if "failed" in row["result"]:
-            out.append(failure(title, row, 4))
+            out.append(failure(title, row, 5))
             continue
         for side, part in row["result"].items():
-            out.append(line(title, f"{int(side):,}",
+            messages, topics = side.split("/")
+            out.append(line(title, f"{int(messages):,}", topics,
                             spread(part["last_ms"], "repair"),
                             spread(part["ms_per_million"], "repair")))
     return out

@@ -79,7 +79,7 @@ def table_cores_nginx(rows):
         for case, part in row["result"].items():
             busy = any(side["others"] > OTHERS for side in part.values())
             first = line(title + (" (busy)" if busy else ""),
-                         *case.split("/"))[:-1]
+                         *case.replace("@", " at ").split("/"))[:-1]
             if len(part) < 2:
                 alone = [cell_ns(part[who]) if who in part else ""
                          for who in ("one", "two")]
