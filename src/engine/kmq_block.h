@@ -206,6 +206,7 @@ struct kmq_block_s {
     uint64_t         configured; /* times they were set */
     uint32_t         keeper;     /* worker that turns the wheels, plus 1; 0:
                                     none.  Atomic */
+    uint32_t         keepers;    /* times somebody became that.  Atomic */
     uint32_t         nstill;     /* workers that stand still.  Atomic */
     uint32_t         nworkers;   /* numbers from here on were never used.
                                     Atomic */
@@ -320,7 +321,8 @@ struct kmq_s {
     uint64_t             check;       /* messages; it has not begun yet, */
     uint64_t             aging;       /* and some may be there */
     uint64_t             due_next;    /* mono: the keeper has to turn a wheel,
-                                         but not before */
+                                         but not before, */
+    uint32_t             keepers;     /* as long as it is the same one */
     uint64_t             late_time;   /* mono: of the next look whether the
                                          keeper is late */
     int                  paced;       /* something waits for the next batch */

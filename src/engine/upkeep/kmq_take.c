@@ -159,7 +159,12 @@ due_find(kmq_t *kmq, unsigned ms)
 static void
 due_look(kmq_t *kmq)
 {
-    if (kmq->mono >= kmq->due_next) {
+    uint32_t  keepers;
+
+    keepers = KMQ_GET(kmq->block->keepers);
+
+    if (kmq->mono >= kmq->due_next || kmq->keepers != keepers) {
+        kmq->keepers = keepers;
         due_find(kmq, 0);
     }
 }
@@ -284,7 +289,6 @@ work_find(kmq_t *kmq)
             due_find(kmq, LATE_TIME);
         }
 
-        kmq->due_next = 0;
         return;
     }
 
@@ -373,6 +377,7 @@ shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
     }
 
     *backlog += kmq_backlog(s);
+    due_note(kmq);
 
     kmq_unlock(kmq);
 }
@@ -443,7 +448,7 @@ due_first(const kmq_t *kmq)
     uint64_t      due, first;
     kmq_block_t  *b = kmq->block;
 
-    if (kmq->mono < kmq->due_next) {
+    if (kmq->mono < kmq->due_next && kmq->keepers == KMQ_GET(b->keepers)) {
         return kmq->due_next;
     }
 

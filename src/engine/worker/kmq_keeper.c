@@ -68,6 +68,7 @@ kmq_keeper_set(kmq_t *kmq, unsigned n)
 
     kmq_common_lock(kmq);
 
+    KMQ_PUT(b->keepers, b->keepers + 1);
     __atomic_store_n(&b->keeper, n + 1, __ATOMIC_SEQ_CST);
     KMQ_POINT("keeper");
 
