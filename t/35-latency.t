@@ -11,10 +11,13 @@ use Test::More;
 use Time::HiRes qw(time);
 use KapokMQ::Test;
 
-# LIMIT: seconds, of the median; PATIENCE: of all samples
-use constant { SAMPLES => 1000, LIMIT => 0.1, PATIENCE => 60 };
+# LIMIT: seconds, of the median; PATIENCE: of all samples; LARGE: bytes, as many
+# as a worker pushes in a turn
+use constant { SAMPLES => 1000, LIMIT => 0.1, PATIENCE => 60,
+               LARGE => 1024 * 1024, BEHIND => 40 };
 
 my $mq = KapokMQ::Test->start(
+    yaml => { maxMessageSize => 2 * LARGE },
     workers => $ENV{KMQ_WORKERS} && $ENV{KMQ_WORKERS} > 2
                ? $ENV{KMQ_WORKERS} : 2);
 
@@ -28,13 +31,19 @@ sub login {
     return $client;
 }
 
-# what came another way than expected, and the times in seconds
+# what came another way than expected, and the times in seconds; before: what
+# comes first, each time
 sub measure {
-    my ($consumer, $producer) = @_;
+    my ($consumer, $producer, $samples, $before) = @_;
     my $deadline = time + PATIENCE;
     my ($wrong, @times);
 
-    for my $n (1 .. SAMPLES) {
+    for my $n (1 .. $samples // SAMPLES) {
+        if ($before) {
+            $producer->text($before);
+            $producer->next_text;
+            $consumer->next_text;
+        }
         my $start = time;
         $producer->text("m$n");
         my $answer = $producer->next_text // 'no answer';
@@ -73,6 +82,10 @@ is(keys %producer, 2, 'producers on its worker and on another');
 for my $where (qw(same other)) {
     report("$where worker", measure($consumer, $producer{$where}));
 }
+
+# a worker that has just pushed all that it may in a turn is woken as well
+report('behind a large one',
+       measure($consumer, $producer{other}, BEHIND, 'x' x LARGE));
 
 # a worker that has been idle for long sleeps; it is woken all the same
 run_for(1.5);

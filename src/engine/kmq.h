@@ -475,6 +475,7 @@ typedef struct {
  * Returns the number of runs.  0: there is nothing to do, or, when
  * kmq_has_work() says so, no more than that under one lock.  Topics take turns:
  * call it until it returns 0, and, while there is work, from a posted event.
+ * Others do not wake this worker before it has returned 0.
  *
  * A message's position grows with every delivery of its topic; compare
  * positions by their difference as int32_t.  What is pushed again to the same

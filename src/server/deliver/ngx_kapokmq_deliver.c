@@ -39,6 +39,7 @@ ngx_kapokmq_deliver(ngx_event_t *ev)
 
     left = NGX_KAPOKMQ_DELIVER_BYTES;
     sent = 0;
+    more = 1;
 
     for (n = 0; n < NGX_KAPOKMQ_DELIVER_BATCHES; n++) {
 
@@ -49,6 +50,7 @@ ngx_kapokmq_deliver(ngx_event_t *ev)
         ngx_kapokmq_batch.bytes_max = left;
 
         if (kmq_take(ngx_kapokmq_worker.kmq, &ngx_kapokmq_batch) == 0) {
+            more = 0;
             break;
         }
 
@@ -56,10 +58,11 @@ ngx_kapokmq_deliver(ngx_event_t *ev)
         left -= ngx_min(left, size);
     }
 
-    more = ngx_kapokmq_client_close();
+    more |= ngx_kapokmq_client_close();
     ngx_kapokmq_consumer_turns();
 
-    /* others have their turn before the next batches */
+    /* others have their turn before the next batches; and until the engine has
+     * said that there are none, nobody else wakes this worker */
 
     if (more || kmq_has_work(ngx_kapokmq_worker.kmq)) {
         ngx_post_event(ev, &ngx_posted_next_events);
