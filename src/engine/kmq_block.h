@@ -208,6 +208,8 @@ struct kmq_block_s {
                                     none.  Atomic */
     uint32_t         keepers;    /* times somebody became that.  Atomic */
     uint32_t         nstill;     /* workers that stand still.  Atomic */
+    uint32_t         uncounted;  /* somebody has died: free_pages and room may
+                                    be wrong.  Atomic */
     uint32_t         nworkers;   /* numbers from here on were never used.
                                     Atomic */
     uint32_t         epoch;      /* numbers of messages that were taken before
@@ -219,13 +221,13 @@ struct kmq_block_s {
     KMQ_ALIGNED
     uint64_t         lsn;        /* the last record number given out */
     KMQ_ALIGNED
-    uint32_t         free_pages; /* of no shard.  About: see kmq_page_sum() */
+    uint32_t         free_pages; /* of no shard; see kmq_page_sum() */
     uint32_t         next_page;  /* where one may be */
     uint32_t         spare_pages;    /* not for messages, so that consumers
                                         can always join and take */
     KMQ_ALIGNED
     int64_t          room;       /* so many more messages may wait than shards
-                                    have room for.  About: see kmq_room.c */
+                                    have room for; see kmq_room.c */
     KMQ_ALIGNED
     uint64_t         due[KMQ_SHARDS];    /* mono: when the keeper has to turn a
                                             shard's wheel */

@@ -214,8 +214,8 @@ typedef struct {
 /* Begins: all pages are free.  Sizes have been set. */
 void kmq_page_init(kmq_block_t *b) KMQ_ALONE;
 
-/* Counts the pages that are no shard's.  What is counted on the way may be off
- * when somebody has died, so this is done now and then.  Needs no lock. */
+/* Counts the pages that are no shard's: what is counted on the way may be wrong
+ * when somebody has died.  Needs the locks of all shards. */
 void kmq_page_sum(kmq_block_t *b);
 
 /* How many free pages the shard could have: its own, and those of no shard. */

@@ -296,8 +296,8 @@ void kmq_room_add(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 /* Fewer wait, which has been counted: others may have the room. */
 void kmq_room_settle(kmq_t *kmq) KMQ_LOCKED;
 
-/* Counts how much room is no shard's.  What is counted on the way may be off
- * when somebody has died, so this is done now and then.  Needs no lock. */
+/* Counts how much room is no shard's: what is counted on the way may be wrong
+ * when somebody has died.  Needs the locks of all shards. */
 void kmq_room_sum(kmq_block_t *b);
 
 /* Takes the first ready message of a topic, which is in flight then. */

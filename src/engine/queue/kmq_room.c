@@ -8,7 +8,7 @@
  * exact, and costs no more than a look at the shard's own room.
  *
  * What the block has is the difference between waiting_max and the shards'
- * rooms.  A death may leave it wrong, so it is counted again now and then.
+ * rooms.  A death may leave it wrong, so it is counted again then.
  */
 
 #include "../kmq_block.h"

@@ -185,6 +185,14 @@ kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     kmq_route_t  *route;
 
     ready = kmq_routes_ready(kmq->shard, topic);
+
+    /* a worker may have begun to stand still just now */
+
+    if (ready == 0) {
+        kmq_routes_tell_still(kmq, topic);
+        return;
+    }
+
     each = n / ready;
     n -= each * ready;
 

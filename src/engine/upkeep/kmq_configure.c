@@ -109,6 +109,9 @@ settings_store(kmq_t *kmq, const kmq_settings_t *settings)
 
     /* an address means nothing to other processes */
 
+    (void) __atomic_fetch_add(&b->room, (int64_t) settings->waiting_max
+                                        - b->settings.waiting_max,
+                              __ATOMIC_RELAXED);
     b->settings = *settings;
     b->settings.topic_own = NULL;
     b->settings.topic_arg = NULL;
@@ -155,6 +158,4 @@ kmq_configure(kmq_t *kmq, const kmq_settings_t *settings)
         shard_configure(kmq);
         kmq_unlock(kmq);
     }
-
-    kmq_room_sum(kmq->block);
 }

@@ -501,8 +501,7 @@ kmq_repair(kmq_t *kmq)
 
     kmq_workers_forget(kmq);
     kmq_room_add(kmq, 0);
-    kmq_room_sum(kmq->block);
-    kmq_page_sum(kmq->block);
+    KMQ_PUT(kmq->block->uncounted, 1);
 
     consumers_ready(kmq);
     types_settle(kmq);

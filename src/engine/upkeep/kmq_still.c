@@ -97,7 +97,7 @@ regrant(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
     kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
-    while (duty->still_last && *n) {
+    while (duty->still_last && duty->dirty && *n) {
         (*n)--;
 
         ref = duty->dirty;

@@ -192,14 +192,18 @@ due_note(kmq_t *kmq)
 static void
 shard_run(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
 {
-    int                more;
-    kmq_shard_t       *s;
-    const kmq_duty_t  *duty;
+    int           more;
+    kmq_duty_t   *duty;
+    kmq_shard_t  *s;
 
     kmq_lock(kmq, KMQ_SHARD(kmq->block, kmq->turn));
 
     s = kmq->shard;
     duty = &s->duty[kmq->worker];
+
+    /* this worker is back: nobody gives its part to others any more */
+
+    duty->still_last = 0;
 
     if (kmq->turn_left == 0) {
         kmq->turn_left = duty->ndirty;
@@ -365,7 +369,7 @@ shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
 
     if (duty->dirty || duty->overdue.head || s->leaving.head
         || s->look_walk.page || s->check_walk.page || kmq->check & KMQ_BIT(s)
-        || is_due(kmq, s))
+        || is_due(kmq, s) || KMQ_GET(kmq->block->nstill))
     {
         kmq->work |= KMQ_BIT(s);
 
@@ -380,6 +384,21 @@ shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
     due_note(kmq);
 
     kmq_unlock(kmq);
+}
+
+
+/* Somebody has died, and what shards have in common may be counted wrong. */
+static void
+recount(kmq_t *kmq)
+{
+    KMQ_PUT(kmq->block->uncounted, 0);
+
+    kmq_lock_all(kmq);
+
+    kmq_page_sum(kmq->block);
+    kmq_room_sum(kmq->block);
+
+    kmq_unlock_all(kmq);
 }
 
 
@@ -416,9 +435,8 @@ kmq_tick(kmq_t *kmq)
 
     kmq_count_backlog(kmq, backlog);
 
-    if (kmq_is_keeper(kmq)) {
-        kmq_page_sum(b);
-        kmq_room_sum(b);
+    if (kmq_is_keeper(kmq) && KMQ_GET(b->uncounted)) {
+        recount(kmq);
     }
 
     return n;

@@ -117,5 +117,5 @@ kmq_wakes(kmq_t *kmq, uint64_t mask[KMQ_WORKERS / 64])
 int
 kmq_has_work(kmq_t *kmq)
 {
-    return kmq->work != 0;
+    return kmq->work != 0 || kmq->reaping;
 }
