@@ -181,10 +181,50 @@ test_hear(void)
 }
 
 
+/* Others find it, and take its part, also where nothing else makes them look:
+ * the look for old messages is far away. */
+static void
+test_alone(void)
+{
+    unsigned        n;
+    uint64_t        mono;
+    kmq_ref_t       p;
+    kmq_settings_t  s;
+
+    begin();
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.check_interval = 3600000;
+    kmq_configure(one, &s);
+
+    (void) eu_consumer(one, "t", 1000, NULL);
+    (void) eu_consumer(two, "t", 1000, NULL);
+    p = eu_producer(one, "t");
+
+    is_int(eu_publish_numbers(one, p, 0, 100), 100, "published");
+    n = eu_drain(one);
+    ok(n && n < 100, "one has a part of them");
+
+    /* two does nothing from here on */
+
+    for (mono = 1500; mono <= 3000; mono += 500) {
+        clocks(one, mono);
+        (void) kmq_tick(one);
+
+        while (kmq_has_work(one)) {
+            n += eu_drain(one);
+        }
+    }
+
+    is_int(n, 100, "and soon the other part, too");
+    end("alone");
+}
+
+
 int
 main(void)
 {
     test_grants();
+    test_alone();
     test_back();
     test_wheel();
     test_hear();
