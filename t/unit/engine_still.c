@@ -3,11 +3,16 @@
  * the wheel; when it is back it has its part.
  */
 
-#include "engine_util.h"
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine_unlock.h"
+#include "../../src/engine/upkeep/kmq_upkeep_inside.h"
 
 
-#define SIZE   (32 * EU_MB)
-#define WALL   UINT64_C(1640975470000)
+#define SIZE    (32 * EU_MB)
+#define WALL    UINT64_C(1640975470000)
+#define ROUTES  600               /* more than are given to others twice */
 
 
 static void   *block;
@@ -220,6 +225,231 @@ test_alone(void)
 }
 
 
+/* One finds, at that time, who stands still. */
+static void
+find(kmq_t *kmq, uint64_t mono)
+{
+    clocks(kmq, mono);
+    kmq_still_seen(kmq);
+    kmq_still_find(kmq);
+}
+
+
+static void
+two_stops(void)
+{
+    find(one, 5000);
+}
+
+
+static void
+two_stops_at_lots(const char *point)
+{
+    if (strcmp(point, "lots") == 0) {
+        two_stops();
+    }
+}
+
+
+static void
+two_goes_on_at_lots(const char *point)
+{
+    if (strcmp(point, "lots") == 0) {
+        clocks(two, 5000);
+        kmq_still_seen(two);
+    }
+}
+
+
+/* The only worker with a consumer begins to stand still while a message is
+ * granted to it: the message is there for it when it is back. */
+static void
+test_stops_last(void)
+{
+    kmq_ref_t       p;
+    kmq_settings_t  s;
+
+    begin();
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.batch_interval = 60000;
+    s.batch_count = 100;
+    kmq_configure(one, &s);
+
+    (void) eu_consumer(two, "t", 1000, NULL);
+    p = eu_producer(one, "t");
+    is_int(eu_publish_numbers(one, p, 0, 1), 1, "one goes in this window");
+
+    /* whoever asks for a part of the window takes the common lock */
+
+    eo_when_unlocked(&one->block->lock, two_stops);
+    is_int(eu_publish_numbers(one, p, 1, 1), 1, "another one is published");
+    ok(eo_unlocked == NULL && one->block->nstill == 1,
+       "while the consumer's worker begins to stand still");
+    is_int(ei_topic(one, p)->granted, 1, "it is granted to nobody");
+    is_int(one->block->pace.left, 99, "and another one may go in its place");
+
+    clocks(two, 5100);
+    is_int(eu_drain(two), 2, "the worker has both when it is back");
+
+    end("the last one stops");
+}
+
+
+/* A worker begins to stand still, or is back, while lots are drawn. */
+static void
+test_while_drawn(void (*then)(const char *), unsigned at_once)
+{
+    unsigned      i, n, more;
+    kmq_ref_t     p;
+    kmq_topic_t  *topic;
+
+    begin();
+
+    (void) eu_consumer(one, "t", 10000, NULL);
+    (void) eu_consumer(two, "t", 10000, NULL);
+    (void) eu_consumer(two, "t", 10000, NULL);
+    p = eu_producer(one, "t");
+    topic = ei_topic(one, p);
+    more = 0;
+    n = 0;
+
+    for (i = 0; i < 50; i++) {
+        clocks(one, 1000);
+        clocks(two, 1000);
+        kmq_still_seen(one);
+        kmq_still_seen(two);
+
+        if (then == two_goes_on_at_lots) {
+            two_stops();
+        }
+
+        kmq_fault = then;
+        n += eu_publish_numbers(one, p, 0, at_once);
+        kmq_fault = NULL;
+
+        more += topic->granted > topic->ready.count;
+        more += topic->granted < topic->ready.count;
+    }
+
+    is_int(more, 0, "as many are granted as there are");
+
+    clocks(one, 5000);
+    clocks(two, 5000);
+    kmq_still_seen(two);
+    is_int(eu_drain(one) + eu_drain(two), n, "and all of them arrive");
+
+    end("while lots are drawn");
+}
+
+
+/* Its routes are given to others, a part of them, before it takes them. */
+static void
+others_get_some(void)
+{
+    find(one, 9000);
+    (void) eu_take(one);
+    ok(ei_shard(one, 3)->duty[1].still_last, "others have a part of them");
+}
+
+
+/* A worker goes on, and stands still at once again; then others have begun to
+ * give its part away when it takes that itself. */
+static void
+test_goes_on_behind(void)
+{
+    char          name[EI_NAME_LEN];
+    unsigned      i;
+    uint64_t      cursor, deleted;
+    kmq_ref_t     p;
+    kmq_duty_t   *duty;
+    kmq_query_t   all;
+
+    begin();
+
+    for (i = 0; i < ROUTES; i++) {
+        (void) ei_name(one, 3, i, name);
+        (void) eu_consumer(two, name, 10, NULL);
+        p = eu_producer(one, name);
+        (void) eu_publish(one, p, "x", 1);
+    }
+
+    memset(&all, 0, sizeof(all));
+    all.to = UINT32_MAX;
+    all.status = KMQ_STATUS_ANY;
+    cursor = 0;
+    deleted = 0;
+
+    do {
+        kmq_purge(one, &all, &cursor, &deleted);
+    } while (cursor);
+
+    is_int((long long) deleted, ROUTES, "what was granted is gone again");
+
+    duty = &ei_shard(one, 3)->duty[1];
+    is_int(duty->ndirty, ROUTES, "but its routes are to be looked at");
+
+    two_stops();
+    clocks(two, 5000);
+
+    kmq_slice = 2 * ROUTES;
+    eo_when_unlocked(&one->block->lock, others_get_some);
+    (void) eu_take(two);
+    kmq_slice = 512;
+
+    is_int(duty->ndirty, 0, "the worker looks at all");
+    is_int(duty->still_last, 0, "and nothing is left for others");
+
+    if (duty->still_last == 0) {
+        is_int(eu_drain(one), 0, "which they find");
+    }
+
+    end("goes on behind");
+}
+
+
+/* Whenever the one who gives back what a dead worker had lets the common lock
+ * go, another one looks who stands still. */
+static void
+find_again(void)
+{
+    kmq_still_find(two);
+    eo_when_unlocked(&one->block->lock, find_again);
+}
+
+
+static void
+test_dead(void)
+{
+    int           status;
+    pid_t         pid;
+    kmq_worker_t *worker;
+
+    begin();
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        _exit(kmq_attach(block, SIZE, 5) == NULL);
+    }
+
+    ok(waitpid(pid, &status, 0) == pid && status == 0, "a worker dies");
+
+    worker = &one->block->worker[5];
+    clocks(one, 9000);
+    kmq_still_seen(one);
+    find(two, 9000);
+
+    eo_when_unlocked(&one->block->lock, find_again);
+    kmq_reap_dead(one);
+    eo_unlocked = NULL;
+
+    ok(!worker->attached && !worker->still, "it is gone, and is not still");
+    is_int(one->block->nstill, 0, "nobody stands still");
+
+    end("dead");
+}
+
+
 int
 main(void)
 {
@@ -228,6 +458,13 @@ main(void)
     test_back();
     test_wheel();
     test_hear();
+    test_stops_last();
+    test_while_drawn(two_stops_at_lots, 1);
+    test_while_drawn(two_stops_at_lots, 25);
+    test_while_drawn(two_goes_on_at_lots, 1);
+    test_while_drawn(two_goes_on_at_lots, 25);
+    test_goes_on_behind();
+    test_dead();
 
     return done_testing();
 }

@@ -30,11 +30,13 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     }
 
     if (KMQ_GET(kmq->block->nstill)) {
-        kmq_routes_tell_still(kmq, topic);
 
         if (kmq_routes_ready(kmq->shard, topic) == 0) {
+            kmq_routes_tell(kmq, topic, 0);
             return;
         }
+
+        kmq_routes_tell_still(kmq, topic);
     }
 
     n = kmq_pace(kmq, topic, n);
@@ -49,7 +51,7 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     }
 
     if (n) {
-        kmq_routes_grant(kmq, topic, n);
+        kmq_pace_credit(kmq, n - kmq_routes_grant(kmq, topic, n));
     }
 }
 

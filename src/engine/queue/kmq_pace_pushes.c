@@ -164,7 +164,7 @@ topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint32_t n)
         kmq_routes_tell(kmq, topic, 0);
 
     } else {
-        kmq_routes_grant(kmq, topic, n);
+        n = (uint32_t) kmq_routes_grant(kmq, topic, n);
     }
 
     return n;
@@ -300,11 +300,11 @@ kmq_pace_slice(kmq_t *kmq)
             s->window_left -= topic_allot(kmq, topic, n);
             s->round_wanting += topic_wants(s, topic);
 
-        } else if (KMQ_GET(kmq->block->nstill)) {
+        } else if (kmq_pace_backlog(s, topic)) {
 
-            /* they ask when they are back */
+            /* those who stand still ask when they are back */
 
-            kmq_routes_tell_still(kmq, topic);
+            kmq_routes_tell(kmq, topic, 0);
         }
 
         if (s->round_rest == 0 && s->round_wanting) {

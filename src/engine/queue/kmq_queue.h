@@ -132,6 +132,7 @@ typedef struct {
     uint64_t     grant;          /* messages that this route may take */
     uint8_t      used;
     uint8_t      dirty;
+    uint32_t     lots;           /* while grants are drawn */
 } kmq_route_t;
 
 

@@ -33,8 +33,10 @@ int kmq_pin_keep(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 uint32_t kmq_routes_ready(const kmq_shard_t *s, const kmq_topic_t *topic)
     KMQ_LOCKED;
 
-/* Grants n messages to the routes of these consumers; there must be one. */
-void kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n) KMQ_LOCKED;
+/* Grants n messages to the routes of these consumers.  Returns how many: none
+ * where nobody is ready any more. */
+uint64_t kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+    KMQ_LOCKED;
 
 /* Makes sure that workers that stand still look at a topic when they are
  * back. */

@@ -147,88 +147,108 @@ kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
 }
 
 
-/* Draws a route at random by its ready consumers; all have ready of them. */
+/*
+ * Gives each route lots, as many as it has ready consumers; all have so many of
+ * them as it returns.  Whether a worker stands still may change at any time, so
+ * it is asked once for each.
+ */
+static uint32_t
+lots_give(const kmq_shard_t *s, const kmq_topic_t *topic)
+{
+    int           still;
+    uint32_t      n;
+    kmq_ref_t     ref;
+    kmq_route_t  *route;
+
+    n = 0;
+    still = KMQ_GET(KMQ_BLOCK(s)->nstill) != 0;
+
+    for (ref = topic->routes; ref; ref = route->topic_next) {
+        route = KMQ_AT(s, ref);
+        route->lots = still && is_still(s, route) ? 0 : route->ready;
+        n += route->lots;
+    }
+
+    return n;
+}
+
+
+/* Draws a route at random by its lots; all have so many of them. */
 static kmq_route_t *
-route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t ready)
+route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t lots)
 {
     uint32_t      i;
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    i = ((kmq_random(kmq) >> 32) * ready) >> 32;
+    i = ((kmq_random(kmq) >> 32) * lots) >> 32;
+    ref = topic->routes;
 
-    for (ref = topic->routes; ref; ref = route->topic_next) {
+    for ( ;; ) {
         route = KMQ_AT(kmq->shard, ref);
 
-        if (is_still(kmq->shard, route)) {
-            continue;
-        }
-
-        if (i < route->ready) {
+        if (i < route->lots) {
             return route;
         }
 
-        i -= route->ready;
+        i -= route->lots;
+        ref = route->topic_next;
     }
-
-    return NULL;
 }
 
 
-/* Gives n messages of a point to point topic to its routes. */
-void
+/* Gives n messages of a point to point topic to its routes.  Returns how many:
+ * all, or none. */
+uint64_t
 kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
-    uint32_t      ready;
-    uint64_t      each;
+    uint32_t      lots;
+    uint64_t      each, left;
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    ready = kmq_routes_ready(kmq->shard, topic);
+    lots = lots_give(kmq->shard, topic);
 
-    /* a worker may have begun to stand still just now */
+    if (lots == 0) {
 
-    if (ready == 0) {
-        kmq_routes_tell_still(kmq, topic);
-        return;
+        /* the last worker has begun to stand still just now */
+
+        kmq_routes_tell(kmq, topic, 0);
+        return 0;
     }
 
-    each = n / ready;
-    n -= each * ready;
+    KMQ_POINT("lots");
+
+    each = n / lots;
+    left = n - each * lots;
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(kmq->shard, ref);
 
-        if (is_still(kmq->shard, route)) {
-            continue;
+        if (each && route->lots) {
+            route_add_grant(kmq, topic, route, each * route->lots);
         }
 
-        if (each && route->ready) {
-            route_add_grant(kmq, topic, route, each * route->ready);
-        }
-
-        if (route->ready == ready) {
+        if (route->lots == lots) {
 
             /* the usual case: no lots to draw */
 
-            if (n) {
-                route_add_grant(kmq, topic, route, n);
+            if (left) {
+                route_add_grant(kmq, topic, route, left);
             }
 
-            return;
+            return n;
         }
     }
 
     /* when there are many, a draw is for several */
 
-    for (each = n / DRAWS_MAX + 1; n; n -= each) {
-        each = each < n ? each : n;
-        route = route_draw(kmq, topic, ready);
-
-        if (route) {
-            route_add_grant(kmq, topic, route, each);
-        }
+    for (each = left / DRAWS_MAX + 1; left; left -= each) {
+        each = each < left ? each : left;
+        route_add_grant(kmq, topic, route_draw(kmq, topic, lots), each);
     }
+
+    return n;
 }
 
 

@@ -54,6 +54,12 @@ kmq_route_next(kmq_t *kmq)
     for (n = KMQ_SLICE; n && duty->dirty; n--) {
         KMQ_STEP();
 
+        /* the others follow no further: see kmq_still.c */
+
+        if (duty->dirty == duty->still_last) {
+            duty->still_last = 0;
+        }
+
         route = KMQ_AT(s, duty->dirty);
         duty->dirty = route->dirty_next;
         duty->ndirty--;

@@ -217,7 +217,7 @@ kmq_detach(kmq_t *kmq)
 
     kmq_common_lock(kmq);
 
-    KMQ_SET(worker->attached, 0);
+    kmq_still_gone(kmq, kmq->worker);
     (void) pthread_mutex_unlock(&worker->alive);
 
     kmq_common_unlock(kmq);

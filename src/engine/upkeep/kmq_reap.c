@@ -103,7 +103,6 @@ reap_shard(kmq_t *kmq, kmq_shard_t *shard, unsigned i)
 static void
 reap_end(kmq_t *kmq, unsigned i)
 {
-    kmq_still_end(kmq, i);
     kmq_keeper_replace(kmq, i);
     KMQ_PUT(kmq->block->worker[i].signalled, 0);
 }
@@ -202,7 +201,7 @@ reap_dead(kmq_t *kmq, unsigned i, unsigned *n)
     if (dead && *n) {
         reap_end(kmq, i);
         kmq_journal_lost(kmq);
-        KMQ_PUT(worker->attached, 0);
+        kmq_still_gone(kmq, i);
         kmq->reaped++;
     }
 

@@ -444,6 +444,11 @@ kmq_repair_common(kmq_t *kmq)
     KMQ_PUT(b->nstill, 0);
 
     for (i = 0; i < b->nworkers; i++) {
+
+        if (!b->worker[i].attached) {
+            KMQ_PUT(b->worker[i].still, 0);
+        }
+
         KMQ_PUT(b->nstill, b->nstill + (b->worker[i].still != 0));
     }
 

@@ -18,9 +18,9 @@
 #define ROUTES_SLICE  256
 
 
-/* Worker n does not stand still any more, or it is gone. */
-void
-kmq_still_end(kmq_t *kmq, unsigned n)
+/* Worker n does not stand still any more. */
+static void
+still_end(kmq_t *kmq, unsigned n)
 {
     kmq_block_t   *b = kmq->block;
     kmq_worker_t  *worker = &b->worker[n];
@@ -50,7 +50,20 @@ kmq_still_seen(kmq_t *kmq)
         KMQ_PUT(worker->seen, kmq->mono);
     }
 
-    kmq_still_end(kmq, kmq->worker);
+    still_end(kmq, kmq->worker);
+}
+
+
+/* Worker n is gone: nobody is to find it standing still from here on. */
+void
+kmq_still_gone(kmq_t *kmq, unsigned n)
+{
+    kmq_common_lock(kmq);
+
+    KMQ_SET(kmq->block->worker[n].attached, 0);
+    still_end(kmq, n);
+
+    kmq_common_unlock(kmq);
 }
 
 
@@ -97,7 +110,7 @@ regrant(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
     kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route;
 
-    while (duty->still_last && duty->dirty && *n) {
+    while (duty->still_last && *n) {
         (*n)--;
 
         ref = duty->dirty;

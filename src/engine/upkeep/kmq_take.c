@@ -192,18 +192,14 @@ due_note(kmq_t *kmq)
 static void
 shard_run(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
 {
-    int           more;
-    kmq_duty_t   *duty;
-    kmq_shard_t  *s;
+    int                more;
+    kmq_shard_t       *s;
+    const kmq_duty_t  *duty;
 
     kmq_lock(kmq, KMQ_SHARD(kmq->block, kmq->turn));
 
     s = kmq->shard;
     duty = &s->duty[kmq->worker];
-
-    /* this worker is back: nobody gives its part to others any more */
-
-    duty->still_last = 0;
 
     if (kmq->turn_left == 0) {
         kmq->turn_left = duty->ndirty;

@@ -21,9 +21,8 @@ void kmq_reap_dead(kmq_t *kmq);
 /* This worker does something.  May take the common lock. */
 void kmq_still_seen(kmq_t *kmq);
 
-/* A worker does not stand still any more, or it is gone.  May take the common
- * lock. */
-void kmq_still_end(kmq_t *kmq, unsigned worker);
+/* A worker is gone, and does not stand still.  Takes the common lock. */
+void kmq_still_gone(kmq_t *kmq, unsigned worker);
 
 /* Looks for workers that stand still.  Where it finds one, all shards are to be
  * looked at.  May take the common lock. */
