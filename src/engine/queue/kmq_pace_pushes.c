@@ -181,8 +181,9 @@ round_begin(kmq_shard_t *s, uint32_t n)
 }
 
 
-/* The shard takes its part of the current window, or, when it had that and
- * wanted more, a part of what others have left. */
+/* The shard takes its part of the current window, whatever it has left of an
+ * earlier one; or, when it had that and wanted more, a part of what others have
+ * left. */
 static void
 part_take(kmq_t *kmq)
 {
@@ -190,9 +191,9 @@ part_take(kmq_t *kmq)
     kmq_pace_t   *pace = &kmq->block->pace;
     kmq_shard_t  *s = kmq->shard;
 
-    if (s->window_left
-        || (s->window == KMQ_GET(pace->window)
-            && !(KMQ_GET(pace->wanting) & KMQ_BIT(s) && KMQ_GET(pace->left))))
+    if (s->window == KMQ_GET(pace->window)
+        && (s->window_left || !(KMQ_GET(pace->wanting) & KMQ_BIT(s)
+                                && KMQ_GET(pace->left))))
     {
         return;
     }
@@ -237,6 +238,13 @@ part_end(kmq_t *kmq)
     kmq_shard_t  *s = kmq->shard;
 
     kmq_common_lock(kmq);
+
+    if (s->window != pace->window) {
+
+        /* the window is over, and what is left with it */
+
+        s->window_left = 0;
+    }
 
     if (s->active && s->round_rest) {
 
