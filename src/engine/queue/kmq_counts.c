@@ -45,27 +45,31 @@ period_add(kmq_period_t *period, uint64_t published, uint64_t delivered,
 static void
 period_flush(kmq_t *kmq, kmq_period_t *table, unsigned n, kmq_period_t *period)
 {
-    kmq_period_t  *to;
+    kmq_period_t  *to, counted;
 
-    if (period->number == 0) {
+    /* nothing is counted twice when this process dies on the way */
+
+    counted = *period;
+    KMQ_SET(period->number, 0);
+    memset(period, 0, sizeof(kmq_period_t));
+
+    if (counted.number == 0) {
         return;
     }
 
     kmq_common_lock(kmq);
 
-    to = &table[period->number % n];
+    to = &table[counted.number % n];
 
     /* a newer one may be there already, when a clock was set back */
 
-    if (to->number <= period->number) {
-        to = kmq_period(table, n, period->number);
-        period_add(to, period->published, period->delivered,
-                   period->confirmed);
+    if (to->number <= counted.number) {
+        to = kmq_period(table, n, counted.number);
+        period_add(to, counted.published, counted.delivered,
+                   counted.confirmed);
     }
 
     kmq_common_unlock(kmq);
-
-    memset(period, 0, sizeof(kmq_period_t));
 }
 
 
