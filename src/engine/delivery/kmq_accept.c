@@ -123,6 +123,11 @@ kmq_accept_write(kmq_t *kmq, const kmq_message_t *m, unsigned n,
 
     *first = buffer->len;
 
+    /* no record before these may grow any more, into which a repair would write
+     * before they have their numbers */
+
+    kmq->journal.last_size = 0;
+
     for (i = 0; i < n; i += same) {
         same = kmq_same_shard(&m[i], n - i);
         kmq->shard = KMQ_SHARD(kmq->block, m[i].shard);
