@@ -129,7 +129,7 @@ due_tell(kmq_shard_t *s)
     next = s->wheel.count ? s->wheel.next : NEVER;
 
     if (next != KMQ_GET(*due)) {
-        KMQ_PUT(*due, next);
+        __atomic_store_n(due, next, __ATOMIC_SEQ_CST);
     }
 }
 

@@ -9,7 +9,9 @@ kmq_keeper_tell(kmq_t *kmq)
 {
     uint32_t  keeper;
 
-    keeper = KMQ_GET(kmq->block->keeper);
+    /* behind what has been noted as due: see kmq_keeper_set() */
+
+    keeper = __atomic_load_n(&kmq->block->keeper, __ATOMIC_SEQ_CST);
 
     if (keeper) {
         kmq_worker_tell(kmq, keeper - 1);
@@ -50,7 +52,7 @@ scheduled(const kmq_block_t *b)
     shards = 0;
 
     for (i = 0; i < b->nshards; i++) {
-        if (KMQ_GET(b->due[i]) != UINT64_MAX) {
+        if (__atomic_load_n(&b->due[i], __ATOMIC_SEQ_CST) != UINT64_MAX) {
             shards |= UINT64_C(1) << i;
         }
     }
@@ -59,7 +61,9 @@ scheduled(const kmq_block_t *b)
 }
 
 
-/* Makes n the keeper.  It starts with a look at all schedules. */
+/* Makes n the keeper.  It starts with a look at all schedules.  Who puts
+ * something on one of them first notes when it is due, then asks who is keeper:
+ * so it tells n, or is seen here. */
 void
 kmq_keeper_set(kmq_t *kmq, unsigned n)
 {
