@@ -394,6 +394,8 @@ typedef struct {
  * Makes room for n messages of producer's topic.  m[] tells their sizes and
  * delays, and is zeroed otherwise.  Returns how many of them, from the first
  * on, got room; *why (may be NULL) tells why not all: KMQ_FULL or KMQ_NOMEM.
+ * KMQ_FULL is exact but for room that others take meanwhile; who tries again
+ * later finds what there is then.
  * Only consumed history is dropped to make room.  A message of more than
  * kmq_body_max() bytes never fits: KMQ_NOMEM, too.
  *

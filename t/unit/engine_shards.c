@@ -4,14 +4,15 @@
  * searches, turns, and deaths.
  */
 
-#include <dlfcn.h>
-#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine_inside.h"
+#include "engine_unlock.h"
+#include "../../src/engine/worker/kmq_worker.h"
+#include "../../src/engine/upkeep/kmq_upkeep_inside.h"
 
 
 #define SIZE      (16 * EU_MB)
@@ -842,37 +843,78 @@ test_memory_held(void)
 }
 
 
-/* Called once, when somebody has given back the lock of this shard. */
-static void         (*unlocked)(void);
-static kmq_shard_t   *unlocked_shard;
-
-
-/* The engine calls this one. */
-int
-pthread_mutex_unlock(pthread_mutex_t *mutex)
+/* Room for messages that wait is in a shard that somebody is in: that is no
+ * reason to refuse a message either, of a producer or by its topic's name. */
+static void
+test_full_held(int named)
 {
-    int           rc;
-    void        (*then)(void);
-    static int  (*unlock)(pthread_mutex_t *mutex);
+    int             rc, status;
+    queue_t         q;
+    unsigned        i, n;
+    kmq_t          *kmq;
+    place_t        *p;
+    kmq_message_t   m;
+    kmq_settings_t  s;
 
-    if (unlock == NULL) {
-        *(void **) &unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.waiting_max = 20000;
+    queue_open(&q, &s);
+    p = &q.place[0];
+    n = 0;
+
+    for (i = 0; i < SHARDS; i++) {
+        place_open(&q, i, 0);
+        n += publish(&q, i, 0, 2);
     }
 
-    rc = unlock(mutex);
-    then = unlocked;
+    ok(ei_shard(q.kmq[0], 9)->room > 2, "each shard has room for more");
+    fflush(stdout);
+    holder = fork();
 
-    if (then && mutex == &unlocked_shard->lock) {
-        unlocked = NULL;
-        then();
+    if (holder == 0) {
+        (void) alarm(60);
+        kmq = eu_attach(q.block, SIZE, 5);
+        kmq_lock(kmq, ei_shard(kmq, 9));
+        (void) raise(SIGSTOP);
+        kmq_unlock(kmq);
+        _exit(0);
     }
 
-    return rc;
+    ok(waitpid(holder, &status, WUNTRACED) == holder && WIFSTOPPED(status),
+       "somebody stands still in one of them");
+
+    kmq_on_wait(q.kmq[0], go_on, NULL);
+
+    do {
+        memset(&m, 0, sizeof(m));
+        m.size = 1;
+
+        if (named) {
+            rc = kmq_reserve_to(q.kmq[0], p->topic, strlen(p->topic), &m);
+        } else {
+            (void) kmq_reserve(q.kmq[0], p->producer, &m, 1, &rc);
+        }
+
+        if (rc == KMQ_OK) {
+            kmq_write(q.kmq[0], &m, "x", 1);
+            kmq_commit(q.kmq[0], &m, 1);
+            n++;
+        }
+    } while (rc == KMQ_OK);
+
+    is_int(rc, KMQ_FULL, "another shard is full at last");
+    is_int(n, s.waiting_max, "when as many wait as may");
+
+    (void) kill(holder, SIGCONT);
+    ok(waitpid(holder, &status, 0) == holder && status == 0, "it goes on");
+
+    queue_close(&q, "full while somebody is in a shard");
 }
 
 
-static kmq_t     *meanwhile;
-static unsigned   made;
+static kmq_t        *meanwhile;
+static kmq_shard_t  *unlocked_shard;
+static unsigned      made;
 
 
 /* So many topics come and go that any idle one is forgotten. */
@@ -919,7 +961,7 @@ test_memory_large(void)
     made = 0;
     meanwhile = q.kmq[1];
     unlocked_shard = ei_shard(q.kmq[0], 0);
-    unlocked = topics_come;
+    eo_when_unlocked(&unlocked_shard->lock, topics_come);
 
     (void) ei_name(q.kmq[0], 0, 7, name);
     rc = kmq_reserve_to(q.kmq[0], name, strlen(name), &m);
@@ -1058,7 +1100,58 @@ test_pace_few(uint32_t type, uint32_t count, const unsigned *shard)
 }
 
 
-/* ----------------------------------------------------------------- search */
+/* A window ends before a shard has given its part to all of its topics: what is
+ * left of it goes with it. */
+static void
+test_pace_over(uint32_t type)
+{
+    queue_t         q;
+    unsigned        i, n, granted;
+    kmq_settings_t  s;
+
+    s = eu_settings(type);
+    s.batch_interval = 1000;
+    s.batch_count = 60;
+    queue_open(&q, &s);
+    clock_add(&q, 0);
+
+    for (i = 0; i < 6; i++) {
+        place_open(&q, 6, i);
+        place_consumer(&q, i, 0, 1000);
+    }
+
+    is_int(publish(&q, 0, 0, 60), 60, "one topic uses up the window");
+    is_int(turns(&q), 60, "all of it");
+
+    for (i = 0; i < 6; i++) {
+        (void) publish(&q, i, 0, 200);
+    }
+
+    is_int(turns(&q), 0, "none goes in this window");
+
+    /* two topics have their part of the next one, and it is over */
+
+    kmq_slice = 2;
+    clock_add(&q, 1000);
+    (void) turn(&q, 0);
+    ok(ei_shard(q.kmq[0], 6)->window_left, "a part of a window is left");
+
+    for (i = 0, granted = 0; i < 6; i++) {
+        granted += ei_topic(q.kmq[0], q.place[i].producer)->granted;
+    }
+
+    n = window(&q);
+    is_int(n, 60 + granted, "sixty go in the next one, and %u that were "
+           "granted before", granted);
+    is_int(window(&q), 60, "and sixty in that after it");
+
+    kmq_slice = 512;
+    queue_close(&q, "a window that is over");
+}
+
+
+/* ----------------------------------------------------------------- deaths */
+
 
 #define FOUND    4096
 #define SECONDS  8
@@ -1525,6 +1618,385 @@ test_death_and_room(const char *point)
 }
 
 
+/* What hands over to what is counted, in turns. */
+static sem_t                 counted, taken;
+static _Thread_local int     taking;
+static const char           *take_point;
+static queue_t              *take_queue;
+
+
+static void
+taken_here(const char *point)
+{
+    if (taking && strcmp(point, take_point) == 0) {
+        taking = 0;
+        (void) sem_post(&taken);
+        while (sem_wait(&counted) != 0) { /* void */ }
+    }
+}
+
+
+static void *
+take_some(void *arg)
+{
+    unsigned  i;
+
+    (void) arg;
+    taking = 1;
+
+    for (i = 0; taking && i < 1000; i++) {
+        (void) eu_publish(take_queue->kmq[1], take_queue->place[0].producer,
+                          body, BODY);
+    }
+
+    if (taking) {
+        wrong++;
+        (void) sem_post(&taken);
+    }
+
+    return NULL;
+}
+
+
+static pthread_t  taker;
+
+
+/* The keeper has looked at all shards, and is about to count: another worker is
+ * in one of them again, and takes something. */
+static void
+others_take(void)
+{
+    wrong += pthread_create(&taker, NULL, take_some, NULL) != 0;
+    while (sem_wait(&taken) != 0) { /* void */ }
+}
+
+
+static void
+keeper_waits(void *arg, unsigned ms, unsigned worker, int pid)
+{
+    (void) arg;
+    (void) ms;
+    (void) worker;
+    (void) pid;
+
+    (void) sem_post(&counted);
+}
+
+
+/* The one from whose topic it is dies with the lock of the shard. */
+static void
+die_in_shard(queue_t *q, unsigned i)
+{
+    int     status;
+    pid_t   pid;
+    kmq_t  *kmq;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(q->block, SIZE, 5);
+        deadly = "reserve";
+        kmq_fault = fault;
+        (void) kmq_reserve_to(kmq, q->place[i].topic,
+                              strlen(q->place[i].topic),
+                              &(kmq_message_t) { .size = 10 });
+        _exit(1);
+    }
+
+    ok(waitpid(pid, &status, 0) == pid && status == 0,
+       "a worker dies with the lock of shard %u", i);
+}
+
+
+/* Somebody has died, so the keeper counts free pages and room again: exactly,
+ * while another worker takes some of them. */
+static void
+test_death_and_count(const char *point)
+{
+    queue_t          q;
+    unsigned         i;
+    int64_t          room;
+    uint32_t         pages;
+    kmq_block_t     *b;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.waiting_max = 1000;
+    queue_open(&q, &s);
+    b = q.kmq[0]->block;
+    wrong = 0;
+
+    for (i = 0; i < SHARDS; i++) {
+        place_open(&q, i, 0);
+    }
+
+    die_in_shard(&q, 4);
+    is_int(publish(&q, 4, 0, 1), 1, "the shard is repaired");
+    is_int(kmq_tick(q.kmq[1]), 1, "and the dead one found");
+
+    take_queue = &q;
+    take_point = point;
+    (void) sem_init(&counted, 0, 0);
+    (void) sem_init(&taken, 0, 0);
+    kmq_fault = taken_here;
+    kmq_on_wait(q.kmq[0], keeper_waits, NULL);
+    eo_when_unlocked(&ei_shard(q.kmq[0], SHARDS - 1)->lock, others_take);
+
+    (void) kmq_tick(q.kmq[0]);
+    (void) sem_post(&counted);
+    wrong += pthread_join(taker, NULL) != 0;
+    kmq_fault = NULL;
+    is_int(wrong, 0, "the keeper counts while another one takes some: %s",
+           point);
+
+    room = b->room;
+    pages = b->free_pages;
+
+    for (i = 0; i < SHARDS; i++) {
+        room += (int64_t) ei_shard(q.kmq[0], i)->room;
+        pages += ei_shard(q.kmq[0], i)->pages;
+    }
+
+    is_int(room, s.waiting_max, "all room adds up");
+    is_int(pages, b->npages, "and so do all pages");
+    is_int(b->uncounted, 0, "as it is known to");
+
+    (void) sem_destroy(&counted);
+    (void) sem_destroy(&taken);
+    queue_close(&q, "a death and what is counted");
+}
+
+
+static void
+die_now(void)
+{
+    _exit(0);
+}
+
+
+/* Somebody dies right when a minute of a shard has been added to the queue's:
+ * nothing is counted twice. */
+static void
+test_death_and_minute(void)
+{
+    int               status;
+    pid_t             pid;
+    queue_t           q;
+    unsigned          i;
+    kmq_t            *kmq;
+    uint64_t          sum;
+    kmq_settings_t    s;
+    static kmq_period_t  minute[KMQ_MINUTES];
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, &s);
+    clock_add(&q, 0);
+    place_open(&q, 4, 0);
+    is_int(publish(&q, 0, 0, 3), 3, "three in this minute");
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(q.block, SIZE, 5);
+        kmq_clock(kmq, q.mono + 60000, WALL + q.mono + 60000);
+        eo_when_unlocked(&kmq->block->lock, die_now);
+        (void) kmq_reserve_to(kmq, q.place[0].topic, strlen(q.place[0].topic),
+                              &(kmq_message_t) { .size = 10 });
+        (void) eu_publish(kmq, q.place[0].producer, "x", 1);
+        _exit(1);
+    }
+
+    ok(waitpid(pid, &status, 0) == pid && status == 0,
+       "somebody dies when the next one begins");
+
+    clock_add(&q, 60000);
+    is_int(publish(&q, 0, 0, 2), 2, "two in that");
+    kmq_periods_sum(q.kmq[0], minute, NULL);
+
+    for (i = 0, sum = 0; i < KMQ_MINUTES; i++) {
+        sum += minute[i].published;
+    }
+
+    is_int((long long) sum, 5, "are five in all");
+
+    queue_close(&q, "a death and the minute");
+}
+
+
+/* Takes what there is for a consumer, and counts it. */
+static unsigned
+take_all(kmq_t *kmq)
+{
+    unsigned      i, n;
+    kmq_batch_t  *b;
+
+    n = 0;
+
+    for (i = 0; i < ROUNDS && kmq_has_work(kmq); i++) {
+        b = eu_take(kmq);
+        n += b ? b->nmessages : 0;
+    }
+
+    return n;
+}
+
+
+/* How many records are in a journal, which are whole; -1: they are not. */
+static int
+records(kmq_t *kmq, unsigned *messages)
+{
+    int                  n;
+    long                 size;
+    size_t               at;
+    kmq_buffer_t         buffer;
+    kmq_record_t         r;
+    kmq_journal_info_t   info;
+
+    memset(&buffer, 0, sizeof(buffer));
+    (void) kmq_journal_take(kmq, &buffer, &info);
+    kmq_records_seal(buffer.data, buffer.len);
+    *messages = 0;
+
+    for (n = 0, at = 0; at < buffer.len; n++, at += (size_t) size) {
+        size = kmq_record_read(buffer.data + at, buffer.len - at, &r, NULL);
+
+        if (size <= 0) {
+            n = -1;
+            break;
+        }
+
+        *messages += r.type == KMQ_RECORD_MESSAGES ? r.count : 0;
+    }
+
+    kmq_buffer_free(&buffer);
+
+    return n;
+}
+
+
+/* Who commits has written its messages into the journal when it finds that it
+ * has to repair the shard: what that brings comes behind them. */
+static void
+test_death_and_journal(void)
+{
+    int              status;
+    char             message[2000];
+    pid_t            pid;
+    queue_t          q;
+    unsigned         i, n;
+    kmq_t           *kmq;
+    kmq_ref_t        other;
+    kmq_batch_t     *b;
+    kmq_message_t    m;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ALL);
+    queue_open(&q, &s);
+    clock_add(&q, 0);
+    memset(message, 'x', sizeof(message));
+    memset(&m, 0, sizeof(m));
+    m.size = sizeof(message);
+
+    /* a record that may grow, of messages that are gone */
+
+    kmq_journal(q.kmq[0], 1);
+    place_open(&q, 4, 0);
+    place_open(&q, 4, 1);
+    place_consumer(&q, 0, 0, 10);
+    other = eu_consumer(q.kmq[0], q.place[0].topic, 10, NULL);
+    (void) publish(&q, 1, 0, 3);
+    (void) publish(&q, 0, 0, 3);
+    n = 0;
+
+    while (kmq_has_work(q.kmq[0]) && (b = eu_take(q.kmq[0])) != NULL) {
+
+        for (i = 0; i < b->nruns; i++) {
+            if (b->runs[i].client != other) {
+                n += kmq_confirm_upto(q.kmq[0], b->runs[i].client,
+                                      b->messages[2].position);
+            }
+        }
+    }
+
+    is_int(n, 3, "one of two consumers confirms three");
+    is_int(kmq_reserve(q.kmq[0], q.place[1].producer, &m, 1, NULL), 1,
+           "a message is reserved");
+    kmq_write(q.kmq[0], &m, message, m.size);
+    kmq_leave(q.kmq[0], other);
+    (void) take_all(q.kmq[0]);
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(q.block, SIZE, 5);
+        other = eu_consumer(kmq, q.place[1].topic, 10, NULL);
+        b = eu_take(kmq);
+        deadly = "confirm-entry";
+        kmq_fault = fault;
+        (void) kmq_confirm_upto(kmq, other, b ? b->messages[0].position : 0);
+        _exit(1);
+    }
+
+    ok(waitpid(pid, &status, 0) == pid && status == 0,
+       "somebody dies who has confirmed another one");
+
+    kmq_commit(q.kmq[0], &m, 1);
+    ok(kmq_repaired(q.kmq[0]), "who commits repairs the shard");
+    ok(records(q.kmq[0], &n) > 0, "all its records are whole");
+    is_int(n, 7, "and have all messages");
+
+    queue_close(&q, "a death and the journal");
+}
+
+
+/* A worker dies that had so much that it is given back in many slices: whoever
+ * has begun goes on without being called for it. */
+static void
+test_dead_at_once(void)
+{
+    int              status;
+    pid_t            pid;
+    queue_t          q;
+    unsigned         i;
+    kmq_t           *kmq;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.check_interval = 3600000;
+    queue_open(&q, &s);
+    place_open(&q, 4, 0);
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(q.block, SIZE, 5);
+
+        for (i = 0; i < 100 && eu_producer(kmq, q.place[0].topic); i++) {
+            /* void */
+        }
+
+        _exit(i < 100);
+    }
+
+    ok(waitpid(pid, &status, 0) == pid && status == 0,
+       "a worker dies that has a hundred producers");
+
+    kmq_slice = 4;
+    (void) kmq_tick(q.kmq[0]);
+    (void) take_all(q.kmq[0]);
+    kmq_slice = 512;
+
+    is_int((long long) eu_count(q.kmq[0]).producers, 1,
+           "all of them are gone with one look");
+
+    queue_close(&q, "dead at once");
+}
+
+
 /* ------------------------------------------------- attach while one reaps */
 
 static void      *reaped_block;
@@ -1742,6 +2214,8 @@ main(void)
     test_memory_waiting(1);
     test_memory_both();
     test_memory_held();
+    test_full_held(0);
+    test_full_held(1);
     test_memory_large();
     test_pace(KMQ_PUSH_ONE, apart);
     test_pace(KMQ_PUSH_ALL, beside);
@@ -1751,6 +2225,8 @@ main(void)
     test_pace_few(KMQ_PUSH_ALL, 3, beside);
     test_pace_few(KMQ_PUSH_ONE, 1, beside);
     test_pace_few(KMQ_PUSH_ONE, 1, together);
+    test_pace_over(KMQ_PUSH_ONE);
+    test_pace_over(KMQ_PUSH_ALL);
     test_search(7);
     test_search(1000);
     test_turns(3, KMQ_PUSH_ONE);
@@ -1762,6 +2238,11 @@ main(void)
     test_death_and_room("reserve");
     test_death_and_room("commit");
     test_death_and_room("slot-place");
+    test_death_and_count("room-take");
+    test_death_and_count("pages-claim");
+    test_death_and_minute();
+    test_death_and_journal();
+    test_dead_at_once();
     test_attach_while_reaped();
     test_dead_worker(0, 512);
     test_dead_worker(0, 4);

@@ -387,12 +387,23 @@ large_room(kmq_t *kmq, const kmq_message_t *m)
 }
 
 
-/* There was no memory for a message: what others have may only have been out of
- * reach, since somebody was there.  1: some of it is free now. */
+/* There was no memory, or no room, for a message: what others have may only
+ * have been out of reach, since somebody was there.  1: some of it is free
+ * now. */
 static int
-small_room(kmq_t *kmq, const kmq_message_t *m)
+others_give(kmq_t *kmq, const kmq_message_t *m, int why)
 {
-    return m->size <= LARGE && others_drop(kmq);
+    switch (why) {
+
+    case KMQ_NOMEM:
+        return m->size <= LARGE && others_drop(kmq);
+
+    case KMQ_FULL:
+        return !kmq_journal_full(kmq) && kmq_room_gather(kmq);
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -447,7 +458,7 @@ kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
     kmq_client_t  *client = KMQ_AT(kmq->block, producer);
 
     rc = KMQ_OK;
-    again = 1;
+    again = 2;
 
     kmq_lock_at(kmq, producer);
 
@@ -460,7 +471,8 @@ kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
             i += reserve_some(kmq, topic, &m[i], n - i, &rc);
         }
 
-        if (rc == KMQ_NOMEM && again-- && small_room(kmq, &m[i])) {
+        if (rc != KMQ_OK && again && others_give(kmq, &m[i], rc)) {
+            again--;
             rc = KMQ_OK;
         }
     }
@@ -480,6 +492,15 @@ reserve_named(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
 {
     int           rc;
     kmq_topic_t  *topic;
+
+    rc = large_room(kmq, m);
+
+    if (rc != KMQ_OK) {
+        return rc;
+    }
+
+    /* nothing keeps the topic before it has the message: the lock must not be
+     * let go any more */
 
     topic = kmq_topic_find(kmq, name, len);
     rc = KMQ_NOMEM;
@@ -503,16 +524,9 @@ kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
 
     kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
 
-    /* nothing keeps the topic before it has the message: the lock must not be
-     * let go any more */
+    rc = reserve_named(kmq, name, len, m);
 
-    rc = large_room(kmq, m);
-
-    if (rc == KMQ_OK) {
-        rc = reserve_named(kmq, name, len, m);
-    }
-
-    if (rc == KMQ_NOMEM && small_room(kmq, m)) {
+    if (others_give(kmq, m, rc)) {
         rc = reserve_named(kmq, name, len, m);
     }
 

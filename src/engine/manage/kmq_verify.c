@@ -490,27 +490,6 @@ verify_room(kmq_verify_t *v, const kmq_block_t *b)
 }
 
 
-/*
- * Is what shards have in common exact?  It is counted anew now and then, beside
- * others who change it, and is wrong for a while when somebody has died.  So it
- * is as long as there was never more than one worker, and nobody has died.
- */
-static int
-is_exact(const kmq_block_t *b)
-{
-    unsigned  i;
-    uint64_t  repairs;
-
-    repairs = b->repairs;
-
-    for (i = 0; i < b->nshards; i++) {
-        repairs += KMQ_SHARD(b, i)->repairs;
-    }
-
-    return repairs == 0 && KMQ_GET(b->nworkers) == 1;
-}
-
-
 static int
 verify_block(kmq_t *kmq, char *text, size_t size)
 {
@@ -523,10 +502,17 @@ verify_block(kmq_t *kmq, char *text, size_t size)
     v.size = size;
     v.rc = KMQ_OK;
 
-    v.exact = is_exact(kmq->block);
+    kmq_common_lock(kmq);
+
+    /* what shards have in common may be wrong from somebody's death on until
+     * the keeper has counted it again */
+
+    v.exact = !KMQ_GET(kmq->block->uncounted);
 
     kmq_verify_owners(&v, kmq->block);
     verify_room(&v, kmq->block);
+
+    kmq_common_unlock(kmq);
 
     return v.rc;
 }

@@ -194,14 +194,42 @@ page_add(kmq_shard_t *s, uint32_t n)
 }
 
 
-/* Takes up to want free pages from the block, the first of which is used first.
- * 0: there are none. */
+/* Up to want of the block's free pages are not any more, as long as so many are
+ * kept.  Returns how many. */
+static uint32_t
+pages_count(kmq_block_t *b, uint32_t want, uint32_t kept)
+{
+    uint32_t  n, free;
+
+    free = KMQ_GET(b->free_pages);
+
+    do {
+        if (free <= kept) {
+            return 0;
+        }
+
+        n = free - kept < want ? free - kept : want;
+
+    } while (!__atomic_compare_exchange_n(&b->free_pages, &free, free - n, 0,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+
+    return n;
+}
+
+
+/*
+ * Takes up to want free pages from the block, the first of which is used first.
+ * It counts them before it takes them, so that others who do the same leave as
+ * many as are kept.  0: there are none.
+ */
 static unsigned
-pages_claim(kmq_shard_t *s, unsigned want)
+pages_claim(kmq_shard_t *s, unsigned want, uint32_t kept)
 {
     uint8_t       none;
     uint32_t      n, steps, got, claimed[KMQ_CHUNK_MAX];
     kmq_block_t  *b = KMQ_BLOCK(s);
+
+    want = pages_count(b, want, kept);
 
     got = 0;
     n = KMQ_GET(b->next_page);
@@ -227,7 +255,14 @@ pages_claim(kmq_shard_t *s, unsigned want)
 
     KMQ_PUT(s->pages, s->pages + got);
     KMQ_PUT(b->next_page, n);
-    (void) __atomic_fetch_sub(&b->free_pages, got, __ATOMIC_RELAXED);
+
+    if (got < want) {
+
+        /* somebody was quicker, and has given others back behind this one */
+
+        (void) __atomic_fetch_add(&b->free_pages, want - got,
+                                  __ATOMIC_RELAXED);
+    }
 
     for (n = got; n; n--) {
         page_add(s, claimed[n - 1]);
@@ -312,23 +347,20 @@ pages_kept(const kmq_shard_t *s, int spare)
 uint32_t
 kmq_page_take(kmq_shard_t *s, unsigned class, int spare)
 {
-    uint32_t      n, free, kept;
+    uint32_t      n, kept;
     kmq_page_t   *page;
     kmq_block_t  *b = KMQ_BLOCK(s);
 
-    free = kmq_pages_free(s);
     kept = pages_kept(s, spare);
 
-    if (free <= kept) {
+    if (kmq_pages_free(s) <= kept) {
         return 0;
     }
 
-    if (s->free_pages == 0) {
-        n = free > b->spare_pages ? free - b->spare_pages : 1;
-
-        if (pages_claim(s, n < b->chunk ? n : b->chunk) == 0) {
-            return 0;
-        }
+    if (s->free_pages == 0 && pages_claim(s, b->chunk, b->spare_pages) == 0
+        && pages_claim(s, 1, kept) == 0)
+    {
+        return 0;
     }
 
     n = s->free_page;

@@ -291,6 +291,10 @@ uint64_t kmq_sequence_epoch(kmq_t *kmq);
 /* How many of n more messages may wait? */
 uint64_t kmq_room_wanted(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 
+/* Has the other shards give up what room they do not use, whoever is in them.
+ * 1: there was some. */
+int kmq_room_gather(kmq_t *kmq) KMQ_LOCKED_GAPS;
+
 /* n more messages wait, which is counted. */
 void kmq_room_add(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 
@@ -298,7 +302,8 @@ void kmq_room_add(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 void kmq_room_settle(kmq_t *kmq) KMQ_LOCKED;
 
 /* Counts how much room is no shard's: what is counted on the way may be wrong
- * when somebody has died.  Needs the locks of all shards. */
+ * when somebody has died.  Needs the locks of all shards, and the common
+ * lock. */
 void kmq_room_sum(kmq_block_t *b);
 
 /* Takes the first ready message of a topic, which is in flight then. */

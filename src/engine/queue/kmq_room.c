@@ -4,11 +4,14 @@
  * Each shard has some room of its own, which it fills and empties as it likes.
  * The rest is the block's.  A shard that needs more takes some of that; one
  * that has too much gives it back; and where the block has none left, whoever
- * needs some takes it from the others.  So whether one more message may wait is
- * exact, and costs no more than a look at the shard's own room.
+ * needs some takes it from the others: of those that nobody is in with its own
+ * lock held, and, before a message is refused, of all others without it.  So
+ * whether one more message may wait is exact, but for what others take at that
+ * moment; and it costs no more than a look at the shard's own room.
  *
  * What the block has is the difference between waiting_max and the shards'
- * rooms.  A death may leave it wrong, so it is counted again then.
+ * rooms.  Room is nobody's while it changes hands, so a death may leave less of
+ * it than there is, never more; it is counted again then.
  */
 
 #include "../kmq_block.h"
@@ -32,12 +35,28 @@ chunk_of(const kmq_block_t *b)
 }
 
 
-/* Gives n of a shard's room to the block; what is not there is owed. */
+/* Gives n of a shard's room to the block. */
 static void
-room_give(kmq_shard_t *s, int64_t n)
+room_give(kmq_shard_t *s, uint64_t n)
 {
-    s->room -= n;
-    (void) __atomic_fetch_add(&KMQ_BLOCK(s)->room, n, __ATOMIC_RELAXED);
+    KMQ_SET(s->room, s->room - n);
+    KMQ_POINT("room-give");
+    (void) __atomic_fetch_add(&KMQ_BLOCK(s)->room, (int64_t) n,
+                              __ATOMIC_RELAXED);
+}
+
+
+/* Gives all that the shard does not use.  1: that is something. */
+static int
+room_empty(kmq_shard_t *s)
+{
+    if (s->room <= s->waiting) {
+        return 0;
+    }
+
+    room_give(s, s->room - s->waiting);
+
+    return 1;
 }
 
 
@@ -50,7 +69,14 @@ kmq_room_add(kmq_t *kmq, uint64_t n)
     s->waiting += n;
 
     if (s->waiting > s->room) {
-        room_give(s, (int64_t) (s->room - s->waiting));
+
+        /* the block may owe it */
+
+        (void) __atomic_fetch_sub(&kmq->block->room,
+                                  (int64_t) (s->waiting - s->room),
+                                  __ATOMIC_RELAXED);
+        KMQ_POINT("room-add");
+        KMQ_SET(s->room, s->waiting);
     }
 }
 
@@ -71,12 +97,20 @@ kmq_room_settle(kmq_t *kmq)
     chunk = chunk_of(kmq->block);
 
     if (n > 2 * chunk) {
-        room_give(s, (int64_t) (n - chunk));
+        room_give(s, n - chunk);
     }
 }
 
 
-/* Takes what other shards do not use. */
+/* Does the shard seem to have room that it does not use? */
+static int
+has_unused(const kmq_shard_t *s)
+{
+    return kmq_peek(&s->room) > kmq_peek(&s->waiting);
+}
+
+
+/* Takes what other shards do not use, and nobody is in. */
 static void
 room_collect(kmq_t *kmq)
 {
@@ -86,17 +120,38 @@ room_collect(kmq_t *kmq)
     for (i = 0; i < kmq->block->nshards; i++) {
         other = KMQ_SHARD(kmq->block, i);
 
-        if (other != s && kmq_peek(&other->room) > kmq_peek(&other->waiting)
-            && kmq_lock_try(kmq, other))
-        {
-
-            if (other->room > other->waiting) {
-                room_give(other, (int64_t) (other->room - other->waiting));
-            }
-
+        if (other != s && has_unused(other) && kmq_lock_try(kmq, other)) {
+            (void) room_empty(other);
             kmq_lock_return(kmq, s);
         }
     }
+}
+
+
+int
+kmq_room_gather(kmq_t *kmq)
+{
+    int           some;
+    unsigned      i;
+    kmq_shard_t  *other, *s = kmq->shard;
+
+    some = 0;
+
+    kmq_unlock(kmq);
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        other = KMQ_SHARD(kmq->block, i);
+
+        if (other != s && has_unused(other)) {
+            kmq_lock(kmq, other);
+            some |= room_empty(other);
+            kmq_unlock(kmq);
+        }
+    }
+
+    kmq_lock(kmq, s);
+
+    return some;
 }
 
 
@@ -120,7 +175,8 @@ room_take(kmq_shard_t *s, uint64_t n)
                                           room - (int64_t) take, 0,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 
-    s->room += take;
+    KMQ_POINT("room-take");
+    KMQ_SET(s->room, s->room + take);
 }
 
 
@@ -135,7 +191,7 @@ kmq_room_wanted(kmq_t *kmq, uint64_t n)
 
         /* more wait than may: nobody's room is free */
 
-        room_give(s, (int64_t) (s->room - s->waiting));
+        (void) room_empty(s);
     }
 
     have = s->room - s->waiting;

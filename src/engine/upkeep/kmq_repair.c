@@ -441,6 +441,7 @@ kmq_repair_common(kmq_t *kmq)
 
     KMQ_SET(b->repairs, b->repairs + 1);
     kmq->repaired = 1;
+    KMQ_PUT(b->uncounted, 1);
     KMQ_PUT(b->nstill, 0);
 
     for (i = 0; i < b->nworkers; i++) {

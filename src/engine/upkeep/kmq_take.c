@@ -387,13 +387,14 @@ shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
 static void
 recount(kmq_t *kmq)
 {
-    KMQ_PUT(kmq->block->uncounted, 0);
-
     kmq_lock_all(kmq);
+    kmq_common_lock(kmq);
 
     kmq_page_sum(kmq->block);
     kmq_room_sum(kmq->block);
+    KMQ_PUT(kmq->block->uncounted, 0);
 
+    kmq_common_unlock(kmq);
     kmq_unlock_all(kmq);
 }
 
