@@ -12,7 +12,6 @@
 
 #include "engine_unlock.h"
 #include "../../src/engine/worker/kmq_worker.h"
-#include "../../src/engine/upkeep/kmq_upkeep_inside.h"
 
 
 #define SIZE      (16 * EU_MB)
@@ -774,6 +773,72 @@ test_memory_both(void)
 }
 
 
+static queue_t   *claim_queue;
+static unsigned   claiming;
+
+
+/* While one takes pages, another one does so, too, if it gets some. */
+static void
+claim_beside(const char *point)
+{
+    unsigned  i;
+    uint32_t  pages;
+
+    if (claiming || strcmp(point, "pages-claim") != 0) {
+        return;
+    }
+
+    claiming = 1;
+    pages = ei_shard(claim_queue->kmq[1], 8)->pages;
+
+    for (i = 0; i < 1000 && ei_shard(claim_queue->kmq[1], 8)->pages == pages;
+         i++)
+    {
+        if (eu_publish(claim_queue->kmq[1], claim_queue->place[1].producer,
+                       body, BODY)
+            != KMQ_OK)
+        {
+            break;
+        }
+    }
+
+    claiming = 0;
+}
+
+
+/* Several take pages at the same moment: what is not for messages stays. */
+static void
+test_memory_spare(void)
+{
+    int              why;
+    queue_t          q;
+    unsigned         i, n;
+    kmq_block_t     *b;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    queue_open(&q, &s);
+    b = q.kmq[0]->block;
+
+    for (i = 0; i < 2; i++) {
+        place_open(&q, 8 * i, 0);
+    }
+
+    claim_queue = &q;
+    kmq_fault = claim_beside;
+    n = fill(&q, 0, &why);
+    kmq_fault = NULL;
+
+    is_int(why, KMQ_NOMEM, "messages of two shards fill the block");
+    ok(n > 1000 && ei_shard(q.kmq[0], 8)->waiting > 1000,
+       "about as many of each");
+    ok(b->free_pages >= b->spare_pages, "%u pages are free, of %u that stay so",
+       b->free_pages, b->spare_pages);
+
+    queue_close(&q, "memory that is spare");
+}
+
+
 static pid_t  holder;
 
 
@@ -1150,8 +1215,7 @@ test_pace_over(uint32_t type)
 }
 
 
-/* ----------------------------------------------------------------- deaths */
-
+/* ----------------------------------------------------------------- search */
 
 #define FOUND    4096
 #define SECONDS  8
@@ -1780,13 +1844,13 @@ die_now(void)
 static void
 test_death_and_minute(void)
 {
-    int               status;
-    pid_t             pid;
-    queue_t           q;
-    unsigned          i;
-    kmq_t            *kmq;
-    uint64_t          sum;
-    kmq_settings_t    s;
+    int                  status;
+    pid_t                pid;
+    queue_t              q;
+    unsigned             i;
+    kmq_t               *kmq;
+    uint64_t             sum;
+    kmq_settings_t       s;
     static kmq_period_t  minute[KMQ_MINUTES];
 
     s = eu_settings(KMQ_PUSH_ONE);
@@ -2213,6 +2277,7 @@ main(void)
     test_memory_waiting(0);
     test_memory_waiting(1);
     test_memory_both();
+    test_memory_spare();
     test_memory_held();
     test_full_held(0);
     test_full_held(1);

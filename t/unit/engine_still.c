@@ -420,9 +420,9 @@ find_again(void)
 static void
 test_dead(void)
 {
-    int           status;
-    pid_t         pid;
-    kmq_worker_t *worker;
+    int            status;
+    pid_t          pid;
+    kmq_worker_t  *worker;
 
     begin();
     fflush(stdout);
