@@ -19,12 +19,14 @@
  * KMQ_LOCKED: the caller holds the lock of kmq_t.shard, or of the shard that it
  * names.  KMQ_LOCKED_GAPS: it does, but the function lets the lock go now and
  * then and takes it again: what the caller knew of the shard may have changed.
- * KMQ_ALONE: nobody else knows the block yet, so there is no lock to hold.  A
- * function without a mark takes the lock itself, or needs none, and says so.
- * `make lint` checks all this.
+ * KMQ_ALONE: nobody else knows the block yet, so there is no lock to hold.
+ * KMQ_COMMON: the caller holds the common lock.  A function without a mark
+ * takes the lock itself, or needs none, and says so.  `make lint` checks all
+ * this.
  */
 #define KMQ_LOCKED
 #define KMQ_LOCKED_GAPS
+#define KMQ_COMMON
 
 /* A store on which others rely when this process dies right before or behind
  * it. */

@@ -32,11 +32,12 @@ those that the second column names.  What is wrong:
     variables the header counts, too.
   * rooms use each other in a ring, as the plan says it or as they do
   * files inside a room do, and the plan does not name them
-  * the lock.  Headers of src/engine mark functions behind their prototypes:
+  * the locks.  Headers of src/engine mark functions behind their prototypes:
 
         KMQ_LOCKED         it expects a shard's lock to be held
         KMQ_LOCKED_GAPS    the same, but it lets it go and takes it again
         KMQ_ALONE          nobody else knows the block: no lock is needed
+        KMQ_COMMON         it expects the common lock to be held
 
     A function of a room's header without a mark takes the lock, or the comment
     above it has a word about the lock.  A function without a mark must not get
@@ -45,6 +46,9 @@ those that the second column names.  What is wrong:
     function that expects the lock must not get to kmq_lock(), kmq_unlock(), or
     a function with gaps, on whatever way, unless it is marked as having gaps
     itself; and then it must.
+
+    For the common lock it is the same, but whoever has it may take it again.
+    It is the last one: who has it must not get to a shard's lock.
 
 What it cannot see: calls through pointers (the one who takes the address is
 seen, who calls is not); branches, since the order of the text stands for that
@@ -66,7 +70,9 @@ PLAN = "docs/architecture.md"
 LOCK = ("kmq_lock", "kmq_lock_at", "kmq_lock_all")
 UNLOCK = ("kmq_unlock", "kmq_unlock_all")
 SECOND = ("kmq_lock_try", "kmq_lock_return")     # beside the lock that it has
+COMMON_LOCK, COMMON_UNLOCK = ("kmq_common_lock",), ("kmq_common_unlock",)
 LOCKED, GAPS, ALONE = "KMQ_LOCKED", "KMQ_LOCKED_GAPS", "KMQ_ALONE"
+COMMON = "KMQ_COMMON"
 LOCKED_HOUSE = "engine"
 
 Function = collections.namedtuple("Function", "name file static")
@@ -165,6 +171,7 @@ class Code:
         self.includes = []        # (file, line number, what)
         self.declared = {}        # name: headers that declare it
         self.marks = {}           # name: its mark
+        self.common = set()       # names that expect the common lock
         self.above = {}           # name without a mark, that gets the block
                                   # or the handle: the comments above it
         self.calls = collections.defaultdict(list)  # caller: (callee, place)s
@@ -225,6 +232,8 @@ class Code:
 
             if mark in (LOCKED, GAPS, ALONE):
                 self.marks[name] = mark
+            elif mark == COMMON:
+                self.common.add(name)
             elif re.search(r"\bkmq(_block)?_t\b", arguments):
                 self.above[name] = self.read_above(source[:m.start()], text)
 
@@ -350,6 +359,7 @@ class Checks:
         self.check_plan()
         self.check_rings()
         Lock(self).run()
+        CommonLock(self).run()
 
     # .......................................................... who uses whom
 
@@ -510,18 +520,17 @@ def rings(graph):
 END = (sys.maxsize, 0)
 
 
-class Lock:
-    """Who holds it, as far as marks and the order of the text tell."""
+class Held:
+    """Who holds a lock, as far as marks and the order of the text tell."""
+
+    take, give = (), ()
 
     def __init__(self, checks):
         inside = "src/%s/" % LOCKED_HOUSE
 
         self.say = checks.say
         self.marks = checks.code.marks
-        self.above = checks.code.above
-        self.rooms = {name for name, files in checks.code.declared.items()
-                      if any(file.startswith(inside)
-                             and "/" in file[len(inside):] for file in files)}
+        self.common = checks.code.common
         self.known = {}           # private function: see need()
         self.graph = {caller: [call for call in calls
                                if call[0].file.startswith(inside)]
@@ -530,6 +539,10 @@ class Lock:
 
     def mark(self, function):
         return self.marks.get(function.name)
+
+    def expects(self, function):
+        """Must whoever calls it hold the lock?"""
+        raise NotImplementedError
 
     def private(self, function):
         """It is static, and has no mark: it does as its caller must."""
@@ -541,13 +554,23 @@ class Lock:
         moves = []
 
         for callee, place in self.graph.get(function, ()):
-            if callee.name in LOCK + UNLOCK:
-                moves.append((place, "+" if callee.name in LOCK else "-"))
+            if callee.name in self.take + self.give:
+                moves.append((place, "+" if callee.name in self.take else "-"))
             elif self.private(callee) and callee not in seen:
                 inner = self.moves(callee, (*seen, function))
                 moves += [(place, sign) for _, sign in inner]
 
         return moves
+
+    def held(self, function):
+        """Between which places it has the lock that it takes: the first where
+        it is taken, and the last where it is given back."""
+        moves = self.moves(function)
+        taken = moves[0][0] if moves and moves[0][1] == "+" else END
+        given = moves[-1][0] if moves and moves[-1][1] == "-" \
+            and taken < END else END
+
+        return taken, given
 
     def need(self, function):
         """The way to what expects the lock where that is not held, or None.
@@ -556,18 +579,13 @@ class Lock:
             return self.known[function]
 
         self.known[function] = None       # while it is looked for, in a ring
-
-        moves = self.moves(function)
-        taken = moves[0][0] if moves and moves[0][1] == "+" else END
-        given = moves[-1][0] if moves and moves[-1][1] == "-" \
-            and taken < END else END
+        taken, given = self.held(function)
 
         for callee, place in self.graph.get(function, ()):
             if taken < place <= given:
                 continue
 
-            if callee.name in UNLOCK \
-                    or self.mark(callee) in (LOCKED, GAPS):
+            if callee.name in self.give or self.expects(callee):
                 way = [callee.name]
             elif self.private(callee) and callee != function:
                 way = self.need(callee)
@@ -575,11 +593,30 @@ class Lock:
             else:
                 way = None
 
-            if way and not (callee.name in UNLOCK and place > taken):
+            if way and not (callee.name in self.give and place > taken):
                 self.known[function] = way
                 return way
 
         return None
+
+
+class Lock(Held):
+    """A shard's."""
+
+    take, give = LOCK, UNLOCK
+
+    def __init__(self, checks):
+        super().__init__(checks)
+
+        inside = "src/%s/" % LOCKED_HOUSE
+
+        self.above = checks.code.above
+        self.rooms = {name for name, files in checks.code.declared.items()
+                      if any(file.startswith(inside)
+                             and "/" in file[len(inside):] for file in files)}
+
+    def expects(self, function):
+        return self.mark(function) in (LOCKED, GAPS)
 
     def gap(self, function, seen):
         """The way to the first that takes it or lets it go, or None."""
@@ -633,6 +670,78 @@ class Lock:
         elif not way and mark == GAPS:
             self.say("%s: %s() is %s, but there is no gap", function.file,
                      function.name, GAPS)
+
+
+class CommonLock(Held):
+    """The one behind those of shards."""
+
+    take, give = COMMON_LOCK, COMMON_UNLOCK
+
+    def expects(self, function):
+        return function.name in self.common
+
+    def shard(self, function, seen):
+        """The way to the first that takes a shard's lock, or None."""
+        if function.name in LOCK + SECOND:
+            return [function.name]
+
+        for callee, _ in self.graph.get(function, ()):
+            if callee not in seen:
+                seen.add(callee)
+                way = self.shard(callee, seen)
+
+                if way:
+                    return [function.name] + way
+
+        return None
+
+    def run(self):
+        for function in sorted(self.graph):
+            if function.name in self.take + self.give:
+                continue
+
+            self.check_order(function)
+
+            if not self.expects(function) and self.mark(function) != ALONE \
+                    and (not function.static or function.file.endswith(".h")):
+                way = self.need(function)
+
+                if way:
+                    self.say("%s: %s() gets to %s() without the common lock: "
+                             "%s", function.file, function.name, way[-1],
+                             " > ".join([function.name] + way))
+
+    def sections(self, function):
+        """The places between which it has the lock, one after the other."""
+        depth = 0
+
+        for place, sign in self.moves(function):
+            if sign == "+":
+                if depth == 0:
+                    first = place
+
+                depth += 1
+            elif depth:
+                depth -= 1
+
+                if depth == 0:
+                    yield first, place
+
+    def check_order(self, function):
+        """Who has it takes no other."""
+        sections = [((0, 0), END)] if self.expects(function) \
+            else list(self.sections(function))
+
+        for callee, place in self.graph[function]:
+            if not any(first < place < last for first, last in sections):
+                continue
+
+            way = self.shard(callee, {callee})
+
+            if way:
+                self.say("%s: %s() gets to %s() with the common lock: %s",
+                         function.file, function.name, way[-1],
+                         " > ".join([function.name] + way))
 
 
 def show(checks):

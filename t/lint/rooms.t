@@ -61,6 +61,7 @@ END
 #define KMQ_LOCKED
 #define KMQ_LOCKED_GAPS
 #define KMQ_ALONE
+#define KMQ_COMMON
 #endif
 END
 
@@ -98,12 +99,16 @@ END
     'src/engine/worker/kmq_worker.h' => <<'END',
 void kmq_lock(void);
 void kmq_unlock(void);
+void kmq_common_lock(void);
+void kmq_common_unlock(void);
 END
 
     'src/engine/worker/kmq_worker.c' => <<'END',
 #include "kmq_worker.h"
 void kmq_lock(void) { }
 void kmq_unlock(void) { }
+void kmq_common_lock(void) { }
+void kmq_common_unlock(void) { }
 END
 
     'src/engine/queue/kmq_queue.h' => <<'END',
@@ -111,6 +116,8 @@ END
 int kmq_put(int n) KMQ_LOCKED;
 int kmq_sort(void);
 int kmq_shuffle(int (*one)(int));
+int kmq_sum(void) KMQ_COMMON;
+int kmq_total(void);
 END
 
     'src/engine/queue/kmq_queue.c' => <<'END',
@@ -123,6 +130,7 @@ int kmq_put(int n) { return kmq_page_take(n); }
 int kmq_size(void) { return 1; }
 int kmq_sort(void) { return kmq_size(); }
 int kmq_shuffle(int (*one)(int)) { return one(1); }
+int kmq_sum(void) { return kmq_size(); }
 
 int kmq_page_search(int n, int more)
 {
@@ -142,6 +150,21 @@ int kmq_publish(kmq_t *kmq)
     enter();
     n = put(kmq->page.free) + kmq_page_search(1, 2);
     kmq_unlock();
+
+    return n;
+}
+
+static int sum(void) { return kmq_sum(); }
+
+int kmq_total(void)
+{
+    int n;
+
+    kmq_common_lock();
+    kmq_common_lock();
+    n = sum();
+    kmq_common_unlock();
+    kmq_common_unlock();
 
     return n;
 }
@@ -367,5 +390,33 @@ case('no lock is needed in all of a section', $queue_h,
         =~ s/return kmq_size/(void) kmq; return kmq_size/r);
 case('a gap that is none', $queue_h, qr/KMQ_LOCKED/, 'KMQ_LOCKED_GAPS',
     qr{kmq_put\(\) is KMQ_LOCKED_GAPS, but there is no gap});
+
+# the common lock
+
+case('without the common lock', $queue,
+    qr/int kmq_sort\(void\) \{ return kmq_size/,
+    'int kmq_sort(void) { return kmq_sum',
+    qr{kmq_sort\(\) gets to kmq_sum\(\) without the common lock});
+case('without the common lock, far away', $queue,
+    qr/int kmq_sort\(void\) \{ return kmq_size/,
+    "static int sum(void);\nint kmq_sort(void) { return sum",
+    qr{without the common lock: kmq_sort > sum > kmq_sum});
+case('after it was given back, the common one', $queue,
+    qr/common_unlock\(\);\n\n    return n/,
+    "common_unlock();\n\n    return sum()",
+    qr{kmq_total\(\) gets to kmq_sum\(\) without the common lock});
+case('a shard behind the common lock', $queue, qr/n = sum\(\);/,
+    'n = sum() + kmq_publish(0);',
+    qr{kmq_total\(\) gets to kmq_lock\(\) with the common lock: \S+ > kmq_pub});
+case('the same, in one that expects it', $queue,
+    qr/int kmq_sum\(void\) \{ return/,
+    'int kmq_sum(void) { return kmq_publish(0) +',
+    qr{kmq_sum\(\) gets to kmq_lock\(\) with the common lock});
+case('a shard before the common lock', $queue, qr/    kmq_common_lock\(\);\n/,
+    "    kmq_lock();\n    kmq_unlock();\n    kmq_common_lock();\n", undef);
+case('a shard between two of it', $queue, qr/n = sum\(\);/,
+    "n = sum();\n    kmq_common_unlock();\n    kmq_common_unlock();\n"
+    . "    kmq_publish(0);\n    kmq_common_lock();\n    kmq_common_lock();",
+    undef);
 
 done_testing();

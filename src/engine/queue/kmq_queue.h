@@ -302,9 +302,8 @@ void kmq_room_add(kmq_t *kmq, uint64_t n) KMQ_LOCKED;
 void kmq_room_settle(kmq_t *kmq) KMQ_LOCKED;
 
 /* Counts how much room is no shard's: what is counted on the way may be wrong
- * when somebody has died.  Needs the locks of all shards, and the common
- * lock. */
-void kmq_room_sum(kmq_block_t *b);
+ * when somebody has died.  Needs the locks of all shards, too. */
+void kmq_room_sum(kmq_block_t *b) KMQ_COMMON;
 
 /* Takes the first ready message of a topic, which is in flight then. */
 kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;

@@ -16,8 +16,8 @@ uint32_t kmq_age_start(const kmq_slot_t *slot) KMQ_LOCKED;
 /* Makes everything of a shard that is derived anew, from the truth alone. */
 void kmq_repair(kmq_t *kmq) KMQ_LOCKED;
 
-/* The same of what shards have in common.  The caller has the common lock. */
-void kmq_repair_common(kmq_t *kmq);
+/* The same of what shards have in common. */
+void kmq_repair_common(kmq_t *kmq) KMQ_COMMON;
 
 /* Is an object of a table in use?  Goes by the truth alone. */
 int kmq_object_used(kmq_shard_t *s, unsigned class, void *object) KMQ_LOCKED;

@@ -84,12 +84,11 @@ uint64_t kmq_random(kmq_t *kmq);
 /*
  * Tries to take a worker's place: KMQ_OK, or KMQ_AGAIN while somebody alive has
  * it.  *dead: its last owner has died.  Unlocking worker->alive gives it back.
- * Needs the common lock.
  */
-int kmq_worker_try(kmq_worker_t *worker, int *dead);
+int kmq_worker_try(kmq_worker_t *worker, int *dead) KMQ_COMMON;
 
-/* Does that worker, which is another one, live?  Needs the common lock. */
-int kmq_worker_lives(kmq_t *kmq, unsigned worker);
+/* Does that worker, which is another one, live? */
+int kmq_worker_lives(kmq_t *kmq, unsigned worker) KMQ_COMMON;
 
 
 /* -------------------------------------------------------- wake-ups, keeper */
