@@ -96,7 +96,7 @@ figures_are({
     kapokmq_push_latency_seconds_count => 0,
     'kapokmq_push_latency_seconds_bucket{le="+Inf"}' => 0,
     kapokmq_persistence_mode => 2, kapokmq_disk_failing => 0,
-    kapokmq_repairs_total => 0,
+    kapokmq_repairs_total => 0, kapokmq_shards => 16,
     kapokmq_messages_waiting_max => 1_000_000,
 }, 'an empty queue');
 

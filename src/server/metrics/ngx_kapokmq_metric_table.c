@@ -128,7 +128,14 @@ const ngx_kapokmq_family_t
 
     { "repairs", NULL,
       "Times that the queue was rebuilt after a worker had died inside.",
-      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.repairs) }
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.repairs) },
+
+    { "shards", NULL, "Parts of the zone, each with a lock of its own.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.shards) },
+
+    { "lock_waits", NULL,
+      "Times that a worker had to wait for a lock that another one held.",
+      NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.lock_waits) }
 };
 
 

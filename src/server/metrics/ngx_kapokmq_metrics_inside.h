@@ -45,7 +45,7 @@ typedef struct {
 } ngx_kapokmq_totals_t;
 
 /* Families of one sample, whose values are in a ngx_kapokmq_metrics_t, */
-#define NGX_KAPOKMQ_FAMILIES        34
+#define NGX_KAPOKMQ_FAMILIES        36
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;
