@@ -61,6 +61,7 @@ my %points = (
     'leave-ring'       => { by => \&hold, n => 3 },
     'log-extend'       => { n => 5 },
     'log-skip'         => { by => \&lag, n => 2 },
+    'lots'             => { n => 20 },
     'message-consumed' => { n => 20 },
     'message-dead'     => { by => \&die_and_requeue },
     'message-free'     => { by => \&publish_and_delete, n => 2 },
@@ -82,6 +83,9 @@ my %points = (
     'ring-grow'        => { by => \&many },
     'ring-join'        => { by => \&sparse },
     'ring-trim'        => { by => \&many },
+    'room-add'         => { by => \&many_return },
+    'room-give'        => { by => \&many },
+    'room-take'        => { by => \&many, n => 2 },
     'route-create'     => { by => \&visit, n => 3 },
     'route-release'    => { by => \&visit, n => 3 },
     'schedule-due'     => { n => 5 },
@@ -120,7 +124,8 @@ YAML
 my $mq = KapokMQ::Test->start(
     module => $module, workers => 4, allow => qr/exited on signal 9/,
     main => 'worker_rlimit_core 0;', http => 'keepalive_requests 1000000;',
-    yaml => { confirm => 'ack', pushRetryTime => 300, isPersistent => 1 },
+    yaml => { confirm => 'ack', pushRetryTime => 300, isPersistent => 1,
+              messageChanBuffer => 5000 },   # shards have little room at once
     topics => topics());
 
 open my $log, '<', $mq->dir . '/error.log' or die "error.log: $!";
@@ -348,7 +353,7 @@ sub give_back {
     leave($guest);
 }
 
-# More than one part of a consumer's list holds.
+# More than one part of a consumer's list holds, and than a shard has room for.
 sub many {
     held(80, 1);
 }
@@ -358,9 +363,14 @@ sub sparse {
     held(150, 10);
 }
 
-# Each so many-th of them is confirmed after the others.
-sub held {
-    my ($n, $each) = @_;
+# Nothing of that is confirmed.
+sub many_return {
+    leave(in_flight(80));
+}
+
+# A consumer that has so many.
+sub in_flight {
+    my ($n) = @_;
     my $guest = guest('held');
     my @data = map { new_data('held') } 1 .. $n;
     my $producer = $mq->producer('held', 'producer');
@@ -370,6 +380,15 @@ sub held {
     await { @{$producer->texts} == @data } 'many are accepted';
     accepted($_) for @data;
     await { @{$guest->messages} >= @data } 'many are in flight';
+    $producer->finish;
+
+    return $guest;
+}
+
+# Each so many-th of them is confirmed after the others.
+sub held {
+    my ($n, $each) = @_;
+    my $guest = in_flight($n);
     my @codes = $guest->codes;
     my @late = grep { $_ % $each == 0 } 0 .. $#codes;
     $guest->send(@codes[grep { $_ % $each } 0 .. $#codes], @codes[@late]);
@@ -377,7 +396,6 @@ sub held {
     my $last = publish('held');
     await { $guest->got($last) } 'all are confirmed';
     leave($guest);
-    $producer->finish;
 }
 
 sub retry {
