@@ -5,6 +5,7 @@
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
 # make live-fuzz   nginx with the module under random clients for SECONDS
+# make chaos-forgive  consumers that die at random for SECONDS
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -83,8 +84,9 @@ FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -lpthread
 
-.PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz lint \
-    lint-text lint-rooms cppcheck bench bench-peers test install clean FORCE
+.PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
+    chaos-forgive lint lint-text lint-rooms cppcheck bench bench-peers test \
+    install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -234,6 +236,9 @@ $(OUT)/heap.so: t/live/heap.c
 
 live-fuzz: live-build
 	KMQ_FUZZ_SECONDS=$(SECONDS) $(PROVE) -v t/live/fuzz.t
+
+chaos-forgive: build
+	KMQ_CHAOS_SECONDS=$(SECONDS) $(PROVE) -v t/51-chaos-forgive.t
 
 LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 

@@ -23,7 +23,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 HEADERS
 
 # refusals: status, two headers, body; answers: status and headers
-plan tests => 86;
+plan tests => 144;
 run_tests();
 
 __DATA__
@@ -300,3 +300,73 @@ location /p { kapokmq_producer; }
 [101, 101, 400, 101]
 --- abort
 --- timeout: 200ms
+
+=== TEST 26: what a consumer may ask for, and what is for others
+--- request eval
+[map { "GET /Consumers/Conn/topic/c1?$_" } qw(prefetch=1 prefetch=70000
+prefetch=99999999999999999999 heartbeat=0 heartbeat=0.1&PREFETCH=3&Confirm=ack heartbeat=3600
+md5=x&expires=5&_=1&t=2&key=k&token=y&id=3 utm_source=a&%zz&%)]
+--- more_headers eval
+[($::Upgrade) x 8]
+--- error_code eval
+[(101) x 8]
+--- abort
+--- timeout: 200ms
+
+=== TEST 27: values that are none
+--- request eval
+[map { "GET /Consumers/Conn/topic/c1?$_" } qw(prefetch=0 prefetch=-1
+prefetch=1.5 prefetch=all prefetch=
+heartbeat=-1 heartbeat=0.01 heartbeat=3601 heartbeat=off heartbeat=
+heartbeat=1.2345 prefetch=%zz)]
+--- more_headers eval
+[($::Upgrade) x 12]
+--- error_code eval
+[(400) x 12]
+--- response_body_like eval
+[('"prefetch must be a whole number from 1 on"') x 5,
+('"heartbeat must be 0, or a number of seconds from 0.1 to 3600') x 6, '%']
+
+=== TEST 28: names that are nearly right
+--- request eval
+[map { "GET /Consumers/Conn/topic/c1?$_" } qw(prefetc=5 perfetch=5
+pre_fetch=5 x=1&prefetchCount=5 conform=ack confirms=ack heart_beat=5
+heartbeats=5 %50refetc=5)]
+--- more_headers eval
+[($::Upgrade) x 9]
+--- error_code eval
+[(400) x 9]
+--- response_body_like eval
+[('unknown parameter \\\\"\w+\\\\", did you mean \\\\"prefetch\\\\"\?') x 4,
+('did you mean \\\\"confirm\\\\"\?') x 2,
+('did you mean \\\\"heartbeat\\\\"\?') x 2,
+'unknown parameter \\\\"Prefetc\\\\", did you mean']
+
+=== TEST 29: the right name is there, too
+--- request
+GET /Consumers/Conn/topic/c1?prefetc=5&prefetch=5
+--- more_headers eval: $::Upgrade
+--- error_code: 101
+--- abort
+--- timeout: 200ms
+
+=== TEST 30: a producer has a heartbeat alone
+--- request eval
+[map { "GET /Producers/Conn/topic/p1?$_" } qw(heartbeat=5 prefetch=x&confirm=x
+prefetc=5)]
+--- more_headers eval
+[($::Upgrade) x 3]
+--- error_code eval
+[(101) x 3]
+--- abort
+--- timeout: 200ms
+
+=== TEST 31: and its own slips
+--- request eval
+[map { "GET /Producers/Conn/topic/p1?$_" } qw(heartbeat=x hartbeat=5)]
+--- more_headers eval
+[($::Upgrade) x 2]
+--- error_code eval
+[(400) x 2]
+--- response_body_like eval
+['heartbeat must be', 'did you mean \\\\"heartbeat\\\\"']

@@ -39,7 +39,7 @@ sub multipart {
     } sort keys %field) . "--XX--\r\n";
 }
 
-plan tests => 156;
+plan tests => 205;
 run_tests();
 
 __DATA__
@@ -323,3 +323,65 @@ location = /exact { kapokmq_send; }
 [($::Form) x 11]
 --- error_code eval
 [200, 200, 200, 404, 404, 200, 200, 200, 404, 200, 200]
+
+=== TEST 27: a delay below nothing is none, whatever its size
+--- request eval
+[(map { "POST /Producer/Send\ntopic=t&messageData=hello&delayTime=$_" }
+('-0.5', '-99999999999', '-1e999')),
+qq(POST /Producer/Send\n{"topic":"t","messageData":"x","delayTime":-2.5}),
+qq(POST /Producer/Send\n{"topic":"t","messageData":"x","delayTime":"-2.5"})]
+--- more_headers eval
+[($::Form) x 3, ($::Json) x 2]
+--- error_code eval
+[(200) x 5]
+
+=== TEST 28: a delay under a name that is nearly right
+--- request eval
+[(map { "POST /Producer/Send\ntopic=t&messageData=hello&$_=5" }
+qw(delay Delay delay_time delayTimes dealyTime delayMs d%65lay)),
+qq(POST /Producer/Send\n{"topic":"t","messageData":"x","delay":5}),
+"POST /Producer/Send\n" . main::multipart(topic => 't', messageData => 'x',
+delay => 5)]
+--- more_headers eval
+[($::Form) x 7, $::Json, $::Multipart]
+--- error_code eval
+[(400) x 9]
+--- response_body_like eval
+[('unknown parameter \\\\"\w+\\\\", did you mean \\\\"delayTime\\\\"\?') x 9]
+
+=== TEST 29: other fields under such names
+--- request eval
+["POST /Producer/Send\ntopic=t&message=hello",
+"POST /Producer/Send\ntopics=t&messageData=hello",
+qq(POST /Producer/Send\n{"topik":"t","messageData":"x"})]
+--- more_headers eval
+[$::Form, $::Form, $::Json]
+--- error_code eval
+[(400) x 3]
+--- response_body_like eval
+['did you mean \\\\"messageData\\\\"\?', ('did you mean \\\\"topic\\\\"\?') x 2]
+
+=== TEST 30: names of others', and slips beside the right name
+--- request eval
+[(map { "POST /Producer/Send\ntopic=t&messageData=hello&$_" }
+qw(md5=x&expires=5 _=1&t=2&key=k&token=y&id=3 x=%&y=1
+delayTime=0&delay=5 delay=5&delayTime=)),
+"POST /Producer/Send?md5=x&expires=5\ntopic=t&messageData=hello",
+qq(POST /Producer/Send\n{"topic":"t","messageData":"x","meta":{"delay":5}})]
+--- more_headers eval
+[($::Form) x 6, $::Json]
+--- error_code eval
+[200, 200, 400, (200) x 4]
+--- response_body_like eval
+[$::Code, $::Code, '%', ($::Code) x 4]
+
+=== TEST 31: a delay in the query, where none is looked for
+--- request eval
+[map { "POST /Producer/Send?$_\ntopic=t&messageData=hello" }
+qw(delayTime=5 delay=5 a=b&DELAYTIME=0)]
+--- more_headers eval
+[($::Form) x 3]
+--- error_code eval
+[(400) x 3]
+--- response_body_like eval
+[('delayTime must be in the body') x 3]

@@ -69,8 +69,9 @@ CORE::join '.*', '^(?!.*(?:secret|sesame))\{"code":0,"data":\{', qw("pushType":1
     "messageChanBuffer":1000000 "pushMessagesSpeed":0 "sendCount":100
     "sendRetryCount":3 "persistentFile":"MQDATA" "isPersistent":0
     "recoveryStrategy":1 "persistentTime":5 "isRePush":1 "pushRetryTime":300
-    "maxDeliveries":0 "isClean":1 "cleanTime":259200 "isCleanConsumed":0
-    "checkSpeed":5 "confirm":"pong" "prefetch":1000 "maxMessageSize":1048576)
+    "maxDeliveries":0 "retryDelay":1 "retryDelayMax":60 "isClean":1 "cleanTime":259200 "isCleanConsumed":0
+    "checkSpeed":5 "confirm":"pong" "prefetch":1000 "maxMessageSize":1048576
+    "heartbeat":30 "loginTime":60 "drainTime":2)
 
 === TEST 6: settings that differ
 --- user_files
@@ -85,12 +86,14 @@ mq:
   maxMessageSize: 64 KiB
   topics:
     "a\"b": { prefetch: 5 }
+    calm: { heartbeat: 0, retryDelay: 0.5, retryDelayMax: 3600 }
 --- request
 POST /Console/GetConfig
 --- more_headers eval: $::Key
 --- response_body_like eval
 CORE::join '.*', qw("pushType":2 "pushMessagesSpeed":0.25 "sendCount":7
-    "confirm":"ack" "maxMessageSize":65536 "a\\\\"b":\{"prefetch":5\})
+    "confirm":"ack" "maxMessageSize":65536 "a\\\\"b":\{"prefetch":5\}
+    "calm":\{"retryDelay":0.5 "retryDelayMax":3600 "heartbeat":0\})
 
 === TEST 7: forms that existing pages send
 --- request eval

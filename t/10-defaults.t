@@ -22,7 +22,8 @@ my %default = (
     pushType => 1, messageChanBuffer => 1_000_000, pushMessagesSpeed => 1,
     sendCount => 100, confirm => 'pong', prefetch => 1000,
     maxMessageSize => 1 << 20, isRePush => 1, pushRetryTime => 300,
-    maxDeliveries => 0, sendRetryCount => 3, isClean => 1,
+    maxDeliveries => 0, retryDelay => 1, retryDelayMax => 60, heartbeat => 30,
+    loginTime => 60, drainTime => 2, sendRetryCount => 3, isClean => 1,
     cleanTime => 259_200, checkSpeed => 5, isCleanConsumed => 0,
     isPersistent => 1, persistentFile => 'MQDATA', persistentTime => 5,
     recoveryStrategy => 1);

@@ -13,7 +13,7 @@ my $PROMPT = 'Please enter the secret key';
 my $WRONG  = 'Secret key matching error';
 my $RIGHT  = 'Secret key matching succeeded';
 
-my $mq = KapokMQ::Test->start;
+my $mq = KapokMQ::Test->start(yaml => { loginTime => 2 });
 
 # These two never say anything: looked at in the end, 10 s from now.
 my %silent = map { $_ => $mq->raw("/$_/Conn/topic/silent") }

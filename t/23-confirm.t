@@ -9,7 +9,7 @@ BEGIN { push @INC, 't/lib' }
 use Test::More;
 use KapokMQ::Test;
 
-my $mq = KapokMQ::Test->start(topics => <<'YAML');
+my $mq = KapokMQ::Test->start(yaml => { retryDelayMax => 1 }, topics => <<'YAML');
     s: { confirm: socket }
     a: { confirm: ack }
 YAML

@@ -51,5 +51,43 @@ for my $n (1 .. 5) {
 wait_for { $mq->counts->{unconsumed} == 0 } 'all are consumed';
 $single->finish;
 
+# a consumer may want fewer, not more
+for my $case ([2, 2], [7, 7], [8, 7], [65_535, 7]) {
+    my ($wanted, $given) = @$case;
+    my $topic = "asks$wanted";
+    my $asks = $mq->login("/Consumers/Conn/$topic/c1?prefetch=$wanted");
+    $mq->publish($topic, "a$_") for 1 .. 10;
+    wait_for { @{$asks->messages} == $given } "prefetch=$wanted: $given come";
+    run_for(0.1);
+    is(@{$asks->messages}, $given, 'and no more');
+    $asks->send($_) for $asks->codes;
+    wait_for { @{$asks->messages} == 10 || @{$asks->messages} == 2 * $given }
+             'more when these are confirmed';
+    $asks->finish;
+}
+
+# two that want one at a time: neither ever has two, and both work
+my (@pair, %holds);
+my $most = 0;
+for my $id (qw(one two)) {
+    push @pair, $mq->login("/Consumers/Conn/pair/$id?prefetch=1",
+        on_message => sub {
+            my ($client, $message) = @_;
+            $holds{$id}++;
+            $most = $holds{$id} if $holds{$id} > $most;
+            Mojo::IOLoop->timer(0.005, sub {
+                $holds{$id}--;
+                $client->send($message->{MessageCode});
+            });
+        });
+}
+ok($mq->publish_many('pair', 1 .. 100), 'a hundred for two');
+wait_for { @{$pair[0]->messages} + @{$pair[1]->messages} >= 100
+           && !grep { $_ } values %holds } 'are handled';
+is($most, 1, 'one at a time');
+cmp_ok(scalar @{$_->messages}, '>', 20, 'by both') for @pair;
+is(@{$pair[0]->messages} + @{$pair[1]->messages}, 100, 'each once');
+$_->finish for @pair;
+
 $mq->finish;
 done_testing;

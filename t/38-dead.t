@@ -1,6 +1,6 @@
-# maxDeliveries: a message that has been pushed so often in vain is dead. It is
-# kept to be looked at, deleted or queued again. A reload, or the death of a
-# worker, kills no message.
+# maxDeliveries: a message whose deliveries have failed so often is dead. It is
+# kept to be looked at, deleted or queued again. A reload, the death of a
+# worker, or an operator kills no message.
 
 use strict;
 use warnings;
@@ -11,13 +11,14 @@ use Test::More;
 use Time::HiRes qw(time);
 use KapokMQ::Test;
 
-use constant { RETRY => 0.2, CLOCKS => 0.002 };
+use constant { RETRY => 0.2, DELAY => 0.1, CLOCKS => 0.002 };
 
 my $mq = KapokMQ::Test->start(
     allow => qr/exited on signal 9/,
-    yaml => { confirm => 'ack', pushRetryTime => 300 }, topics => <<'YAML');
+    yaml => { confirm => 'ack', pushRetryTime => 300, retryDelay => DELAY },
+    topics => <<'YAML');
     timeout:      { maxDeliveries: 3, pushRetryTime: 0.2 }
-    never:        { pushRetryTime: 0.1 }
+    never:        { pushRetryTime: 0.1, retryDelay: 0 }
     returned:     { maxDeliveries: 2, prefetch: 1 }
     gone:         { maxDeliveries: 2 }
     once:         { maxDeliveries: 1 }
@@ -51,7 +52,7 @@ my $mute = $mq->consumer('timeout', 'mute');
 my $start = time;
 my $code = $mq->publish('timeout', 'hello "dead"');
 dies('timeout', $code, 'a message dies');
-cmp_ok(time, '>=', $start + 3 * RETRY - CLOCKS, 'not early');
+cmp_ok(time, '>=', $start + 3 * (RETRY + DELAY) - CLOCKS, 'not early');
 is($mute->got($code), 3, 'after three pushes');
 
 my ($list) = $mq->page(status => 2);
@@ -59,7 +60,7 @@ is(@$list, 1, 'the dead are listed');
 my $message = $list->[0];
 is($message->{MessageCode}, $code, 'with their codes');
 is($message->{Status}, 2, 'status 2');
-is($message->{Attempts}, 3, 'how often they were pushed');
+is($message->{Attempts}, 3, 'how often they failed');
 is($message->{ConsumedTime}, 0, 'not consumed');
 ok(!exists $message->{MessageData}, 'and no data');
 is($mq->find($code)->{MessageData}, 'hello "dead"', 'which is still there');
@@ -256,6 +257,19 @@ for my $topic (qw(once all_once)) {
         is($mq->find($code)->{Status}, -1, 'and does not either');
         $consumer = $mq->consumer($topic, 'c');
     }
+    for my $round (1, 2) {
+        wait_for { $consumer->got($code) } 'in flight';
+        my ($client) = grep { $_->{Topic} eq $topic }
+                       @{$mq->post('/Console/GetClientList')->{data}};
+        is($mq->post('/Console/Disconnect',
+                     { connection => $client->{Connection} })->{code}, 0,
+           'an operator disconnects it');
+        wait_for { $consumer->closed } 'which ends it';
+        is($mq->find($code)->{Status}, -1, 'but not the message');
+        $consumer = $mq->consumer($topic, 'c');
+    }
+    wait_for { $consumer->got($code) } 'in flight';
+    is($mq->find($code)->{Attempts}, 1, 'none of which is a failure');
     wait_for { $consumer->got($code) } 'in flight';
     $consumer->drop;
     dies($topic, $code, 'but that its consumer goes');

@@ -94,11 +94,13 @@ my $time = created($waiting);
 is(body('GetMessageList', { topic => 'wait' }),
    qq({"code":0,"data":[{"MessageCode":"$waiting","Topic":"wait",)
    . qq("CreateTime":$time,"ConsumedTime":0,"DelayTime":0,"Status":-1,)
-   . qq("Size":5,"Attempts":0}],"next":null}), 'a message in a list');
+   . qq("Size":5,"Attempts":0,"LastError":null,"LastErrorCode":null,)
+   . qq("Suspect":false,"NextTry":null}],"next":null}), 'a message in a list');
 is(body('GetMessage', { messageCode => $waiting }),
    qq({"code":0,"data":{"MessageCode":"$waiting","MessageData":"waits",)
    . qq("Topic":"wait","CreateTime":$time,"ConsumedTime":0,"DelayTime":0,)
-   . qq("Status":-1,"Size":5,"Attempts":0,"InFlight":false,)
+   . qq("Status":-1,"Size":5,"Attempts":0,"LastError":null,)
+   . qq("LastErrorCode":null,"Suspect":false,"NextTry":null,"InFlight":false,)
    . qq("Consumer":null,"DueTime":null,"DeadTime":null}}),
    'and alone, with its data');
 

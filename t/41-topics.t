@@ -24,6 +24,7 @@ my $mq = KapokMQ::Test->start(
       pushType: 2
       pushRetryTime: 0.2
       maxDeliveries: 3
+      retryDelay: 0
       cleanTime: 3
       confirm: ack
       prefetch: 1
@@ -54,8 +55,8 @@ is_deeply($mq->post('/Console/GetConfig')->{data}{topics},
             dead => { maxDeliveries => 2 }, age => { cleanTime => 1 },
             confirm => { confirm => 'pong' }, prefetch => { prefetch => 2 },
             every => { pushType => 2, pushRetryTime => 0.2,
-                       maxDeliveries => 3, cleanTime => 3, confirm => 'ack',
-                       prefetch => 1 } },
+                       maxDeliveries => 3, retryDelay => 0, cleanTime => 3,
+                       confirm => 'ack', prefetch => 1 } },
           'GetConfig tells it');
 
 # --- and what holds; "plain" is a topic that has nothing of its own

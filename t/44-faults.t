@@ -58,10 +58,12 @@ my %points = (
     'keeper'           => { after => 'schedule-due' },
     'leave'            => { by => \&visit, n => 3 },
     'leave-backlog'    => { by => \&lag, n => 2 },
+    'leave-charge'     => { by => \&hold },
     'leave-ring'       => { by => \&hold, n => 3 },
     'log-extend'       => { n => 5 },
     'log-skip'         => { by => \&lag, n => 2 },
     'lots'             => { n => 20 },
+    'message-charge'   => { by => \&give_back, n => 2 },
     'message-consumed' => { n => 20 },
     'message-dead'     => { by => \&die_and_requeue },
     'message-free'     => { by => \&publish_and_delete, n => 2 },
@@ -78,6 +80,7 @@ my %points = (
     'repair-wake'      => { after => 'reserve', n => 10 },
     'requeue'          => { by => \&die_and_requeue },
     'reserve'          => { n => 20 },
+    'retry-later'      => { by => \&retry, n => 2 },
     'return-entry'     => { by => \&give_back, n => 2 },
     'ring-append'      => { n => 20 },
     'ring-grow'        => { by => \&many },
@@ -90,6 +93,7 @@ my %points = (
     'route-release'    => { by => \&visit, n => 3 },
     'schedule-due'     => { n => 5 },
     'slot-place'       => { by => \&publish_and_delete, n => 3 },
+    'suspect-add'      => { by => \&suspect },
     'topic-create'     => { by => \&visit, n => 3 },
     'topic-forget'     => { by => \&forget, n => 5 },
     'topic-part'       => { by => \&visit_long, n => 3 },
@@ -113,7 +117,9 @@ my $type = 1;
 
 sub topics {
     return <<"YAML";
-    late:   { pushRetryTime: 0.1 }
+    late:   { pushRetryTime: 0.1, retryDelay: 0.02, retryDelayMax: 0.1 }
+    held:   { retryDelay: 0, retryDelayMax: 0.1 }
+    ill:    { retryDelay: 0, retryDelayMax: 0.2 }
     mortal: { maxDeliveries: 1 }
     news:   { pushType: 2 }
     lag:    { pushType: 2, prefetch: 2 }
@@ -350,6 +356,19 @@ sub give_back {
     $guest->{returned}{$code} = 1;
     $guest->send("-$code");
     await { $guest->got($code) == 2 } 'given back, and pushed again';
+    leave($guest);
+}
+
+# Its consumer ends: the next one gets it alone.
+sub suspect {
+    my $guest = guest('ill');
+    my $code = publish('ill');
+
+    await { $guest->got($code) } 'pushed';
+    leave($guest);
+    $guest = guest('ill');
+    await { $guest->got($code) } 'a suspect, pushed again';
+    $guest->send($code);
     leave($guest);
 }
 

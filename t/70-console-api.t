@@ -21,7 +21,8 @@ my $mq = KapokMQ::Test->start(
     main => 'worker_rlimit_nofile 10000;',
     yaml => { prefetch => 7, checkSpeed => 0.1, messageChanBuffer => 500_000 },
     topics => <<'YAML');
-    own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3 }
+    own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3,
+            retryDelay: 0.25, retryDelayMax: 7.5, heartbeat: 12.5 }
     dead: { maxDeliveries: 1, confirm: ack }
     old:  { cleanTime: 1 }
     all:  { pushType: 2, confirm: ack }
@@ -103,17 +104,20 @@ is(@{ask('GetGrowth')}, 168, 'growth: a week of hours');
 is(@{ask('GetGrowth', unit => 'minute')}, 60, 'or an hour of minutes');
 
 my $overview = ask('GetOverview');
-members($overview, 'Time Version StartTime Waiting InFlight Delayed Consumed
-    Dead Published Delivered Redelivered Confirmed Died Expired Refused Deleted
-    Requeued Dropped OldestWaiting OldestTopic Topics Producers Consumers
-    WaitingMax Zone Disk Workers Repairs PushType Paced',
+members($overview, 'Time Version StartTime Waiting InFlight Retrying Delayed
+    Consumed Dead Failures Published Delivered Redelivered Confirmed Died
+    Expired Refused Deleted Requeued Dropped OldestWaiting OldestTopic Topics
+    Producers Consumers Resting WaitingMax Zone Disk Workers Repairs PushType
+    Paced',
     'the members of GetOverview');
 members($overview->{Zone}, 'Size Free History', 'of its Zone');
 members($overview->{Disk}, 'Mode Interval LastFlush LastCheckpoint
     JournalBytes CheckpointBytes Error', 'of its Disk');
-is($overview->{$_}, 0, "$_: 0") for qw(Waiting InFlight Delayed Consumed Dead
-    Published Delivered Redelivered Confirmed Died Expired Refused Deleted
-    Requeued Dropped Topics Producers Consumers Repairs);
+is($overview->{$_}, 0, "$_: 0") for qw(Waiting InFlight Retrying Delayed
+    Consumed Dead Published Delivered Redelivered Confirmed Died Expired Refused
+    Deleted Requeued Dropped Topics Producers Consumers Resting Repairs);
+is_deeply($overview->{Failures},
+          { end => 0, return => 0, overdue => 0, uncharged => 0 }, 'Failures');
 is($overview->{$_}, undef, "$_: null") for qw(OldestWaiting OldestTopic);
 about_now($overview->{$_}, $_) for qw(Time StartTime);
 like(body('GetOverview'), qr/"Time":\d{10}\.\d{3},/, 'Time to the ms');
@@ -177,9 +181,9 @@ cmp_ok($now->{Zone}{History}, '>', 0, 'the history holds memory');
 
 # topics
 
-my $topic_members = 'Topic PushType Waiting InFlight Delayed Consumed Dead
-    Producers Consumers OldestWaiting Published Delivered Redelivered Confirmed
-    Died Expired Refused';
+my $topic_members = 'Topic PushType Waiting InFlight Retrying Delayed Consumed
+    Dead Producers Consumers Resting OldestWaiting Published Delivered
+    Redelivered Confirmed Died Expired Refused';
 my %topic = map { $_->{Topic} => $_ } @{ask('GetTopics')};
 is_deeply([sort keys %topic], [qw(dead hold old own wait)], 'all topics');
 members($topic{$_}, $topic_members, "the members of $_") for sort keys %topic;
@@ -206,12 +210,14 @@ about_now($topic{wait}{OldestWaiting}, 'something does in another');
 
 my $own = topic('own');
 members($own, "$topic_members Minutes Days PushRetryTime MaxDeliveries
-        CleanTime Confirm Prefetch", 'the members of GetTopic');
-is_deeply([@$own{qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch)}],
-          [1.5, 0, 7777, 'ack', 3], 'its settings');
-is_deeply([@{topic('dead')}{qw(PushRetryTime MaxDeliveries CleanTime Confirm
-                               Prefetch)}],
-          [300, 1, 259_200, 'ack', 7], 'and those of another');
+        CleanTime Confirm Prefetch RetryDelay RetryDelayMax Heartbeat",
+        'the members of GetTopic');
+my @own = qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch RetryDelay
+             RetryDelayMax Heartbeat);
+is_deeply([@$own{@own}], [1.5, 0, 7777, 'ack', 3, 0.25, 7.5, 12.5],
+          'its settings');
+is_deeply([@{topic('dead')}{@own}], [300, 1, 259_200, 'ack', 7, 1, 60, 30],
+          'and those of another');
 for my $period (['Minutes', 60], ['Days', 86_400]) {
     my ($member, $seconds) = @$period;
     my $list = $own->{$member};
@@ -250,7 +256,8 @@ wait_for { (ask('GetGrowth', unit => 'minute')->[-1]{Backlog} // 0) == 3 }
 # clients
 
 my $client_members = 'Connection Role Id Topic Ip JoinTime LastSeen Worker
-    Messages Confirmed InFlight Prefetch Confirm';
+    Messages Silent Heartbeat Confirmed InFlight OldestInFlight Prefetch Confirm
+    Resting';
 my $client = client_of();
 is_deeply([sort keys %$client], [qw(acker holder killer p1)], 'all clients');
 members($client->{$_}, $client_members, "the members of $_")
@@ -258,13 +265,17 @@ members($client->{$_}, $client_members, "the members of $_")
 my %told = (
     p1     => { Role => 'producer', Topic => 'own', Messages => 3,
                 Confirmed => undef, InFlight => undef, Prefetch => undef,
-                Confirm => undef },
+                Confirm => undef, OldestInFlight => undef, Resting => undef,
+                Silent => Mojo::JSON->false, Heartbeat => 12.5 },
     acker  => { Role => 'consumer', Topic => 'own', Messages => 3,
                 Confirmed => 3, InFlight => 0, Prefetch => 3,
-                Confirm => 'ack' },
+                Confirm => 'ack', OldestInFlight => undef,
+                Resting => Mojo::JSON->false, Silent => Mojo::JSON->false,
+                Heartbeat => 12.5 },
     holder => { Role => 'consumer', Topic => 'hold', Messages => 1,
                 Confirmed => 0, InFlight => 1, Prefetch => 7,
-                Confirm => 'ack' },
+                Confirm => 'ack', Resting => Mojo::JSON->false,
+                Heartbeat => 30 },
     killer => { Role => 'consumer', Topic => 'dead', Messages => 1,
                 Confirmed => 0, InFlight => 0, Prefetch => 7,
                 Confirm => 'ack' },
@@ -383,31 +394,35 @@ is(body('Ping'), '{"code":0}', 'Ping');
 is(body('DelMessage', messageCode => $in_flight), '{"code":0}', 'DelMessage');
 like(body('GetConsumers') =~ s/"JoinTime":\d+/"JoinTime":1/gr,
      qr/^\{"code":0,"data":\[(\{.*\},)?\Q{"ConsumerId":"acker","Topic":"own",\E
-        \Q"ConsumerIp":"127.0.0.1","JoinTime":1}\E(,\{.*\})?\]\}$/x,
+        \Q"ConsumerIp":"127.0.0.1","JoinTime":1,"Silent":false,\E
+        \Q"Resting":false}\E(,\{.*\})?\]\}$/x,
      'GetConsumers');
 is(body('GetProducers') =~ s/"JoinTime":\d+/"JoinTime":1/gr,
    '{"code":0,"data":[{"ProducerId":"p1","Topic":"own",'
-   . '"ProducerIp":"127.0.0.1","JoinTime":1}]}', 'GetProducers');
+   . '"ProducerIp":"127.0.0.1","JoinTime":1,"Silent":false}]}',
+   'GetProducers');
 my $both = $mq->clients;
 members($both, 'code producers consumers', 'GetClients');
-members($_, 'ConsumerId Topic ConsumerIp JoinTime', 'a consumer')
+members($_, 'ConsumerId Topic ConsumerIp JoinTime Silent Resting', 'a consumer')
     for @{$both->{consumers}};
-members($_, 'ProducerId Topic ProducerIp JoinTime', 'a producer')
+members($_, 'ProducerId Topic ProducerIp JoinTime Silent', 'a producer')
     for @{$both->{producers}};
 members(scalar ask('CountMessage'), 'all consumed delay unconsumed dead
         notConsumed stateless', 'CountMessage');
 my ($list, $answer) = ask('GetMessageList');
 members($answer, 'code data next', 'GetMessageList');
 members($_, 'MessageCode Topic CreateTime ConsumedTime DelayTime Status Size
-             Attempts', 'a message of it') for @$list;
+             Attempts LastError LastErrorCode Suspect NextTry',
+        'a message of it') for @$list;
 members($mq->find($delayed), 'MessageCode MessageData Topic CreateTime
-        ConsumedTime DelayTime Status Size Attempts InFlight Consumer DueTime
-        DeadTime', 'GetMessage');
+        ConsumedTime DelayTime Status Size Attempts LastError LastErrorCode
+        Suspect NextTry InFlight Consumer DueTime DeadTime', 'GetMessage');
 members(scalar ask('GetConfig'), 'pushType messageChanBuffer pushMessagesSpeed
         sendCount pushCount sendRetryCount persistentFile isPersistent
         recoveryStrategy persistentTime isRePush pushRetryTime maxDeliveries
-        isClean cleanTime isCleanConsumed checkSpeed confirm prefetch
-        maxMessageSize topics', 'GetConfig');
+        retryDelay retryDelayMax isClean cleanTime isCleanConsumed checkSpeed
+        confirm prefetch maxMessageSize heartbeat loginTime drainTime topics',
+        'GetConfig');
 
 
 # --- parameters that are none
@@ -896,9 +911,10 @@ my $config = ask('GetConfig');
 is_deeply([map { $_->{Key} } @$in_order],
           [qw(secretKey pushType messageChanBuffer pushMessagesSpeed sendCount
               sendRetryCount persistentFile isPersistent recoveryStrategy
-              persistentTime isRePush pushRetryTime maxDeliveries isClean
-              cleanTime isCleanConsumed checkSpeed confirm prefetch
-              maxMessageSize)], 'all keys, in their order');
+              persistentTime isRePush pushRetryTime maxDeliveries retryDelay
+              retryDelayMax isClean cleanTime isCleanConsumed checkSpeed confirm
+              prefetch maxMessageSize heartbeat loginTime drainTime)],
+          'all keys, in their order');
 my $yaml = $mq->dir . '/application.yaml';
 for my $key (map { $_->{Key} } @$in_order) {
     my $setting = $settings->{$key};

@@ -88,7 +88,11 @@ figures_are({
      qw(published delivered redelivered confirmed died expired refused deleted
         requeued)),
     (map { ("kapokmq_messages_$_" => 0) }
-     qw(waiting in_flight delayed consumed dead)),
+     qw(waiting in_flight retrying delayed consumed dead)),
+    (map { (qq(kapokmq_redeliveries_total{reason="$_"}) => 0) }
+     qw(end return overdue uncharged)),
+    kapokmq_consumers_resting => 0,
+    kapokmq_oldest_in_flight_age_seconds => 0,
     kapokmq_topics => 0, kapokmq_topics_summed => 0,
     kapokmq_producers => 0, kapokmq_consumers => 0,
     kapokmq_workers => $mq->{workers}, kapokmq_workers_retiring => 0,
@@ -143,6 +147,9 @@ figures_are({
     kapokmq_messages_delivered_total => 8,
     kapokmq_messages_redelivered_total => 1,
     kapokmq_messages_confirmed_total => 3,
+    'kapokmq_redeliveries_total{reason="return"}' => 3,
+    'kapokmq_redeliveries_total{reason="end"}' => 0,
+    kapokmq_messages_retrying => 0,
     kapokmq_messages_died_total => 2,
     kapokmq_messages_expired_total => 1,
     kapokmq_messages_refused_total => 3,
@@ -468,12 +475,12 @@ is_scraped('kapokmq_messages_published_total{job="kapokmq"}', $total + 1);
 
 # --- the dashboard and the alerts
 
-is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 12 rules/, 1,
+is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 15 rules/, 1,
    'promtool reads the alerts');
 wait_for {
     my @groups = @{ask('rules')->{data}{groups} // []};
     my @all = map { @{$_->{rules}} } @groups;
-    @all == 12 && !grep { $_->{health} ne 'ok' } @all
+    @all == 15 && !grep { $_->{health} ne 'ok' } @all
 } 'Prometheus evaluates all of them'
     or diag(map { "$_->{name}: " . ($_->{lastError} // '') . "\n" }
             map { @{$_->{rules}} } @{ask('rules')->{data}{groups} // []});
@@ -550,6 +557,13 @@ YAML
     ['kapokmq_topic_consumers{topic=""}', '0x30'],
     ['kapokmq_topic_oldest_waiting_age_seconds{topic="b"}', '0+60x30'],
     ['kapokmq_topic_consumers{topic="b"}', '1x30'],
+    ['kapokmq_redeliveries_total{reason="overdue"}', '0+6x30'],
+    ['kapokmq_redeliveries_total{reason="end"}', '0+6x30'],
+    ['kapokmq_redeliveries_total{reason="uncharged"}', '0+600x30'],
+    ['kapokmq_messages_delivered_total', '0+100x30'],
+    ['kapokmq_topic_consumers_resting{topic="a"}', '0x4 1x25'],
+    ['kapokmq_topic_consumers_resting{topic=""}', '2x30'],
+    ['kapokmq_oldest_in_flight_age_seconds', '3300+60x30'],
     ['kapokmq_topic_messages_died_total{topic="a"}', '0x20 1x10'],
     ['kapokmq_messages_refused_total', '0x20 1x10'],
     ['kapokmq_messages_waiting', '91x30'],
@@ -572,7 +586,8 @@ YAML
 $test .= "    promql_expr_test:\n";
 for ([KapokmqDown => 2, 4], [KapokmqNoConsumer => 9, 11],
      [KapokmqTooSlow => 14, 17], [KapokmqPushSlow => 8, 13],
-     [KapokmqDeadLetters => 19, 22], [KapokmqRefused => 19, 22],
+     [KapokmqFailing => 9, 13], [KapokmqResting => 14, 16],
+     [KapokmqStuck => 10, 12], [KapokmqDeadLetters => 19, 22], [KapokmqRefused => 19, 22],
      [KapokmqQueueFull => 4, 6], [KapokmqMemoryShort => 20, 8],
      [KapokmqDiskFailing => 16, 19], [KapokmqFlushOld => 15, 20],
      [KapokmqCheckpointOld => 14, 16], [KapokmqRepaired => 19, 22])

@@ -143,7 +143,7 @@ repair_publish(kmq_t *kmq, const char *topic, uint64_t n, uint64_t delay)
         kmq_commit(kmq, m, batch);
     }
 
-    kmq_leave(kmq, producer);
+    kmq_leave(kmq, producer, 0);
 }
 
 
@@ -168,7 +168,7 @@ repair_consume(kmq_t *kmq, const char *topic)
         }
     }
 
-    kmq_leave(kmq, consumer);
+    kmq_leave(kmq, consumer, 0);
 }
 
 

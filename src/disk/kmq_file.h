@@ -225,12 +225,16 @@ typedef struct {
     kmq_damage_t     damage;
     void            *arg;
     char             path[KMQ_PATH_SIZE];
+    char             error[80];  /* kmq_reader_error()'s */
 } kmq_reader_t;
 
-/* 0, or a negated errno; and what that means. */
-const char *kmq_reader_error(int rc);
+/* 0, or a negated errno; damage may be NULL. */
 int kmq_reader_open(kmq_reader_t *reader, const char *path, unsigned kind,
     uint64_t generation, kmq_damage_t damage, void *arg);
+
+/* What it means that kmq_reader_open() has returned rc; valid as long as the
+ * reader is. */
+const char *kmq_reader_error(kmq_reader_t *reader, int rc);
 
 /* 1 and the next record, valid until the next call, 0: the end, or a negated
  * errno.  KMQ_RECORD_MESSAGES comes as the records that it stands for. */

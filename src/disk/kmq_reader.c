@@ -78,8 +78,9 @@ head_read(kmq_reader_t *reader)
         return 0;
     }
 
-    if (reader->head.version != KMQ_FORMAT_VERSION) {
-        damage(reader, 8, 4, "it is of another version of the format", 0);
+    if (reader->head.version < KMQ_FORMAT_OLDEST
+        || reader->head.version > KMQ_FORMAT_VERSION)
+    {
         return -EPROTONOSUPPORT;
     }
 
@@ -88,7 +89,7 @@ head_read(kmq_reader_t *reader)
 
 
 const char *
-kmq_reader_error(int rc)
+kmq_reader_error(kmq_reader_t *reader, int rc)
 {
     switch (-rc) {
 
@@ -96,7 +97,11 @@ kmq_reader_error(int rc)
         return "it is not a regular file";
 
     case EPROTONOSUPPORT:
-        return "it is of another version of the format";
+        (void) snprintf(reader->error, sizeof(reader->error),
+                        "it has version %u of the format, and versions %u to "
+                        "%u can be read", reader->head.version,
+                        KMQ_FORMAT_OLDEST, KMQ_FORMAT_VERSION);
+        return reader->error;
 
     default:
         return strerror(-rc);

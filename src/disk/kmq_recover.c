@@ -226,7 +226,7 @@ file_open(recovery_t *re, found_t *file, kmq_reader_t *reader)
 
     if (rc < 0) {
         tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-             kmq_reader_error(rc));
+             kmq_reader_error(reader, rc));
         return -1;
     }
 
@@ -315,7 +315,7 @@ checkpoint_choose(recovery_t *re, found_t **chosen)
                              NULL, NULL);
         if (rc < 0) {
             tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-                 kmq_reader_error(rc));
+                 kmq_reader_error(&reader, rc));
             return -1;
         }
 
@@ -465,9 +465,9 @@ stream_open(recovery_t *re, stream_t *stream)
     rc = kmq_reader_open(reader, path, stream->file->kind,
                          stream->file->generation, NULL, NULL);
     if (rc < 0) {
-        free(reader);
         tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-             kmq_reader_error(rc));
+             kmq_reader_error(reader, rc));
+        free(reader);
         return -1;
     }
 

@@ -137,10 +137,34 @@ type_word(const kmq_record_t *r)
 {
     static const char  *word[] = {
         "?", "message", "delivered", "consumed", "dead", "requeued", "gone",
-        "counts", "topic", "queue", "end"
+        "counts", "topic", "queue", "end", "messages", "failed"
     };
 
     return word[r->type];
+}
+
+
+/* Members about what has failed of a message, and when it is tried again. */
+static void
+failures_print(uint32_t attempts)
+{
+    static const char  *word[KMQ_REASONS] = {
+        "none", "end", "return", "overdue"
+    };
+
+    unsigned  reason;
+
+    reason = attempts / KMQ_ATTEMPTS_REASON % KMQ_REASONS;
+
+    kmq_line_number("failures", attempts & KMQ_ATTEMPTS_FAILURES);
+    kmq_line_flag("pushed", (attempts & KMQ_ATTEMPTS_PUSHED) != 0);
+    kmq_line_flag("suspect", (attempts & KMQ_ATTEMPTS_SUSPECT) != 0);
+
+    if (reason == KMQ_FAILED_NOT) {
+        kmq_line_null("reason");
+    } else {
+        kmq_line_word("reason", word[reason]);
+    }
 }
 
 
@@ -168,28 +192,64 @@ message_print(const dump_t *d, const kmq_record_t *r)
     kmq_line_number("due", r->due);
     kmq_line_number("delay", r->delay);
     kmq_line_number("state_time", r->state_time);
-    kmq_line_number("attempts", r->attempts);
+
+    /* several messages in one record have no attempts */
+
+    if (d->reader.head.version == KMQ_FORMAT_VERSION
+        && (r->attempts == 0 || r->attempts & KMQ_ATTEMPTS_NEW))
+    {
+        failures_print(r->attempts);
+
+    } else {
+        kmq_line_number("attempts", r->attempts);
+    }
+
     kmq_line_number("body_size", r->body_size);
     kmq_line_escaped("data", r->body, r->body_size);
 }
 
 
-/* The attempts of one record, or else its sequences. */
+/* What an element of a list shows of an entry. */
+typedef void (*element_t)(const kmq_record_entry_t *entry);
+
+
 static void
-list_print(const kmq_record_t *r, const char *name, int attempts_wanted)
+sequence_print(const kmq_record_entry_t *entry)
 {
-    uint32_t              attempts;
-    uint64_t              sequence;
+    kmq_line_element(entry->sequence);
+}
+
+
+static void
+attempts_print(const kmq_record_entry_t *entry)
+{
+    kmq_line_element(entry->attempts & KMQ_ATTEMPTS_FAILURES);
+}
+
+
+static void
+failure_print(const kmq_record_entry_t *entry)
+{
+    kmq_line_object();
+    failures_print(entry->attempts);
+    kmq_line_number("due", entry->due);
+    kmq_line_object_end();
+}
+
+
+static void
+list_print(const kmq_record_t *r, const char *name, element_t print)
+{
+    kmq_record_entry_t    entry;
     const unsigned char  *p;
 
     p = r->data;
-    sequence = 0;
-    attempts = 0;
+    memset(&entry, 0, sizeof(entry));
 
     kmq_line_list(name);
 
-    while (kmq_record_sequence(r, &p, &sequence, &attempts) == 1) {
-        kmq_line_element(attempts_wanted ? attempts : sequence);
+    while (kmq_record_sequence(r, &p, &entry) == 1) {
+        print(&entry);
     }
 
     kmq_line_list_end();
@@ -208,10 +268,13 @@ changes_print(const kmq_record_t *r)
     }
 
     kmq_line_number("count", r->count);
-    list_print(r, "sequences", 0);
+    list_print(r, "sequences", sequence_print);
 
     if (r->type == KMQ_RECORD_DELIVERED) {
-        list_print(r, "attempts", 1);
+        list_print(r, "attempts", attempts_print);
+
+    } else if (r->type == KMQ_RECORD_FAILED) {
+        list_print(r, "failed", failure_print);
     }
 }
 
@@ -322,29 +385,44 @@ record_print(const dump_t *d, const kmq_record_t *r)
 }
 
 
+/* Are these attempts of a message that has failed? */
+static int
+is_failure(uint32_t attempts)
+{
+    return (attempts & KMQ_ATTEMPTS_NEW)
+           && (attempts & KMQ_ATTEMPTS_FAILURES) != 0
+           && attempts / KMQ_ATTEMPTS_REASON % KMQ_REASONS != KMQ_FAILED_NOT;
+}
+
+
 /* What a checksum does not tell: NULL, or what is wrong with a list. */
 static const char *
 list_verify(const kmq_record_t *r)
 {
     int                   rc;
-    uint32_t              n, attempts;
-    uint64_t              sequence;
+    uint32_t              n, wrong;
+    kmq_record_entry_t    entry;
     const unsigned char  *p;
 
     p = r->data;
-    sequence = 0;
+    n = 0;
+    wrong = 0;
+    memset(&entry, 0, sizeof(entry));
 
-    for (n = 0; (rc = kmq_record_sequence(r, &p, &sequence, &attempts)) == 1;
-         n++)
-    {
-        /* void */
+    while ((rc = kmq_record_sequence(r, &p, &entry)) == 1) {
+        n++;
+        wrong += r->type == KMQ_RECORD_FAILED && !is_failure(entry.attempts);
     }
 
     if (rc < 0) {
-        return "a number in its list has no end";
+        return "a number in its list has no end, or is too high";
     }
 
-    return n == r->count ? NULL : "its list is not as long as it says";
+    if (n != r->count) {
+        return "its list is not as long as it says";
+    }
+
+    return wrong ? "it tells of a failure that is none" : NULL;
 }
 
 
@@ -358,6 +436,7 @@ record_verify(const dump_t *d, const kmq_record_t *r)
     case KMQ_RECORD_DEAD:
     case KMQ_RECORD_REQUEUED:
     case KMQ_RECORD_GONE:
+    case KMQ_RECORD_FAILED:
         return list_verify(r);
 
     case KMQ_RECORD_END:
@@ -536,7 +615,8 @@ file_open(dump_t *d, const char *path)
     }
 
     if (rc < 0) {
-        complain(d, "reading \"%s\" failed: %s", path, kmq_reader_error(rc));
+        complain(d, "reading \"%s\" failed: %s", path,
+                 kmq_reader_error(&d->reader, rc));
         return -1;
     }
 

@@ -24,17 +24,26 @@
  *          |                                                  v       |
  *     +----------+   kmq_confirm_upto, kmq_confirm_codes +-----------+|
  *     | CONSUMED |<--------------------------------------| IN FLIGHT |+
- *     +----------+                                       +-----------+
- *       history, dropped oldest first                      |  kmq_leave,
- *       when memory is needed                              |  kmq_return_codes,
- *     +----------+   the same, after max_deliveries        |  no confirmation
- *     |   DEAD   |<----------------------------------------+  in retry_time:
- *     +----------+                                            READY again, in
- *       until kmq_requeue(), kmq_delete() or its age          front
+ *     +----------+                                       +-----------+ what
+ *       history, dropped oldest first                      |        |  ends
+ *       when memory is needed                              | fails  |  unblamed
+ *     +----------+       max_deliveries                    v        +--------->
+ *     |   DEAD   |<----------------------- RETRYING, for its back-off
+ *     +----------+                                         |
+ *       until kmq_requeue(), kmq_delete() or its age       v
+ *                                              READY again, in front;
+ *                                              a suspect is ASIDE
+ *
+ * A delivery fails when it is not confirmed in retry_time since it was its
+ * consumer's oldest, or something behind it was confirmed; when it is given
+ * back; and when its consumer ends, which is charged to one message alone, its
+ * oldest: that is a suspect then.  Point to point, a suspect waits ASIDE for a
+ * consumer that has nothing else.  In publish/subscribe a message that fails
+ * with a consumer stays in flight and is pushed to it again.
  *
  * A delayed message is DELAYED between RESERVED and READY, until its time has
  * come.  READY, CONSUMED and DEAD messages are deleted when they are older than
- * clean_time.
+ * clean_time, and those that are to be pushed again when that is due.
  *
  *     producer's process                     consumer's process
  *     ------------------                     ------------------
@@ -167,8 +176,13 @@ typedef struct {
     uint32_t    push_type;         /* KMQ_PUSH_ONE or KMQ_PUSH_ALL */
     uint32_t    retry_time;        /* ms without a confirmation before a
                                       re-push; 0: never */
-    uint32_t    max_deliveries;    /* pushes before a message is dead, at most
+    uint32_t    max_deliveries;    /* failures before a message is dead, at most
                                       KMQ_DELIVERIES_MAX; 0: no limit */
+    uint32_t    retry_delay;       /* ms: how long a message waits after a
+                                      failure, doubled with each; 0: not */
+    uint32_t    retry_delay_max;   /* ms: but no longer.  So long a suspect is
+                                      alone with a consumer, and a consumer
+                                      rests */
     uint32_t    clean_time;        /* s: older messages are deleted; 0: none */
 } kmq_topic_settings_t;
 
@@ -300,12 +314,19 @@ typedef struct {
     uint64_t    join_time;         /* ms, wall clock; set by kmq_join() */
     uint64_t    number;            /* unique for the block; set by kmq_join() */
     uint32_t    mode;              /* the caller's own */
+    uint32_t    by_code;           /* 1: it confirms by codes alone, so that a
+                                      rest ends by time */
 
     /* set by kmq_clients() */
     kmq_ref_t   ref;
     uint32_t    worker;
     uint32_t    in_flight;         /* unconfirmed messages */
     uint32_t    last_seen;         /* s, wall clock: it said something */
+    uint32_t    resting;           /* 1: it let a message become overdue, and
+                                      gets none while others can */
+    uint32_t    silent;            /* 1: kmq_silent() */
+    uint64_t    oldest;            /* ms: for so long its oldest unconfirmed
+                                      message has been that; 0: it has none */
     uint64_t    messages;          /* a producer's that were accepted; or how
                                       many a consumer was pushed, without those
                                       that it had already */
@@ -336,13 +357,20 @@ void kmq_set_ready(kmq_t *kmq, kmq_ref_t client, int ready);
  * been accepted.  No lock. */
 void kmq_seen(kmq_t *kmq, kmq_ref_t client, unsigned accepted);
 
+/* A client has, or has not, missed a heartbeat: for kmq_clients().  No lock. */
+void kmq_silent(kmq_t *kmq, kmq_ref_t client, int silent);
+
 /*
  * A client leaves, and its reference is void.  What a consumer has not
- * confirmed waits again, in front of its topic and in its order, or is dead.
- * Where that is much, this worker's kmq_take() does the rest, and
- * kmq_has_work() says so.
+ * confirmed waits again, in front of its topic and in its order.  Where that is
+ * much, this worker's kmq_take() does the rest, and kmq_has_work() says so.
+ *
+ * failed: it ended by itself, or was ended for what it did.  Then one message
+ * is charged with that: the oldest suspect that it has, else the oldest
+ * message; in publish/subscribe only if nobody else has, or had, confirmed it.
+ * 0: it was ended for reasons of ours, and no message is to blame.
  */
-void kmq_leave(kmq_t *kmq, kmq_ref_t client);
+void kmq_leave(kmq_t *kmq, kmq_ref_t client, int failed);
 
 /*
  * A client of any worker has to go; ref and number are those that kmq_clients()
@@ -372,6 +400,9 @@ void *kmq_to_close(kmq_t *kmq, int *why);
  */
 typedef struct {
     uint32_t       size;           /* bytes of body */
+    uint32_t       attempts;       /* set by kmq_take(): 0: it is pushed for the
+                                      first time; else its failures and this
+                                      push */
     uint64_t       delay_time;     /* ms until it becomes ready, 0: at once */
 
     /* set by the engine */
@@ -511,17 +542,23 @@ unsigned kmq_confirm_upto(kmq_t *kmq, kmq_ref_t client, uint32_t position);
  * after the other in codes.  Each function returns how many of them were in
  * flight with it.
  *
- * confirm: it has consumed them.
+ * confirm: it has consumed them.  One that waits again after it was pushed is
+ * consumed as well, and counts.
  * extend: it still works on them; each has retry_time from now on.
- * return: it gives them back.  They wait again, in front of their topic, or, in
- * publish/subscribe, are pushed to it again; or they are dead.
+ * return: it gives them back, which is a failure.  They wait, for delay ms, or
+ * as long as their failures say (KMQ_BACK_OFF), and are ready again then, in
+ * front of their topic; in publish/subscribe they are pushed to it again; or
+ * they are dead.  delay 0: it had not begun them; that is no failure, they are
+ * ready at once, and it gets nothing new for retry_delay.
  */
+#define KMQ_BACK_OFF  (-1)
+
 unsigned kmq_confirm_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
 unsigned kmq_extend_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
     unsigned n);
 unsigned kmq_return_codes(kmq_t *kmq, kmq_ref_t client, const char *codes,
-    unsigned n);
+    unsigned n, int64_t delay);
 
 /*
  * 1 when it is an error that client names a message by that code: the message
@@ -552,13 +589,26 @@ typedef struct {
     uint64_t    deleted;           /* by kmq_delete() */
 } kmq_totals_t;
 
+/* Why the delivery of a message has failed last. */
+#define KMQ_FAILED_NOT      0
+#define KMQ_FAILED_END      1      /* its consumer ended */
+#define KMQ_FAILED_RETURN   2      /* it was given back */
+#define KMQ_FAILED_OVERDUE  3      /* it was not confirmed in time */
+#define KMQ_REASONS         4
+
 typedef struct {
     /* messages that are there now */
     uint64_t    ready;             /* wait for a consumer */
     uint64_t    in_flight;         /* pushed, not consumed */
+    uint64_t    retrying;          /* wait for the time of their next try */
     uint64_t    delayed;
     uint64_t    consumed;          /* the history */
     uint64_t    dead;
+    uint64_t    resting;           /* consumers */
+
+    uint64_t    failures[KMQ_REASONS];     /* of messages, by reason, since the
+                                      block was made; [0]: taken back, but not
+                                      charged */
 
     kmq_totals_t    totals;
     kmq_totals_t    before;        /* as they were restored from files; what was
@@ -632,8 +682,10 @@ typedef struct {
     uint16_t    name_len;
     char        name[KMQ_NAME_MAX];
 
+    uint32_t    resting;           /* of these consumers */
     uint64_t    ready;             /* messages, as in kmq_counts_t */
     uint64_t    in_flight;
+    uint64_t    retrying;
     uint64_t    delayed;
     uint64_t    consumed;
     uint64_t    dead;
@@ -677,15 +729,20 @@ unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
 typedef struct {
     int         status;            /* not KMQ_STATUS_ANY */
     uint32_t    size;              /* bytes of body */
-    uint32_t    attempts;          /* deliveries begun; publish/subscribe: the
-                                      most of them to one consumer */
+    uint32_t    attempts;          /* deliveries that failed, and the one that
+                                      goes on; publish/subscribe: the most of
+                                      one consumer */
+    uint32_t    failure;           /* KMQ_FAILED_...: the last one */
+    uint32_t    suspect;           /* 1: it was charged with a consumer's end,
+                                      and is pushed alone */
     uint32_t    create_time;       /* s */
     uint32_t    consumed_time;     /* s; 0: it was not consumed */
     uint32_t    dead_time;         /* s; 0: it is not dead */
     uint32_t    delay;             /* s, rounded up */
     uint32_t    in_flight;         /* 1: it is */
-    uint64_t    due;               /* s, wall clock: when it will be ready; 0:
-                                      it is not delayed */
+    uint64_t    due;               /* s, wall clock: when it will be ready, if
+                                      it is delayed, or waits for its next try;
+                                      else 0 */
     uint64_t    sequence;
     kmq_ref_t   slot;
     kmq_ref_t   body;

@@ -37,7 +37,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   8
+#define KMQ_VERSION   9
 
 /* Shards at most: there is a bit for each in a word.  A block has one for so
  * many pages, and buckets for names, which its shards share. */
@@ -108,6 +108,7 @@ struct kmq_shard_s {
     uint64_t         room;       /* so many may wait; see kmq_room.c */
     uint64_t         reserved;
     uint64_t         delayed;
+    uint64_t         retrying;   /* of these messages' topics, too */
     uint64_t         in_flight;
     uint64_t         doomed;     /* of these, KMQ_DELETED */
     uint64_t         dead;
@@ -161,6 +162,8 @@ struct kmq_shard_s {
     uint64_t         topics;
     uint64_t         producers;
     uint64_t         consumers;
+    uint64_t         resting;    /* of these */
+    uint64_t         failures[KMQ_REASONS];  /* of messages, by reason */
     uint64_t         look_time;  /* mono: of the next look at all clients */
     kmq_walk_t       look_walk;  /* where the current one is; page 0: none */
     kmq_walk_t       check_walk; /* where the look for old messages is; page
@@ -329,7 +332,7 @@ struct kmq_s {
                                          keeper is late */
     int                  paced;       /* something waits for the next batch */
     int                  reaping;     /* dead workers held more */
-    int                  blameless;   /* who leaves now is not to blame */
+    int                  blameless;   /* what ends now is no failure */
 
     kmq_own_client_t    *client;
     uint32_t             nclients;    /* allocated */

@@ -4,21 +4,58 @@
 
 #include "kmq_ascii.h"
 #include "kmq_field.h"
+#include "kmq_near.h"
 
 
-kmq_field_t *
-kmq_field_find(kmq_field_t *fields, unsigned n, const unsigned char *name,
+/* Keeps a name that was likely meant for one of the fields. */
+static void
+kmq_field_misspelt(const kmq_wanted_t *wanted, const unsigned char *name,
     size_t len)
 {
     unsigned  i;
 
-    for (i = 0; i < n; i++) {
-        if (kmq_same_name(name, len, fields[i].name)) {
-            return &fields[i];
+    for (i = 0; i < wanted->n; i++) {
+        if (kmq_near(wanted->fields[i].name, name, len)) {
+            wanted->misspelt->name[i] = name;
+            wanted->misspelt->len[i] = len;
+        }
+    }
+}
+
+
+kmq_field_t *
+kmq_field_find(const kmq_wanted_t *wanted, const unsigned char *name,
+    size_t len)
+{
+    unsigned  i;
+
+    for (i = 0; i < wanted->n; i++) {
+        if (kmq_same_name(name, len, wanted->fields[i].name)) {
+            return &wanted->fields[i];
         }
     }
 
+    if (wanted->misspelt) {
+        kmq_field_misspelt(wanted, name, len);
+    }
+
     return NULL;
+}
+
+
+unsigned
+kmq_form_misspelt(const kmq_field_t *fields, unsigned n,
+    const kmq_misspelt_t *misspelt)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        if (fields[i].value == NULL && misspelt->name[i]) {
+            return i;
+        }
+    }
+
+    return n;
 }
 
 

@@ -8,8 +8,16 @@
 #include "kmq_form.h"
 
 
-/* The field that the caller wants under that name, or NULL. */
-kmq_field_t *kmq_field_find(kmq_field_t *fields, unsigned n,
+/* What the caller wants. */
+typedef struct {
+    kmq_field_t     *fields;
+    unsigned         n;
+    kmq_misspelt_t  *misspelt;     /* or NULL */
+} kmq_wanted_t;
+
+/* The field that the caller wants under that name, or NULL: then the name, if
+ * it may be a slip, is kept. */
+kmq_field_t *kmq_field_find(const kmq_wanted_t *wanted,
     const unsigned char *name, size_t len);
 
 /*
@@ -22,6 +30,6 @@ int kmq_field_param(const unsigned char *value, size_t size, const char *name,
 /* A multipart body (RFC 7578) into fields; NULL or what is wrong. */
 const char *kmq_multipart_read(unsigned char *body, size_t size,
     const unsigned char *boundary, size_t boundary_len,
-    kmq_field_t *fields, unsigned n);
+    const kmq_wanted_t *wanted);
 
 #endif /* KMQ_FIELD_H */

@@ -16,21 +16,58 @@ typedef enum {
     KMQ_FORM_JSON
 } kmq_form_kind_t;
 
-/* The fields that are looked for in a JSON object, and what is there. */
+/* What is looked for in a JSON object, and what is there. */
 typedef struct {
-    kmq_field_t       *fields;
-    unsigned           n;
-    kmq_scan_value_t   values[KMQ_FORM_FIELDS];
+    const kmq_wanted_t  *wanted;
+    kmq_scan_value_t     values[KMQ_FORM_FIELDS];
 } kmq_form_json_t;
 
 
+static const char  kmq_form_escape[] = "form has a % without two hex digits";
+
+
+/* ------------------------------------------------------------ urlencoded */
+
+/* Reads "name=value", where equals is the end if there is none; strict: what
+ * is not wanted must be valid as well.  NULL or what is wrong. */
 static const char *
-kmq_form_urlencoded(unsigned char *body, size_t size, kmq_field_t *fields,
-    unsigned n)
+kmq_form_pair(unsigned char *p, unsigned char *equals, unsigned char *end,
+    const kmq_wanted_t *wanted, int strict)
 {
+    ptrdiff_t     name, value;
+    kmq_field_t  *field;
+
+    name = kmq_percent_decode(p, p, (size_t) (equals - p), 1);
+    field = (name < 0) ? NULL : kmq_field_find(wanted, p, (size_t) name);
+
+    if (field == NULL && !strict) {
+        return NULL;
+    }
+
+    /* a name without = has an empty value */
+    equals += (equals < end);
+
+    value = kmq_percent_decode(equals, equals, (size_t) (end - equals), 1);
+
+    if (name < 0 || value < 0) {
+        return kmq_form_escape;
+    }
+
+    if (field && field->value == NULL) {
+        field->value = equals;
+        field->len = (size_t) value;
+    }
+
+    return NULL;
+}
+
+
+static const char *
+kmq_form_urlencoded(unsigned char *body, size_t size,
+    const kmq_wanted_t *wanted, int strict)
+{
+    const char     *error;
     unsigned char  *p, *end, *next, *equals;
-    ptrdiff_t       name, value;
-    kmq_field_t    *field;
 
     end = body + size;
 
@@ -42,23 +79,9 @@ kmq_form_urlencoded(unsigned char *body, size_t size, kmq_field_t *fields,
         equals = memchr(p, '=', (size_t) (next - p));
         equals = equals ? equals : next;
 
-        name = kmq_percent_decode(p, p, (size_t) (equals - p), 1);
-
-        /* a name without = has an empty value */
-        equals += (equals < next);
-
-        value = kmq_percent_decode(equals, equals, (size_t) (next - equals),
-                                   1);
-
-        if (name < 0 || value < 0) {
-            return "form has a % without two hex digits";
-        }
-
-        field = kmq_field_find(fields, n, p, (size_t) name);
-
-        if (field && field->value == NULL) {
-            field->value = equals;
-            field->len = (size_t) value;
+        error = kmq_form_pair(p, equals, next, wanted, strict);
+        if (error) {
+            return error;
         }
     }
 
@@ -73,13 +96,20 @@ kmq_form_json_place(void *arg, const kmq_scan_value_t *name)
 {
     kmq_form_json_t  *json = arg;
 
-    unsigned  i;
+    unsigned      i;
+    kmq_field_t  *fields;
 
-    for (i = 0; i < json->n; i++) {
-        if (kmq_scan_is(name, json->fields[i].name)) {
+    fields = json->wanted->fields;
+
+    for (i = 0; i < json->wanted->n; i++) {
+        if (kmq_scan_is(name, fields[i].name)) {
             return &json->values[i];
         }
     }
+
+    /* for the names alone that may be slips */
+    (void) kmq_field_find(json->wanted, name->start,
+                          (size_t) (name->end - name->start));
 
     return NULL;
 }
@@ -115,17 +145,15 @@ kmq_form_json_value(kmq_field_t *field, unsigned char *body,
 
 
 static const char *
-kmq_form_json(unsigned char *body, size_t size, kmq_field_t *fields,
-    unsigned n)
+kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted)
 {
     unsigned          i;
     const char       *error;
     kmq_form_json_t   json;
 
-    json.fields = fields;
-    json.n = n;
+    json.wanted = wanted;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < wanted->n; i++) {
         json.values[i].kind = KMQ_SCAN_ABSENT;
     }
 
@@ -138,8 +166,8 @@ kmq_form_json(unsigned char *body, size_t size, kmq_field_t *fields,
 
     error = NULL;
 
-    for (i = 0; i < n && error == NULL; i++) {
-        error = kmq_form_json_value(&fields[i], body, &json.values[i]);
+    for (i = 0; i < wanted->n && error == NULL; i++) {
+        error = kmq_form_json_value(&wanted->fields[i], body, &json.values[i]);
     }
 
     return error;
@@ -201,19 +229,41 @@ kmq_form_looks_like_json(const unsigned char *body, size_t size)
 }
 
 
-const char *
-kmq_form_read(unsigned char *body, size_t size, const char *type,
-    size_t type_len, kmq_field_t *fields, unsigned n)
+/* Nothing has come yet. */
+static kmq_wanted_t
+kmq_form_begin(kmq_field_t *fields, unsigned n, kmq_misspelt_t *misspelt)
 {
-    const unsigned char  *content_type, *boundary;
-    size_t                boundary_len;
-    kmq_form_kind_t       kind;
-    unsigned              i;
+    unsigned      i;
+    kmq_wanted_t  wanted;
 
     for (i = 0; i < n; i++) {
         fields[i].value = NULL;
         fields[i].len = 0;
     }
+
+    if (misspelt) {
+        memset(misspelt, 0, sizeof(kmq_misspelt_t));
+    }
+
+    wanted.fields = fields;
+    wanted.n = n;
+    wanted.misspelt = misspelt;
+
+    return wanted;
+}
+
+
+const char *
+kmq_form_read(unsigned char *body, size_t size, const char *type,
+    size_t type_len, kmq_field_t *fields, unsigned n,
+    kmq_misspelt_t *misspelt)
+{
+    const unsigned char  *content_type, *boundary;
+    size_t                boundary_len;
+    kmq_wanted_t          wanted;
+    kmq_form_kind_t       kind;
+
+    wanted = kmq_form_begin(fields, n, misspelt);
 
     if (size >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) {
         /* some editors and languages put a mark there */
@@ -234,20 +284,31 @@ kmq_form_read(unsigned char *body, size_t size, const char *type,
                            &boundary_len)
         && boundary_len)
     {
-        return kmq_multipart_read(body, size, boundary, boundary_len, fields,
-                                  n);
+        return kmq_multipart_read(body, size, boundary, boundary_len, &wanted);
     }
 
     if (kind == KMQ_FORM_JSON
         || (kind != KMQ_FORM_URLENCODED
             && kmq_form_looks_like_json(body, size)))
     {
-        return kmq_form_json(body, size, fields, n);
+        return kmq_form_json(body, size, &wanted);
     }
 
     if (kind == KMQ_FORM_MULTIPART) {
         return NULL;
     }
 
-    return kmq_form_urlencoded(body, size, fields, n);
+    return kmq_form_urlencoded(body, size, &wanted, 1);
+}
+
+
+const char *
+kmq_form_query(unsigned char *query, size_t size, kmq_field_t *fields,
+    unsigned n, kmq_misspelt_t *misspelt)
+{
+    kmq_wanted_t  wanted;
+
+    wanted = kmq_form_begin(fields, n, misspelt);
+
+    return kmq_form_urlencoded(query, size, &wanted, 0);
 }

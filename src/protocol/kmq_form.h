@@ -41,6 +41,13 @@ typedef struct {
 /* So many can be wanted at once. */
 #define KMQ_FORM_FIELDS  8
 
+/* Other names that came, each of which was likely meant for the field of the
+ * same index: see kmq_near(). */
+typedef struct {
+    const unsigned char  *name[KMQ_FORM_FIELDS];   /* NULL: none did */
+    size_t                len[KMQ_FORM_FIELDS];
+} kmq_misspelt_t;
+
 /*
  * Reads a body of the given Content-Type (may be NULL or empty: then a body
  * that begins with { is JSON, anything else urlencoded) into fields[0 .. n).
@@ -52,9 +59,24 @@ typedef struct {
  * JSON the last.  Files in multipart bodies are values like others.  A byte
  * order mark at the beginning is passed over.
  *
+ * Other names are passed over; in misspelt, unless that is NULL, is which of
+ * them may be slips.
+ *
  * NULL, or a static string that says what is wrong.
  */
 const char *kmq_form_read(unsigned char *body, size_t size,
-    const char *type, size_t type_len, kmq_field_t *fields, unsigned n);
+    const char *type, size_t type_len, kmq_field_t *fields, unsigned n,
+    kmq_misspelt_t *misspelt);
+
+/*
+ * The same for the query of a URI, in place, too.  What is not wanted need not
+ * be valid: it may be for others.
+ */
+const char *kmq_form_query(unsigned char *query, size_t size,
+    kmq_field_t *fields, unsigned n, kmq_misspelt_t *misspelt);
+
+/* The index of a field that is not there, but under another name; n: none. */
+unsigned kmq_form_misspelt(const kmq_field_t *fields, unsigned n,
+    const kmq_misspelt_t *misspelt);
 
 #endif /* KMQ_FORM_H */

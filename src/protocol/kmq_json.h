@@ -96,12 +96,14 @@ void kmq_json_mend(unsigned char *text, size_t size);
  *   \___________ head ___________________/  \______________ tail ______/
  *
  * (one line).  The tail is the same for all messages of a topic that came in
- * the same second, so it is kept as text.
+ * the same second, so it is kept as text.  A push that is not the first has
+ * ,"Attempts":N before the last brace.
  */
 #define KMQ_PUSH_CODE_LEN  40
 #define KMQ_PUSH_HEAD_LEN  73                 /* with the quote before DATA */
 #define KMQ_PUSH_TOPIC_MAX (6 * 255 + 26)     /* up to "CreateTime": */
 #define KMQ_PUSH_TIMES_MAX (10 + 30 + 10 + 13)    /* the rest of the tail */
+#define KMQ_PUSH_ATTEMPTS_MAX  (12 + 10)
 
 /* A topic's tail, as a message had it last; the caller's, zeroed at first. */
 typedef struct {
@@ -128,6 +130,14 @@ kmq_push_tail(kmq_push_tail_t *tail, uint32_t create_time, uint32_t delay)
         kmq_push_times(tail, create_time, delay);
     }
 }
+
+/* Puts attempts, which is not 0, in at the end of a tail that was written: end
+ * is the byte behind it, where there are KMQ_PUSH_ATTEMPTS_MAX bytes more.
+ * Returns the new end. */
+unsigned char *kmq_push_attempts(unsigned char *end, uint32_t attempts);
+
+/* How many bytes that adds. */
+size_t kmq_push_attempts_len(uint32_t attempts);
 
 /* Writes the head; to: KMQ_PUSH_HEAD_LEN bytes.  Returns the byte behind. */
 unsigned char *kmq_push_head(unsigned char *to,

@@ -134,7 +134,7 @@ kmq_multipart_name(const unsigned char *line, const unsigned char *end,
  * it, or NULL.  *field: where its value goes, NULL: nowhere. */
 static unsigned char *
 kmq_multipart_headers(kmq_multipart_t *multipart, unsigned char *p,
-    kmq_field_t *fields, unsigned n, kmq_field_t **field)
+    const kmq_wanted_t *wanted, kmq_field_t **field)
 {
     const unsigned char  *name;
     unsigned char        *line;
@@ -157,7 +157,7 @@ kmq_multipart_headers(kmq_multipart_t *multipart, unsigned char *p,
         p = kmq_multipart_header_end(line, multipart->end);
 
         if (kmq_multipart_name(line, p, &name, &len)) {
-            *field = kmq_field_find(fields, n, name, len);
+            *field = kmq_field_find(wanted, name, len);
         }
     }
 
@@ -186,7 +186,7 @@ kmq_multipart_value_len(const unsigned char *value,
 const char *
 kmq_multipart_read(unsigned char *body, size_t size,
     const unsigned char *boundary, size_t boundary_len,
-    kmq_field_t *fields, unsigned n)
+    const kmq_wanted_t *wanted)
 {
     unsigned char    *value, *delimiter;
     kmq_field_t      *field;
@@ -204,7 +204,7 @@ kmq_multipart_read(unsigned char *body, size_t size,
 
     while (!multipart.last) {
 
-        value = kmq_multipart_headers(&multipart, multipart.next, fields, n,
+        value = kmq_multipart_headers(&multipart, multipart.next, wanted,
                                       &field);
         if (value == NULL) {
             return "multipart body ends inside a part's headers";

@@ -69,6 +69,33 @@ kmq_push_times(kmq_push_tail_t *tail, uint32_t create_time, uint32_t delay)
 
 
 unsigned char *
+kmq_push_attempts(unsigned char *end, uint32_t attempts)
+{
+    end = kmq_push_add(end - 1, kmq_push_text(",\"Attempts\":"));
+    end = kmq_push_number(end, attempts);
+    *end++ = '}';
+
+    return end;
+}
+
+
+size_t
+kmq_push_attempts_len(uint32_t attempts)
+{
+    size_t  len;
+
+    len = sizeof(",\"Attempts\":") - 1;
+
+    do {
+        len++;
+        attempts /= 10;
+    } while (attempts);
+
+    return len;
+}
+
+
+unsigned char *
 kmq_push_head(unsigned char *to, const char code[KMQ_PUSH_CODE_LEN])
 {
     to = kmq_push_add(to, kmq_push_text("{\"MessageCode\":\""));

@@ -18,7 +18,7 @@
 #include "config/kmq_config.h"
 
 
-#define NGX_KAPOKMQ_VERSION  "0.5.0"
+#define NGX_KAPOKMQ_VERSION  "0.6.0"
 
 /* of isPersistent */
 #define NGX_KAPOKMQ_DISK_NONE   0
@@ -33,6 +33,7 @@ extern ngx_module_t  ngx_kapokmq_module;
 /* In the zone, beside the engine's block. */
 typedef struct {
     ngx_atomic_t     key_number;    /* of the newest workers' configuration */
+    ngx_atomic_t     reloads;       /* the master alone writes it */
 } ngx_kapokmq_shared_t;
 
 typedef struct {
@@ -41,6 +42,7 @@ typedef struct {
     size_t           block_size;
     ngx_kapokmq_shared_t *shared;
     ngx_uint_t       key_number;    /* how often secretKey has changed */
+    ngx_uint_t       reloads;       /* how many came before this one */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
     ngx_cycle_t     *cycle;         /* of this configuration */
@@ -89,6 +91,7 @@ typedef struct {
     kmq_config_t         *config;
     ngx_kapokmq_shared_t *shared;
     ngx_uint_t            key_number;
+    ngx_uint_t            reloads;
     ngx_uint_t            persistent;       /* isPersistent */
     ngx_log_t            *log;
 

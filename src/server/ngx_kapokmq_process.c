@@ -128,10 +128,6 @@ ngx_kapokmq_tick(ngx_event_t *ev)
     ngx_kapokmq_orphaned();
     ngx_kapokmq_clock();
 
-    if (ngx_exiting) {
-        kmq_retire(ngx_kapokmq_worker.kmq);
-    }
-
     dead = kmq_tick(ngx_kapokmq_worker.kmq);
 
     if (dead) {
@@ -146,9 +142,9 @@ ngx_kapokmq_tick(ngx_event_t *ev)
 
     ngx_kapokmq_wake();
 
-    if (!ngx_exiting) {
-        ngx_add_timer(ev, NGX_KAPOKMQ_TICK_TIME);
-    }
+    /* one that is to go serves its clients until then, and does not wait for
+     * this */
+    ngx_add_timer(ev, NGX_KAPOKMQ_TICK_TIME);
 }
 
 
@@ -160,9 +156,7 @@ ngx_kapokmq_tick(ngx_event_t *ev)
 static void
 ngx_kapokmq_orphaned(void)
 {
-    if (ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent
-        && !ngx_quit && !ngx_exiting)
-    {
+    if (ngx_kapokmq_worker_orphan() && !ngx_quit && !ngx_exiting) {
         ngx_log_error(NGX_LOG_WARN, ngx_kapokmq_worker.log, 0,
                       "master process %P is gone; this worker stops",
                       ngx_parent);

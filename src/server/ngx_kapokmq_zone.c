@@ -36,6 +36,7 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->block = omcf->block;
     mcf->block_size = omcf->block_size;
     mcf->shared = omcf->shared;
+    mcf->reloads = ++mcf->shared->reloads;
     mcf->key_number = omcf->key_number + ngx_kapokmq_zone_new_key(mcf, omcf);
 
     if (!ngx_test_config

@@ -20,6 +20,10 @@ my $mq = KapokMQ::Test->start(
     zh-dead: {maxDeliveries: 1, confirm: ack}
     en-given-up: {maxDeliveries: 1, confirm: ack}
     zh-given-up: {maxDeliveries: 1, confirm: ack}
+    en-overdue: {pushRetryTime: 0.3, retryDelay: 3600, retryDelayMax: 3600}
+    zh-overdue: {pushRetryTime: 0.3, retryDelay: 3600, retryDelayMax: 3600}
+    en-late: {pushRetryTime: 0.3, maxDeliveries: 1}
+    zh-late: {pushRetryTime: 0.3, maxDeliveries: 1}
 YAML
 
 sub change_key {

@@ -3,6 +3,7 @@
  * the rest is a whole frame, or goes into one as the value of a member.
  */
 
+#include "../../src/protocol/kmq_consumer_message.h"
 #include "../unit/protocol_oracle.h"
 
 
@@ -31,6 +32,34 @@ check_delay(const uint8_t *data, size_t size)
     }
 
     free(text);
+}
+
+
+/* The data as what a consumer says, alone and behind a code. */
+static void
+check_said(const uint8_t *data, size_t size)
+{
+    unsigned        i;
+    kmq_said_t      said;
+    unsigned char  *text;
+
+    static const char  code[] = "-0123456789abcdef0123456789abcdef61cf0d2e ";
+
+    for (i = 0; i < 2; i++) {
+        text = i ? exact_join(code, sizeof(code) - 1, data, size)
+                 : exact_copy(data, size);
+
+        if (kmq_said_read(&said, text, size + (i ? sizeof(code) - 1 : 0))
+            == NULL
+            && (said.delay < -1
+                || said.delay > (int64_t) KMQ_SAID_DELAY_MAX
+                || said.code < text || said.code > text + 2))
+        {
+            check("a consumer said something else");
+        }
+
+        free(text);
+    }
 }
 
 
@@ -74,6 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     check_delay(data, size);
+    check_said(data, size);
     buffer_free(&json);
 
     return 0;

@@ -33,7 +33,7 @@ is_inside(const kmq_field_t *field, const unsigned char *block, size_t size)
 
 /* ------------------------------------------------------------------ bodies */
 
-/* What is read of any body lies inside it. */
+/* What is read of any body, or query (no type), lies inside it. */
 static void
 read_any(const char *type, size_t type_len, const unsigned char *bytes,
     size_t size)
@@ -42,15 +42,23 @@ read_any(const char *type, size_t type_len, const unsigned char *bytes,
     const char     *error;
     kmq_field_t     fields[NFIELDS] = { { .name = "a" }, { .name = "topic" } };
     unsigned char  *body;
+    kmq_misspelt_t  misspelt;
 
     body = exact_copy(bytes, size);
 
-    error = kmq_form_read(body, size, type, type_len, fields, NFIELDS);
+    error = type ? kmq_form_read(body, size, type, type_len, fields, NFIELDS,
+                                 &misspelt)
+                 : kmq_form_query(body, size, fields, NFIELDS, &misspelt);
 
     for (i = 0; i < NFIELDS && error == NULL; i++) {
         check(fields[i].value == NULL || is_inside(&fields[i], body, size),
               "a value from nowhere");
     }
+
+    i = kmq_form_misspelt(fields, NFIELDS, &misspelt);
+    check(i == NFIELDS || (misspelt.name[i] >= body
+                           && misspelt.name[i] + misspelt.len[i]
+                              <= body + size), "a name from nowhere");
 
     free(body);
 }
@@ -68,7 +76,7 @@ read_values(const char *type, const buffer_t *body, const buffer_t *values)
     copy = exact_copy(body->bytes, body->size);
 
     error = kmq_form_read(copy, body->size, type, strlen(type), fields,
-                          NFIELDS);
+                          NFIELDS, NULL);
     check(error == NULL, error ? error : "");
 
     for (i = 0; i < NFIELDS; i++) {
@@ -266,6 +274,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     } else if (n == elements(types) + 1) {
         read_path(data, size);
+        read_any(NULL, 0, data, size);
 
     } else {
         /* the type is arbitrary, too */

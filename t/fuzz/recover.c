@@ -9,7 +9,7 @@
  *     ..      their bytes; the last one has what is left
  *
  * With KMQ_SEEDS=DIR in the environment the seeds in t/fuzz/corpus/recover are
- * made anew, in DIR.
+ * made anew, in DIR, but for those of version 1 of the format.
  */
 
 #include "../../src/engine/journal/kmq_crc32c.h"
@@ -29,7 +29,8 @@
 
 /* in a file's first byte; the rest is its generation */
 #define JOURNAL    0x80
-#define UNFINISHED 0x40
+#define UNFINISHED 0x40            /* a checkpoint is; a journal is of version
+                                      1 */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -114,6 +115,11 @@ file_write(unsigned i, const uint8_t *how, const uint8_t *data, size_t n,
 
     if (head) {
         kmq_file_head_write(p, &h);
+
+        if (h.kind == KMQ_FILE_JOURNAL && how[0] & UNFINISHED) {
+            kmq_put32(p + 8, KMQ_FORMAT_OLDEST);
+            kmq_put32(p + 60, kmq_crc32c(0, p, 60));
+        }
 
     } else if (n >= KMQ_FILE_HEAD && flags & SEAL) {
         kmq_put32(p + 60, kmq_crc32c(0, p, 60));
@@ -260,7 +266,7 @@ use(void)
         }
 
         if (client) {
-            kmq_leave(kmq, client);
+            kmq_leave(kmq, client, 0);
         }
     } while (cursor);
 
@@ -300,6 +306,8 @@ settings(unsigned flags)
     q.settings = eu_settings(flags & ALL ? KMQ_PUSH_ALL : KMQ_PUSH_ONE);
     q.settings.keep_consumed = !(flags & FORGET);
     q.settings.topic.max_deliveries = 3;
+    q.settings.topic.retry_delay = 1000;
+    q.settings.topic.retry_delay_max = HOUR / 2;
 
     if (flags / FILES % 4 == 3) {
         q.size = kmq_block_min() + 4 * 8192;
@@ -375,12 +383,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void
 seed_work(unsigned worker, const char *topic)
 {
-    char          code[4][KMQ_CODE_LEN + 1];
+    char          code[6][KMQ_CODE_LEN + 1];
     kmq_t        *kmq = q.worker[worker].kmq;
     unsigned      i;
     kmq_ref_t     client;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 6; i++) {
         (void) du_publish(&q, worker, topic, "body", i == 3 ? HOUR / 2 : 0,
                           code[i]);
     }
@@ -389,12 +397,16 @@ seed_work(unsigned worker, const char *topic)
     (void) eu_take(kmq);
     (void) kmq_confirm_codes(kmq, client, code[0], 1);
 
+    /* one is dead; two wait, one of them alone */
+
     for (i = 0; i < 3; i++) {
-        (void) kmq_return_codes(kmq, client, code[1], 1);
+        (void) kmq_return_codes(kmq, client, code[1], 1, KMQ_BACK_OFF);
+        du_clock(&q, 10000);
         (void) eu_take(kmq);
     }
 
-    kmq_leave(kmq, client);
+    (void) kmq_return_codes(kmq, client, code[4], 1, HOUR);
+    kmq_leave(kmq, client, 1);
 
     if (worker) {
         (void) kmq_requeue(kmq, code[1]);

@@ -175,6 +175,21 @@ static const number_t  numbers[] = {
       "a number of seconds from 0.1 to 2592000 with at most three decimals" },
     { "maxDeliveries", &config.topic.max_deliveries, 0, "0", 0, "65535",
       65535, "-1", "65536", "a whole number from 0 to 65535" },
+    { "retryDelay", &config.topic.retry_delay, 1000, "0", 0, "86400",
+      86400000, "-1", "86400.001",
+      "a number of seconds from 0 to 86400 with at most three decimals" },
+    { "retryDelayMax", &config.topic.retry_delay_max, 60000, "0.1", 100,
+      "86400", 86400000, "0", "86401",
+      "a number of seconds from 0.1 to 86400 with at most three decimals" },
+    { "heartbeat", &config.topic.heartbeat, 30000, "0.1", 100, "3600",
+      3600000, "0.099", "3600.001", "0, or a number of seconds from 0.1 to "
+      "3600 with at most three decimals" },
+    { "loginTime", &config.login_time, 60000, "0.1", 100, "3600", 3600000,
+      "0", "3601",
+      "a number of seconds from 0.1 to 3600 with at most three decimals" },
+    { "drainTime", &config.drain_time, 2000, "0", 0, "3600", 3600000, "-1",
+      "3600.5",
+      "a number of seconds from 0 to 3600 with at most three decimals" },
     { "isClean", &config.is_clean, 1, "0", 0, "1", 1, "-1", "2", "0 or 1" },
     { "cleanTime", &config.topic.clean_time, 259200, "1", 1, "3153600000",
       3153600000, "0", "3153600001", "a whole number from 1 to 3153600000" },
@@ -280,6 +295,9 @@ test_seconds(void)
     for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         accepts_number(&numbers[2], good[i].value, good[i].ms);
     }
+
+    ok(parse("mq: {heartbeat: 0}\n") == 0, "heartbeat: 0 is accepted");
+    is_int(config.topic.heartbeat, 0, "heartbeat: none");
 }
 
 
@@ -408,6 +426,68 @@ test_persistent_file(void)
 }
 
 
+/* ---------------------------------------------------------------- queries */
+
+typedef const char *(*query_pt)(const char *text, size_t len,
+    uint32_t *number);
+
+
+/* The text changes number from before to want; KMQ_UNSET: it is refused. */
+static void
+query_is(query_pt query, const char *text, uint32_t before, uint32_t want)
+{
+    uint32_t     number;
+    const char  *error;
+
+    number = before;
+    error = query(text, strlen(text), &number);
+
+    if (want == KMQ_UNSET) {
+        ok(error != NULL, "\"%s\" in a query is refused", text);
+        return;
+    }
+
+    ok(error == NULL, "\"%s\" in a query is accepted", text);
+    is_int(number, want, "\"%s\": %u", text, want);
+}
+
+
+static void
+test_queries(void)
+{
+    size_t  i;
+
+    static const char *const  bad[] = {
+        "", "x", "-1", "+1", " 1", "1 ", "1x", "1e1", "01", "0x1", "1.", ".1",
+        "1.0000", "yes", "1,5", "123456789012345678901234567890"
+    };
+
+    query_is(kmq_query_prefetch, "1", 1000, 1);
+    query_is(kmq_query_prefetch, "1000", 1000, 1000);
+    query_is(kmq_query_prefetch, "1001", 1000, 1000);
+    query_is(kmq_query_prefetch, "99999999999", 7, 7);
+    query_is(kmq_query_prefetch, "0", 7, KMQ_UNSET);
+    query_is(kmq_query_prefetch, "1.5", 7, KMQ_UNSET);
+
+    query_is(kmq_query_heartbeat, "0", 30000, 0);
+    query_is(kmq_query_heartbeat, "0.1", 30000, 100);
+    query_is(kmq_query_heartbeat, "2.5", 0, 2500);
+    query_is(kmq_query_heartbeat, "3600", 1, 3600000);
+    query_is(kmq_query_heartbeat, "0.099", 1, KMQ_UNSET);
+    query_is(kmq_query_heartbeat, "3600.001", 1, KMQ_UNSET);
+    query_is(kmq_query_heartbeat, "99999999999", 1, KMQ_UNSET);
+
+    query_is(kmq_query_confirm, "ack", KMQ_CONFIRM_PONG, KMQ_CONFIRM_ACK);
+    query_is(kmq_query_confirm, "Ack", KMQ_CONFIRM_PONG, KMQ_UNSET);
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        query_is(kmq_query_prefetch, bad[i], 1000, KMQ_UNSET);
+        query_is(kmq_query_heartbeat, bad[i], 1000, KMQ_UNSET);
+        query_is(kmq_query_confirm, bad[i], 1, KMQ_UNSET);
+    }
+}
+
+
 /* ----------------------------------------------------------------- secret */
 
 static void
@@ -526,7 +606,8 @@ test_topics(void)
                   "      confirm: ack\n"
                   "      prefetch: 50\n"
                   "    \"a b\": {pushRetryTime: 1.5, maxDeliveries: 3,\n"
-                  "            cleanTime: 60}\n"
+                  "            cleanTime: 60, retryDelay: 0.5,\n"
+                  "            retryDelayMax: 7, heartbeat: 0}\n"
                   "    none:\n"
                   "    123: {}\n") == 0, "topics are accepted"))
     {
@@ -542,6 +623,9 @@ test_topics(void)
     is_int(t.push_retry_time, 300000, "orders: the queue's pushRetryTime");
     is_int(t.max_deliveries, 0, "orders: the queue's maxDeliveries");
     is_int(t.clean_time, 259200, "orders: the queue's cleanTime");
+    is_int(t.retry_delay, 1000, "orders: the queue's retryDelay");
+    is_int(t.retry_delay_max, 60000, "orders: the queue's retryDelayMax");
+    is_int(t.heartbeat, 30000, "orders: the queue's heartbeat");
 
     kmq_config_topic(&config, "a b", 3, &t);
     is_int(t.push_type, 1, "a b: the queue's pushType");
@@ -550,6 +634,9 @@ test_topics(void)
     is_int(t.push_retry_time, 1500, "a b: its own pushRetryTime");
     is_int(t.max_deliveries, 3, "a b: its own maxDeliveries");
     is_int(t.clean_time, 60, "a b: its own cleanTime");
+    is_int(t.retry_delay, 500, "a b: its own retryDelay");
+    is_int(t.retry_delay_max, 7000, "a b: its own retryDelayMax");
+    is_int(t.heartbeat, 0, "a b: its own heartbeat");
 
     kmq_config_topic(&config, "123", 3, &t);
     is_int(t.prefetch, 7, "123: the queue's prefetch");
@@ -855,9 +942,11 @@ test_each(void)
             "pushMessagesSpeed=0.25 sendCount=9 pushCount=9 "
             "sendRetryCount=3 persistentFile=data isPersistent=1 "
             "recoveryStrategy=1 persistentTime=5 isRePush=1 "
-            "pushRetryTime=300 maxDeliveries=0 isClean=1 cleanTime=259200 "
+            "pushRetryTime=300 maxDeliveries=0 retryDelay=1 "
+            "retryDelayMax=60 isClean=1 cleanTime=259200 "
             "isCleanConsumed=0 checkSpeed=5 confirm=pong prefetch=1000 "
-            "maxMessageSize=1048576 ", "all keys are listed");
+            "maxMessageSize=1048576 heartbeat=30 loginTime=60 drainTime=2 ",
+            "all keys are listed");
 
     listed[0] = '\0';
     kmq_config_each_own(&config.topics[0], list_key, NULL);
@@ -1034,6 +1123,7 @@ main(void)
 {
     test_numbers();
     test_seconds();
+    test_queries();
     test_sizes();
     test_confirm();
     test_port();

@@ -34,6 +34,10 @@
 #define WALL       UINT64_C(1640975470000)
 #define NEVER      UINT32_MAX
 
+/* what a failure has besides its number and reason */
+#define SUSPECT    (1u << 20)
+#define OVER       (1u << 21)
+
 /* what a message is to whoever looks */
 typedef enum { ABSENT, WAITING, CONSUMED, DEAD } state_t;
 
@@ -41,7 +45,8 @@ typedef enum { ABSENT, WAITING, CONSUMED, DEAD } state_t;
 typedef struct {
     uint32_t    message;
     state_t     state;
-    uint32_t    attempts;          /* 0: the state, else only these */
+    uint32_t    failure;           /* 0: the state, else only this */
+    uint32_t    due;               /* s: the next try, or 0 */
     uint32_t    issued;            /* in calls of the file system */
     uint32_t    flushed;           /* NEVER */
     uint32_t    next;              /* of the message, 0: none */
@@ -54,8 +59,9 @@ typedef struct {
     uint8_t     topic;
     uint8_t     requeued;
     uint8_t     there;             /* committed; 0 again: deleted for its age */
+    uint8_t     dead;
     uint32_t    delay;             /* s */
-    uint32_t    attempts;
+    uint32_t    failure;           /* see failure_of() */
     uint32_t    first;             /* events */
     uint32_t    last;
 } message_t;
@@ -105,6 +111,7 @@ static uint8_t                found[MESSAGES];
 static unsigned               found_new;
 
 static unsigned               nexpired;
+static unsigned               nfailures;
 static unsigned               wrong;
 
 
@@ -134,8 +141,10 @@ complain(const char *format, ...)
 
 /* ----------------------------------------------------------------- events */
 
+/* A change of the state, or, with failure not 0, of that alone. */
 static void
-happened(handle_t *h, uint32_t id, state_t state, uint32_t attempts)
+happened(handle_t *h, uint32_t id, state_t state, uint32_t failure,
+    uint32_t due)
 {
     event_t    *e;
     message_t  *m = &message[id];
@@ -148,7 +157,8 @@ happened(handle_t *h, uint32_t id, state_t state, uint32_t attempts)
     e = &event[nevents];
     e->message = id;
     e->state = state;
-    e->attempts = attempts;
+    e->failure = failure;
+    e->due = due;
     e->issued = fs_nops;
     e->flushed = NEVER;
     e->next = 0;
@@ -233,7 +243,7 @@ published(handle_t *h, const kmq_message_t *m, unsigned n, unsigned topic)
         message[nmessages].delay = m[i].delay;
         message[nmessages].there = h->mode == 1;
 
-        happened(h, nmessages, WAITING, 0);
+        happened(h, nmessages, WAITING, 0, 0);
 
         if (h->mode == 2) {
             h->held_id[h->nheld + i] = nmessages;
@@ -341,7 +351,7 @@ flush(handle_t *h, int sync)
         }
 
         for (i = 0; i < h->nheld; i++) {
-            happened(h, h->held_id[i], ABSENT, 0);
+            happened(h, h->held_id[i], ABSENT, 0, 0);
         }
     }
 
@@ -394,9 +404,30 @@ expired(handle_t *h)
         {
             message[id].there = 0;
             nexpired++;
-            happened(h, id, ABSENT, 0);
+            happened(h, id, ABSENT, 0, 0);
         }
     }
+}
+
+
+/* A consumer has got a message, perhaps once more.  When it had one taken away
+ * there may be more than fit: the oldest is forgotten. */
+static void
+got(consumer_t *c, uint32_t id)
+{
+    unsigned  i;
+
+    for (i = 0; i < c->n; i++) {
+        if (c->flight[i] == id) {
+            return;
+        }
+    }
+
+    if (c->n == FLIGHT) {
+        memmove(c->flight, c->flight + 1, --c->n * sizeof(uint32_t));
+    }
+
+    c->flight[c->n++] = id;
 }
 
 
@@ -404,7 +435,6 @@ static void
 take(handle_t *h)
 {
     unsigned             i, k;
-    uint32_t             id;
     consumer_t          *c;
     static kmq_batch_t   batch;
 
@@ -417,13 +447,7 @@ take(handle_t *h)
         c = batch.runs[i].user;
 
         for (k = 0; k < batch.runs[i].count; k++) {
-            id = id_of(h->kmq, &batch.messages[batch.runs[i].first + k]);
-            c->flight[c->n++] = id;
-
-            if (message[id].topic == 0) {
-                message[id].attempts++;
-                happened(h, id, WAITING, message[id].attempts);
-            }
+            got(c, id_of(h->kmq, &batch.messages[batch.runs[i].first + k]));
         }
     }
 }
@@ -436,7 +460,7 @@ is_over(uint32_t id)
     uint32_t  i;
 
     for (i = message[id].first; i; i = event[i].next) {
-        if (event[i].attempts == 0
+        if (event[i].failure == 0
             && (event[i].state == CONSUMED || event[i].state == ABSENT))
         {
             return 1;
@@ -467,17 +491,67 @@ confirm(handle_t *h)
     if (kmq_confirm_codes(h->kmq, c->ref, message[id].code, 1) == 1
         && !is_over(id))
     {
-        happened(h, id, CONSUMED, 0);
+        happened(h, id, CONSUMED, 0, 0);
     }
 }
 
 
-/* Point to point, what comes back after two deliveries is dead. */
-static void
-came_back(handle_t *h, uint32_t id)
+/* Failures, the reason of the last one, and whether it is a suspect, which is
+ * not told of what is over; 0: none. */
+static uint32_t
+failure_of(const kmq_message_info_t *info)
 {
-    if (message[id].topic == 0 && message[id].attempts >= 2 && !is_over(id)) {
-        happened(h, id, DEAD, 0);
+    uint32_t  failures;
+
+    failures = info->attempts - (info->in_flight
+                                 || info->status == KMQ_STATUS_CONSUMED);
+
+    if (failures == 0) {
+        return 0;
+    }
+
+    return failures | info->failure << 16 | (info->suspect ? SUSPECT : 0)
+           | (info->status == KMQ_STATUS_WAITING ? 0 : OVER);
+}
+
+
+static int
+failure_same(uint32_t one, uint32_t other)
+{
+    uint32_t  told;
+
+    told = (one | other) & OVER ? ~(SUSPECT | OVER) : UINT32_MAX;
+
+    return ((one ^ other) & told) == 0;
+}
+
+
+/* What a handle has just done may have been that deliveries failed. */
+static void
+failed(handle_t *h)
+{
+    uint32_t             id;
+    message_t           *m;
+    kmq_message_info_t   info;
+
+    for (id = 0; id < nmessages; id++) {
+        m = &message[id];
+
+        if (!m->there || kmq_find(h->kmq, m->code, &info) != KMQ_OK) {
+            continue;
+        }
+
+        if (!failure_same(failure_of(&info), m->failure)) {
+            m->failure = failure_of(&info);
+            nfailures++;
+            happened(h, id, WAITING, m->failure,
+                     info.status == KMQ_STATUS_WAITING ? info.due : 0);
+        }
+
+        if (info.status == KMQ_STATUS_DEAD && !m->dead) {
+            m->dead = 1;
+            happened(h, id, DEAD, 0, 0);
+        }
     }
 }
 
@@ -497,9 +571,8 @@ give_back(handle_t *h)
     id = c->flight[i];
     c->flight[i] = c->flight[--c->n];
 
-    if (kmq_return_codes(h->kmq, c->ref, message[id].code, 1) == 1) {
-        came_back(h, id);
-    }
+    (void) kmq_return_codes(h->kmq, c->ref, message[id].code, 1,
+                            below(2) ? KMQ_BACK_OFF : (int) below(3) * 700);
 }
 
 
@@ -515,11 +588,8 @@ leave(handle_t *h, consumer_t *c)
         return;
     }
 
-    kmq_leave(h->kmq, ref);
-
-    while (c->n) {
-        came_back(h, c->flight[--c->n]);
-    }
+    kmq_leave(h->kmq, ref, (int) below(2));
+    c->n = 0;
 }
 
 
@@ -559,15 +629,16 @@ manage(handle_t *h)
     id = below(nmessages);
 
     if (kmq_requeue(h->kmq, message[id].code) == KMQ_OK) {
-        message[id].attempts = 0;
+        message[id].failure = 0;
+        message[id].dead = 0;
         message[id].requeued = 1;
-        happened(h, id, WAITING, 0);
+        happened(h, id, WAITING, 0, 0);
 
     } else if (below(2) == 0
                && kmq_delete(h->kmq, message[id].code) == KMQ_OK)
     {
         message[id].there = 0;
-        happened(h, id, ABSENT, 0);
+        happened(h, id, ABSENT, 0, 0);
     }
 }
 
@@ -688,6 +759,9 @@ handle_open(handle_t *h)
     s = eu_settings(KMQ_PUSH_ONE);
     s.keep_consumed = 1;
     s.topic.max_deliveries = 2;
+    s.topic.retry_time = 300;
+    s.topic.retry_delay = 150;
+    s.topic.retry_delay_max = 500;
     s.topic_own = topic_own;
     kmq_configure(h->kmq, &s);
     kmq_clock(h->kmq, mono, WALL + mono);
@@ -716,6 +790,7 @@ handle_close(handle_t *h)
         leave(h, &h->consumer[i]);
     }
 
+    failed(h);
     flush(h, 1);
     kmq_detach(h->kmq);
     kmq_segment_close(&h->segment);
@@ -775,7 +850,10 @@ step(void)
         fs_failures = fs_failures ? 0 : below(2) ? 20 : 0;
     } else {
         handle_close(h);
+        return;
     }
+
+    failed(h);
 }
 
 
@@ -858,7 +936,7 @@ state_allowed(uint32_t id, state_t state, uint32_t cut)
 
     for (i = message[id].first; i; i = event[i].next) {
 
-        if (event[i].attempts || event[i].issued > cut) {
+        if (event[i].failure || event[i].issued > cut) {
             continue;
         }
 
@@ -876,42 +954,64 @@ state_allowed(uint32_t id, state_t state, uint32_t cut)
 }
 
 
-/* The attempts that must be, and may be. */
-static void
-attempts_allowed(uint32_t id, uint32_t cut, uint32_t *least, uint32_t *most)
+/*
+ * May those be a message's failures, and its next try?  Where the record of one
+ * is lost, a later push still tells the number, and the reason is that of one
+ * before.
+ */
+static int
+failure_allowed(uint32_t id, const kmq_message_info_t *info, uint32_t cut)
 {
-    uint32_t  i;
+    int       allowed, reason;
+    uint32_t  i, due, found;
 
-    *least = 0;
-    *most = 0;
+    /* publish/subscribe: with one consumer, it waits in flight; a suspect, for
+     * the settings */
+
+    due = message[id].topic == 0 && info->status == KMQ_STATUS_WAITING
+          && !info->suspect ? info->due : 0;
+
+    found = failure_of(info);
+    allowed = found == 0 && due == 0;
+    reason = info->failure == KMQ_FAILED_NOT;
 
     for (i = message[id].first; i; i = event[i].next) {
 
-        if (event[i].attempts && event[i].issued <= cut) {
-            *most = event[i].attempts;
-
-            if (event[i].flushed <= cut) {
-                *least = event[i].attempts;
-            }
+        if (event[i].issued > cut) {
+            continue;
         }
+
+        /* it is deleted, but that may be lost, and failures go on unseen */
+
+        if (event[i].state == ABSENT) {
+            return 1;
+        }
+
+        if (event[i].failure == 0) {
+            continue;
+        }
+
+        if (event[i].flushed <= cut) {
+            allowed = 0;
+        }
+
+        reason |= failure_same(event[i].failure | UINT16_MAX,
+                               found | UINT16_MAX);
+
+        allowed |= reason && ((event[i].failure ^ found) & UINT16_MAX) == 0
+                   && (due == 0 || due == event[i].due);
     }
+
+    return allowed;
 }
 
 
 static void
-attempts_check(const kmq_message_info_t *info, uint32_t id, uint32_t cut)
+failure_check(const kmq_message_info_t *info, uint32_t id, uint32_t cut)
 {
-    uint32_t  least, most;
-
-    if (message[id].topic || message[id].requeued) {
-        return;
-    }
-
-    attempts_allowed(id, cut, &least, &most);
-
-    if (info->attempts < least || info->attempts > most) {
-        complain("cut at %u: message %u has %u attempts, not %u to %u", cut,
-                 id, info->attempts, least, most);
+    if (!message[id].requeued && !failure_allowed(id, info, cut)) {
+        complain("cut at %u: message %u may not have failures %x, due %llu",
+                 cut, id, failure_of(info), (unsigned long long) info->due);
     }
 }
 
@@ -1014,7 +1114,7 @@ block_check(kmq_t *kmq, uint32_t cut)
             }
 
             found[id] = (uint8_t) state_of(&info[i]);
-            attempts_check(&info[i], id, cut);
+            failure_check(&info[i], id, cut);
             delay_check(&info[i], id, cut);
         }
     } while (cursor);
@@ -1119,7 +1219,7 @@ life_message(kmq_t *kmq, kmq_segment_t *segment)
         complain("afterwards: a message does not come");
     }
 
-    kmq_leave(kmq, consumer);
+    kmq_leave(kmq, consumer, 0);
     life_flush(kmq, segment);
 }
 
@@ -1253,6 +1353,7 @@ main(void)
         fs_reset(seed + i);
         wrong = 0;
         nexpired = 0;
+        nfailures = 0;
 
         run();
 
@@ -1260,9 +1361,9 @@ main(void)
             cut_check(below(fs_nops + 1));
         }
 
-        ok(wrong == 0, "KMQ_SEED=%llu: %u messages, %u expired, %u calls, "
-           "%u cuts", (unsigned long long) (seed + i), nmessages, nexpired,
-           fs_nops, cuts);
+        ok(wrong == 0, "KMQ_SEED=%llu: %u messages, %u expired, %u failures, "
+           "%u calls, %u cuts", (unsigned long long) (seed + i), nmessages,
+           nexpired, nfailures, fs_nops, cuts);
     }
 
     directory_empty();

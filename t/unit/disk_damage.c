@@ -90,9 +90,25 @@ publish(unsigned i, unsigned worker, uint64_t delay)
 }
 
 
+/* Worker 1 pushes what is odd, and gets two of three back. */
+static void
+fail(void)
+{
+    kmq_t      *kmq = q.worker[1].kmq;
+    kmq_ref_t   client;
+
+    client = eu_consumer(kmq, "odd", 10, NULL);
+    ok(eu_take(kmq) != NULL, "some are pushed");
+    is_int(kmq_return_codes(kmq, client, code[5], 1, 60000), 1, "one fails");
+    is_int(kmq_return_codes(kmq, client, code[3], 1, 0), 1, "one does not");
+    kmq_leave(kmq, client, 1);
+}
+
+
 /*
  * Three files: a checkpoint with messages 0 to 3, of which 0 is consumed, a
- * journal with 4 and that it was consumed, and another one with 5.
+ * journal with 4 and that it was consumed, and another one with 5 and with
+ * failures of 5 and 1.
  */
 static void
 queue_make(const char *name)
@@ -114,6 +130,7 @@ queue_make(const char *name)
     publish(4, 0, 0);
     (void) du_drain(&q, 0, "even");
     publish(5, 1, 0);
+    fail();
     du_flush_all(&q);
     du_kill(&q);
 
@@ -204,19 +221,41 @@ has_message(const kmq_record_t *r, uint64_t sequence)
 }
 
 
-/* The status of message i after damage of f there; f NULL: none. */
+/* Is the message in the list? */
 static int
-expected(unsigned i, const file_t *f, size_t first, size_t end)
+lists(const kmq_record_t *r, uint64_t sequence)
+{
+    kmq_record_entry_t    entry;
+    const unsigned char  *p;
+
+    p = r->data;
+    memset(&entry, 0, sizeof(entry));
+
+    while (kmq_record_sequence(r, &p, &entry) == 1) {
+        if (entry.sequence == sequence) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The status of message i after damage of f there, and how often it has failed;
+ * f NULL: none. */
+static int
+expected(unsigned i, const file_t *f, size_t first, size_t end,
+    unsigned *failures)
 {
     int              there, consumed, sound;
     size_t           n;
-    uint64_t         sequence, s;
+    uint64_t         sequence;
     const place_t   *place;
     const file_t    *g;
-    const unsigned char  *p;
 
     sequence = strtoull(memcpy((char [17]) { 0 }, code[i], 16), NULL, 16);
     there = consumed = 0;
+    *failures = 0;
 
     for (g = file; g < file + nfiles; g++) {
         for (n = 0; n < g->nplaces; n++) {
@@ -229,10 +268,11 @@ expected(unsigned i, const file_t *f, size_t first, size_t end)
             }
 
             if (place->r.type == KMQ_RECORD_CONSUMED && sound) {
-                p = place->r.data;
-                s = 0;
-                (void) kmq_record_sequence(&place->r, &p, &s, NULL);
-                consumed |= s == sequence;
+                consumed |= lists(&place->r, sequence);
+            }
+
+            if (place->r.type == KMQ_RECORD_FAILED && sound) {
+                *failures += (unsigned) lists(&place->r, sequence);
             }
         }
     }
@@ -251,14 +291,28 @@ expected(unsigned i, const file_t *f, size_t first, size_t end)
 static const char *
 wrong(const file_t *f, size_t first, size_t end)
 {
-    unsigned     i;
-    static char  text[256];
+    int                  there;
+    unsigned             i, failures;
+    static char          text[256];
+    kmq_message_info_t   info;
 
     for (i = 0; i < MESSAGES; i++) {
-        if (du_status(&q, code[i], NULL) != expected(i, f, first, end)) {
+        there = expected(i, f, first, end, &failures);
+
+        if (du_status(&q, code[i], &info) != there) {
             sprintf(text, "message %u has status %d, not %d", i,
-                    du_status(&q, code[i], NULL),
-                    expected(i, f, first, end));
+                    du_status(&q, code[i], NULL), there);
+            return text;
+        }
+
+        if (there == KMQ_STATUS_WAITING
+            && (info.attempts != failures
+                || (info.failure == KMQ_FAILED_NOT) != (failures == 0)
+                || info.suspect != (failures && i == 1)
+                || (info.due != 0) != (failures != 0)))
+        {
+            sprintf(text, "message %u has %u failures, not %u", i,
+                    info.attempts, failures);
             return text;
         }
     }

@@ -4,6 +4,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -301,13 +302,15 @@ test_senseless(void)
     unsigned char  p[128];
 
     static const struct { unsigned type, kind, name; uint32_t size; } t[] = {
-        { 0, 0, 0, 32 }, { 12, 0, 0, 32 }, { 255, 0, 0, 32 },
+        { 0, 0, 0, 32 }, { KMQ_RECORD_FAILED + 1, 0, 0, 32 },
+        { 255, 0, 0, 32 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 0, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 9, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 1, 52 },
         { KMQ_RECORD_MESSAGE, 0, 1, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_DEAD + 1, 1, 60 },
         { KMQ_RECORD_CONSUMED, 0, 0, 24 }, { KMQ_RECORD_CONSUMED, 0, 0, 27 },
+        { KMQ_RECORD_FAILED, 0, 0, 24 }, { KMQ_RECORD_FAILED, 0, 0, 27 },
         { KMQ_RECORD_COUNTS, 0, 0, 32 }, { KMQ_RECORD_COUNTS, 0, 3, 34 },
         { KMQ_RECORD_COUNTS, 0, 3, 36 }, { KMQ_RECORD_TOPIC, 0, 0, 40 },
         { KMQ_RECORD_TOPIC, 0, 9, 32 }, { KMQ_RECORD_QUEUE, 0, 1, 40 },
@@ -358,16 +361,50 @@ test_bounds(void)
 }
 
 
+static int
+has_attempts(unsigned type)
+{
+    return type == KMQ_RECORD_DELIVERED || type == KMQ_RECORD_FAILED;
+}
+
+
+/* How many entries a list has whose data is cut to n bytes; UINT_MAX: it goes
+ * on behind them. */
+static unsigned
+list_walk(const unsigned char *p, size_t n, unsigned type)
+{
+    unsigned              count;
+    kmq_record_t          record;
+    kmq_record_entry_t    entry;
+    const unsigned char  *at;
+
+    memset(&record, 0, sizeof(record));
+    memset(&entry, 0, sizeof(entry));
+
+    record.type = (uint8_t) type;
+    record.data = at = p + KMQ_RECORD_LIST_HEAD;
+    record.end = at + n;
+
+    for (count = 0; kmq_record_sequence(&record, &at, &entry) == 1; count++) {
+        if (at > record.end || count > n) {
+            return UINT_MAX;
+        }
+    }
+
+    return count;
+}
+
+
 /* Lists of sequence numbers, near and far apart. */
 static void
 test_lists(void)
 {
     size_t                size;
-    unsigned              i, k, n, wrong, type;
-    uint32_t              attempts = 0;
-    uint64_t              sequence, before, r;
+    unsigned              i, k, n, wrong;
+    uint64_t              before, r;
     kmq_record_t          record;
     unsigned char         p[1024], *end;
+    kmq_record_entry_t    entry;
     const unsigned char  *at;
 
     static const uint64_t  number[] = {
@@ -375,39 +412,59 @@ test_lists(void)
         UINT64_C(1) << 40, 7, (UINT64_C(1) << 60) - 1, 0, 1
     };
 
+    static const uint8_t  type[] = {
+        KMQ_RECORD_DELIVERED, KMQ_RECORD_CONSUMED, KMQ_RECORD_DEAD,
+        KMQ_RECORD_REQUEUED, KMQ_RECORD_GONE, KMQ_RECORD_FAILED
+    };
+
     r = 1;
     n = sizeof(number) / sizeof(number[0]);
 
-    for (type = KMQ_RECORD_DELIVERED; type <= KMQ_RECORD_GONE; type++) {
+    for (k = 0; k < sizeof(type); k++) {
         end = p + KMQ_RECORD_LIST_HEAD;
 
         for (i = 0, before = 0; i < n; i++) {
             end = kmq_varint(end, kmq_zigzag(number[i], before));
             before = number[i];
 
-            if (type == KMQ_RECORD_DELIVERED) {
-                end = kmq_varint(end, i * 1000);
+            if (has_attempts(type[k])) {
+                end = kmq_varint(end, i * UINT64_C(0x10001000));
+            }
+
+            if (type[k] == KMQ_RECORD_FAILED) {
+                end = kmq_varint(end, number[i] * 16);
             }
         }
 
         size = (size_t) (end - p);
-        kmq_record_head(p, (uint32_t) size, 5, type, 1, 0, 1);
+        kmq_record_head(p, (uint32_t) size, 5, type[k], 1, 0, 1);
         kmq_put32(p + KMQ_RECORD_HEAD, n);
         kmq_records_seal(p, KMQ_RECORD_SPAN(size));
 
         wrong = kmq_record_read(p, sizeof(p), &record, NULL) <= 0
                 || record.count != n;
         at = record.data;
-        sequence = 0;
+        memset(&entry, 0, sizeof(entry));
 
         for (i = 0; i < n && !wrong; i++) {
-            wrong += kmq_record_sequence(&record, &at, &sequence, &attempts)
-                     != 1 || sequence != number[i];
-            wrong += type == KMQ_RECORD_DELIVERED && attempts != i * 1000;
+            wrong += kmq_record_sequence(&record, &at, &entry) != 1
+                     || entry.sequence != number[i];
+            wrong += has_attempts(type[k])
+                     && entry.attempts != i * 0x10001000u;
+            wrong += type[k] == KMQ_RECORD_FAILED
+                     && entry.due != number[i] * 16;
         }
 
-        wrong += kmq_record_sequence(&record, &at, &sequence, &attempts) != 0;
-        is_int(wrong, 0, "a list of type %u", type);
+        wrong += kmq_record_sequence(&record, &at, &entry) != 0;
+        is_int(wrong, 0, "a list of type %u", type[k]);
+
+        /* cut anywhere, it ends or is bad */
+
+        for (i = 0; i < size - KMQ_RECORD_LIST_HEAD; i++) {
+            wrong += list_walk(p, i, type[k]) > n;
+        }
+
+        is_int(wrong, 0, "cut anywhere");
     }
 
     /* any bytes: it ends */
@@ -418,17 +475,7 @@ test_lists(void)
                                           (eu_rand(&r) | (i % 2 ? 0x80 : 0));
         }
 
-        record.data = at = p + KMQ_RECORD_LIST_HEAD;
-        record.end = record.data + eu_below(&r, 41);
-        sequence = 0;
-
-        for (k = 0; k < 42 && kmq_record_sequence(&record, &at, &sequence,
-                                                  &attempts) == 1; k++)
-        {
-            wrong += at > record.end;
-        }
-
-        wrong += k == 42;
+        wrong += list_walk(p, eu_below(&r, 41), type[i % sizeof(type)]) > 40;
     }
 
     is_int(wrong, 0, "lists of any bytes end");

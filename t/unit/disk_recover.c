@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "disk_old.h"
 #include "disk_util.h"
 
 
@@ -31,6 +32,38 @@ restart(unsigned nworkers, const char *what)
     (void) du_same(before, after, what);
     ok(eu_verify(q.worker[0].kmq, what), "the block is sound");
     is_int((long long) q.rc.damaged, 0, "nothing is damaged");
+}
+
+
+/* The files of a directory: "name size\n" each; the caller frees it. */
+static char *
+files(const char *dir)
+{
+    DIR            *d;
+    char           *text, path[KMQ_PATH_SIZE];
+    FILE           *to;
+    size_t          size;
+    struct stat     st;
+    struct dirent  *e;
+
+    to = open_memstream(&text, &size);
+    d = opendir(dir);
+
+    while (d && (e = readdir(d)) != NULL) {
+        (void) snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            fprintf(to, "%s %lld\n", e->d_name, (long long) st.st_size);
+        }
+    }
+
+    if (d) {
+        (void) closedir(d);
+    }
+
+    fclose(to);
+
+    return text;
 }
 
 
@@ -85,8 +118,8 @@ lives(char code[9][CODE])
     ok(eu_take(kmq) != NULL, "five are pushed");
 
     is_int(kmq_confirm_codes(kmq, c, code[0], 1), 1, "m0 is confirmed");
-    is_int(kmq_return_codes(kmq, c, code[1], 1), 1, "m1 is dead");
-    is_int(kmq_return_codes(kmq, c, code[2], 1), 1, "m2 is dead");
+    is_int(kmq_return_codes(kmq, c, code[1], 1, KMQ_BACK_OFF), 1, "m1 is dead");
+    is_int(kmq_return_codes(kmq, c, code[2], 1, KMQ_BACK_OFF), 1, "m2 is dead");
     is_int(kmq_requeue(q.worker[2].kmq, code[2]), KMQ_OK, "and requeued");
     is_int(kmq_delete(q.worker[2].kmq, code[6]), KMQ_OK, "m6 is deleted");
     is_int(kmq_delete(q.worker[2].kmq, code[3]), KMQ_OK,
@@ -103,12 +136,13 @@ lives_check(char code[9][CODE])
     is_int(m.consumed_time, (DU_WALL + 5000) / 1000, "at its time");
     is_int(m.create_time, DU_WALL / 1000, "and created at its");
     is_int(du_status(&q, code[1], &m), KMQ_STATUS_DEAD, "m1: dead");
-    is_int(m.attempts, 1, "after one attempt");
+    is_int(m.attempts, 1, "after one failure");
+    is_int(m.failure, KMQ_FAILED_RETURN, "which was that it came back");
     is_int(du_status(&q, code[2], &m), KMQ_STATUS_WAITING, "m2: waits");
     is_int(m.attempts, 0, "as if it were new");
     is_int(du_status(&q, code[3], NULL), KMQ_STATUS_ANY, "m3: gone");
     is_int(du_status(&q, code[4], &m), KMQ_STATUS_WAITING, "m4: waits again");
-    is_int(m.attempts, 1, "with its attempt");
+    is_int(m.attempts, 0, "as nothing has failed");
     is_int(du_status(&q, code[5], &m), KMQ_STATUS_DELAYED, "m5: delayed");
     is_int(m.delay, 3600, "by an hour");
     is_int(du_status(&q, code[6], NULL), KMQ_STATUS_ANY, "m6: gone");
@@ -416,7 +450,7 @@ delayed_check(const char *code, int early)
         is_int(eu_confirm(q.worker[0].kmq, b), 1, "and confirmed");
     }
 
-    kmq_leave(q.worker[0].kmq, c);
+    kmq_leave(q.worker[0].kmq, c, 0);
 }
 
 
@@ -530,49 +564,596 @@ test_shared(int checkpoint)
 }
 
 
-/* Attempts are counted over restarts, and the last one is one. */
+/* A consumer of "t", which has got something. */
+static kmq_ref_t
+getter(const char *what)
+{
+    kmq_ref_t  c;
+
+    c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+    ok(eu_take(q.worker[0].kmq) != NULL, "%s", what);
+
+    return c;
+}
+
+
 static void
-test_attempts(void)
+failure_check(const char *code, unsigned attempts, unsigned reason,
+    int suspect)
+{
+    kmq_message_info_t  m;
+
+    (void) du_status(&q, code, &m);
+    is_int(m.attempts, attempts, "failed so often");
+    is_int(m.failure, reason, "for that reason");
+    is_int(m.suspect, suspect, "a suspect, or not");
+}
+
+
+/* Failures are counted over restarts; pushes that have not failed are not. */
+static void
+test_failures(void)
 {
     char                 code[CODE];
     unsigned             i;
     kmq_ref_t            c;
-    kmq_message_info_t   m;
 
-    du_init(&q, "attempts");
+    du_init(&q, "failures");
     q.settings.topic.max_deliveries = 3;
     du_start(&q, 1);
     is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
 
     for (i = 1; i <= 3; i++) {
-        c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
-        ok(eu_take(q.worker[0].kmq) != NULL, "push %u", i);
+        (void) getter("a push that goes on");
+        du_flush_all(&q);
+        restart(1, "in flight");
+        failure_check(code, i - 1, i > 1 ? KMQ_FAILED_RETURN : 0, 0);
+
+        c = getter("another one");
+        is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1, KMQ_BACK_OFF), 1,
+               "comes back");
         du_flush_all(&q);
 
         if (i == 2) {
             is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
         }
 
-        if (i == 3) {
-            is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1), 1, "back");
-            du_flush_all(&q);
-        }
-
-        restart(1, "attempts");
-        (void) du_status(&q, code, &m);
-        is_int(m.attempts, i, "so many attempts");
+        restart(1, "given back");
+        failure_check(code, i, KMQ_FAILED_RETURN, 0);
     }
 
-    is_int(m.status, KMQ_STATUS_DEAD, "then it is dead");
-    is_int((long long) eu_count(q.worker[0].kmq).totals.redelivered, 2,
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_DEAD, "then it is dead");
+    is_int((long long) eu_count(q.worker[0].kmq).totals.redelivered, 5,
            "redelivered");
     is_int(kmq_requeue(q.worker[0].kmq, code), KMQ_OK, "requeue");
     du_flush_all(&q);
     restart(1, "requeued");
-    (void) du_status(&q, code, &m);
-    is_int(m.status, KMQ_STATUS_WAITING, "it waits");
-    is_int(m.attempts, 0, "as if new");
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_WAITING, "it waits");
+    failure_check(code, 0, KMQ_FAILED_NOT, 0);
     du_kill(&q);
+}
+
+
+/* The message is there for a consumer, or not yet. */
+static void
+retry_check(const char *code, int there)
+{
+    kmq_ref_t      c;
+    kmq_batch_t   *b;
+
+    (void) kmq_tick(q.worker[0].kmq);
+    c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+    b = eu_take(q.worker[0].kmq);
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_WAITING, "it waits");
+    is_int(b != NULL, there, "is it pushed?");
+
+    if (b) {
+        is_int(b->messages[0].attempts, 3, "for the third time");
+    }
+
+    kmq_leave(q.worker[0].kmq, c, 0);
+}
+
+
+/* Has a message fail twice, and wait for an hour. */
+static void
+retry_make(const char *name, int checkpoint, char code[CODE])
+{
+    kmq_ref_t            c;
+    kmq_counts_t         counts;
+    kmq_message_info_t   m;
+
+    du_init(&q, name);
+    q.settings.topic.retry_delay = HOUR;
+    q.settings.topic.retry_delay_max = 24 * HOUR;
+    q.mono = 500 * HOUR;
+    du_start(&q, 1);
+    is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
+
+    c = getter("pushed");
+    is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1, KMQ_BACK_OFF), 1,
+           "a first failure");
+    ok(eu_take(q.worker[0].kmq) != NULL, "has no back-off");
+    is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1, KMQ_BACK_OFF), 1,
+           "a second one");
+    ok(eu_take(q.worker[0].kmq) == NULL, "has one");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    restart(1, name);
+    kmq_count(q.worker[0].kmq, &counts);
+    is_int((long long) counts.retrying, 1, "it waits for its next try");
+    is_int((long long) counts.ready, 0, "and is not ready");
+    (void) du_status(&q, code, &m);
+    is_int((long long) m.due, (long long) ((DU_WALL + HOUR) / 1000),
+           "at the same time");
+}
+
+
+/* Over a restart a message waits for the rest of its time. */
+static void
+test_retrying(int checkpoint)
+{
+    char  code[CODE];
+
+    retry_make(checkpoint ? "retrying-checkpoint" : "retrying", checkpoint,
+               code);
+    du_kill(&q);
+
+    /* for half an hour; the monotonic clock begins anew */
+
+    q.wall += HOUR / 2;
+    q.mono = 7;
+    du_start(&q, 1);
+    retry_check(code, 0);
+    du_clock(&q, HOUR / 2 - 1);
+    retry_check(code, 0);
+    du_clock(&q, 1);
+    retry_check(code, 1);
+    du_kill(&q);
+
+    q.wall += 1;
+    du_start(&q, 1);
+    retry_check(code, 1);
+
+    /* it was pushed, which ended its wait, even if the clock is set back */
+
+    du_flush_all(&q);
+    du_kill(&q);
+    q.wall = DU_WALL;
+    du_start(&q, 1);
+    retry_check(code, 1);
+    failure_check(code, 2, KMQ_FAILED_RETURN, 0);
+    du_kill(&q);
+}
+
+
+/* Nobody waits for ever, whatever becomes of the clock. */
+static void
+test_retry_clock_back(int checkpoint)
+{
+    char  code[CODE];
+
+    retry_make(checkpoint ? "retry-back-checkpoint" : "retry-back",
+               checkpoint, code);
+    du_kill(&q);
+
+    q.wall = 5000;
+    du_start(&q, 1);
+    retry_check(code, 0);
+    du_clock(&q, 30 * 24 * HOUR);
+    retry_check(code, 1);
+    du_kill(&q);
+}
+
+
+/* One that may have ended its consumer is pushed alone, also after a
+ * restart. */
+static void
+test_suspect(int checkpoint)
+{
+    char                 code[3][CODE];
+    unsigned             i;
+    kmq_ref_t            c;
+    kmq_batch_t         *b;
+    kmq_message_info_t   before;
+
+    du_init(&q, checkpoint ? "suspect-checkpoint" : "suspect");
+    q.settings.topic.retry_delay = 1000;
+    q.settings.topic.retry_delay_max = HOUR;
+    du_start(&q, 1);
+
+    for (i = 0; i < 3; i++) {
+        is_int(du_publish(&q, 0, "t", "x", 0, code[i]), KMQ_OK, "publish");
+    }
+
+    c = getter("three are pushed");
+    kmq_leave(q.worker[0].kmq, c, 1);
+    failure_check(code[0], 1, KMQ_FAILED_END, 1);
+    failure_check(code[1], 0, KMQ_FAILED_NOT, 0);
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    du_kill(&q);
+    du_start(&q, 1);
+    failure_check(code[0], 1, KMQ_FAILED_END, 1);
+    failure_check(code[1], 0, KMQ_FAILED_NOT, 0);
+
+    du_clock(&q, 10);
+    (void) kmq_tick(q.worker[0].kmq);
+    c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+    b = eu_take(q.worker[0].kmq);
+    is_int(b ? (long long) b->nmessages : 0, 1, "one is pushed alone");
+    is_int(kmq_confirm_codes(q.worker[0].kmq, c, code[0], 1), 1,
+           "the suspect");
+    b = eu_take(q.worker[0].kmq);
+    is_int(b ? (long long) b->nmessages : 0, 2, "then the others");
+
+    (void) du_status(&q, code[0], &before);
+    du_flush_all(&q);
+    du_kill(&q);
+    du_start(&q, 1);
+    is_int(du_status(&q, code[0], NULL), KMQ_STATUS_CONSUMED, "consumed");
+    failure_check(code[0], 2, KMQ_FAILED_END, (int) before.suspect);
+    du_kill(&q);
+}
+
+
+/* Publish/subscribe: what fails with one consumer after another one has
+ * confirmed it. */
+static void
+test_shared_failure(int checkpoint)
+{
+    char        code[CODE];
+    kmq_t      *kmq;
+    kmq_ref_t   c[2];
+
+    du_init(&q, checkpoint ? "shared-failure-checkpoint" : "shared-failure");
+    q.settings.topic.push_type = KMQ_PUSH_ALL;
+    du_start(&q, 1);
+    kmq = q.worker[0].kmq;
+
+    c[0] = eu_consumer(kmq, "t", 10, NULL);
+    c[1] = eu_consumer(kmq, "t", 10, NULL);
+    is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
+    while (eu_take(kmq)) { /* void */ }
+
+    is_int(kmq_confirm_codes(kmq, c[0], code, 1), 1, "one confirms");
+    is_int(kmq_return_codes(kmq, c[1], code, 1, KMQ_BACK_OFF), 1,
+           "the other one gives it back");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    restart(2, "publish/subscribe");
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_CONSUMED, "consumed");
+    failure_check(code, 2, KMQ_FAILED_RETURN, 0);
+    du_kill(&q);
+}
+
+
+/* ------------------------------------------------- what earlier ones wrote */
+
+static do_file_t  old;
+
+
+static void
+old_write(unsigned kind, uint64_t generation)
+{
+    char  path[KMQ_PATH_SIZE];
+
+    kmq_file_path(path, q.dir, kind, generation, 0, 0);
+    du_write(path, old.data, old.len);
+}
+
+
+static void
+old_code(uint64_t sequence, char code[CODE])
+{
+    static const uint64_t  key[2] = { 7, 9 };
+
+    kmq_code_write(key, sequence, DU_WALL / 1000, code);
+    code[KMQ_CODE_LEN] = '\0';
+}
+
+
+/* The status and attempts of a message, as "status attempts"; and its
+ * failures' reason, which is not known. */
+static void
+old_check(uint64_t sequence, int status, unsigned attempts)
+{
+    char                 code[CODE];
+    kmq_message_info_t   m;
+
+    old_code(sequence, code);
+    is_int(du_status(&q, code, &m), status, "message %u: its status",
+           (unsigned) sequence);
+    is_int(m.attempts, attempts, "and attempts");
+    is_int(m.failure, KMQ_FAILED_NOT, "nobody knows why");
+}
+
+
+/* The same messages as a checkpoint and a journal have them. */
+static void
+old_checkpoint(void)
+{
+    do_begin(&old, 2, 1, 100, DU_WALL / 1000);
+    do_message(&old, 1, 1, 0, 0, "new");
+    do_message(&old, 1, 2, 0, 1, "pushed");
+    do_message(&old, 1, 3, 0, 3, "again");
+    do_message(&old, 2, 4, DU_WALL + HOUR, 0, "delayed");
+    do_message(&old, 3, 5, 0, 2, "consumed");
+    do_message(&old, 4, 6, 0, 3, "dead");
+    do_end(&old, 6, 6);
+    old_write(KMQ_FILE_CHECKPOINT, 1);
+}
+
+
+static void
+old_journal(void)
+{
+    unsigned  i;
+
+    do_begin(&old, 1, 0, 0, DU_WALL / 1000);
+
+    for (i = 1; i <= 6; i++) {
+        do_message(&old, i == 4 ? 2 : 1, i, i == 4 ? DU_WALL + HOUR : 0, 0,
+                   "x");
+    }
+
+    do_change(&old, KMQ_RECORD_DELIVERED, 2, 1);
+
+    for (i = 1; i <= 3; i++) {
+        do_change(&old, KMQ_RECORD_DELIVERED, 3, i);
+        do_change(&old, KMQ_RECORD_DELIVERED, 5, i < 3 ? i : 2);
+        do_change(&old, KMQ_RECORD_DELIVERED, 6, i);
+    }
+
+    do_change(&old, KMQ_RECORD_CONSUMED, 5, 0);
+    do_change(&old, KMQ_RECORD_DEAD, 6, 0);
+    old_write(KMQ_FILE_JOURNAL, 0);
+}
+
+
+/* The last push of one that waits need not have failed. */
+static void
+old_check_all(void)
+{
+    old_check(1, KMQ_STATUS_WAITING, 0);
+    old_check(2, KMQ_STATUS_WAITING, 0);
+    old_check(3, KMQ_STATUS_WAITING, 2);
+    old_check(4, KMQ_STATUS_DELAYED, 0);
+    old_check(5, KMQ_STATUS_CONSUMED, 2);
+    old_check(6, KMQ_STATUS_DEAD, 3);
+}
+
+
+/* How many files are of that version. */
+static unsigned
+versions(uint32_t version)
+{
+    DIR            *d;
+    char            path[KMQ_PATH_SIZE];
+    size_t          len;
+    unsigned        n;
+    unsigned char  *data;
+    struct dirent  *e;
+
+    d = opendir(q.dir);
+    n = 0;
+
+    while (d && (e = readdir(d)) != NULL) {
+        (void) snprintf(path, sizeof(path), "%s/%s", q.dir, e->d_name);
+        len = 0;
+        data = du_read(path, &len);
+        n += data && len >= KMQ_FILE_HEAD && kmq_get32(data + 8) == version;
+        free(data);
+    }
+
+    if (d) {
+        (void) closedir(d);
+    }
+
+    return n;
+}
+
+
+/* Files of version 1 are recovered, and the queue goes on behind them. */
+static void
+test_old(int checkpoint)
+{
+    char            code[CODE];
+    kmq_ref_t       c;
+    kmq_batch_t    *b;
+
+    du_init(&q, checkpoint ? "old-checkpoint" : "old-journal");
+    q.settings.topic.max_deliveries = 3;
+
+    if (checkpoint) {
+        old_checkpoint();
+    } else {
+        old_journal();
+    }
+
+    du_start(&q, 1);
+    is_int((long long) q.log_len, 0, "nothing to say: %s", q.log);
+    old_check_all();
+    restart(1, "as they were");
+
+    /* the next records go to a file of their own */
+
+    is_int(du_publish(&q, 0, "t", "after", 0, code), KMQ_OK, "publish");
+    du_flush_all(&q);
+    is_int(versions(1), 1, "the old file stays");
+    is_int(versions(KMQ_FORMAT_VERSION), 1, "beside one of this version");
+    restart(1, "both");
+    old_check_all();
+
+    c = eu_consumer(q.worker[0].kmq, "t", 10, NULL);
+    b = eu_take(q.worker[0].kmq);
+    is_int(b ? (long long) b->nmessages : 0, 4, "all that wait are pushed");
+    is_int(b ? (long long) b->messages[0].attempts : -1, 0, "for the first");
+    is_int(b ? (long long) b->messages[1].attempts : -1, 1, "the second");
+    is_int(b ? (long long) b->messages[2].attempts : -1, 3, "and third time");
+
+    old_code(3, code);
+    is_int(kmq_return_codes(q.worker[0].kmq, c, code, 1, KMQ_BACK_OFF), 1,
+           "one fails once more");
+    du_flush_all(&q);
+    restart(1, "it is dead");
+    is_int(du_status(&q, code, NULL), KMQ_STATUS_DEAD, "after three failures");
+    failure_check(code, 3, KMQ_FAILED_RETURN, 0);
+
+    is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    is_int(versions(1), 0, "writes all anew");
+    is_int(versions(KMQ_FORMAT_VERSION), 1, "in this version");
+    restart(1, "which has it all");
+    old_check(6, KMQ_STATUS_DEAD, 3);
+    du_kill(&q);
+}
+
+
+/* One failure of message 1: what it is afterwards. */
+static const struct {
+    uint64_t    attempts;
+    uint64_t    due;
+    int         status;            /* of what it is at first */
+    unsigned    failures;
+    unsigned    reason;
+    unsigned    suspect;
+    uint64_t    wait;              /* ms until its next try */
+} odd[] = {
+
+#define NEW     UINT64_C(0x80000000)
+#define MONTH   (30 * 24 * HOUR)
+
+    { NEW + 0xc0001, 0, KMQ_STATUS_WAITING, 1, KMQ_FAILED_OVERDUE, 0, 0 },
+    { NEW + 0x60002, 0, KMQ_STATUS_WAITING, 2, KMQ_FAILED_END, 1, 1 },
+    { NEW + 0x80003, DU_WALL + 1, KMQ_STATUS_WAITING, 3, KMQ_FAILED_RETURN, 0,
+      1 },
+    { NEW + 0x80003, DU_WALL, KMQ_STATUS_WAITING, 3, KMQ_FAILED_RETURN, 0, 0 },
+
+    /* most that fits, and what may get a meaning */
+
+    { NEW + 0xdffff, 0, KMQ_STATUS_WAITING, 65535, KMQ_FAILED_OVERDUE, 0, 0 },
+    { UINT32_MAX, 0, KMQ_STATUS_WAITING, 65535, KMQ_FAILED_OVERDUE, 1, 1 },
+    { UINT64_MAX, 0, KMQ_STATUS_WAITING, 65535, KMQ_FAILED_OVERDUE, 1, 1 },
+    { NEW, 0, KMQ_STATUS_WAITING, 0, KMQ_FAILED_NOT, 0, 0 },
+
+    /* without the bit of this version; failures behind the last that fits */
+
+    { 0, 0, KMQ_STATUS_WAITING, 0, KMQ_FAILED_NOT, 0, 0 },
+    { 0x80002, 0, KMQ_STATUS_WAITING, 2, KMQ_FAILED_RETURN, 0, 0 },
+    { UINT64_C(1) << 28, 0, KMQ_STATUS_WAITING, 0, KMQ_FAILED_NOT, 0, 0 },
+
+    /* far away, and for ever */
+
+    { NEW + 0xc0001, DU_WALL + MONTH + 1, KMQ_STATUS_WAITING, 1,
+      KMQ_FAILED_OVERDUE, 0, MONTH },
+    { NEW + 0xc0001, UINT64_C(1) << 60, KMQ_STATUS_WAITING, 1,
+      KMQ_FAILED_OVERDUE, 0, MONTH },
+    { NEW + 0xc0001, UINT64_MAX, KMQ_STATUS_WAITING, 1, KMQ_FAILED_OVERDUE, 0,
+      MONTH },
+
+    /* what has another state keeps it */
+
+    { NEW + 0xc0001, DU_WALL + HOUR, KMQ_STATUS_CONSUMED, 1,
+      KMQ_FAILED_OVERDUE, 0, 0 },
+    { NEW + 0xc0001, 0, KMQ_STATUS_DELAYED, 1, KMQ_FAILED_OVERDUE, 0, HOUR },
+    { NEW + 0x60009, 0, KMQ_STATUS_DEAD, 3, KMQ_FAILED_NOT, 0, 0 }
+};
+
+
+static void
+odd_check(unsigned i)
+{
+    char                 code[CODE];
+    kmq_message_info_t   m;
+
+    old_code(1, code);
+    is_int(du_status(&q, code, &m), odd[i].status, "odd %u: its status", i);
+    is_int(m.attempts, odd[i].failures + (m.status == KMQ_STATUS_CONSUMED),
+           "its failures");
+    is_int(m.failure, odd[i].reason, "the last one's reason");
+    is_int(m.suspect, odd[i].suspect, "suspect, or not");
+    is_int((long long) m.due, odd[i].wait
+                              ? (long long) (DU_WALL + odd[i].wait) / 1000 : 0,
+           "its next try");
+    ok(eu_verify(q.worker[0].kmq, "odd"), "the block is sound");
+}
+
+
+/* Whatever a record of a failure says. */
+static void
+test_odd(unsigned i)
+{
+    char      name[32];
+    unsigned  kind;
+
+    (void) sprintf(name, "odd-%u", i);
+    du_init(&q, name);
+
+    kind = odd[i].status == KMQ_STATUS_CONSUMED ? KMQ_KIND_CONSUMED
+           : odd[i].status == KMQ_STATUS_DELAYED ? KMQ_KIND_DELAYED
+           : odd[i].status == KMQ_STATUS_DEAD ? KMQ_KIND_DEAD
+                                              : KMQ_KIND_READY;
+
+    do_begin(&old, 1, 0, 0, DU_WALL / 1000);
+    do_version(&old, 2);
+    do_message(&old, kind, 1, kind == KMQ_KIND_DELAYED ? DU_WALL + HOUR : 0,
+               kind == KMQ_KIND_DEAD ? 3 : 0, "x");
+    do_failed(&old, 1, odd[i].attempts, odd[i].due);
+    do_failed(&old, 77, odd[i].attempts, odd[i].due);
+    old_write(KMQ_FILE_JOURNAL, 0);
+
+    du_start(&q, 1);
+    is_int((long long) q.log_len, 0, "nothing to say: %s", q.log);
+    odd_check(i);
+
+    is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    du_kill(&q);
+    du_start(&q, 1);
+    odd_check(i);
+    du_kill(&q);
+}
+
+
+/* Whatever is not known is not touched. */
+static void
+test_other_version(unsigned kind, uint32_t version)
+{
+    char   *before, text[128];
+
+    (void) sprintf(text, "other-%u-%u", kind, version);
+    du_init(&q, text);
+
+    if (kind == KMQ_FILE_CHECKPOINT) {
+        old_checkpoint();
+    } else {
+        old_journal();
+    }
+
+    do_version(&old, version);
+    old_write(kind, kind == KMQ_FILE_CHECKPOINT);
+
+    before = files(q.dir);
+    is_int(du_recover(&q), -1, "version %u is refused", version);
+    (void) munmap(q.block, q.size);
+
+    (void) sprintf(text, "failed: it has version %u of the format, and "
+                   "versions 1 to %u can be read\n", version,
+                   KMQ_FORMAT_VERSION);
+    ok(du_logged(&q, text), "which is told: %s", q.log);
+    ok(!du_logged(&q, "damaged"), "as no damage");
+    (void) du_same(before, files(q.dir), "no file has changed");
 }
 
 
@@ -684,8 +1265,8 @@ consume(unsigned n)
         du_flush_all(&q);
     }
 
-    kmq_leave(kmq, c);
-    kmq_leave(kmq, p);
+    kmq_leave(kmq, c, 0);
+    kmq_leave(kmq, p, 0);
 }
 
 
@@ -778,38 +1359,6 @@ test_again_and_again(void)
     is_int(du_publish(&q, 0, "t", "next", 0, next), KMQ_OK, "the next one");
     ok(strncmp(next, lost, 16) > 0, "has a number of its own");
     du_kill(&q);
-}
-
-
-/* The files of a directory: "name size\n" each; the caller frees it. */
-static char *
-files(const char *dir)
-{
-    DIR            *d;
-    char           *text, path[KMQ_PATH_SIZE];
-    FILE           *to;
-    size_t          size;
-    struct stat     st;
-    struct dirent  *e;
-
-    to = open_memstream(&text, &size);
-    d = opendir(dir);
-
-    while (d && (e = readdir(d)) != NULL) {
-        (void) snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-
-        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-            fprintf(to, "%s %lld\n", e->d_name, (long long) st.st_size);
-        }
-    }
-
-    if (d) {
-        (void) closedir(d);
-    }
-
-    fclose(to);
-
-    return text;
 }
 
 
@@ -1309,6 +1858,8 @@ test_aside(void)
 int
 main(void)
 {
+    unsigned  i;
+
     du_begin();
 
     test_empty();
@@ -1327,7 +1878,25 @@ main(void)
     test_clock_back();
     test_shared(0);
     test_shared(1);
-    test_attempts();
+    test_failures();
+    test_retrying(0);
+    test_retrying(1);
+    test_retry_clock_back(0);
+    test_retry_clock_back(1);
+    test_suspect(0);
+    test_suspect(1);
+    test_shared_failure(0);
+    test_shared_failure(1);
+    test_old(0);
+    test_old(1);
+
+    for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        test_odd(i);
+    }
+
+    test_other_version(KMQ_FILE_JOURNAL, KMQ_FORMAT_VERSION + 1);
+    test_other_version(KMQ_FILE_JOURNAL, 0);
+    test_other_version(KMQ_FILE_CHECKPOINT, KMQ_FORMAT_VERSION + 1);
     test_topics();
     test_slices();
     test_history();

@@ -469,7 +469,7 @@ du_drain(du_queue_t *q, unsigned worker, const char *topic)
         (void) eu_confirm(kmq, b);
     }
 
-    kmq_leave(kmq, client);
+    kmq_leave(kmq, client, 0);
 
     return text;
 }

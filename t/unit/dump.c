@@ -14,6 +14,7 @@
 
 #include "../../src/disk/kmq_file.h"
 #include "../../src/engine/journal/kmq_crc32c.h"
+#include "disk_old.h"
 #include "engine_inside.h"
 
 
@@ -364,10 +365,11 @@ lives_make(queue_t *q, char code[4][KMQ_CODE_LEN + 1])
     ok(eu_take(q->kmq) != NULL, "two are pushed");
 
     is_int(kmq_confirm_codes(q->kmq, client, code[0], 1), 1, "one confirmed");
-    is_int(kmq_return_codes(q->kmq, client, code[1], 1), 1, "one given up");
+    is_int(kmq_return_codes(q->kmq, client, code[1], 1, KMQ_BACK_OFF), 1,
+           "one given up");
     is_int(kmq_requeue(q->kmq, code[1]), KMQ_OK, "and requeued");
     is_int(kmq_delete(q->kmq, code[2]), KMQ_OK, "one deleted");
-    kmq_leave(q->kmq, client);
+    kmq_leave(q->kmq, client, 0);
 
     /* this one is never answered "ok" */
 
@@ -544,6 +546,122 @@ test_records(void)
     ok(strstr(run.errors, "No such file") != NULL, "which is said");
 
     queue_close(&q);
+}
+
+
+/* --------------------------------------------------------------- failures */
+
+static const char *
+reason_of(const json_t *line)
+{
+    return json_is_null(json_object_get(line, "reason"))
+           ? "null" : str(line, "reason");
+}
+
+
+/* What is shown of a message's failures, in its line or a list's. */
+static void
+failure_check(const json_t *line, long long failures, int suspect,
+    const char *reason, long long due)
+{
+    is_int(num(line, "failures"), failures, "its failures");
+    ok(json_is_true(json_object_get(line, "pushed")), "it was pushed");
+    is_int(json_is_true(json_object_get(line, "suspect")), suspect,
+           "suspect, or not");
+    ok(strcmp(reason_of(line), reason) == 0, "its reason: %s",
+       reason_of(line));
+    is_int(num(line, "due"), due, "its next try");
+    ok(json_object_get(line, "attempts") == NULL, "no attempts");
+}
+
+
+/* Has one given back twice, and another one end its consumer. */
+static void
+failures_make(queue_t *q)
+{
+    char       code[2][KMQ_CODE_LEN + 1];
+    kmq_ref_t  client;
+
+    publish(q, "t", "one", 3, 0, code[0]);
+    publish(q, "t", "two", 3, 0, code[1]);
+
+    client = eu_consumer(q->kmq, "t", 10, NULL);
+    ok(eu_take(q->kmq) != NULL, "two are pushed");
+    is_int(kmq_return_codes(q->kmq, client, code[0], 1, KMQ_BACK_OFF), 1,
+           "one is given back");
+    ok(eu_take(q->kmq) != NULL, "and pushed");
+    is_int(kmq_return_codes(q->kmq, client, code[0], 1, KMQ_BACK_OFF), 1,
+           "and given back");
+    kmq_leave(q->kmq, client, 1);
+}
+
+
+static void
+test_failures(void)
+{
+    json_t          *line, *list;
+    queue_t          q;
+    kmq_settings_t   s;
+
+    s = eu_settings(KMQ_PUSH_ONE);
+    s.topic.retry_delay = 60000;
+    s.topic.retry_delay_max = 600000;
+    queue_open(&q, "failures", &s);
+    failures_make(&q);
+    is_int(queue_flush(&q), 0, "a journal is written");
+
+    is_int(dump("", path_of(&q, KMQ_FILE_JOURNAL, 0)), 0, "and read");
+    is_int((long long) run.bad, 0, "its lines are JSON");
+    is_int(num(line_of("file", 0), "version"), KMQ_FORMAT_VERSION, "version");
+
+    line = line_of("failed", 0);
+    list = json_object_get(line, "failed");
+    is_int(num(line, "count"), 1, "a failure");
+    is_int(element(line, "sequences", 0), num(line_of("message", 0),
+           "sequence"), "of the first one");
+    failure_check(json_array_get(list, 0), 1, 0, "return", 0);
+
+    line = line_of("failed", 1);
+    list = json_object_get(line, "failed");
+    is_int(num(line, "count"), 2, "two more");
+    failure_check(json_array_get(list, 0), 2, 0, "return", WALL + 60000);
+    is_int(element(line, "sequences", 1), num(line_of("message", 1),
+           "sequence"), "the second one's");
+    failure_check(json_array_get(list, 1), 1, 1, "end", 0);
+
+    is_int(queue_checkpoint(&q, 1), 0, "a checkpoint is written");
+    is_int(dump("", path_of(&q, KMQ_FILE_CHECKPOINT, 1)), 0, "and read");
+    failure_check(line_of("message", 0), 2, 0, "return", WALL + 60000);
+    failure_check(line_of("message", 1), 1, 1, "end", 0);
+
+    queue_close(&q);
+}
+
+
+/* Files of version 1 are shown as they always were. */
+static void
+test_old(void)
+{
+    char              path[KMQ_PATH_SIZE];
+    static do_file_t  f;
+
+    (void) sprintf(path, "%s/old", top);
+    do_begin(&f, 1, 0, 0, WALL / 1000);
+    do_message(&f, 1, 1, 0, 0, "new");
+    do_message(&f, 1, 2, 0, 3, "again");
+    do_change(&f, KMQ_RECORD_DELIVERED, 2, 4);
+    do_change(&f, KMQ_RECORD_DEAD, 2, 0);
+    bytes_put(path, 0, f.data, f.len);
+
+    is_int(dump("", path), 0, "a file of version 1");
+    is_int(num(line_of("file", 0), "version"), 1, "it says so");
+    is_int(num(line_of("message", 0), "attempts"), 0, "never pushed");
+    is_int(num(line_of("message", 1), "attempts"), 3, "pushed so often");
+    ok(json_object_get(line_of("message", 1), "failures") == NULL,
+       "no failures");
+    is_int(element(line_of("delivered", 0), "attempts", 0), 4, "again");
+    is_int(element(line_of("dead", 0), "sequences", 0), 2, "dead");
+    is_int(unlink(path), 0, "removed");
 }
 
 
@@ -806,6 +924,33 @@ test_damage_list(const queue_t *q, uint32_t count, unsigned char last)
 }
 
 
+/* Failures that are none, though their sum is right. */
+static void
+test_damage_failure(const queue_t *q, uint64_t attempts, int sound)
+{
+    char              path[KMQ_PATH_SIZE];
+    static do_file_t  f;
+
+    (void) strcpy(path, path_of(q, KMQ_FILE_JOURNAL, 10));
+    do_begin(&f, 1, 10, 0, 1);
+    do_version(&f, KMQ_FORMAT_VERSION);
+    do_failed(&f, 1, attempts, UINT64_C(1) << 60);
+    bytes_put(path, 0, f.data, f.len);
+
+    if (sound) {
+        is_int(dump("", path), 0, "the most that fits");
+        is_int(num(json_array_get(json_object_get(line_of("failed", 0),
+                                                  "failed"), 0),
+                   "failures"), 65535, "is shown");
+
+    } else {
+        damage_check(path, "a failure that is none", 0);
+    }
+
+    is_int(unlink(path), 0, "removed");
+}
+
+
 /* The only thing that may be checked in it is its version. */
 static void
 test_version(const queue_t *q)
@@ -825,7 +970,8 @@ test_version(const queue_t *q)
 
     bytes_put(path, 0, p, sizeof(p));
     is_int(dump("", path), 2, "another version of the format");
-    ok(strstr(run.errors, "another version") != NULL, "which is said");
+    ok(strstr(run.errors, "it has version 3 of the format, and versions 1 "
+              "to 2 can be read") != NULL, "which is said");
 }
 
 
@@ -863,6 +1009,12 @@ test_damage(void)
     is_int(dump("", q.dir), 1, "the directory has damage");
     test_damage_list(&q, 1, 2);
     test_damage_list(&q, 2, 0x80);
+    test_damage_failure(&q, UINT32_MAX, 1);
+    test_damage_failure(&q, 0, 0);
+    test_damage_failure(&q, 0x80000001, 0);
+    test_damage_failure(&q, 0x80080000, 0);
+    test_damage_failure(&q, 0x00080001, 0);
+    test_damage_failure(&q, UINT64_C(1) << 28, 0);
     test_version(&q);
     is_int(dump("", q.dir), 2, "something in the directory is unreadable");
 
@@ -1092,6 +1244,8 @@ main(void)
     top_make();
 
     test_records();
+    test_failures();
+    test_old();
     test_together();
     test_bytes();
     test_damage();

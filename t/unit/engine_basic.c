@@ -279,7 +279,7 @@ test_reserve_to(void)
 
     c = eu_consumer(kmq, "x", 10, NULL);
     ok(eu_take(kmq) == NULL, "not for the topic \"x\"");
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
 
     {
         kmq_client_info_t  info;
@@ -528,8 +528,8 @@ test_wrong_codes(void)
            + kmq_code_wrong(kmq, other, codes[0], 0), 1,
            "one in flight is wrong for the other consumer");
 
-    kmq_leave(kmq, c);
-    kmq_leave(kmq, other);
+    kmq_leave(kmq, c, 0);
+    kmq_leave(kmq, other, 0);
     c = eu_consumer(kmq, "u", 100, NULL);
     is_int(kmq_code_wrong(kmq, c, codes[0], 0), 1, "one that waits is wrong");
     is_int(kmq_code_wrong(kmq, c, codes[0], 1), 0,
@@ -642,7 +642,7 @@ test_leave(void)
     b = eu_take(kmq);
     ok(b != NULL && b->nmessages == 50, "50 taken");
     kmq_confirm_upto(kmq, c, b->messages[9].position);
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
 
     is_int((long long) eu_count(kmq).ready, 90, "the unconfirmed wait again");
     is_int((long long) eu_count(kmq).in_flight, 0, "nothing in flight");
@@ -728,7 +728,7 @@ test_registry(void)
     is_int(n, 5, "five producers");
 
     for (i = 0; i < 50; i += 2) {
-        kmq_leave(kmq, p[i]);
+        kmq_leave(kmq, p[i], 0);
     }
 
     for (total = 0; n != 0 && total < 1000; total += n) {
@@ -738,7 +738,7 @@ test_registry(void)
     ok(total >= 20 && total <= 45, "%u more after 25 of 50 left", total);
 
     for (i = 0; i < 100; i++) {
-        kmq_leave(kmq, c[i]);
+        kmq_leave(kmq, c[i], 0);
     }
 
     is_int((long long) eu_count(kmq).consumers, 0, "no consumers");

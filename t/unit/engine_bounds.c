@@ -125,10 +125,40 @@ take_all(kmq_t *kmq)
 }
 
 
+/* The same, and each consumer confirms the last message that it got by its
+ * code: the clocks of all others begin.  A consumer's user is the place for
+ * that message. */
+static unsigned
+take_overtaken(kmq_t *kmq, const kmq_ref_t *c, const kmq_message_t *last,
+    unsigned nconsumers)
+{
+    char          code[KMQ_CODE_LEN];
+    unsigned      i, n;
+    kmq_run_t    *run;
+    kmq_batch_t  *batch;
+
+    while ((batch = eu_take(kmq)) != NULL) {
+        for (i = 0; i < batch->nruns; i++) {
+            run = &batch->runs[i];
+            *(kmq_message_t *) run->user
+                = batch->messages[run->first + run->count - 1];
+        }
+    }
+
+    for (i = 0, n = 0; i < nconsumers; i++) {
+        kmq_code(kmq, &last[i], code);
+        n += kmq_confirm_codes(kmq, c[i], code, 1);
+    }
+
+    return n;
+}
+
+
 /* ------------------------------------------------------------------ leave */
 
+/* failed: one message is charged with that, in whichever slice. */
 static void
-test_leave(uint32_t type)
+test_leave(uint32_t type, int failed)
 {
     void       *block;
     kmq_t      *kmq;
@@ -141,16 +171,60 @@ test_leave(uint32_t type)
     is_int(take_all(kmq), MANY / 2, "pushed");
 
     begin();
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, failed);
     ok(eu_verify(kmq, "leave"), "leave: sound in the middle");
     (void) finish(kmq);
     bounded("leave");
+    is_int((long long) eu_count(kmq).failures[KMQ_FAILED_END], failed,
+           "leave: charged");
     is_int((long long) eu_count(kmq).ready, MANY, "leave: all wait");
 
     (void) eu_consumer(kmq, "t", MANY, "b");
     in_order(kmq, 0, MANY, "leave");
 
     end(kmq, block, "leave");
+}
+
+
+/* The worker dies while its consumer leaves, whose end is a failure: it has
+ * been charged to one message, or to none. */
+static void
+test_leave_death(const char *point, unsigned n, unsigned charged)
+{
+    pid_t       pid;
+    void       *block;
+    kmq_t      *kmq;
+    kmq_ref_t   c;
+
+    kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
+    (void) eu_publish_numbers(kmq, eu_producer(kmq, "t"), 0, MANY);
+
+    begin();
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(block, SIZE, 1);
+        c = eu_consumer(kmq, "t", MANY, "a");
+        (void) take_all(kmq);
+        die_at(point, n);
+        kmq_leave(kmq, c, 1);
+        (void) finish(kmq);
+        _exit(1);
+    }
+
+    is_int(waitpid(pid, NULL, 0), pid, "a worker dies at %s", point);
+    (void) kmq_tick(kmq);
+    kmq_steps_max = 0;
+    (void) finish(kmq);
+    bounded("leave");
+    is_int((long long) eu_count(kmq).ready, MANY, "all wait");
+    is_int((long long) eu_count(kmq).failures[KMQ_FAILED_END], charged,
+           "and so many are charged");
+
+    (void) eu_consumer(kmq, "t", MANY, "b");
+    is_int(eu_drain(kmq), MANY, "and all are pushed");
+
+    end(kmq, block, "a death");
 }
 
 
@@ -170,7 +244,7 @@ test_leave_behind(void)
     is_int(eu_drain(kmq), MANY, "one has all");
 
     begin();
-    kmq_leave(kmq, slow);
+    kmq_leave(kmq, slow, 0);
     ok(eu_count(kmq).in_flight != 0, "it leaves in slices");
     (void) finish(kmq);
     is_int((long long) eu_count(kmq).in_flight, 0, "nothing is in flight");
@@ -326,8 +400,8 @@ test_repair(void)
     }
 
     begin();
-    kmq_leave(kmq, c[3]);
-    kmq_leave(kmq, c[7]);
+    kmq_leave(kmq, c[3], 0);
+    kmq_leave(kmq, c[7], 0);
     ok(eu_verify(kmq, "repair"), "repair: sound before");
 
     pid = fork();
@@ -406,7 +480,11 @@ test_confirm(void)
     }
 
     is_int(kmq_confirm_codes(kmq, c, code, 128), 128, "by their codes");
-    ok(kmq_steps_max <= 10 * MANY / KMQ_RING_COUNT + BOUND, "bounded");
+
+    /* through the parts of the ring: to find one, and to start the clocks of
+     * those in front of it */
+
+    ok(kmq_steps_max <= 2 * (10 * MANY / KMQ_RING_COUNT) + BOUND, "bounded");
     kmq_steps_max = 0;
     is_int(kmq_confirm_upto(kmq, c, m[n - 1].position), n - 128, "the rest");
     is_int(kmq_in_flight(kmq, c), 0, "none is in flight");
@@ -462,8 +540,9 @@ test_overdue(uint32_t type)
 {
     void             *block;
     kmq_t            *kmq;
-    unsigned          i, n;
+    unsigned          i, n, all;
     kmq_ref_t         p, c[20];
+    kmq_message_t     last[20];
     kmq_settings_t    s;
 
     kmq = eu_open(&block, SIZE, type);
@@ -474,13 +553,14 @@ test_overdue(uint32_t type)
 
     p = eu_producer(kmq, "t");
     n = type == KMQ_PUSH_ONE ? 20 : 1;
+    all = MANY + n;
 
     for (i = 0; i < 20; i++) {
-        c[i] = eu_consumer(kmq, "t", MANY / n, "x");
+        c[i] = eu_consumer(kmq, "t", all / n, &last[i]);
     }
 
-    (void) eu_publish_numbers(kmq, p, 0, MANY);
-    (void) take_all(kmq);
+    (void) eu_publish_numbers(kmq, p, 0, all);
+    is_int(take_overtaken(kmq, c, last, 20), 20, "the last ones are done");
 
     for (i = 0; i < 20; i++) {
         kmq_set_ready(kmq, c[i], 0);
@@ -496,13 +576,17 @@ test_overdue(uint32_t type)
 }
 
 
-/* Point to point, in their order. */
+/* Point to point, in their order: those that are overdue; or, late: one was,
+ * and all others go back with the next one. */
 static void
-test_overdue_order(void)
+test_overdue_order(int late)
 {
     void             *block;
+    char              code[KMQ_CODE_LEN];
     kmq_t            *kmq;
+    unsigned          n;
     kmq_ref_t         p, c;
+    kmq_message_t     last;
     kmq_settings_t    s;
 
     kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
@@ -510,16 +594,37 @@ test_overdue_order(void)
     s.topic.retry_time = 1000;
     kmq_configure(kmq, &s);
 
+    n = MANY / 2;
     p = eu_producer(kmq, "t");
-    c = eu_consumer(kmq, "t", MANY / 2, "a");
-    (void) eu_publish_numbers(kmq, p, 0, MANY);
-    (void) take_all(kmq);
+    c = eu_consumer(kmq, "t", n + 1, &last);
+
+    if (late) {
+        (void) eu_publish_numbers(kmq, p, n, 1);
+        kmq_code(kmq, &eu_take(kmq)->messages[0], code);
+        (void) eu_publish_numbers(kmq, p, 0, n);
+        (void) take_all(kmq);
+
+    } else {
+        (void) eu_publish_numbers(kmq, p, 0, n + 1);
+        is_int(take_overtaken(kmq, &c, &last, 1), 1, "the last one is done");
+    }
+
+    (void) eu_publish_numbers(kmq, p, n, MANY - n);
     kmq_set_ready(kmq, c, 0);
 
     begin();
     kmq_clock(kmq, 5000, 1640975475000);
     (void) finish(kmq);
+
+    if (late) {
+        is_int(kmq_in_flight(kmq, c), n, "one was overdue");
+        is_int(kmq_delete(kmq, code), KMQ_OK, "and is deleted");
+        kmq_clock(kmq, 6000, 1640975476000);
+        (void) finish(kmq);
+    }
+
     bounded("overdue");
+    is_int(kmq_in_flight(kmq, c), 0, "all are taken away");
     kmq_set_ready(kmq, c, 1);
     in_order(kmq, 0, MANY, "overdue");
 
@@ -845,8 +950,13 @@ test_outrun(uint32_t type, uint32_t n, int ends)
 int
 main(void)
 {
-    test_leave(KMQ_PUSH_ONE);
-    test_leave(KMQ_PUSH_ALL);
+    test_leave(KMQ_PUSH_ONE, 0);
+    test_leave(KMQ_PUSH_ONE, 1);
+    test_leave(KMQ_PUSH_ALL, 0);
+    test_leave(KMQ_PUSH_ALL, 1);
+    test_leave_death("leave-charge", 1, 0);
+    test_leave_death("leave-ring", 1, 0);
+    test_leave_death("leave-ring", 20, 1);
     test_leave_behind();
     test_reap(NULL);
     test_reap("leave");
@@ -857,7 +967,8 @@ main(void)
     test_open();
     test_overdue(KMQ_PUSH_ONE);
     test_overdue(KMQ_PUSH_ALL);
-    test_overdue_order();
+    test_overdue_order(0);
+    test_overdue_order(1);
     test_window(50);
     test_window(2000);
     test_look();

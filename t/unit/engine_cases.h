@@ -7,6 +7,7 @@
  *     ec_takes(kmq, "a1 a2 a3", "...");        are pushed to a
  *     ec_confirm(kmq, a, "3 1");               which names two of them
  *     ec_counts(kmq, "1 in flight", "...");
+ *     ec_attempt(kmq, "a2.3", "...");          pushed after two failures
  */
 
 #ifndef KMQ_ENGINE_CASES_H
@@ -62,6 +63,21 @@ ec_open_retry(ec_queue_t *q, uint32_t push_type, uint32_t retry_time,
     ec_open(q, push_type);
     q->s.topic.retry_time = retry_time;
     q->s.topic.max_deliveries = max_deliveries;
+    kmq_configure(q->kmq, &q->s);
+}
+
+
+/* The same, and a message waits for delay ms after a failure, twice as long
+ * with each, at most for delay_max. */
+EU_UNUSED static void
+ec_open_delay(ec_queue_t *q, uint32_t push_type, uint32_t max_deliveries,
+    uint32_t delay, uint32_t delay_max)
+{
+    ec_open(q, push_type);
+    q->s.topic.retry_time = 1000;
+    q->s.topic.max_deliveries = max_deliveries;
+    q->s.topic.retry_delay = delay;
+    q->s.topic.retry_delay_max = delay_max;
     kmq_configure(q->kmq, &q->s);
 }
 
@@ -134,6 +150,7 @@ typedef struct {
     const char  *name;
     unsigned     number;
     unsigned     again;
+    unsigned     attempts;
 } ec_push_t;
 
 
@@ -171,6 +188,7 @@ ec_pushes(kmq_t *kmq, ec_push_t *pushes, unsigned max)
 
             for (k = run->first; k < run->first + run->count && n < max; k++) {
                 push.number = eu_number(kmq, &b->messages[k]);
+                push.attempts = b->messages[k].attempts;
                 ec_push_insert(pushes, n++, &push);
             }
         }
@@ -180,9 +198,10 @@ ec_pushes(kmq_t *kmq, ec_push_t *pushes, unsigned max)
 }
 
 
-/* The same as text: "a1 a!2" when a is pushed 1, and 2, which it has. */
+/* The same as text: "a1 a!2" when a is pushed 1, and 2, which it has; with
+ * attempts "a1.3" when it is told that this is the third. */
 EU_UNUSED static const char *
-ec_take(kmq_t *kmq)
+ec_take_text(kmq_t *kmq, int attempts)
 {
     size_t      len;
     unsigned    i, n;
@@ -198,9 +217,20 @@ ec_take(kmq_t *kmq)
         len += sprintf(text + len, "%s%.20s%s%u", len ? " " : "",
                        pushes[i].name, pushes[i].again ? "!" : "",
                        pushes[i].number);
+
+        if (attempts && pushes[i].attempts) {
+            len += sprintf(text + len, ".%u", pushes[i].attempts);
+        }
     }
 
     return text;
+}
+
+
+EU_UNUSED static const char *
+ec_take(kmq_t *kmq)
+{
+    return ec_take_text(kmq, 0);
 }
 
 
@@ -211,6 +241,13 @@ ec_takes(kmq_t *kmq, const char *want, const char *what)
 }
 
 
+EU_UNUSED static void
+ec_attempt(kmq_t *kmq, const char *want, const char *what)
+{
+    ec_text(ec_take_text(kmq, 1), want, what);
+}
+
+
 /* How many messages there are, by their states; "" when there are none. */
 EU_UNUSED static void
 ec_counts(kmq_t *kmq, const char *want, const char *what)
@@ -218,25 +255,26 @@ ec_counts(kmq_t *kmq, const char *want, const char *what)
     char          text[256];
     size_t        len;
     unsigned      i;
-    uint64_t      counts[5];
+    uint64_t      counts[6];
     kmq_counts_t  n;
 
     static const char  *names[] = {
-        "ready", "in flight", "delayed", "consumed", "dead"
+        "ready", "in flight", "retrying", "delayed", "consumed", "dead"
     };
 
     n = eu_count(kmq);
 
     counts[0] = n.ready;
     counts[1] = n.in_flight;
-    counts[2] = n.delayed;
-    counts[3] = n.consumed;
-    counts[4] = n.dead;
+    counts[2] = n.retrying;
+    counts[3] = n.delayed;
+    counts[4] = n.consumed;
+    counts[5] = n.dead;
 
     len = 0;
     text[0] = '\0';
 
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < 6; i++) {
         if (counts[i]) {
             len += sprintf(text + len, "%s%llu %s", len ? ", " : "",
                            (unsigned long long) counts[i], names[i]);
@@ -288,14 +326,21 @@ ec_extend(kmq_t *kmq, kmq_ref_t client, const char *numbers)
 
 
 EU_UNUSED static unsigned
-ec_return(kmq_t *kmq, kmq_ref_t client, const char *numbers)
+ec_return_in(kmq_t *kmq, kmq_ref_t client, const char *numbers, int64_t delay)
 {
     char      codes[sizeof(ec_code)];
     unsigned  n;
 
     n = ec_codes(numbers, codes);
 
-    return kmq_return_codes(kmq, client, codes, n);
+    return kmq_return_codes(kmq, client, codes, n, delay);
+}
+
+
+EU_UNUSED static unsigned
+ec_return(kmq_t *kmq, kmq_ref_t client, const char *numbers)
+{
+    return ec_return_in(kmq, client, numbers, KMQ_BACK_OFF);
 }
 
 
@@ -313,7 +358,8 @@ ec_status(kmq_t *kmq, unsigned number)
 }
 
 
-/* How often it was pushed; EC_NUMBERS: it is gone. */
+/* How often it failed, and the delivery that goes on; EC_NUMBERS: it is
+ * gone. */
 EU_UNUSED static unsigned
 ec_attempts(kmq_t *kmq, unsigned number)
 {
@@ -324,6 +370,75 @@ ec_attempts(kmq_t *kmq, unsigned number)
     }
 
     return info.attempts;
+}
+
+
+/* What is known of a message's failures, as text: "2 overdue", "1 end
+ * suspect", "" when there are none. */
+EU_UNUSED static void
+ec_failure(kmq_t *kmq, unsigned number, const char *want, const char *what)
+{
+    char                text[64];
+    kmq_message_info_t  info;
+
+    static const char  *names[] = { "none", "end", "return", "overdue" };
+
+    text[0] = '\0';
+
+    if (kmq_find(kmq, ec_code[number], &info) != KMQ_OK) {
+        strcpy(text, "gone");
+
+    } else if (info.failure || info.suspect || info.attempts > info.in_flight)
+    {
+        sprintf(text, "%u %s%s", info.attempts - info.in_flight,
+                names[info.failure], info.suspect ? " suspect" : "");
+    }
+
+    ec_text(text, want, what);
+}
+
+
+/* 1: the consumer rests; -1: it is not there. */
+EU_UNUSED static int
+ec_rests(kmq_t *kmq, kmq_ref_t client)
+{
+    uint64_t            cursor;
+    kmq_client_info_t   info;
+
+    cursor = 0;
+
+    while (kmq_clients(kmq, KMQ_CONSUMER, &cursor, &info, 1)) {
+        if (info.ref == client) {
+            return (int) info.resting;
+        }
+    }
+
+    return -1;
+}
+
+
+/* A consumer that confirms by codes alone. */
+EU_UNUSED static kmq_ref_t
+ec_by_code(kmq_t *kmq, const char *topic, uint32_t prefetch, void *user)
+{
+    kmq_ref_t           client;
+    kmq_client_info_t   info;
+
+    memset(&info, 0, sizeof(info));
+    info.role = KMQ_CONSUMER;
+    info.prefetch = prefetch;
+    info.by_code = 1;
+    info.topic_len = (uint16_t) strlen(topic);
+    memcpy(info.topic, topic, info.topic_len);
+    info.id_len = (uint16_t) sprintf(info.id, "by code");
+
+    client = kmq_join(kmq, &info, user);
+
+    if (client) {
+        kmq_set_ready(kmq, client, 1);
+    }
+
+    return client;
 }
 
 #endif /* KMQ_ENGINE_CASES_H */

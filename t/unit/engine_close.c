@@ -36,7 +36,7 @@ test_disconnect(uint32_t role, unsigned asks)
     kmq_client_info_t   info;
 
     ec_open(&q, KMQ_PUSH_ONE);
-    kmq_leave(q.kmq, q.p);
+    kmq_leave(q.kmq, q.p, 0);
     worker[0] = q.kmq;
     worker[1] = eu_attach(q.block, EC_SIZE, 1);
     (void) kmq_wakes(worker[0], mask);
@@ -68,7 +68,7 @@ test_disconnect(uint32_t role, unsigned asks)
     (void) kmq_tick(worker[1]);
     ok(kmq_to_close(worker[1], &why) == NULL, "for ever");
 
-    kmq_leave(worker[1], c);
+    kmq_leave(worker[1], c, 0);
     is_int(kmq_disconnect(worker[0], info.ref, info.number), KMQ_GONE,
            "who has left is gone");
 
@@ -125,7 +125,7 @@ test_in_flight(void)
     (void) kmq_disconnect(q.kmq, info.ref, info.number);
     (void) ec_take(q.kmq);
     ok(kmq_to_close(q.kmq, &why) != NULL, "it has to go");
-    kmq_leave(q.kmq, a);
+    kmq_leave(q.kmq, a, 0);
 
     (void) eu_consumer(q.kmq, "t", 10, "b");
     (void) ec_text(ec_take(q.kmq), "b1 b2 b3", "another one has them");
@@ -185,8 +185,8 @@ test_forgotten_route(void)
     a = eu_consumer(other, "t", 10, "a");
     ec_publish(q.kmq, q.p, 1, 1);
     is_int(kmq_delete(q.kmq, ec_code[1]), KMQ_OK, "deleted");
-    kmq_leave(other, a);
-    kmq_leave(q.kmq, q.p);
+    kmq_leave(other, a, 0);
+    kmq_leave(q.kmq, q.p, 0);
 
     /* so many topics that idle ones are forgotten, and their places used */
 

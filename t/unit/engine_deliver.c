@@ -106,7 +106,7 @@ test_wakes(void)
 
     /* a consumer that leaves hands over what it had */
 
-    kmq_leave(cl.kmq[2], c2);
+    kmq_leave(cl.kmq[2], c2, 0);
     is_int((long long) wakes(cl.kmq[2]), 8, "worker 3 is to be woken");
     b = eu_take(cl.kmq[3]);
     ok(b != NULL && b->nmessages == 2, "and takes what the other had");

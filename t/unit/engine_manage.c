@@ -376,10 +376,13 @@ test_delete_in_flight(const char *how)
             is_int(ec_return(q.kmq, a, "1 2"), 2, "both are given back");
 
         } else if (strcmp(how, "leave") == 0) {
-            kmq_leave(q.kmq, a);
+            kmq_leave(q.kmq, a, 0);
 
         } else {
             ec_clock(q.kmq, 2000);
+            ec_takes(q.kmq, "", "the oldest one is overdue");
+            is_int(kmq_in_flight(q.kmq, a), 1, "and taken away");
+            ec_clock(q.kmq, 3000);
         }
 
         ec_takes(q.kmq, "b2", "one is pushed to the other consumer");
@@ -418,7 +421,7 @@ test_delete_shared(void)
     ec_takes(q.kmq, "c1 c3", "the third consumer gets them alone");
     ec_publish(q.kmq, q.p, 5, 1);
     ec_takes(q.kmq, "a5 b5 c5", "all of them get the next one");
-    kmq_leave(q.kmq, d);
+    kmq_leave(q.kmq, d, 0);
     ec_counts(q.kmq, "3 in flight", "the fourth one leaves");
 
     ec_clock(q.kmq, 1500);
@@ -428,12 +431,17 @@ test_delete_shared(void)
     is_int(kmq_in_flight(q.kmq, b), 4, "but ends the delivery");
     is_int(ec_confirm(q.kmq, c, "1 2 3"), 2, "only what was pushed counts");
 
-    kmq_leave(q.kmq, a);
+    kmq_leave(q.kmq, a, 0);
     ec_clock(q.kmq, 2000);
     is_int(kmq_confirm_upto(q.kmq, c, EC_ALL), 1, "one has all");
-    ec_takes(q.kmq, "b!1 b!3 b!5", "nor is it pushed when it is overdue");
-    is_int(kmq_in_flight(q.kmq, b), 3, "nor waited for");
-    is_int(kmq_confirm_upto(q.kmq, b, EC_ALL), 3, "the last one confirms");
+    ec_takes(q.kmq, "b!1", "what is overdue is pushed");
+    is_int(ec_confirm(q.kmq, b, "1"), 1, "and confirmed");
+    ec_clock(q.kmq, 3000);
+    ec_takes(q.kmq, "", "but not what was deleted");
+    is_int(kmq_in_flight(q.kmq, b), 2, "nor is it waited for");
+    ec_clock(q.kmq, 4000);
+    ec_takes(q.kmq, "b!3", "the next one is");
+    is_int(kmq_confirm_upto(q.kmq, b, EC_ALL), 2, "the last one confirms");
     ec_counts(q.kmq, "", "nothing is left");
     is_int((long long) eu_count(q.kmq).bytes_free, (long long) before,
            "all memory is free");
@@ -493,7 +501,7 @@ test_memory(void)
 
     is_int(i, 20000, "the newest first, all are deleted");
     ec_counts(q.kmq, "", "nothing is left");
-    kmq_leave(q.kmq, a);
+    kmq_leave(q.kmq, a, 0);
 
     while (kmq_has_work(q.kmq)) {
         (void) eu_take(q.kmq);

@@ -81,7 +81,7 @@ test_waiting_max(void)
     ok(b != NULL && b->nmessages == 5, "5 go in flight");
     eu_confirm(kmq, b);
     is_int(eu_publish(kmq, p, "x", 1), KMQ_OK, "there is room again");
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
 
     /* a lower bound takes effect, and stores nothing away */
 
@@ -135,7 +135,7 @@ test_full_block(void)
         again = fill_up(kmq, p, bodies[i], &why);
         ok(again >= n - n / 50 - 1, "as many go in again: %u", again);
 
-        kmq_leave(kmq, c);
+        kmq_leave(kmq, c, 0);
         eu_close(kmq, block, size, "full block");
     }
 }
@@ -240,7 +240,7 @@ fragments(size_t small)
         is_int(eu_confirm(kmq, b), 1, "confirmed");
     }
 
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
     (void) eu_consumer(kmq, "b", 1000, NULL);
     is_int(eu_drain(kmq), n / 2, "the others are all there");
 
@@ -370,7 +370,7 @@ test_history(void)
     is_int(eu_drain(kmq), n, "the large ones come out");
     s.keep_consumed = 0;
     kmq_configure(kmq, &s);
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
 
     c = eu_consumer(kmq, "waiting", 1000, NULL);
     is_int(eu_drain(kmq), 1000, "and those that waited all the time");
@@ -382,7 +382,7 @@ test_history(void)
     is_int(why, KMQ_NOMEM, "filled up once more (%u)", n);
     is_int((long long) eu_count(kmq).consumed, 0, "again no history is left");
 
-    kmq_leave(kmq, c);
+    kmq_leave(kmq, c, 0);
     c = eu_consumer(kmq, "t", 1000, NULL);
     s.keep_consumed = 0;
     kmq_configure(kmq, &s);
@@ -557,7 +557,7 @@ test_many_topics(void)
     is_int(wrong, 0, "each gets its own message");
 
     for (i = 0; i < n; i++) {
-        kmq_leave(kmq, c[i]);
+        kmq_leave(kmq, c[i], 0);
     }
 
     free(c);
@@ -600,7 +600,7 @@ test_topics_reused(void)
             break;
         }
 
-        kmq_leave(kmq, c);
+        kmq_leave(kmq, c, 0);
 
         if (i % 4 == 0) {
             info.role = KMQ_CONSUMER;
@@ -611,7 +611,7 @@ test_topics_reused(void)
                 break;
             }
 
-            kmq_leave(kmq, c);
+            kmq_leave(kmq, c, 0);
         }
     }
 
@@ -724,7 +724,7 @@ push_all(kmq_t *kmq, unsigned n)
     }
 
     for (i = 0; i < pushed; i++) {
-        (void) kmq_return_codes(kmq, c[i], code[i], 1);
+        (void) kmq_return_codes(kmq, c[i], code[i], 1, KMQ_BACK_OFF);
     }
 
     return pushed;
@@ -903,7 +903,7 @@ test_repair_full(uint64_t seed, size_t max)
         topic = eu_below(&seed, SCATTERED_TOPICS);
         c = scattered_consumer(kmq, topic);
         (void) eu_drain(kmq);
-        kmq_leave(kmq, c);
+        kmq_leave(kmq, c, 0);
     }
 
     /* what is in flight takes the spare pages */
@@ -1055,7 +1055,7 @@ main(void)
 
     test_many_topics();
     test_topics_reused();
-    test_topics_without_clients(5, 13000);
+    test_topics_without_clients(5, 12000);
     test_topics_without_clients(KMQ_NAME_MAX, 8500);
     test_topics_after_history();
     test_topics_busy();

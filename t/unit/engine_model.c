@@ -127,10 +127,12 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     }
 
     list_init(&M.delayed, PLACE);
+    list_init(&M.retrying, PLACE);
 
     for (i = 0; i < TOPICS; i++) {
         sprintf(M.topic[i].name, "topic %*u", i % 2 ? 100 : 1, i);
         list_init(&M.topic[i].fresh, PLACE);
+        list_init(&M.topic[i].loose, PLACE);
         list_init(&M.topic[i].log, PLACE);
         list_init(&M.topic[i].dead, PLACE);
         list_init(&M.topic[i].history, PLACE);
@@ -246,7 +248,8 @@ finish_run(void)
         tick(0);
     }
 
-    CHECK(k.ready + k.in_flight + k.delayed + k.dead + k.consumed == 0,
+    CHECK(k.ready + k.in_flight + k.delayed + k.retrying + k.dead + k.consumed
+          == 0,
           "messages stay");
     CHECK(k.bytes_free > k.bytes_total / 8 * 7, "%llu bytes of %llu are free",
           (unsigned long long) k.bytes_free,
@@ -317,7 +320,8 @@ static const run_t  runs[] = {
 
 /* What a run says to the parent. */
 typedef struct {
-    char    text[500];
+    char    text[1000];
+    int     shared;                /* publish/subscribe alone */
     int     met;                   /* all that it was made for has happened */
     pid_t   pid;
 } result_t;
@@ -339,14 +343,18 @@ report(result_t *r)
                  || (M.deleted && M.purged && M.searches))
              && (!(M.options & TIMED)
                  || (M.due && M.overdue && M.died && M.expired && M.extended
-                     && M.returned && M.died_leaving));
+                     && M.returned && M.died_leaving && M.isolated
+                     && (r->shared || (M.retried && M.rested && M.gave_all
+                                       && M.late))));
 
     snprintf(r->text, sizeof(r->text), "%u shards: %llu published, "
              "%llu delivered, %llu consumed; %llu times out of memory, "
              "%llu due, %llu overdue, "
              "%llu pushed again, %llu dead, %llu expired, %llu deleted, "
              "%llu requeued, %llu searches, %llu kills, %llu repairs, "
-             "%llu probes, %llu restarts, %llu checkpoints, "
+             "%llu retried, %llu suspects, %llu isolated, %llu rests, "
+             "%llu times all back, %llu confirmed late, "
+             "%llu restarts, %llu checkpoints, "
              "%llu consumed missing, %llu there again, "
              "%llu purged, %llu disconnected, %llu times sieved",
              M.shards, (unsigned long long) M.published,
@@ -357,7 +365,11 @@ report(result_t *r)
              (unsigned long long) M.deleted, (unsigned long long) M.requeued,
              (unsigned long long) M.searches, (unsigned long long) M.kills,
              (unsigned long long) M.repaired,
-             (unsigned long long) M.probed, (unsigned long long) M.restarts,
+             (unsigned long long) M.retried,
+             (unsigned long long) M.suspects,
+             (unsigned long long) M.isolated, (unsigned long long) M.rested,
+             (unsigned long long) M.gave_all, (unsigned long long) M.late,
+             (unsigned long long) M.restarts,
              (unsigned long long) D.checkpoints,
              (unsigned long long) M.missing,
              (unsigned long long) M.remembered,
@@ -377,6 +389,7 @@ run(unsigned n, uint64_t seed, uint64_t nsteps, result_t *r)
     start(seed, n, runs[n].push_type, runs[n].options);
     steps(nsteps);
     finish_run();
+    r->shared = runs[n].push_type == PUB && !(runs[n].options & MIXED);
     report(r);
 
     for (i = 0; i < HANDLES; i++) {

@@ -81,6 +81,7 @@ static kmq_settings_t  settings;
 static uint32_t     push_type;
 static int          relaxed;       /* messages may be taken from a consumer:
                                       they are overdue, or given up */
+static int          charged;       /* consumers end by themselves */
 static recent_t     recent[RECENT];
 static unsigned     nrecent;
 static unsigned     life;          /* this process, unique for the run */
@@ -491,9 +492,11 @@ do_confirm_code(consumer_t *c)
 static void
 do_return(void)
 {
+    int64_t      delay;
     consumer_t  *c;
 
     c = &consumer[below(CONSUMERS)];
+    delay = below(2) ? KMQ_BACK_OFF : (int64_t) below(3);
 
     if (c->ref == 0 || c->n == 0) {
         return;
@@ -507,14 +510,16 @@ do_return(void)
     if (push_type == KMQ_PUSH_ONE) {
         atomic_store(&S->owner[c->id[0]], 0);
 
-        if (kmq_return_codes(kmq, c->ref, c->code[0], 1) != 1 && !relaxed) {
+        if (kmq_return_codes(kmq, c->ref, c->code[0], 1, delay) != 1
+            && !relaxed)
+        {
             complain("what is in flight cannot be given back");
         }
 
         forget(c, 1);
 
     } else if (relaxed) {
-        (void) kmq_return_codes(kmq, c->ref, c->code[0], 1);
+        (void) kmq_return_codes(kmq, c->ref, c->code[0], 1, delay);
     }
 }
 
@@ -572,7 +577,7 @@ do_types(void)
 
     for (i = 0; i < 4; i++) {
         if (c[i]) {
-            kmq_leave(kmq, c[i]);
+            kmq_leave(kmq, c[i], 0);
         }
     }
 }
@@ -664,7 +669,7 @@ do_join(void)
 
     if (below(3) == 0) {
         if (producer[topic]) {
-            kmq_leave(kmq, producer[topic]);
+            kmq_leave(kmq, producer[topic], 0);
             producer[topic] = 0;
         } else {
             producer[topic] = eu_producer(kmq, topic_name[topic]);
@@ -703,7 +708,7 @@ consumer_leave(consumer_t *c)
     ref = c->ref;
     c->ref = 0;
     c->n = 0;
-    kmq_leave(kmq, ref);
+    kmq_leave(kmq, ref, charged && below(2));
 }
 
 
@@ -863,7 +868,7 @@ do_visit(void)
         p = eu_producer(kmq, name);
 
         if (p) {
-            kmq_leave(kmq, p);
+            kmq_leave(kmq, p, 0);
         }
     }
 }
@@ -1147,10 +1152,11 @@ round_run(uint64_t *r, unsigned round)
 static void
 round_drain(unsigned char *left)
 {
-    unsigned      i, idle;
-    uint32_t      id;
-    kmq_ref_t     c[TOPICS];
-    kmq_batch_t  *b;
+    unsigned       i, idle;
+    uint32_t       id;
+    kmq_ref_t      c[TOPICS];
+    kmq_batch_t   *b;
+    kmq_counts_t   n;
 
     purge(KMQ_STATUS_ANY, WASTE);
 
@@ -1158,7 +1164,9 @@ round_drain(unsigned char *left)
         c[i] = eu_consumer(kmq, topic_name[i], 1000, NULL);
     }
 
-    for (idle = 0; idle < 3 || eu_count(kmq).delayed; idle++) {
+    for (idle = 0, n = eu_count(kmq); idle < 3 || n.delayed || n.retrying;
+         idle++, n = eu_count(kmq))
+    {
         clock_tell();
 
         for (i = 0; i < TOPICS; i++) {
@@ -1185,7 +1193,7 @@ round_drain(unsigned char *left)
     }
 
     for (i = 0; i < TOPICS; i++) {
-        kmq_leave(kmq, c[i]);
+        kmq_leave(kmq, c[i], 0);
     }
 }
 
@@ -1293,10 +1301,14 @@ round_end(const char *when)
 
     c = eu_count(kmq);
 
-    if (c.ready || c.delayed || c.in_flight || c.consumed || c.dead) {
-        complain("%s: %llu ready, %llu delayed, %llu in flight, %llu consumed, "
-                 "%llu dead stay", when, (unsigned long long) c.ready,
+    if (c.ready || c.delayed || c.retrying || c.in_flight || c.consumed
+        || c.dead)
+    {
+        complain("%s: %llu ready, %llu delayed, %llu retrying, %llu in flight, "
+                 "%llu consumed, %llu dead stay", when,
+                 (unsigned long long) c.ready,
                  (unsigned long long) c.delayed,
+                 (unsigned long long) c.retrying,
                  (unsigned long long) c.in_flight,
                  (unsigned long long) c.consumed,
                  (unsigned long long) c.dead);
@@ -1371,7 +1383,10 @@ main(void)
         settings.waiting_max = i % 3 ? 100000 : 50;
         settings.keep_consumed = i % 5 < 2;
         settings.topic.retry_time = relaxed && i % 8 >= 6 ? 3 : 0;
-        settings.topic.max_deliveries = relaxed ? 2 : 0;
+        settings.topic.max_deliveries = relaxed ? 1 + i % 2 : 0;
+        charged = i % 16 < 12;
+        settings.topic.retry_delay = charged ? 2 : 0;
+        settings.topic.retry_delay_max = charged ? 9 : 0;
         kmq_configure(kmq, &settings);
 
         /* the children among themselves choose a keeper */

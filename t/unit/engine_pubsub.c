@@ -124,9 +124,9 @@ test_consumed_when(void)
     is_int(take_pushes(kmq), 2, "pushed to two");
     is_int(kmq_confirm_upto(kmq, a, 0x7fffffff), 1, "one confirms");
     is_int((long long) eu_count(kmq).consumed, 0, "not consumed yet");
-    kmq_leave(kmq, b);
+    kmq_leave(kmq, b, 0);
     is_int((long long) eu_count(kmq).consumed, 1, "the other goes: consumed");
-    kmq_leave(kmq, a);
+    kmq_leave(kmq, a, 0);
     is_int((long long) eu_count(kmq).consumed, 1, "and stays so");
 
     /* all gone, none confirmed */
@@ -135,9 +135,9 @@ test_consumed_when(void)
     b = eu_consumer(kmq, "t", 10, NULL);
     (void) eu_publish(kmq, p, "2", 1);
     is_int(take_pushes(kmq), 2, "pushed to two");
-    kmq_leave(kmq, a);
+    kmq_leave(kmq, a, 0);
     is_int((long long) eu_count(kmq).in_flight, 1, "one goes: in flight");
-    kmq_leave(kmq, b);
+    kmq_leave(kmq, b, 0);
     is_int((long long) eu_count(kmq).ready, 1, "both gone: it waits again");
     is_int((long long) eu_count(kmq).in_flight, 0, "not in flight");
 
@@ -157,7 +157,7 @@ test_consumed_when(void)
     a = eu_consumer(kmq, "t", 10, NULL);
     (void) eu_publish(kmq, p, "3", 1);
     is_int(take_pushes(kmq), 2, "pushed to two");
-    kmq_leave(kmq, a);
+    kmq_leave(kmq, a, 0);
     is_int(kmq_confirm_upto(kmq, c, 0x7fffffff), 1, "gone first, confirmed");
     is_int((long long) eu_count(kmq).consumed, 3, "consumed");
 
@@ -222,7 +222,7 @@ test_joiners(void)
 
     is_int(kmq_confirm_upto(kmq, c[1], 0x7fffffff), 500, "it confirms them");
     is_int((long long) eu_count(kmq).in_flight, 1500, "the first has not");
-    kmq_leave(kmq, c[0]);
+    kmq_leave(kmq, c[0], 0);
 
     /* 500 were confirmed by somebody; 1000 by nobody: those wait again */
 
@@ -299,7 +299,7 @@ test_laggard(void)
         (void) kmq_confirm_upto(kmq, fast, 0x7fffffff);
     }
 
-    kmq_leave(kmq, slow);
+    kmq_leave(kmq, slow, 0);
 
     for (i = 0; i < 1000 && kmq_has_work(kmq); i++) {
         (void) take_pushes(kmq);
@@ -357,7 +357,7 @@ too_slow(uint32_t waiting_max, size_t size, unsigned n)
                 break;
             }
 
-            kmq_leave(kmq, slow);
+            kmq_leave(kmq, slow, 0);
         }
     }
 
@@ -595,14 +595,14 @@ test_type_change(uint32_t from, uint32_t to)
     (void) eu_publish(kmq, p, "1", 1);
     is_int(eu_drain(kmq), all[from], "the old type as long as it is there");
 
-    kmq_leave(kmq, old[0]);
+    kmq_leave(kmq, old[0], 0);
     (void) eu_publish(kmq, p, "2", 1);
     batch = eu_take(kmq);
     ok(batch && batch->nruns == 1 && batch->runs[0].client == old[1],
        "to the last of the old ones");
     ok(eu_take(kmq) == NULL, "to nobody else");
 
-    kmq_leave(kmq, old[1]);
+    kmq_leave(kmq, old[1], 0);
     ok(eu_verify(kmq, "the type has changed"), "then the type changes");
 
     is_int(eu_drain(kmq), all[to], "what it had not confirmed goes the new "

@@ -449,7 +449,7 @@ take_one(queue_t *q, unsigned i)
     } while (b == NULL && kmq_has_work(q->kmq[0]) && ++k < ROUNDS);
 
     if (b == NULL) {
-        kmq_leave(q->kmq[0], q->place[i].consumer);
+        kmq_leave(q->kmq[0], q->place[i].consumer, 0);
     }
 
     return b;
@@ -493,7 +493,7 @@ test_waiting_max(unsigned max)
         wrong += publish_until_full(&q, i) != 0;
         (void) eu_confirm(q.kmq[0], b);
         wrong += publish_until_full(&q, i) != 0;
-        kmq_leave(q.kmq[0], q.place[i].consumer);
+        kmq_leave(q.kmq[0], q.place[i].consumer, 0);
         wrong += eu_count(q.kmq[0]).ready != max;
         n++;
     }
@@ -507,13 +507,13 @@ test_waiting_max(unsigned max)
     i = some(&q);
     ok(take_one(&q, i) != NULL, "one is taken");
     is_int(publish_one_until_full(&q, (i + 1) % SHARDS), 1, "one comes");
-    kmq_leave(q.kmq[0], q.place[i].consumer);
+    kmq_leave(q.kmq[0], q.place[i].consumer, 0);
     is_int((long long) eu_count(q.kmq[0]).ready, max + 1, "one too many waits");
 
     for (k = 0; k < 2; k++) {
         i = some(&q);
         is_int(eu_confirm(q.kmq[0], take_one(&q, i)), 1, "one goes");
-        kmq_leave(q.kmq[0], q.place[i].consumer);
+        kmq_leave(q.kmq[0], q.place[i].consumer, 0);
         is_int(publish_until_full(&q, i + 1), k, "%s", k ? "one comes"
                : "none comes, since as many wait as may");
     }
@@ -526,7 +526,7 @@ test_waiting_max(unsigned max)
     is_int(k, max, "all are consumed");
 
     for (i = 0; i < SHARDS; i++) {
-        kmq_leave(q.kmq[0], q.place[i].consumer);
+        kmq_leave(q.kmq[0], q.place[i].consumer, 0);
     }
 
     is_int(publish_one_until_full(&q, 5), max, "all may wait in one shard");
@@ -717,7 +717,7 @@ test_memory_waiting(int history)
     is_int(eu_drain(q.kmq[0]), all, "all are consumed");
 
     for (i = 0; i < 3; i++) {
-        kmq_leave(q.kmq[0], q.place[i].consumer);
+        kmq_leave(q.kmq[0], q.place[i].consumer, 0);
     }
 
     k = fill(&q, 1, &why);
@@ -747,7 +747,7 @@ history_open(queue_t *q)
 
     is_int(pass_through(q, 0, 3 * SIZE / BODY), 0,
            "a shard's history fills the block");
-    kmq_leave(q->kmq[0], q->place[1].consumer);
+    kmq_leave(q->kmq[0], q->place[1].consumer, 0);
 }
 
 
@@ -1537,7 +1537,7 @@ test_death_in_shard(unsigned dead)
         b = eu_take(q.kmq[0]);
         n -= b ? eu_confirm(q.kmq[0], b) : 0;
 
-        kmq_leave(q.kmq[0], q.place[i].consumer);
+        kmq_leave(q.kmq[0], q.place[i].consumer, 0);
         place_consumer(&q, i, 1, 50);
         n += publish(&q, i, 8, 4);
         b = eu_take(q.kmq[1]);
@@ -1988,7 +1988,7 @@ test_death_and_journal(void)
     is_int(kmq_reserve(q.kmq[0], q.place[1].producer, &m, 1, NULL), 1,
            "a message is reserved");
     kmq_write(q.kmq[0], &m, message, m.size);
-    kmq_leave(q.kmq[0], other);
+    kmq_leave(q.kmq[0], other, 0);
     (void) take_all(q.kmq[0]);
 
     fflush(stdout);

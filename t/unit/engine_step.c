@@ -477,7 +477,7 @@ do_return(void)
     }
 
     call("return");
-    (void) kmq_return_codes(kmq, c->ref, c->code[i], n);
+    (void) kmq_return_codes(kmq, c->ref, c->code[i], n, KMQ_BACK_OFF);
 
     while (n--) {
         forget(c, i);
@@ -559,7 +559,7 @@ do_join(void)
 
         if (producer[topic]) {
             call("producer leaves");
-            kmq_leave(kmq, producer[topic]);
+            kmq_leave(kmq, producer[topic], 0);
             producer[topic] = 0;
 
         } else {
@@ -575,7 +575,7 @@ do_join(void)
 
     if (c->ref) {
         call("leave");
-        kmq_leave(kmq, c->ref);
+        kmq_leave(kmq, c->ref, 0);
         c->ref = 0;
 
     } else {

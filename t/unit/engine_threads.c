@@ -303,7 +303,7 @@ producer_main(void *data)
         }
     }
 
-    kmq_leave(t->kmq, p);
+    kmq_leave(t->kmq, p, 0);
     signal_wakes(t->kmq);
     journal_take(t);
 
@@ -446,7 +446,7 @@ consumer_main(void *data)
     }
 
     for (i = 0; i < EACH; i++) {
-        kmq_leave(t->kmq, c[i].client);
+        kmq_leave(t->kmq, c[i].client, 0);
         signal_wakes(t->kmq);
     }
 

@@ -137,7 +137,7 @@ test_topic(void)
 
     ec_clock(q.kmq, 2000 * SECOND);
     (void) kmq_tick(q.kmq);
-    kmq_leave(q.kmq, a);
+    kmq_leave(q.kmq, a, 0);
     (void) ec_take(q.kmq);
     topic_is(q.kmq, "0 0 0 0 0; 5 5 1 2 1 4 3", "old ones expire");
 
@@ -197,7 +197,7 @@ test_walk(unsigned slice)
     kmq_topic_info_t  info[64];
 
     ec_open(&q, KMQ_PUSH_ONE);
-    kmq_leave(q.kmq, q.p);
+    kmq_leave(q.kmq, q.p, 0);
 
     for (i = 0; i < 1000; i++) {
         sprintf(name, "%u", i);
@@ -221,12 +221,12 @@ test_walk(unsigned slice)
         }
 
         sprintf(name, "x%llu", (unsigned long long) cursor);
-        kmq_leave(q.kmq, eu_producer(q.kmq, name));
+        kmq_leave(q.kmq, eu_producer(q.kmq, name), 0);
     }
 
     for (i = 0; i < 1000; i++) {
         wrong += met[i] != 1;
-        kmq_leave(q.kmq, stay[i]);
+        kmq_leave(q.kmq, stay[i], 0);
     }
 
     is_int(wrong, 0, "all that stay are met once, %u at a time", slice);

@@ -136,17 +136,20 @@ test_path_names(void)
 /* -------------------------------------------------------------------- forms */
 
 /* The fields of the tests: as the last read left them. */
-static kmq_field_t  fields[3];
-static void        *body_copy;
+static kmq_field_t     fields[3];
+static kmq_misspelt_t  misspelt;
+static void           *body_copy;
 
 
-static const char *
-read_body(const char *type, const char *body, size_t size)
+/* What was there before does not count. */
+static void
+begin(const char *body, size_t size)
 {
     unsigned  i;
 
     free(body_copy);
     body_copy = exact_copy(body, size);
+    memset(&misspelt, 0xff, sizeof(misspelt));
 
     fields[0].name = "messageData";
     fields[1].name = "topic";
@@ -156,9 +159,16 @@ read_body(const char *type, const char *body, size_t size)
         fields[i].value = (unsigned char *) "stale";
         fields[i].len = 5;
     }
+}
+
+
+static const char *
+read_body(const char *type, const char *body, size_t size)
+{
+    begin(body, size);
 
     return kmq_form_read(body_copy, size, type, type ? strlen(type) : 0,
-                         fields, elements(fields));
+                         fields, elements(fields), &misspelt);
 }
 
 
@@ -399,6 +409,118 @@ test_multipart_errors(void)
 }
 
 
+/* ----------------------------------------------------------------- queries */
+
+static void
+query_is(const char *query, const char *data, const char *topic,
+    const char *delay)
+{
+    const char  *error;
+
+    begin(query, strlen(query));
+    error = kmq_form_query(body_copy, strlen(query), fields, elements(fields),
+                           &misspelt);
+
+    if (ok(error == NULL, "query %s: %s", query, error ? error : "read")) {
+        field_is(0, data);
+        field_is(1, topic);
+        field_is(2, delay);
+    }
+}
+
+
+static void
+query_error(const char *query)
+{
+    begin(query, strlen(query));
+    ok(kmq_form_query(body_copy, strlen(query), fields, elements(fields),
+                      &misspelt)
+       != NULL, "query %s is refused", query);
+}
+
+
+static void
+test_query(void)
+{
+    query_is("", NULL, NULL, NULL);
+    query_is("topic=t&delayTime=1%2E5", NULL, "t", "1.5");
+    query_is("TOPIC=a+b&messageData", "", "a b", NULL);
+    query_is("x=1&topic=1&topic=2&", NULL, "1", NULL);
+    query_is("{\"topic\":\"t\"}", NULL, NULL, NULL);
+
+    /* what is not wanted is not looked at */
+    query_is("x=%&%=1&%zz&=%4&topic=t&100%", NULL, "t", NULL);
+
+    query_error("topic=%");
+    query_error("delayTime=%4");
+    query_error("a=b&top%69c=%zz");
+}
+
+
+/* ---------------------------------------------------------------- misspelt */
+
+/* The field that came under that name alone; NULL: none did. */
+static void
+slip_is(const char *type, const char *body, const char *name,
+    const char *field)
+{
+    unsigned     i;
+    const char  *error;
+
+    error = read_body(type, body, strlen(body));
+    ok(error == NULL, "%.60s: %s", body, error ? error : "read");
+
+    i = kmq_form_misspelt(fields, elements(fields), &misspelt);
+
+    if (name == NULL) {
+        is_int(i, elements(fields), "nothing is misspelt");
+        return;
+    }
+
+    if (ok(i < elements(fields), "something is misspelt")) {
+        is_bytes(misspelt.name[i], misspelt.len[i], name, strlen(name),
+                 "it is %s", name);
+        is_bytes(fields[i].name, strlen(fields[i].name), field, strlen(field),
+                 "for %s", field);
+    }
+}
+
+
+static void
+test_misspelt(void)
+{
+    const char *const  form = "application/x-www-form-urlencoded";
+    const char *const  json = "application/json";
+
+    slip_is(form, "topic=t&messageData=m&delay=5", "delay", "delayTime");
+    slip_is(form, "topic=t&messageData=m&del%61y=5", "delay", "delayTime");
+    slip_is(form, "topic=t&messageData=m&Delay_Time", "Delay_Time",
+            "delayTime");
+    slip_is(form, "topik=t&messageData=m", "topik", "topic");
+    slip_is(form, "topic=t&message=m", "message", "messageData");
+    slip_is(json, "{\"topic\":\"t\",\"messageData\":\"m\",\"delay\":5}",
+            "delay", "delayTime");
+    slip_is(NULL, "{\"dealyTime\":[{\"x\":5}]}", "dealyTime", "delayTime");
+    slip_is("multipart/form-data; boundary=XX",
+            "--XX\r\nContent-Disposition: form-data; name=\"delay\"\r\n"
+            "\r\n5\r\n--XX--", "delay", "delayTime");
+
+    /* the right one is there, too */
+    slip_is(form, "delayTime=1&delay=5", NULL, NULL);
+    slip_is(form, "delay=5&DELAYTIME=", NULL, NULL);
+    slip_is(json, "{\"topics\":[],\"topic\":\"t\"}", NULL, NULL);
+
+    /* others' */
+    slip_is(form, "md5=a&expires=b&_=1&t=2&key=k&token=x&id=i", NULL, NULL);
+    slip_is(json, "{\"x\":{\"delay\":5}}", NULL, NULL);
+    slip_is(form, "", NULL, NULL);
+
+    begin("delay=1", 7);
+    ok(kmq_form_read(body_copy, 7, NULL, 0, fields, elements(fields), NULL)
+       == NULL, "nobody has to ask for it");
+}
+
+
 /* Each beginning of a good body is read without harm. */
 static void
 test_cut(void)
@@ -442,6 +564,8 @@ main(void)
     test_multipart();
     test_multipart_without_boundary();
     test_multipart_errors();
+    test_query();
+    test_misspelt();
     test_cut();
 
     read_body(NULL, "", 0);

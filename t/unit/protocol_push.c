@@ -80,12 +80,48 @@ test_parsed(const char *topic, uint32_t time, uint32_t delay)
 }
 
 
+/* The member of a push that is not the first. */
+static void
+test_attempts(uint32_t attempts)
+{
+    size_t         len, more;
+    json_t        *root;
+    unsigned char  json[4000], *end;
+
+    memset(json, 0xee, sizeof(json));
+    len = compose(json, "x", "t", 7, 0);
+    end = kmq_push_attempts(json + len, attempts);
+    more = kmq_push_attempts_len(attempts);
+
+    is_int(end - json, (long long) (len + more), "its length, %u", attempts);
+    ok(more <= KMQ_PUSH_ATTEMPTS_MAX, "which has room");
+    is_int(*end, 0xee, "nothing stands behind it");
+
+    root = json_loadb((char *) json, len + more, 0, NULL);
+    is_int((long long) json_object_size(root), 8, "eight members");
+    is_int(json_integer_value(json_object_get(root, "Attempts")), attempts,
+           "Attempts");
+    json_decref(root);
+
+    len -= sizeof("\"Status\":-1}") - 1;
+    ok(memcmp(json + len, "\"Status\":-1,\"Attempts\":",
+              sizeof("\"Status\":-1,\"Attempts\":") - 1) == 0,
+       "behind Status");
+}
+
+
 int
 main(void)
 {
     char  topic[256];
 
     test_exact();
+
+    test_attempts(1);
+    test_attempts(9);
+    test_attempts(10);
+    test_attempts(65536);
+    test_attempts(UINT32_MAX);
 
     test_parsed("a", 0, 0);
     test_parsed("\"quoted\\ \n\xe4\xb8\xad", 9, 10);

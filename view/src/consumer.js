@@ -5,6 +5,7 @@ import { currentKey } from './session.js';
 const PROMPT = 'Please enter the secret key';
 const RIGHT = 'Secret key matching succeeded';
 const WRONG = 'Secret key matching error';
+const ERROR = 'error: ';
 
 function address(topic, id, confirm) {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
@@ -15,7 +16,8 @@ function address(topic, id, confirm) {
 }
 
 /*
- * Listens to a topic.  on.open(), on.message(message), on.close(reason): the
+ * Listens to a topic.  on.open(), on.message(message), on.error(text): what the
+ * queue says of a confirmation that came to nothing, on.close(reason): the
  * reason is '' when it was asked for.  Returns {confirm(code), close()}.
  */
 export function listen(topic, id, confirm, on) {
@@ -35,10 +37,12 @@ export function listen(topic, id, confirm, on) {
     }
 
     socket.onmessage = ({ data }) => {
-        if (ready) {
-            on.message(JSON.parse(data));
-        } else {
+        if (!ready) {
             before(data);
+        } else if (data.startsWith(ERROR)) {
+            on.error(data.slice(ERROR.length));
+        } else {
+            on.message(JSON.parse(data));
         }
     };
 

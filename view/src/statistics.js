@@ -55,8 +55,8 @@ export function memoryLasts(overview, minutes) {
     const last = known[known.length - 1];
     const perSecond = (last.Backlog - first.Backlog)
         / (last.Time - first.Time);
-    const messages = overview.Waiting + overview.InFlight + overview.Delayed
-        + overview.Dead;
+    const messages = overview.Waiting + overview.InFlight + overview.Retrying
+        + overview.Delayed + overview.Dead;
 
     if (perSecond <= 0 || messages === 0) {
         return null;
@@ -69,6 +69,10 @@ export function memoryLasts(overview, minutes) {
 
     return Math.max(0, Math.min(byMemory, byBound));
 }
+
+// Failed deliveries: those that a message was charged with.
+export const failures = ({ Failures }) => Failures.end + Failures.return
+    + Failures.overdue;
 
 /*
  * What is wrong, the worst first: {level: bad or warn, name, of its text, and
@@ -87,6 +91,8 @@ export function problems(overview, idle) {
             && { level: 'bad', name: 'memory', free, size: Zone.Size },
         idle && { level: 'warn', name: 'noConsumers',
             topic: overview.OldestTopic, age: Time - overview.OldestWaiting },
+        overview.Resting > 0 && { level: 'warn', name: 'resting',
+            n: overview.Resting },
         overview.Dead > 0 && { level: 'warn', name: 'dead', n: overview.Dead },
     ].filter(Boolean);
 }

@@ -2,13 +2,16 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { days, inOrder, memoryLasts, problems, rates, sorted }
+import { days, failures, inOrder, memoryLasts, problems, rates, sorted }
     from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
     Time: 1000,
     Waiting: 100,
     InFlight: 0,
+    Retrying: 0,
+    Resting: 0,
+    Failures: { end: 0, return: 0, overdue: 0, uncharged: 0 },
     Delayed: 0,
     Dead: 0,
     Published: 100,
@@ -87,6 +90,11 @@ test('memory lasts as long as the backlog\'s growth leaves it', () => {
     assert.equal(memoryLasts(overview(), minutes(null, 40, 100)), 900);
 });
 
+test('messages between two tries take memory, too', () => {
+    assert.equal(memoryLasts(overview({ Waiting: 60, Retrying: 40 }),
+        minutes(40, 100)), 900);
+});
+
 test('the bound of waiting messages may be reached first', () => {
     assert.equal(memoryLasts(overview({ WaitingMax: 160 }),
         minutes(40, 100)), 60);
@@ -106,13 +114,20 @@ test('a healthy queue has no problems', () => {
 test('each problem is found, the worst first', () => {
     const bad = overview({
         Dead: 3,
+        Resting: 1,
         WaitingMax: 100,
         Zone: { Size: 1000, Free: 50, History: 0 },
         Disk: { Mode: 2, Interval: 5, LastFlush: 1, Error: 'full' },
     });
 
     assert.deepEqual(names(problems(bad, true)),
-        ['disk', 'full', 'memory', 'noConsumers', 'dead']);
+        ['disk', 'full', 'memory', 'noConsumers', 'resting', 'dead']);
+});
+
+test('what nobody was charged with is no failure', () => {
+    assert.equal(failures(overview({
+        Failures: { end: 1, return: 20, overdue: 300, uncharged: 4000 },
+    })), 321);
 });
 
 test('without files there is no trouble with the disk', () => {

@@ -10,8 +10,10 @@
 /* Enters a client into the list where it belongs and into all counts. */
 void kmq_join_link(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
-/* A producer leaves, and is gone; a consumer begins to leave. */
-void kmq_leave_begin(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+/* A producer leaves, and is gone; a consumer begins to leave.  failed: its end
+ * is charged to one of its messages. */
+void kmq_leave_begin(kmq_t *kmq, kmq_client_t *client, int failed)
+    KMQ_LOCKED;
 
 /* Goes on with those of the shard that leave, at most n steps.  Returns how
  * many steps are left.  While there are more, kmq_t.work says so. */

@@ -26,8 +26,8 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
     client->open = ready != 0;
     kmq_ready_update(kmq, client);
 
-    if (client->open && client->stalled) {
-        kmq_retry_now(kmq, client);
+    if (client->open && (client->stalled || client->held)) {
+        kmq_look_now(kmq, client);
     }
 
     kmq_unlock(kmq);
@@ -108,6 +108,7 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     client->worker = kmq->worker;
     client->topic = KMQ_REF(s, topic);
     client->mode = info->mode;
+    client->by_code = info->by_code != 0;
     client->last_seen = kmq->wall / 1000;
     client->prefetch = info->prefetch;
     client->limit = info->prefetch;
@@ -176,6 +177,7 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
         }
 
         client->next_position = topic->position + 1;
+        client->past = topic->position;
 
         KMQ_SET(client->role, info->role);
         KMQ_POINT("join");
@@ -191,6 +193,15 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
 
 
 /* --------------------------------------------------------------- registry */
+
+void
+kmq_silent(kmq_t *kmq, kmq_ref_t ref, int silent)
+{
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    __atomic_store_n(&client->silent, silent != 0, __ATOMIC_RELAXED);
+}
+
 
 void
 kmq_seen(kmq_t *kmq, kmq_ref_t ref, unsigned accepted)

@@ -46,6 +46,26 @@ leave_backlog(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 }
 
 
+/* Is the client's end to be charged to this message of its?  It is the oldest
+ * suspect, or where it has none, the oldest. */
+static int
+is_charged(kmq_client_t *client, const kmq_slot_t *slot)
+{
+    if (!client->charge
+        || (client->suspects && !(slot->flags & KMQ_SUSPECT)))
+    {
+        return 0;
+    }
+
+    /* if this worker dies right here, nothing is charged */
+
+    KMQ_SET(client->charge, 0);
+    KMQ_POINT("leave-charge");
+
+    return 1;
+}
+
+
 /* Gives up one message in flight with a client that leaves.  A message that
  * may be tried with others at once has not used up its part of the current
  * batch. */
@@ -53,24 +73,28 @@ static int
 leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry)
 {
-    int           done;
+    int           done, charged;
     uint32_t      tries;
     kmq_slot_t   *slot, *after;
     kmq_shard_t  *s = kmq->shard;
 
     tries = kmq->block->settings.retry_count + 1;
     slot = KMQ_AT(s, entry->slot);
+    charged = is_charged(client, slot);
 
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("leave-ring");
 
     done = kmq_deliveries_end(s, client, ring);
-    after = kmq_message_release(kmq, slot, kmq_returned(s, client));
+    after = kmq_returned(s, client);
+    after = charged ? kmq_message_fail(kmq, slot, after, KMQ_FAILED_END,
+                                       KMQ_BACK_OFF)
+                    : kmq_message_release(kmq, slot, after);
 
     if (after == slot) {
         kmq_returned_set(s, client, slot);
 
-        if (slot->attempts % tries) {
+        if (!charged || slot->failures % tries) {
             kmq_pace_credit(kmq, 1);
         }
     }
@@ -152,7 +176,7 @@ leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
     kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
 
     blameless = kmq->blameless;
-    kmq->blameless = client->blameless;
+    kmq->blameless = !client->failed;
 
     done = leave_backlog(kmq, client, n) && leave_ring(kmq, client, n);
 
@@ -168,7 +192,7 @@ leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 
 
 static void
-leave_consumer(kmq_t *kmq, kmq_client_t *client)
+leave_consumer(kmq_t *kmq, kmq_client_t *client, int failed)
 {
     kmq_shard_t  *s = kmq->shard;
     kmq_route_t  *route = KMQ_AT(s, client->route);
@@ -177,16 +201,26 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
     client->open = 0;
     kmq_ready_update(kmq, client);
 
+    if (client->held) {
+        kmq_hold_leave(kmq, client);
+    }
+
     client->last_position = topic->position;
     client->cursor = topic->log.tail;
-    client->blameless = kmq->blameless;
+    client->failed = failed;
+    client->charge = failed;
+
+    if (client->suspects) {
+        client->suspects = kmq_deliveries_suspects(s, client);
+    }
+
     kmq_returned_set(s, client, NULL);
 
     if (topic->push_type == KMQ_PUSH_ONE || !kmq_ready_matches(s, client)) {
         client->last_position = client->next_position - 1;
     }
 
-    kmq_retry_cancel(s, client);
+    kmq_look_cancel(s, client);
 
     kmq_list_remove(s, &s->duty[client->worker].clients, &client->peers);
 
@@ -200,6 +234,12 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
     route->consumers--;
     s->consumers--;
 
+    /* those that rest may be the only ones now */
+
+    if (topic->resting.count && topic->resting.count == topic->matching) {
+        kmq_hold_review(kmq, topic);
+    }
+
     kmq_route_release(kmq, route);
 }
 
@@ -207,7 +247,7 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client)
 /* A producer is gone after this; a consumer begins to leave, and
  * kmq_leave_run() goes on. */
 void
-kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
+kmq_leave_begin(kmq_t *kmq, kmq_client_t *client, int failed)
 {
     kmq_shard_t  *s = kmq->shard;
 
@@ -220,7 +260,7 @@ kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
         s->producers--;
 
     } else {
-        leave_consumer(kmq, client);
+        leave_consumer(kmq, client, failed);
     }
 
     if (kmq_own_has(kmq, client)) {
@@ -234,7 +274,7 @@ kmq_leave_begin(kmq_t *kmq, kmq_client_t *client)
 
 
 void
-kmq_leave(kmq_t *kmq, kmq_ref_t ref)
+kmq_leave(kmq_t *kmq, kmq_ref_t ref, int failed)
 {
     unsigned       n, role;
     kmq_client_t  *client = KMQ_AT(kmq->block, ref);
@@ -244,7 +284,7 @@ kmq_leave(kmq_t *kmq, kmq_ref_t ref)
     kmq_lock_at(kmq, ref);
 
     role = client->role;
-    kmq_leave_begin(kmq, client);
+    kmq_leave_begin(kmq, client, failed);
 
     if (role == KMQ_CONSUMER) {
         leave_slice(kmq, client, &n);

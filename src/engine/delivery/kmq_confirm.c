@@ -27,6 +27,7 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry)
 {
     int           done;
+    unsigned      flags;
     kmq_slot_t   *slot;
     kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic;
@@ -34,16 +35,16 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_STEP();
 
     slot = KMQ_AT(s, entry->slot);
-    topic = KMQ_AT(s, slot->topic);
+    flags = slot->flags;
 
-    if ((slot->flags & (KMQ_SHARED | KMQ_CONFIRMED | KMQ_DELETED))
+    if ((flags & (KMQ_SHARED | KMQ_CONFIRMED | KMQ_DELETED))
         == KMQ_SHARED)
     {
         slot->state_time = kmq->wall / 1000;
         kmq_journal_sequence(kmq, KMQ_RECORD_CONSUMED, 0, slot->sequence, 0);
     }
 
-    KMQ_SET(slot->flags, slot->flags | KMQ_CONFIRMED);
+    KMQ_SET(slot->flags, flags | KMQ_CONFIRMED);
     KMQ_POINT("confirm");
     KMQ_SET(entry->slot, 0);
     KMQ_POINT("confirm-entry");
@@ -54,7 +55,8 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
         return done;
     }
 
-    if (slot->flags & KMQ_SHARED) {
+    if (flags & KMQ_SHARED) {
+        topic = KMQ_AT(s, slot->topic);
         kmq_list_remove(s, &topic->log, &slot->link);
     }
 
@@ -64,7 +66,6 @@ confirm(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
 }
 
 
-/* The client has confirmed n messages. */
 static void
 count(kmq_t *kmq, kmq_client_t *client, unsigned n)
 {
@@ -75,16 +76,39 @@ count(kmq_t *kmq, kmq_client_t *client, unsigned n)
 
 /* Deliveries of client have ended: there may be room for more. */
 static void
-ended(kmq_t *kmq, kmq_client_t *client, unsigned n)
+ended(kmq_t *kmq, kmq_client_t *client)
+{
+    const kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
+
+    client->limit = client->held ? kmq_hold_limit(client) : client->prefetch;
+
+    kmq_deliveries_trim(kmq->shard, client);
+    kmq_deliveries_start(kmq, client);
+    kmq_ready_update(kmq, client);
+
+    /* it is idle now, which others are not */
+
+    if (topic->suspects.head && client->in_flight == 0) {
+        kmq_route_dirty(kmq, KMQ_AT(kmq->shard, client->route));
+    }
+}
+
+
+/* The client has confirmed n messages. */
+static void
+confirmed(kmq_t *kmq, kmq_client_t *client, unsigned n)
 {
     if (n == 0) {
         return;
     }
 
-    client->limit = client->prefetch;
+    count(kmq, client, n);
 
-    kmq_deliveries_trim(kmq->shard, client);
-    kmq_ready_update(kmq, client);
+    if (client->held) {
+        kmq_hold_confirmed(kmq, client);
+    }
+
+    ended(kmq, client);
 }
 
 
@@ -138,25 +162,29 @@ confirm_slice(kmq_t *kmq, kmq_client_t *client, uint32_t position)
 unsigned
 kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
 {
-    unsigned       n, confirmed;
+    unsigned       n, all;
     kmq_client_t  *client = KMQ_AT(kmq->block, ref);
 
-    confirmed = 0;
+    all = 0;
 
     do {
         kmq_lock_at(kmq, ref);
 
         n = confirm_slice(kmq, client, position);
-        confirmed += n;
+        all += n;
 
-        count(kmq, client, n);
-        ended(kmq, client, n);
+        if (client->held) {
+            kmq_hold_spoken(kmq, client);
+            kmq_ready_update(kmq, client);
+        }
+
+        confirmed(kmq, client, n);
 
         kmq_unlock(kmq);
 
     } while (n >= KMQ_SLICE);
 
-    return confirmed;
+    return all;
 }
 
 
@@ -182,6 +210,44 @@ delivery_find(kmq_shard_t *s, kmq_client_t *client, const char *code,
 }
 
 
+/* The same of a message that was taken from a consumer of that topic and waits
+ * again, or NULL. */
+static kmq_slot_t *
+late_find(kmq_shard_t *s, const kmq_client_t *client, const char *code)
+{
+    kmq_slot_t  *slot;
+
+    slot = kmq_code_find(s, code);
+
+    return slot && slot->topic == client->topic ? slot : NULL;
+}
+
+
+/* A message that client names is confirmed.  0: it is not its to confirm. */
+static int
+confirm_code(kmq_t *kmq, kmq_client_t *client, const char *code)
+{
+    kmq_slot_t      *slot;
+    kmq_ring_t      *ring;
+    kmq_delivery_t  *entry;
+
+    entry = delivery_find(kmq->shard, client, code, &ring);
+
+    if (entry == NULL) {
+        slot = late_find(kmq->shard, client, code);
+        return slot && kmq_message_confirm_late(kmq, slot);
+    }
+
+    if ((int32_t) (entry->position - client->started) > 0) {
+        kmq_deliveries_pass(kmq, client, ring, entry);
+    }
+
+    (void) confirm(kmq, client, ring, entry);
+
+    return 1;
+}
+
+
 /* Should the lock be let go before the i-th code? */
 static int
 pause_due(const kmq_client_t *client, unsigned i)
@@ -193,10 +259,8 @@ pause_due(const kmq_client_t *client, unsigned i)
 unsigned
 kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 {
-    unsigned         i, found;
-    kmq_ring_t      *ring;
-    kmq_client_t    *client = KMQ_AT(kmq->block, ref);
-    kmq_delivery_t  *entry;
+    unsigned       i, found;
+    kmq_client_t  *client = KMQ_AT(kmq->block, ref);
 
     found = 0;
 
@@ -208,21 +272,24 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
             kmq_lock_pause(kmq);
         }
 
-        entry = delivery_find(kmq->shard, client, codes + i * KMQ_CODE_LEN,
-                              &ring);
-
-        if (entry) {
-            (void) confirm(kmq, client, ring, entry);
-            found++;
-        }
+        found += confirm_code(kmq, client, codes + i * KMQ_CODE_LEN);
     }
 
-    count(kmq, client, found);
-    ended(kmq, client, found);
+    confirmed(kmq, client, found);
 
     kmq_unlock(kmq);
 
     return found;
+}
+
+
+/* Its clock begins anew, or, where it does not run yet, is left. */
+static void
+extend(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry)
+{
+    entry->again = 0;
+    entry->time = (uint32_t) kmq->mono;
+    client->disordered = 1;
 }
 
 
@@ -248,9 +315,7 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
                               &ring);
 
         if (entry) {
-            entry->time = (uint32_t) kmq->mono;
-            entry->returned = 0;
-            client->disordered = 1;
+            extend(kmq, client, entry);
             found++;
         }
     }
@@ -261,22 +326,54 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 }
 
 
+/* Publish/subscribe: a message is for the same consumer again, at once or after
+ * a while. */
+static void
+give_back_shared(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry,
+    int64_t delay)
+{
+    uint64_t            wait;
+    const kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
+
+    /* it has been given back, or was overdue, already */
+
+    if (entry->again) {
+        return;
+    }
+
+    if (delay == 0) {
+        wait = topic->settings.retry_delay;
+        entry->again = 1;
+        entry->time = (uint32_t) (kmq->mono + wait);
+
+    } else {
+        wait = kmq_deliveries_fail(kmq, topic, entry, KMQ_FAILED_RETURN,
+                                   delay);
+    }
+
+    client->disordered = 1;
+
+    if (wait) {
+        kmq_look_in(kmq, client, wait);
+    } else {
+        kmq_look_now(kmq, client);
+    }
+}
+
+
 /* Point to point, a message goes back behind the one before, or in front of
- * its topic; in publish/subscribe it is for the same consumer again.  1: the
- * delivery has ended. */
+ * its topic.  1: the delivery has ended. */
 static unsigned
 give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
-    kmq_delivery_t *entry)
+    kmq_delivery_t *entry, int64_t delay)
 {
-    kmq_slot_t   *slot;
+    kmq_slot_t   *slot, *after;
     kmq_shard_t  *s = kmq->shard;
 
     slot = KMQ_AT(s, entry->slot);
 
     if (slot->flags & KMQ_SHARED) {
-        entry->returned = 1;
-        client->disordered = 1;
-        kmq_retry_now(kmq, client);
+        give_back_shared(kmq, client, entry, delay);
         return 0;
     }
 
@@ -284,16 +381,43 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_POINT("return-entry");
 
     (void) kmq_deliveries_end(s, client, ring);
-    kmq_returned_set(s, client,
-                     kmq_message_release(kmq, slot,
-                                         kmq_returned(s, client)));
+
+    after = kmq_returned(s, client);
+    after = delay ? kmq_message_fail(kmq, slot, after, KMQ_FAILED_RETURN,
+                                     delay)
+                  : kmq_message_release(kmq, slot, after);
+
+    kmq_returned_set(s, client, after);
 
     return 1;
 }
 
 
+/* The client has given back messages, of which so many have gone. */
+static void
+gave_back(kmq_t *kmq, kmq_client_t *client, unsigned gone, int64_t delay)
+{
+    kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
+
+    if (delay == 0) {
+        kmq_hold_pause(kmq, client, topic->settings.retry_delay);
+    }
+
+    if (client->held) {
+        kmq_hold_emptied(kmq, client);
+    }
+
+    ended(kmq, client);
+
+    if (gone) {
+        kmq_grant(kmq, topic, gone);
+    }
+}
+
+
 unsigned
-kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
+kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n,
+    int64_t delay)
 {
     unsigned         i, found, gone;
     kmq_ring_t      *ring;
@@ -317,15 +441,13 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
                               &ring);
 
         if (entry) {
-            gone += give_back(kmq, client, ring, entry);
+            gone += give_back(kmq, client, ring, entry, delay);
             found++;
         }
     }
 
-    ended(kmq, client, gone);
-
-    if (gone) {
-        kmq_grant(kmq, KMQ_AT(kmq->shard, client->topic), gone);
+    if (found) {
+        gave_back(kmq, client, gone, delay);
     }
 
     kmq_unlock(kmq);
@@ -345,7 +467,9 @@ is_wrong(const kmq_slot_t *slot, int late)
         return !(slot->flags & (KMQ_CONFIRMED | KMQ_DELETED));
 
     case KMQ_READY:
-        return !late || slot->attempts == 0;
+    case KMQ_RETRYING:
+    case KMQ_ASIDE:
+        return !late || !kmq_message_waits_again(slot);
 
     case KMQ_CONSUMED:
         return 0;

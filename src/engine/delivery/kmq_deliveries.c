@@ -97,15 +97,15 @@ kmq_deliveries_append(kmq_shard_t *s, kmq_client_t *client, kmq_slot_t *slot,
     entry->slot = KMQ_REF(s, slot);
     entry->position = slot->position;
     entry->time = time;
-    entry->attempts = 1;
-    entry->returned = 0;
+    entry->failures = 0;
+    entry->again = 0;
 
     KMQ_SET(ring->count, ring->count + 1);
     KMQ_POINT("ring-append");
 
     ring->open++;
-    client->in_flight++;
     client->messages++;
+    client->in_flight++;
 
     return KMQ_OK;
 }
@@ -129,7 +129,134 @@ kmq_deliveries_trim(kmq_shard_t *s, kmq_client_t *client)
 
     KMQ_SET(ring->count, 0);
     ring->first = 0;
+    ring->passed = 0;
+    client->suspects = 0;
     client->disordered = 0;
+}
+
+
+/* The oldest delivery has become that just now, unless its clock runs. */
+void
+kmq_deliveries_start(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_ring_t      *ring;
+    kmq_delivery_t  *entry;
+
+    if (client->in_flight == 0) {
+        return;
+    }
+
+    ring = KMQ_AT(kmq->shard, client->ring);
+    entry = &ring->entry[ring->first];
+
+    if ((int32_t) (entry->position - client->started) > 0) {
+        client->started = entry->position;
+
+        if (!entry->again) {
+            entry->time = (uint32_t) kmq->mono;
+        }
+    }
+}
+
+
+uint32_t
+kmq_deliveries_suspects(kmq_shard_t *s, const kmq_client_t *client)
+{
+    unsigned           i;
+    uint32_t           n;
+    kmq_ref_t          ref;
+    const kmq_ring_t  *ring;
+    const kmq_slot_t  *slot;
+
+    n = 0;
+
+    for (ref = client->ring; ref; ref = ring->next) {
+        ring = KMQ_AT(s, ref);
+
+        for (i = ring->first; i < ring->count; i++) {
+
+            if (ring->entry[i].slot) {
+                slot = KMQ_AT(s, ring->entry[i].slot);
+                n += (slot->flags & KMQ_SUSPECT) != 0;
+            }
+        }
+    }
+
+    return n;
+}
+
+
+uint64_t
+kmq_deliveries_oldest(kmq_shard_t *s, const kmq_client_t *client,
+    uint64_t mono)
+{
+    int32_t            ms;
+    const kmq_ring_t  *ring;
+
+    if (client->in_flight == 0) {
+        return 0;
+    }
+
+    ring = KMQ_AT(s, client->ring);
+    ms = (int32_t) ((uint32_t) mono
+                    - kmq_deliveries_time(ring, &ring->entry[ring->first]));
+
+    return ms > 0 ? ms : 1;
+}
+
+
+/* Starts the clocks in a part, from the i-th delivery back to those that run.
+ * 1: such are there. */
+static int
+part_start(kmq_t *kmq, const kmq_client_t *client, kmq_ring_t *ring,
+    unsigned i)
+{
+    kmq_delivery_t  *entry;
+
+    while (i > ring->first) {
+        entry = &ring->entry[--i];
+        KMQ_STEP();
+
+        if ((int32_t) (entry->position - client->started) <= 0) {
+            return 1;
+        }
+
+        if (entry->slot && !entry->again) {
+            entry->time = (uint32_t) kmq->mono;
+        }
+    }
+
+    return 0;
+}
+
+
+/* A delivery behind others is confirmed: the clocks of those in front of it run
+ * from now on, unless they do.  Where that is all of a part, the part notes
+ * it. */
+void
+kmq_deliveries_pass(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    const kmq_delivery_t *entry)
+{
+    int       begun;
+    uint32_t  position;
+
+    position = entry->position;
+    begun = part_start(kmq, client, ring, entry - ring->entry);
+
+    while (!begun && ring->prev) {
+        ring = KMQ_AT(kmq->shard, ring->prev);
+        KMQ_STEP();
+
+        if ((int32_t) (ring->entry[0].position - client->started) > 0) {
+            ring->time = (uint32_t) kmq->mono;
+            ring->passed = 1;
+
+        } else {
+            begun = part_start(kmq, client, ring, ring->count);
+        }
+    }
+
+    client->started = position;
 }
 
 
@@ -197,11 +324,14 @@ ring_search(kmq_ring_t *ring, uint32_t position)
 static void
 part_copy(const kmq_ring_t *from, kmq_ring_t *to)
 {
-    unsigned  i;
+    unsigned         i;
+    kmq_delivery_t  *entry;
 
     for (i = from->first; i < from->count; i++) {
         if (from->entry[i].slot) {
-            to->entry[to->count++] = from->entry[i];
+            entry = &to->entry[to->count++];
+            *entry = from->entry[i];
+            entry->time = kmq_deliveries_time(from, entry);
         }
     }
 
@@ -316,4 +446,39 @@ kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
     entry = ring_search(ring, slot->position);
 
     return entry && entry->slot == KMQ_REF(s, slot) ? entry : NULL;
+}
+
+
+/* Publish/subscribe: the delivery of a message has failed, and it is to be
+ * pushed to the same consumer again, after ms, which are returned; or, at once,
+ * given up for that one. */
+uint64_t
+kmq_deliveries_fail(kmq_t *kmq, const kmq_topic_t *topic,
+    kmq_delivery_t *entry, unsigned reason, int64_t delay)
+{
+    uint32_t  max;
+    uint64_t  wait;
+
+    max = topic->settings.max_deliveries;
+    entry->failures += entry->failures < UINT16_MAX;
+    wait = delay < 0 ? kmq_back_off(topic, entry->failures, reason)
+                     : (uint64_t) delay;
+
+    if (max && entry->failures >= max) {
+        wait = 0;
+    }
+
+    /* times are compared by their distance */
+
+    if (wait > INT32_MAX) {
+        wait = INT32_MAX;
+    }
+
+    entry->again = 1;
+    entry->time = (uint32_t) (kmq->mono + wait);
+
+    kmq_message_charge(kmq, KMQ_AT(kmq->shard, entry->slot), entry->failures,
+                       reason, 0);
+
+    return wait;
 }

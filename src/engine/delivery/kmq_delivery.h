@@ -13,9 +13,10 @@
 typedef struct {
     kmq_ref_t    slot;           /* 0: confirmed.  Truth */
     uint32_t     position;
-    uint32_t     time;           /* ms, mono: of the last push or extension */
-    uint16_t     attempts;       /* pushes to this consumer */
-    uint16_t     returned;       /* it wants to be pushed it again */
+    uint32_t     time;           /* ms, mono: when its clock began, where it
+                                    runs; or when it is to be pushed again */
+    uint16_t     failures;       /* publish/subscribe: with this consumer */
+    uint16_t     again;          /* it is to be pushed to it again */
 } kmq_delivery_t;
 
 #define KMQ_RING_COUNT                                                       \
@@ -28,6 +29,8 @@ typedef struct {
     uint16_t        first;       /* entries before it are done */
     uint16_t        count;       /* entries that were ever used.  Truth */
     uint16_t        open;        /* entries that are not confirmed */
+    uint16_t        passed;      /* all clocks of the part began at time, if */
+    uint32_t        time;        /* not later; see kmq_deliveries_time() */
     kmq_delivery_t  entry[KMQ_RING_COUNT];
 } kmq_ring_t;
 
@@ -66,8 +69,17 @@ void kmq_deliveries_unlink(kmq_shard_t *s, kmq_client_t *client,
 /* Tidies a chain after a repair has counted what is open in each part. */
 void kmq_deliveries_settle(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
-/* Ends a delivery of that part, whose slot has been set to 0.  1: nothing is
- * open in the part any more, which may be gone. */
+/* How many of a client's deliveries are of suspects? */
+uint32_t kmq_deliveries_suspects(kmq_shard_t *s, const kmq_client_t *client)
+    KMQ_LOCKED;
+
+/* For how many ms, at least 1, the client's oldest delivery has been that; 0:
+ * it has none. */
+uint64_t kmq_deliveries_oldest(kmq_shard_t *s, const kmq_client_t *client,
+    uint64_t mono) KMQ_LOCKED;
+
+/* Ends a delivery in that part, whose slot has been set to 0.
+ * 1: nothing is open in the part any more, which may be gone. */
 static inline int kmq_deliveries_end(kmq_shard_t *s, kmq_client_t *client,
     kmq_ring_t *ring) KMQ_LOCKED;
 
@@ -89,14 +101,6 @@ kmq_deliveries_end(kmq_shard_t *s, kmq_client_t *client, kmq_ring_t *ring)
 
 
 /* ------------------------------------------------------------------ retry */
-
-/* Stops waiting for confirmations of a client. */
-void kmq_retry_cancel(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
-
-/* Has the client's worker look for overdue deliveries.  add: its timer is in no
- * list; now: wherever it is. */
-void kmq_retry_add(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
-void kmq_retry_now(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
 /* Are there consumers of this worker to look at in the shard? */
 int kmq_retry_wanted(const kmq_t *kmq) KMQ_LOCKED;

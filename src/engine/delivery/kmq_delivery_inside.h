@@ -41,6 +41,31 @@ int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 int kmq_deliveries_append(kmq_shard_t *s, kmq_client_t *client,
     kmq_slot_t *slot, uint32_t time) KMQ_LOCKED;
 
+/* n deliveries were appended, from that message on: if that is the oldest, its
+ * clock runs.  A suspect is the only one. */
+static inline void
+kmq_deliveries_begin(kmq_client_t *client, const kmq_slot_t *slot,
+    uint32_t n)
+{
+    if (client->in_flight == n) {
+        client->started = slot->position;
+    }
+
+    if (slot->flags & KMQ_SUSPECT) {
+        client->suspects++;
+    }
+}
+
+/* When the clock of a delivery in that part began; or when it is to be pushed
+ * again. */
+static inline uint32_t
+kmq_deliveries_time(const kmq_ring_t *ring, const kmq_delivery_t *entry)
+{
+    return ring->passed && !entry->again
+           && (int32_t) (ring->time - entry->time) > 0
+           ? ring->time : entry->time;
+}
+
 /* Finds the delivery of a message to client, and its part of the chain.  NULL:
  * it is not in flight with it. */
 kmq_delivery_t *kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
@@ -49,11 +74,16 @@ kmq_delivery_t *kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
 /* Makes the chain begin with a delivery that has not ended. */
 void kmq_deliveries_trim(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
+/* Starts the clocks of deliveries: of the oldest, where that is another one
+ * now; of those in front of one that is about to be confirmed. */
+void kmq_deliveries_start(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_deliveries_pass(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    const kmq_delivery_t *entry) KMQ_LOCKED;
 
-/* ------------------------------------------------------------------ retry */
-
-/* Waits for confirmations of a client, whose timer is idle and whose topic has
- * a retry_time. */
-void kmq_retry_arm(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+/* Publish/subscribe: a delivery has failed, for a reason; it is to be pushed to
+ * the same consumer again in delay ms; KMQ_BACK_OFF: as long as its failures
+ * say.  Returns how long, in ms. */
+uint64_t kmq_deliveries_fail(kmq_t *kmq, const kmq_topic_t *topic,
+    kmq_delivery_t *entry, unsigned reason, int64_t delay) KMQ_LOCKED;
 
 #endif /* KMQ_DELIVERY_INSIDE_H */

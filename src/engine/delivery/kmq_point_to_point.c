@@ -24,11 +24,11 @@ consumer_draw(kmq_t *kmq, const kmq_own_route_t *local)
 }
 
 
-/* Puts the first ready message in flight with client; KMQ_NOMEM when its ring
+/* Gives client a message, which is still where it was; KMQ_NOMEM when its ring
  * cannot grow. */
-static int
-deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
-    kmq_client_t *client, kmq_slot_t *slot)
+static inline int __attribute__((always_inline))
+deliver_to(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client,
+    kmq_slot_t *slot)
 {
     kmq_shard_t  *s = kmq->shard;
 
@@ -39,7 +39,6 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
     slot->position = topic->position;
     slot->pending = 1;
-    slot->flags = 0;
 
     if (kmq_deliveries_append(s, client, slot, (uint32_t) kmq->mono)
         != KMQ_OK)
@@ -48,20 +47,95 @@ deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return KMQ_NOMEM;
     }
 
+    kmq_deliveries_begin(client, slot, 1);
+
     if (client->timed == KMQ_IDLE && topic->settings.retry_time) {
-        kmq_retry_arm(kmq, client);
+        kmq_look_in(kmq, client, topic->settings.retry_time);
+    }
+
+    return KMQ_OK;
+}
+
+
+/* The message is in flight with client. */
+static void
+delivered(kmq_shard_t *s, const kmq_client_t *client, kmq_slot_t *slot)
+{
+    slot->owner = KMQ_REF(s, client);
+
+    KMQ_SET(slot->state, KMQ_IN_FLIGHT);
+    KMQ_POINT("deliver-one");
+}
+
+
+/* Puts the first ready message in flight with client; KMQ_NOMEM. */
+static int
+deliver_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_client_t *client, kmq_slot_t *slot)
+{
+    if (deliver_to(kmq, topic, client, slot) != KMQ_OK) {
+        return KMQ_NOMEM;
     }
 
     (void) kmq_message_take(kmq, topic);
 
-    slot->owner = KMQ_REF(s, client);
     route->grant--;
     topic->granted--;
 
-    KMQ_SET(slot->state, KMQ_IN_FLIGHT);
-    KMQ_POINT("deliver-one");
+    delivered(kmq->shard, client, slot);
 
     return KMQ_OK;
+}
+
+
+static void
+draw_add(kmq_t *kmq, kmq_draws_t *draws, const kmq_slot_t *slot, uint32_t i)
+{
+    draws->slot[draws->n] = KMQ_REF(kmq->shard, slot);
+    draws->client[draws->n] = i;
+    draws->n++;
+    draws->bytes += slot->size;
+}
+
+
+/* Puts the topic's first suspect in flight with a consumer that has nothing
+ * else, if one of the route's is to get it. */
+static void __attribute__((noinline))
+draw_suspect(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
+    kmq_draws_t *draws)
+{
+    kmq_slot_t    *slot;
+    kmq_client_t  *client;
+
+    client = kmq_suspect_consumer(kmq, topic, route);
+    if (client == NULL) {
+        return;
+    }
+
+    slot = KMQ_KEPT_SLOT(KMQ_AT(kmq->shard, topic->suspects.head));
+
+    /* its position lies where the links of suspects are */
+
+    kmq_suspect_remove(kmq, topic, slot);
+
+    if (deliver_to(kmq, topic, client, slot) != KMQ_OK) {
+        slot->pending = 0;
+
+        if (kmq_suspect_add(kmq, topic, slot)) {
+            kmq_message_due(kmq, slot);
+        }
+
+        return;
+    }
+
+    kmq_message_begin(kmq, topic, slot);
+    delivered(kmq->shard, client, slot);
+
+    kmq_hold_alone(kmq, client);
+    kmq_ready_update(kmq, client);
+    kmq_count_delivered(kmq, topic, 1);
+
+    draw_add(kmq, draws, slot, client->local);
 }
 
 
@@ -91,10 +165,7 @@ draw(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, size_t bytes_max,
         client = KMQ_AT(kmq->shard, kmq->client[i].client);
 
         if (deliver_one(kmq, topic, route, client, slot) == KMQ_OK) {
-            draws->slot[draws->n] = KMQ_REF(kmq->shard, slot);
-            draws->client[draws->n] = i;
-            draws->n++;
-            draws->bytes += slot->size;
+            draw_add(kmq, draws, slot, i);
         }
 
         if (client->in_flight >= client->limit) {
@@ -116,6 +187,16 @@ kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_own_route_t  *local;
 
     local = &kmq->route[route->local];
+
+    if (topic->suspects.head) {
+        draw_suspect(kmq, topic, route, draws);
+
+        /* others may have looked while one was run empty for it */
+
+        if (draws->n && topic->suspects.head) {
+            kmq_routes_tell(kmq, topic, 0);
+        }
+    }
 
     if (local->nready == 0) {
         return;

@@ -269,7 +269,7 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     slot->pending = 0;
     slot->state_time = 0;
     slot->delay = m->delay;
-    slot->attempts = 0;
+    slot->failures = 0;
     slot->flags = 0;
 
     KMQ_SET(slot->state, KMQ_RESERVED);

@@ -38,7 +38,7 @@ log_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned n, size_t bytes_max)
         slot->position = topic->position + 1;
         slot->owner = 0;
         slot->pending = topic->matching;
-        slot->flags = KMQ_SHARED;
+        slot->flags = (slot->flags & KMQ_LASTING) | KMQ_SHARED;
 
         KMQ_SET(slot->state, KMQ_IN_FLIGHT);
         KMQ_POINT("log-extend");
@@ -187,16 +187,20 @@ log_skip(kmq_t *kmq, kmq_client_t *client)
 }
 
 
-/* Fills the batch with the log from slot on, up to a deleted message. */
+/* Fills the batch with the log from slot on, up to a deleted message, or to a
+ * suspect; one that is the first is alone. */
 static void
 log_read(kmq_shard_t *s, kmq_slot_t *slot, kmq_batch_t *batch)
 {
-    size_t  bytes;
+    size_t    bytes;
+    unsigned  max;
 
     bytes = 0;
+    max = slot->flags & KMQ_SUSPECT ? 1 : SHARED_MAX;
 
-    while (batch->nmessages < SHARED_MAX && bytes < batch->bytes_max
-           && !(slot->flags & KMQ_DELETED))
+    while (batch->nmessages < max && bytes < batch->bytes_max
+           && !(slot->flags & KMQ_DELETED)
+           && (max == 1 || !(slot->flags & KMQ_SUSPECT)))
     {
         kmq_message_fill(s, slot, &batch->messages[batch->nmessages++]);
         bytes += slot->size;
@@ -244,10 +248,13 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
         return 0;
     }
 
+    kmq_deliveries_begin(client, KMQ_AT(kmq->block,
+                                        batch->messages[first].slot), i);
+
     topic = KMQ_AT(s, client->topic);
 
     if (client->timed == KMQ_IDLE && topic->settings.retry_time) {
-        kmq_retry_arm(kmq, client);
+        kmq_look_in(kmq, client, topic->settings.retry_time);
     }
 
     slot = KMQ_AT(kmq->block, batch->messages[first + i - 1].slot);
@@ -260,6 +267,45 @@ deliver_run(kmq_t *kmq, kmq_client_t *client, const kmq_batch_t *batch,
     client->cursor = next;
 
     return i;
+}
+
+
+/*
+ * Does the consumer, whose next message is a suspect, have to run empty before
+ * it gets that?  Not when it has waited long enough for that one.
+ */
+static int
+must_empty(kmq_t *kmq, kmq_client_t *client)
+{
+    uint32_t            max;
+    const kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
+
+    max = topic->settings.retry_delay_max;
+
+    if (client->in_flight == 0 || max == 0
+        || client->past == client->next_position)
+    {
+        return 0;
+    }
+
+    kmq_hold_emptying(kmq, client, max);
+    kmq_ready_update(kmq, client);
+
+    return 1;
+}
+
+
+/* It has got a suspect: where it has nothing else, nothing follows for a
+ * while. */
+static void
+leave_alone(kmq_t *kmq, kmq_client_t *client)
+{
+    const kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
+
+    if (client->in_flight == 1 && topic->settings.retry_delay_max) {
+        kmq_hold_alone(kmq, client);
+        kmq_ready_update(kmq, client);
+    }
 }
 
 
@@ -282,15 +328,45 @@ deliveries_max(const kmq_batch_t *batch)
 }
 
 
+/* Gives a consumer, of that user, its part of the batch, which begins there.
+ * Returns how many messages. */
+static unsigned
+run_make(kmq_t *kmq, kmq_client_t *client, void *user, uint32_t first,
+    kmq_batch_t *batch)
+{
+    kmq_run_t  *run;
+
+    run = &batch->runs[batch->nruns];
+    run->client = KMQ_REF(kmq->block, client);
+    run->user = user;
+    run->first = first;
+    run->count = deliver_run(kmq, client, batch, first);
+
+    batch->nruns += run->count != 0;
+
+    return run->count;
+}
+
+
+/* Is the batch a suspect alone? */
+static int
+is_suspect(kmq_t *kmq, const kmq_batch_t *batch)
+{
+    const kmq_slot_t  *slot = KMQ_AT(kmq->block, batch->messages[0].slot);
+
+    return slot->flags & KMQ_SUSPECT;
+}
+
+
 /* Gives every ready consumer whose place is in the batch its part; 0 when
  * some had to be left for the next one. */
 static int
 runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
     kmq_batch_t *batch)
 {
+    int            suspect;
     unsigned       n, deliveries, max, used, looks;
     uint32_t       i, first, start;
-    kmq_run_t     *run;
     kmq_client_t  *client;
 
     used = 0;
@@ -298,6 +374,7 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
     deliveries = 0;
     max = deliveries_max(batch);
     start = batch->messages[0].position;
+    suspect = is_suspect(kmq, batch);
 
     for (i = local->served; i < local->nready; /* void */) {
 
@@ -322,19 +399,25 @@ runs_make(kmq_t *kmq, kmq_topic_t *topic, kmq_own_route_t *local,
             continue;
         }
 
-        run = &batch->runs[batch->nruns];
-        run->client = KMQ_REF(kmq->block, client);
-        run->user = kmq->client[local->ready[i]].user;
-        run->first = first;
-        run->count = deliver_run(kmq, client, batch, first);
+        if (suspect && must_empty(kmq, client)) {
+            looks++;
+            continue;
+        }
 
-        n = run->first + run->count;
-        used = n > used ? n : used;
-        deliveries += run->count;
-        batch->nruns += run->count != 0;
+        n = run_make(kmq, client, kmq->client[local->ready[i]].user, first,
+                     batch);
+        used = first + n > used ? first + n : used;
+        deliveries += n;
+
+        if (suspect && n) {
+            leave_alone(kmq, client);
+        }
 
         if (client->in_flight >= client->limit) {
             kmq_ready_update(kmq, client);
+        }
+
+        if (!client->ready) {
             continue;
         }
 
@@ -366,6 +449,10 @@ kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
 
     if (local->nready == 0) {
         return 1;
+    }
+
+    if (topic->suspects.head) {
+        kmq_suspects_queue(kmq, topic);
     }
 
     client = lagging(kmq, topic, local);

@@ -1,14 +1,17 @@
 /*
- * Retries: what is not confirmed in time is pushed again.
+ * Retries: what is not confirmed in time is overdue, which is a failure.
  *
- * A consumer's deliveries lie in its ring in the order of their times.  So the
- * consumer has one timer, for the oldest of them; it is armed when something
- * is pushed, and not touched for each message.  When it is due, the consumer's
- * own worker looks into the ring.  Point to point, overdue messages go to
- * whoever is ready; in publish/subscribe they are pushed to the same consumer
- * again, and stay where they are in the ring.
+ * A delivery has a clock, which begins when it becomes its consumer's oldest,
+ * or when one that was pushed behind it is confirmed: what waits inside a busy
+ * client is not overdue, and what a client has dropped is not forgotten.  So
+ * the first deliveries of a ring have running clocks (client->started), in the
+ * order of their times.  When the consumer's timer is due, its own worker looks
+ * at these.  Point to point, what is overdue is taken away, and the consumer
+ * rests; when it has been late twice without a confirmation in between, all
+ * that it has goes back.  In publish/subscribe it is pushed to the same
+ * consumer again, and stays where it is in the ring.
  *
- * Extensions and such re-pushes disorder the times; then the whole ring is
+ * Extensions and such re-pushes disorder the times; then all of the ring is
  * looked at.  That is done in slices: client->look is where it goes on.
  */
 
@@ -31,64 +34,6 @@
 #define NEVER       UINT64_MAX
 
 
-/* ------------------------------------------------------------- the timer */
-
-/* Waits for confirmations of a client whose timer is idle and whose topic has
- * a retry_time. */
-void
-kmq_retry_arm(kmq_t *kmq, kmq_client_t *client)
-{
-    kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
-
-    client->timed = KMQ_SCHEDULED;
-    client->timer.due = kmq_due(kmq, topic->settings.retry_time);
-
-    if (kmq_schedule(kmq, &client->timer)) {
-        kmq_retry_add(kmq, client);
-    }
-}
-
-
-void
-kmq_retry_cancel(kmq_shard_t *s, kmq_client_t *client)
-{
-    if (client->timed == KMQ_SCHEDULED) {
-        kmq_unschedule(s, &client->timer);
-
-    } else if (client->timed == KMQ_OVERDUE) {
-        kmq_list_remove(s, &s->duty[client->worker].overdue,
-                        &client->timer.link);
-    }
-
-    client->timed = KMQ_IDLE;
-}
-
-
-/* Has the client's worker look at it; its timer is in no list. */
-void
-kmq_retry_add(kmq_t *kmq, kmq_client_t *client)
-{
-    kmq_shard_t  *s = kmq->shard;
-
-    client->timed = KMQ_OVERDUE;
-    kmq_list_append(s, &s->duty[client->worker].overdue,
-                    &client->timer.link);
-    kmq_worker_tell(kmq, client->worker);
-}
-
-
-/* The same, wherever its timer is.  If a look is going on, it may have passed
- * over the delivery that is meant, so another look follows. */
-void
-kmq_retry_now(kmq_t *kmq, kmq_client_t *client)
-{
-    client->look_due = 0;
-
-    kmq_retry_cancel(kmq->shard, client);
-    kmq_retry_add(kmq, client);
-}
-
-
 /* --------------------------------------------------------------- the look */
 
 /* A look at a consumer's ring. */
@@ -100,9 +45,12 @@ typedef struct {
     unsigned       left;           /* so many deliveries at most */
     uint32_t       last;           /* time of the delivery before */
     uint64_t       due;            /* mono: when the next one is overdue */
+    int            begun;          /* a part of it is done */
+    unsigned       overdue;        /* deliveries that were, point to point */
     unsigned       released;
     int            disordered;
-    int            more;           /* it is to go on */
+    int            more;           /* it is to go on, */
+    int            again;          /* from the beginning */
 } look_t;
 
 
@@ -153,19 +101,24 @@ look_wait(kmq_t *kmq, look_t *look, uint32_t ms)
 }
 
 
-/* Is it overdue?  If not, it may be next. */
+/* Does the clock of a delivery run, or has it been given back? */
 static int
-overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
+is_started(const look_t *look, const kmq_delivery_t *entry)
 {
-    uint32_t  age, retry_time;
+    return entry->again
+           || (int32_t) (entry->position - look->client->started) <= 0;
+}
 
-    if (entry->returned) {
-        look->disordered = 1;
-        return 1;
-    }
 
-    look->disordered |= (int32_t) (entry->time - look->last) < 0;
-    look->last = entry->time;
+/* Has its clock run out?  If not, it may be next. */
+static int
+is_overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
+{
+    uint32_t  age, time, retry_time;
+
+    time = kmq_deliveries_time(look->ring, entry);
+    look->disordered |= (int32_t) (time - look->last) < 0;
+    look->last = time;
 
     retry_time = look->topic->settings.retry_time;
 
@@ -173,7 +126,7 @@ overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
         return 0;
     }
 
-    age = (uint32_t) kmq->mono - entry->time;
+    age = (uint32_t) kmq->mono - time;
 
     if (age >= retry_time) {
         return 1;
@@ -185,13 +138,14 @@ overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
 }
 
 
-/* Takes a message from its consumer.  1: it was the last one of that part. */
+/* Takes a message from its consumer; reason: it is charged with that.  1: it
+ * was the last one of that part. */
 static int
 take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
-    kmq_delivery_t *entry)
+    kmq_delivery_t *entry, unsigned reason)
 {
     int           done;
-    kmq_slot_t   *slot;
+    kmq_slot_t   *slot, *after;
     kmq_shard_t  *s = kmq->shard;
 
     slot = KMQ_AT(s, entry->slot);
@@ -200,22 +154,27 @@ take_away(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     KMQ_POINT("overdue-entry");
 
     done = kmq_deliveries_end(s, client, ring);
-    kmq_returned_set(s, client,
-                     kmq_message_release(kmq, slot,
-                                         kmq_returned(s, client)));
+
+    after = kmq_returned(s, client);
+    after = reason ? kmq_message_fail(kmq, slot, after, reason,
+                                      KMQ_BACK_OFF)
+                   : kmq_message_release(kmq, slot, after);
+
+    kmq_returned_set(s, client, after);
 
     return done;
 }
 
 
 static void
-look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
+look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry,
+    unsigned reason)
 {
     look->released++;
 
     /* when the part is gone, the look goes on in the next one */
 
-    if (take_away(kmq, look->client, look->ring, entry)
+    if (take_away(kmq, look->client, look->ring, entry, reason)
         && look->client->look != KMQ_REF(kmq->shard, look->ring))
     {
         look->i = 0;
@@ -223,21 +182,51 @@ look_release(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
 }
 
 
+/* One is overdue: is it the second one, with no confirmation in between?  Those
+ * of one look are one. */
+static void
+late(look_t *look)
+{
+    if (look->overdue++ == 0 && !look->begun
+        && look->client->held & KMQ_HELD_LATE)
+    {
+        look->client->held |= KMQ_HELD_GIVING;
+    }
+}
+
+
 /* Point to point: overdue messages are for others, or for the same consumer
- * anew. */
+ * anew; so is all that it has when it was late twice. */
 static void
 release_overdue(kmq_t *kmq, look_t *look)
 {
+    kmq_client_t    *client = look->client;
     kmq_delivery_t  *entry;
 
     while ((entry = look_next(kmq->shard, look))) {
 
-        if (overdue(kmq, look, entry)) {
-            look_release(kmq, look, entry);
+        if (is_started(look, entry) && is_overdue(kmq, look, entry)) {
+            late(look);
+            look_release(kmq, look, entry, KMQ_FAILED_OVERDUE);
 
-        } else if (!look->client->disordered) {
-            return;
+        } else if (client->held & KMQ_HELD_GIVING) {
+            look_release(kmq, look, entry, KMQ_FAILED_NOT);
+
+        } else if (!client->disordered || !is_started(look, entry)) {
+            break;
         }
+    }
+
+    if (look->overdue) {
+        client->held |= KMQ_HELD_LATE;
+        kmq_hold_rest(kmq, client);
+    }
+
+    /* one that is disordered has been passed over */
+
+    if (client->held & KMQ_HELD_GIVING && client->in_flight && !look->more) {
+        look->more = 1;
+        look->again = 1;
     }
 }
 
@@ -246,18 +235,14 @@ release_overdue(kmq_t *kmq, look_t *look)
 static void
 repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
 {
-    kmq_slot_t   *slot;
-    kmq_shard_t  *s = kmq->shard;
+    kmq_slot_t     *slot;
+    kmq_shard_t    *s = kmq->shard;
+    kmq_message_t  *m;
 
     slot = KMQ_AT(s, entry->slot);
 
     entry->time = (uint32_t) kmq->mono;
-    entry->returned = 0;
-    entry->attempts += entry->attempts < UINT16_MAX;
-
-    if (slot->attempts < entry->attempts) {
-        slot->attempts = entry->attempts;
-    }
+    entry->again = 0;
 
     look->disordered = 1;
 
@@ -267,13 +252,15 @@ repush(kmq_t *kmq, look_t *look, kmq_delivery_t *entry, kmq_batch_t *batch)
 
     kmq_count_redelivered(kmq, look->topic);
     kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
-                         entry->attempts);
+                         (slot->failures + 1) | KMQ_ATTEMPTS_PUSHED);
 
-    kmq_message_fill(s, slot, &batch->messages[batch->nmessages++]);
+    m = &batch->messages[batch->nmessages++];
+    kmq_message_fill(s, slot, m);
+    m->attempts = entry->failures + 1;
 }
 
 
-/* Has it been pushed to the consumer as often as it may, or is it deleted? */
+/* Has it failed with the consumer as often as it may, or is it deleted? */
 static int
 given_up(kmq_t *kmq, const look_t *look, const kmq_delivery_t *entry)
 {
@@ -283,7 +270,36 @@ given_up(kmq_t *kmq, const look_t *look, const kmq_delivery_t *entry)
     slot = KMQ_AT(kmq->shard, entry->slot);
     max = look->topic->settings.max_deliveries;
 
-    return (slot->flags & KMQ_DELETED) || (max && entry->attempts >= max);
+    return (slot->flags & KMQ_DELETED) || (max && entry->failures >= max);
+}
+
+
+/* Publish/subscribe: is a delivery to be pushed again, after its wait?  One
+ * that is overdue by now has failed first. */
+static int
+is_again(kmq_t *kmq, look_t *look, kmq_delivery_t *entry)
+{
+    int32_t  left;
+
+    if (!entry->again) {
+        if (!is_overdue(kmq, look, entry)) {
+            return 0;
+        }
+
+        (void) kmq_deliveries_fail(kmq, look->topic, entry,
+                                   KMQ_FAILED_OVERDUE, KMQ_BACK_OFF);
+    }
+
+    look->disordered = 1;
+    left = (int32_t) (entry->time - (uint32_t) kmq->mono);
+
+    if (left <= 0 || given_up(kmq, look, entry)) {
+        return 1;
+    }
+
+    look_wait(kmq, look, left);
+
+    return 0;
 }
 
 
@@ -298,8 +314,8 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 
     while ((entry = look_next(kmq->shard, look))) {
 
-        if (!overdue(kmq, look, entry)) {
-            if (look->client->disordered) {
+        if (!is_started(look, entry) || !is_again(kmq, look, entry)) {
+            if (look->client->disordered || look->disordered) {
                 continue;
             }
 
@@ -307,26 +323,23 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
         }
 
         if (given_up(kmq, look, entry)) {
-            look_release(kmq, look, entry);
+            look_release(kmq, look, entry, KMQ_FAILED_NOT);
             continue;
         }
 
         if (!look->client->open) {
             look->client->stalled = 1;
-            look->disordered = 1;
             continue;
         }
 
         if (batch->nmessages == REPUSH_MAX || bytes >= batch->bytes_max) {
             look->more = 1;
-            look->disordered = 1;
             break;
         }
 
         repush(kmq, look, entry, batch);
         bytes += batch->messages[batch->nmessages - 1].size;
     }
-
 }
 
 
@@ -363,23 +376,72 @@ look_end(kmq_t *kmq, look_t *look)
 
     client->look_due = look->due;
 
-    if (look->more) {
-        kmq_retry_add(kmq, client);
-        return;
+    if (look->again) {
+        client->look = 0;
     }
 
-    client->look = 0;
+    if (!look->more) {
+        client->look = 0;
+    }
 
-    if (look->due == 0) {
-        kmq_retry_add(kmq, client);
+    /* its rest may have armed the timer, and the first parts of a look may have
+     * found what is overdue by now */
 
-    } else if (look->due != NEVER && !client->stalled) {
-        client->timed = KMQ_SCHEDULED;
-        client->timer.due = look->due;
+    if (look->more || look->due <= kmq->mono) {
+        kmq_look_cancel(kmq->shard, client);
+        kmq_look_add(kmq, client);
 
-        if (kmq_schedule(kmq, &client->timer)) {
-            kmq_retry_add(kmq, client);
+    } else if (look->due != NEVER && (!client->stalled || client->held)) {
+        kmq_look_in(kmq, client, look->due - kmq->mono);
+    }
+}
+
+
+static void
+look_begin(kmq_t *kmq, kmq_client_t *client)
+{
+    client->look = client->ring;
+    client->look_due = NEVER;
+    client->stalled = 0;
+    kmq_returned_set(kmq->shard, client, NULL);
+    kmq_deliveries_start(kmq, client);
+}
+
+
+/* It has been looked at: what follows for the consumer. */
+static void
+look_settle(kmq_t *kmq, look_t *look)
+{
+    uint32_t       ms;
+    kmq_client_t  *client = look->client;
+
+    if (look->released) {
+        kmq_deliveries_trim(kmq->shard, client);
+        kmq_deliveries_start(kmq, client);
+        kmq_grant(kmq, look->topic, look->topic->ready.count);
+    }
+
+    if (client->held) {
+        kmq_hold_emptied(kmq, client);
+        ms = kmq_hold_look(kmq, client);
+
+        if (ms) {
+            look_wait(kmq, look, ms);
         }
+    }
+
+    if (look->released || client->held) {
+        client->limit = kmq_hold_limit(client);
+    }
+
+    kmq_ready_update(kmq, client);
+
+    /* the clock of what is the oldest now began just now */
+
+    if (look->released && client->in_flight
+        && look->topic->settings.retry_time)
+    {
+        look_wait(kmq, look, look->topic->settings.retry_time);
     }
 }
 
@@ -388,7 +450,6 @@ look_end(kmq_t *kmq, look_t *look)
 static void
 look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
 {
-    int           begun;
     look_t        look;
     kmq_shard_t  *s = kmq->shard;
 
@@ -398,13 +459,10 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
     look.left = *left;
     look.last = (uint32_t) kmq->mono - INT32_MAX;
 
-    begun = client->look != 0;
+    look.begun = client->look != 0;
 
-    if (!begun) {
-        client->look = client->ring;
-        client->look_due = NEVER;
-        client->stalled = 0;
-        kmq_returned_set(s, client, NULL);
+    if (!look.begun) {
+        look_begin(kmq, client);
     }
 
     look.due = client->look_due;
@@ -419,15 +477,9 @@ look_at(kmq_t *kmq, kmq_client_t *client, kmq_batch_t *batch, unsigned *left)
     /* only who has seen all of it knows that it is in order */
 
     client->disordered = look.disordered
-                         | ((begun | look.more) & client->disordered);
+                         | ((look.begun | look.more) & client->disordered);
 
-    if (look.released) {
-        client->limit = client->prefetch;
-        kmq_deliveries_trim(s, client);
-        kmq_grant(kmq, look.topic, look.topic->ready.count);
-    }
-
-    kmq_ready_update(kmq, client);
+    look_settle(kmq, &look);
     look_end(kmq, &look);
     *left = look.left;
 }
@@ -467,7 +519,7 @@ kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch)
         left--;
         client = KMQ_AT(kmq->shard, list->head);
 
-        kmq_retry_cancel(kmq->shard, client);
+        kmq_look_cancel(kmq->shard, client);
         look_at(kmq, client, batch, &left);
     }
 }
@@ -496,7 +548,7 @@ kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
             break;
         }
 
-        (void) take_away(kmq, client, ring, entry);
+        (void) take_away(kmq, client, ring, entry, KMQ_FAILED_NOT);
         kmq_deliveries_trim(s, client);
     }
 
@@ -504,7 +556,8 @@ kmq_retry_outrun(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 
         /* its worker sees whether it can take more now */
 
-        kmq_retry_now(kmq, client);
+        kmq_deliveries_start(kmq, client);
+        kmq_look_now(kmq, client);
         kmq_grant(kmq, KMQ_AT(s, client->topic), topic->ready.count);
     }
 }

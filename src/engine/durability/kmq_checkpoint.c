@@ -83,6 +83,8 @@ kind_of(const kmq_checkpoint_t *cp, const kmq_slot_t *slot)
         return slot->timer.due ? KMQ_KIND_DELAYED : KMQ_KIND_READY;
 
     case KMQ_READY:
+    case KMQ_RETRYING:
+    case KMQ_ASIDE:
         return KMQ_KIND_READY;
 
     case KMQ_IN_FLIGHT:

@@ -32,6 +32,9 @@
 /* ms, 17 years: longer than any delay, and what the schedule can take. */
 #define WAIT_MAX         (UINT64_C(1) << 39)
 
+/* The same, until a message's next try, even if the wall clock was set back. */
+#define RETRY_MAX        (UINT64_C(30) * 24 * 3600 * 1000)
+
 
 kmq_restore_t *
 kmq_restore_begin(void *block, size_t size, uint64_t mono, uint64_t wall)
@@ -352,6 +355,51 @@ wait_left(const kmq_restore_t *rs, const kmq_record_t *r)
 }
 
 
+/* What a record says of a message's failures. */
+static void
+attempts_set(kmq_slot_t *slot, uint32_t attempts)
+{
+    if (!(attempts & KMQ_ATTEMPTS_NEW)) {
+
+        /* how often it was pushed; the last one need not have failed */
+
+        slot->flags = attempts ? KMQ_PUSHED : 0;
+        attempts -= attempts && slot->state != KMQ_DEAD;
+        slot->failures = attempts < UINT16_MAX ? attempts : UINT16_MAX;
+        return;
+    }
+
+    slot->failures = attempts & KMQ_ATTEMPTS_FAILURES;
+    slot->flags = attempts & KMQ_ATTEMPTS_PUSHED ? KMQ_PUSHED : 0;
+    slot->flags |= attempts & KMQ_ATTEMPTS_SUSPECT ? KMQ_SUSPECT : 0;
+    slot->flags |= (attempts / KMQ_ATTEMPTS_REASON & 3) * KMQ_REASON;
+}
+
+
+/*
+ * A message that waits is tried again at that time, of the wall clock; 0: when
+ * it can be.  A suspect waits until the topics' settings are there, which tell
+ * whether it is pushed alone.
+ */
+static void
+retry_at(kmq_restore_t *rs, kmq_slot_t *slot, uint64_t due)
+{
+    uint64_t  wait;
+
+    slot->state = KMQ_READY;
+    wait = due > rs->kmq->wall ? due - rs->kmq->wall : 0;
+
+    if (wait == 0 && slot->flags & KMQ_SUSPECT) {
+        wait = 1;
+    }
+
+    if (wait) {
+        slot->timer.due = kmq_due(rs->kmq, wait < RETRY_MAX ? wait : RETRY_MAX);
+        slot->state = KMQ_RETRYING;
+    }
+}
+
+
 static void
 slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
     const kmq_record_t *r)
@@ -368,9 +416,8 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
     slot->topic = KMQ_REF(kmq->shard, topic);
     slot->delay = r->delay;
     slot->state_time = r->state_time;
-    slot->attempts = r->attempts < UINT16_MAX ? r->attempts : UINT16_MAX;
-
     slot->state = state_of(r);
+    attempts_set(slot, r->attempts);
 
     if (slot->state == KMQ_DELAYED) {
         wait = wait_left(rs, r);
@@ -378,8 +425,11 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
         if (wait) {
             slot->timer.due = kmq_due(kmq, wait);
         } else {
-            slot->state = KMQ_READY;
+            retry_at(rs, slot, 0);
         }
+
+    } else if (slot->state == KMQ_READY) {
+        retry_at(rs, slot, r->due);
     }
 }
 
@@ -462,6 +512,14 @@ dead_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 {
     kmq_topic_t  *topic = KMQ_AT(rs->kmq->shard, slot->topic);
 
+    /* in files of version 1 nothing else tells that its last push failed */
+
+    if (slot->state != KMQ_DEAD && slot->failures < UINT16_MAX
+        && !(slot->flags & 3 * KMQ_REASON))
+    {
+        slot->failures++;
+    }
+
     slot->state = KMQ_DEAD;
     slot->state_time = r->time;
 
@@ -475,7 +533,8 @@ requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 {
     slot->state = KMQ_READY;
     slot->state_time = r->time;
-    slot->attempts = 0;
+    slot->failures = 0;
+    slot->flags = 0;
 
     kmq_restore_first(rs)->totals.requeued += !kmq_restore_counted(rs, r);
 }
@@ -545,26 +604,56 @@ delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
 {
     kmq_topic_t  *topic = KMQ_AT(rs->kmq->shard, slot->topic);
 
-    if (attempts > slot->attempts) {
-        slot->attempts = attempts < UINT16_MAX ? attempts : UINT16_MAX;
+    attempts &= KMQ_ATTEMPTS_FAILURES;
+
+    if (attempts > slot->failures + 1u) {
+        slot->failures = attempts < UINT16_MAX ? attempts - 1 : UINT16_MAX;
     }
 
-    if (attempts > 1) {
+    if (slot->state == KMQ_RETRYING) {
+        retry_at(rs, slot, 0);
+    }
+
+    if (slot->flags & KMQ_PUSHED) {
         kmq_restore_first(rs)->totals.redelivered
             += !kmq_restore_counted(rs, r);
         topic->totals.redelivered += r->lsn > topic->restored;
+    }
+
+    slot->flags |= KMQ_PUSHED;
+}
+
+
+/* Its delivery has failed. */
+static void
+failed_apply(kmq_restore_t *rs, kmq_slot_t *slot,
+    const kmq_record_entry_t *entry)
+{
+    if (slot->state == KMQ_DEAD) {
+        return;
+    }
+
+    attempts_set(slot, entry->attempts | KMQ_ATTEMPTS_NEW
+                       | KMQ_ATTEMPTS_PUSHED);
+
+    if (slot->state == KMQ_READY || slot->state == KMQ_RETRYING) {
+        retry_at(rs, slot, entry->due);
     }
 }
 
 
 static void
 change_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
-    uint32_t attempts)
+    const kmq_record_entry_t *entry)
 {
     switch (r->type) {
 
     case KMQ_RECORD_DELIVERED:
-        delivered_apply(rs, slot, r, attempts);
+        delivered_apply(rs, slot, r, entry->attempts);
+        break;
+
+    case KMQ_RECORD_FAILED:
+        failed_apply(rs, slot, entry);
         break;
 
     case KMQ_RECORD_CONSUMED:
@@ -594,6 +683,9 @@ missing_apply(kmq_restore_t *rs, const kmq_record_t *r, uint32_t attempts)
     switch (r->type) {
 
     case KMQ_RECORD_DELIVERED:
+
+        /* it had failed, or had been pushed: KMQ_ATTEMPTS_PUSHED is more */
+
         kmq_restore_first(rs)->totals.redelivered += attempts > 1
                                                && !kmq_restore_counted(rs, r);
         break;
@@ -610,29 +702,27 @@ static int
 changes_restore(kmq_restore_t *rs, const kmq_record_t *r)
 {
     int                   rc;
-    uint32_t              attempts;
-    uint64_t              sequence;
     kmq_slot_t           *slot;
+    kmq_record_entry_t    entry;
     const unsigned char  *p;
 
     p = r->data;
-    sequence = 0;
-    attempts = 0;
+    memset(&entry, 0, sizeof(entry));
 
-    while ((rc = kmq_record_sequence(r, &p, &sequence, &attempts)) == 1) {
+    while ((rc = kmq_record_sequence(r, &p, &entry)) == 1) {
 
-        if (sequence > rs->sequence) {
-            rs->sequence = sequence;
+        if (entry.sequence > rs->sequence) {
+            rs->sequence = entry.sequence;
         }
 
-        slot = message_find(rs, sequence);
+        slot = message_find(rs, entry.sequence);
 
         if (slot) {
             shard_enter(rs, shard_of(rs, slot));
-            change_apply(rs, slot, r, attempts);
+            change_apply(rs, slot, r, &entry);
 
         } else {
-            missing_apply(rs, r, attempts);
+            missing_apply(rs, r, entry.attempts);
         }
     }
 

@@ -24,7 +24,7 @@
 
 /* The most bytes that one sequence number adds to a list, and how many numbers
  * a list may have. */
-#define ENTRY_MAX    (2 * KMQ_VARINT_MAX + KMQ_RECORD_ALIGN)
+#define ENTRY_MAX    (3 * KMQ_VARINT_MAX + KMQ_RECORD_ALIGN)
 #define ENTRIES_MAX  4096
 
 
@@ -244,23 +244,19 @@ last_extend(kmq_journal_t *j, unsigned char *p, unsigned char *end)
 }
 
 
-void
-kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
-    uint64_t sequence, uint32_t attempts)
+/* The last list of that type and kind, or a new one, with room for an entry;
+ * NULL: no memory, which is a loss. */
+static unsigned char *
+list_open(kmq_t *kmq, unsigned type, unsigned kind)
 {
-    uint32_t        n;
-    unsigned char  *p, *end;
+    unsigned char  *p;
     kmq_journal_t  *j = &kmq->journal;
-
-    if (!j->on) {
-        return;
-    }
 
     if (kmq_buffer_room(&j->buffer, KMQ_RECORD_LIST_HEAD + ENTRY_MAX)
         == NULL)
     {
         kmq_journal_loss(kmq);
-        return;
+        return NULL;
     }
 
     p = last_open(kmq, type, kind);
@@ -270,14 +266,54 @@ kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
         kmq_put32(p + KMQ_RECORD_HEAD, 0);
     }
 
-    n = kmq_get32(p + KMQ_RECORD_HEAD);
-    kmq_put32(p + KMQ_RECORD_HEAD, n + 1);
+    kmq_put32(p + KMQ_RECORD_HEAD, kmq_get32(p + KMQ_RECORD_HEAD) + 1);
+
+    return p;
+}
+
+
+void
+kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
+    uint64_t sequence, uint32_t attempts)
+{
+    unsigned char  *p, *end;
+    kmq_journal_t  *j = &kmq->journal;
+
+    if (!j->on) {
+        return;
+    }
+
+    p = list_open(kmq, type, kind);
+    if (p == NULL) {
+        return;
+    }
 
     end = kmq_varint(p + j->last_size, kmq_zigzag(sequence, j->sequence));
 
     if (type == KMQ_RECORD_DELIVERED) {
         end = kmq_varint(end, attempts);
     }
+
+    j->sequence = sequence;
+    last_extend(j, p, end);
+}
+
+
+void
+kmq_journal_failed(kmq_t *kmq, uint64_t sequence, uint32_t attempts,
+    uint64_t due)
+{
+    unsigned char  *p, *end;
+    kmq_journal_t  *j = &kmq->journal;
+
+    p = j->on ? list_open(kmq, KMQ_RECORD_FAILED, 0) : NULL;
+    if (p == NULL) {
+        return;
+    }
+
+    end = kmq_varint(p + j->last_size, kmq_zigzag(sequence, j->sequence));
+    end = kmq_varint(end, attempts);
+    end = kmq_varint(end, due);
 
     j->sequence = sequence;
     last_extend(j, p, end);

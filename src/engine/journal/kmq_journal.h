@@ -65,6 +65,11 @@ uint64_t kmq_lsn_next_all(kmq_t *kmq) KMQ_LOCKED;
 void kmq_journal_sequence(kmq_t *kmq, unsigned type, unsigned kind,
     uint64_t sequence, uint32_t attempts) KMQ_LOCKED;
 
+/* The same: its delivery has failed, with KMQ_ATTEMPTS_..., and its next try is
+ * at due, in ms of the wall clock, or 0. */
+void kmq_journal_failed(kmq_t *kmq, uint64_t sequence, uint32_t attempts,
+    uint64_t due) KMQ_LOCKED;
+
 /* Gathers so many pushes and confirmations of a topic's messages. */
 void kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     size_t name_len, uint32_t delivered, uint32_t confirmed) KMQ_LOCKED;

@@ -372,7 +372,7 @@ kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
     r->time = kmq_get32(p + 20);
 
     if (r->size < KMQ_RECORD_HEAD || p[19] != 0 || r->lsn > KMQ_NUMBER_MAX
-        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_MESSAGES)
+        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_FAILED)
     {
         return -1;
     }
@@ -395,36 +395,31 @@ kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
 
 int
 kmq_record_sequence(const kmq_record_t *r, const unsigned char **p,
-    uint64_t *sequence, uint32_t *attempts)
+    kmq_record_entry_t *entry)
 {
-    uint64_t  number;
+    unsigned  i, n;
+    uint64_t  number[3];
 
     if (*p == r->end) {
         return 0;
     }
 
-    *p = varint_read(*p, r->end, &number);
-    if (*p == NULL) {
-        return -1;
-    }
+    n = r->type == KMQ_RECORD_FAILED ? 3
+        : r->type == KMQ_RECORD_DELIVERED ? 2 : 1;
 
-    *sequence = zigzag_undo(number, *sequence);
-
-    if (*sequence > KMQ_NUMBER_MAX) {
-        return -1;
-    }
-
-    if (r->type == KMQ_RECORD_DELIVERED) {
-        *p = varint_read(*p, r->end, &number);
+    for (i = 0; i < n; i++) {
+        *p = varint_read(*p, r->end, &number[i]);
 
         if (*p == NULL) {
             return -1;
         }
-
-        *attempts = (uint32_t) number;
     }
 
-    return 1;
+    entry->sequence = zigzag_undo(number[0], entry->sequence);
+    entry->attempts = n > 1 ? (uint32_t) number[1] : 0;
+    entry->due = n > 2 ? number[2] : 0;
+
+    return entry->sequence > KMQ_NUMBER_MAX ? -1 : 1;
 }
 
 

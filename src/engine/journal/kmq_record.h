@@ -23,7 +23,9 @@
 #include <stdint.h>
 
 
-#define KMQ_FORMAT_VERSION   1
+/* What is written, and the oldest that is read. */
+#define KMQ_FORMAT_VERSION   2u
+#define KMQ_FORMAT_OLDEST    1u
 #define KMQ_RECORD_ALIGN     8
 #define KMQ_RECORD_HEAD     24
 
@@ -32,7 +34,8 @@
 #define KMQ_NUMBER_MAX  (UINT64_C(1) << 60)
 
 #define KMQ_RECORD_MESSAGE   1   /* accepted, or, in a checkpoint, there */
-#define KMQ_RECORD_DELIVERED 2   /* pushed: sequences with their attempts */
+#define KMQ_RECORD_DELIVERED 2   /* pushed: sequences with their attempts: 1
+                                    more than their failures */
 #define KMQ_RECORD_CONSUMED  3   /* sequences */
 #define KMQ_RECORD_DEAD      4   /* sequences: given up */
 #define KMQ_RECORD_REQUEUED  5   /* sequences: ready again, as if new */
@@ -43,6 +46,16 @@
 #define KMQ_RECORD_END      10   /* checkpoint: the last one */
 #define KMQ_RECORD_MESSAGES 11   /* accepted: several of one topic, ready, with
                                     consecutive numbers */
+#define KMQ_RECORD_FAILED   12   /* sequences, each with KMQ_ATTEMPTS_..., and
+                                    ms, wall clock, of its next try, or 0 */
+
+/* What records of messages, and of failures, have as attempts.  Without the
+ * last one, in files of version 1, it is how often the message was pushed. */
+#define KMQ_ATTEMPTS_FAILURES      0xffff
+#define KMQ_ATTEMPTS_PUSHED    0x00010000    /* it was pushed */
+#define KMQ_ATTEMPTS_SUSPECT   0x00020000    /* it may have ended a consumer */
+#define KMQ_ATTEMPTS_REASON    0x00040000    /* KMQ_FAILED_..., times this */
+#define KMQ_ATTEMPTS_NEW       0x80000000
 
 /* kind of KMQ_RECORD_MESSAGE */
 #define KMQ_KIND_READY       1
@@ -103,10 +116,11 @@ typedef struct {
 
     /* KMQ_RECORD_MESSAGE; time: when it was created */
     uint64_t              sequence;
-    uint64_t              due;         /* ms, wall clock; 0: not delayed */
+    uint64_t              due;         /* ms, wall clock: of a delayed message,
+                                          or of its next try; 0: neither */
     uint32_t              delay;       /* s */
     uint32_t              state_time;  /* s: consumed, dead, requeued; or 0 */
-    uint32_t              attempts;
+    uint32_t              attempts;    /* KMQ_ATTEMPTS_... */
     const unsigned char  *body;
     uint32_t              body_size;
 
@@ -234,12 +248,17 @@ void kmq_records_seal(unsigned char *data, size_t len);
 long kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
     size_t *need);
 
-/*
- * The next sequence number, and, of KMQ_RECORD_DELIVERED, its attempts.  *p
- * starts as r->data, *sequence as 0.  1, 0: the end, -1: a bad record.
- */
+/* One of a list. */
+typedef struct {
+    uint64_t    sequence;
+    uint32_t    attempts;        /* KMQ_RECORD_DELIVERED and _FAILED */
+    uint64_t    due;             /* KMQ_RECORD_FAILED */
+} kmq_record_entry_t;
+
+/* The next one.  *p starts as r->data, *entry as zeros.  1, 0: the end, -1: a
+ * bad record. */
 int kmq_record_sequence(const kmq_record_t *r, const unsigned char **p,
-    uint64_t *sequence, uint32_t *attempts);
+    kmq_record_entry_t *entry);
 
 /*
  * The next message of a KMQ_RECORD_MESSAGES, as the KMQ_RECORD_MESSAGE that it

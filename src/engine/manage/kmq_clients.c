@@ -4,6 +4,7 @@
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
 #include "../queue/kmq_queue.h"
+#include "../delivery/kmq_delivery.h"
 #include "kmq_manage_inside.h"
 
 
@@ -12,7 +13,8 @@
 
 
 static void
-info_fill(kmq_shard_t *s, const kmq_client_t *client, kmq_client_info_t *info)
+info_fill(kmq_shard_t *s, kmq_client_t *client, uint64_t mono,
+    kmq_client_info_t *info)
 {
     kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
@@ -27,6 +29,10 @@ info_fill(kmq_shard_t *s, const kmq_client_t *client, kmq_client_info_t *info)
     info->number = client->number;
     info->worker = client->worker;
     info->in_flight = client->in_flight;
+    info->by_code = client->by_code;
+    info->resting = (client->held & KMQ_HELD_RESTING) != 0;
+    info->silent = __atomic_load_n(&client->silent, __ATOMIC_RELAXED);
+    info->oldest = kmq_deliveries_oldest(s, client, mono);
     info->id_len = client->id_len;
     info->topic_len = topic->name_len;
     info->addr_len = client->addr_len;
@@ -40,7 +46,7 @@ info_fill(kmq_shard_t *s, const kmq_client_t *client, kmq_client_info_t *info)
 /* Looks at the next WALK_SLICE records of a shard; at the end of its table,
  * goes on to the next shard. */
 static void
-walk_slice(kmq_shard_t *s, uint32_t role, uint64_t *cursor,
+walk_slice(kmq_t *kmq, uint32_t role, uint64_t *cursor,
     kmq_client_info_t *info, unsigned n, unsigned *filled)
 {
     unsigned       i;
@@ -50,7 +56,7 @@ walk_slice(kmq_shard_t *s, uint32_t role, uint64_t *cursor,
     walk = kmq_cursor_walk(*cursor);
 
     for (i = 0; i < WALK_SLICE && *filled < n; i++) {
-        client = kmq_table_next(s, KMQ_CLASS_CLIENT, &walk);
+        client = kmq_table_next(kmq->shard, KMQ_CLASS_CLIENT, &walk);
 
         if (client == NULL) {
             *cursor = kmq_cursor_next(*cursor);
@@ -58,11 +64,11 @@ walk_slice(kmq_shard_t *s, uint32_t role, uint64_t *cursor,
         }
 
         if (client->role == role) {
-            info_fill(s, client, &info[(*filled)++]);
+            info_fill(kmq->shard, client, kmq->mono, &info[(*filled)++]);
         }
     }
 
-    *cursor = kmq_cursor(s->number, walk);
+    *cursor = kmq_cursor(kmq->shard->number, walk);
 }
 
 
@@ -83,7 +89,7 @@ kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
         }
 
         kmq_lock(kmq, KMQ_SHARD(b, shard));
-        walk_slice(kmq->shard, role, cursor, info, n, &filled);
+        walk_slice(kmq, role, cursor, info, n, &filled);
         kmq_unlock(kmq);
     }
 

@@ -85,7 +85,7 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
 
     kmq_message_unlist(kmq, slot);
 
-    slot->attempts = 0;
+    slot->failures = 0;
     slot->flags = 0;
     slot->state_time = kmq->wall / 1000;
 

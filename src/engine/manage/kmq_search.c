@@ -72,13 +72,17 @@ info_fill(kmq_t *kmq, const kmq_slot_t *slot, kmq_message_info_t *info)
 
     info->status = status_of(slot);
     info->size = slot->size;
-    info->attempts = slot->attempts;
+    info->attempts = slot->failures + (slot->state == KMQ_IN_FLIGHT
+                                       || slot->state == KMQ_CONSUMED);
+    info->failure = slot->flags / KMQ_REASON & 3;
+    info->suspect = slot->flags & KMQ_SUSPECT && info->status < 0;
     info->create_time = slot->create_time;
     info->consumed_time = slot->state == KMQ_CONSUMED ? slot->state_time : 0;
     info->dead_time = slot->state == KMQ_DEAD ? slot->state_time : 0;
     info->delay = slot->delay;
     info->in_flight = slot->state == KMQ_IN_FLIGHT;
-    info->due = slot->state == KMQ_DELAYED ? due_wall(kmq, slot) : 0;
+    info->due = slot->state == KMQ_DELAYED || slot->state == KMQ_RETRYING
+                ? due_wall(kmq, slot) : 0;
     info->sequence = slot->sequence;
     info->slot = KMQ_REF(kmq->block, slot);
     info->body = slot->body ? KMQ_OUT(s, slot->body) : 0;

@@ -62,8 +62,12 @@ count_workers(const kmq_block_t *b, kmq_counts_t *counts)
 static void
 count_shard(const kmq_shard_t *s, kmq_counts_t *counts)
 {
+    unsigned  i;
+
     counts->ready += s->waiting - s->reserved;
     counts->in_flight += s->in_flight - s->doomed;
+    counts->retrying += s->retrying;
+    counts->resting += s->resting;
     counts->delayed += s->delayed;
     counts->consumed += s->history.count;
     counts->dead += s->dead;
@@ -77,6 +81,10 @@ count_shard(const kmq_shard_t *s, kmq_counts_t *counts)
                              + s->heap[KMQ_HEAP_INDEX].free_cells)
                             * KMQ_CELL;
     counts->bytes_history += bytes_history(s);
+
+    for (i = 0; i < KMQ_REASONS; i++) {
+        counts->failures[i] += s->failures[i];
+    }
 
     kmq_totals_add(&counts->totals, &s->totals);
 }

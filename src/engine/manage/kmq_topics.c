@@ -5,7 +5,6 @@
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
 #include "../queue/kmq_queue.h"
-#include "../upkeep/kmq_upkeep.h"
 
 
 static void
@@ -15,7 +14,9 @@ info_fill(kmq_shard_t *s, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->producers = topic->producers;
     info->consumers = topic->consumers;
     info->ready = topic->ready.count;
+    info->resting = topic->resting.count;
     info->in_flight = topic->in_flight;
+    info->retrying = topic->retrying;
     info->delayed = topic->delayed;
     info->consumed = topic->history.count;
     info->dead = topic->dead.count;

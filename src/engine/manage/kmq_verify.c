@@ -41,7 +41,7 @@ verify_slots(kmq_verify_t *v)
 
     while ((slot = kmq_slot_next(v->s, &walk))) {
 
-        if (slot->state > KMQ_DEAD) {
+        if (slot->state > KMQ_ASIDE) {
             kmq_wrong(v, "a slot is in state %u", slot->state);
             return;
         }
@@ -96,8 +96,10 @@ verify_list(kmq_verify_t *v, const kmq_list_t *list, uint8_t state,
 }
 
 
+/* A topic's list of messages by their second links. */
 static void
-verify_history(kmq_verify_t *v, const kmq_topic_t *topic)
+verify_kept(kmq_verify_t *v, const kmq_topic_t *topic, const kmq_list_t *list,
+    uint8_t state, const char *name)
 {
     uint64_t           n;
     kmq_ref_t          ref, prev;
@@ -106,20 +108,88 @@ verify_history(kmq_verify_t *v, const kmq_topic_t *topic)
     n = 0;
     prev = 0;
 
-    for (ref = topic->history.head; ref; prev = ref, ref = slot->kept.next) {
+    for (ref = list->head; ref; prev = ref, ref = slot->kept.next) {
         slot = KMQ_KEPT_SLOT(KMQ_AT(v->s, ref));
 
-        if (slot->state != KMQ_CONSUMED || slot->kept.prev != prev
-            || slot->topic != KMQ_REF(v->s, topic))
+        if (slot->state != state || slot->kept.prev != prev
+            || slot->topic != KMQ_REF(v->s, topic) || n == list->count)
         {
-            kmq_wrong(v, "a topic's history breaks");
+            kmq_wrong(v, "a topic's %s break", name);
             return;
         }
 
         n++;
     }
 
-    kmq_same(v, "the length of a topic's history", topic->history.count, n);
+    kmq_same(v, name, list->count, n);
+}
+
+
+static void
+verify_resting(kmq_verify_t *v, const kmq_topic_t *topic)
+{
+    uint32_t             ready;
+    uint64_t             n;
+    kmq_ref_t            ref;
+    const kmq_client_t  *client;
+
+    n = 0;
+    ready = 0;
+
+    for (ref = topic->resting.head; ref && n <= topic->resting.count; n++) {
+        client = KMQ_CLIENT_OF(KMQ_AT(v->s, ref), rest);
+        ref = client->rest.next;
+        ready += client->ready;
+
+        if (!(client->held & KMQ_HELD_RESTING)
+            || client->topic != KMQ_REF(v->s, topic))
+        {
+            kmq_wrong(v, "a topic's resting consumers break");
+            return;
+        }
+    }
+
+    kmq_same(v, "a topic's resting consumers", topic->resting.count, n);
+    kmq_same(v, "a topic's ready consumers that rest", topic->ready_resting,
+             ready);
+}
+
+
+/* Which consumers of a topic are held for suspects? */
+static void
+verify_held(kmq_verify_t *v, const kmq_topic_t *topic)
+{
+    uint32_t             alone;
+    kmq_ref_t            emptying;
+    kmq_walk_t           walk;
+    const kmq_client_t  *client;
+
+    if (topic->alone == 0 && topic->emptying == 0) {
+        return;
+    }
+
+    alone = 0;
+    emptying = 0;
+    memset(&walk, 0, sizeof(walk));
+
+    while ((client = kmq_table_scan(v->s, KMQ_CLASS_CLIENT, &walk))) {
+
+        if (client->role == KMQ_CONSUMER
+            && client->topic == KMQ_REF(v->s, topic))
+        {
+            alone += (client->held & KMQ_HELD_ALONE) != 0;
+
+            if (KMQ_REF(v->s, client) == topic->emptying
+                && client->held & KMQ_HELD_EMPTYING)
+            {
+                emptying = topic->emptying;
+            }
+        }
+    }
+
+    kmq_same(v, "a topic's consumers that are alone", topic->alone, alone);
+    kmq_same(v, "a topic's consumer that is run empty", topic->emptying,
+             emptying);
 }
 
 
@@ -194,8 +264,14 @@ verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
     v->history += topic->history.count;
     v->in_flight += topic->in_flight;
     v->delayed += topic->delayed;
+    v->retrying += topic->retrying;
+    v->aside += topic->suspects.count;
+    v->resting += topic->resting.count;
 
-    verify_history(v, topic);
+    verify_kept(v, topic, &topic->history, KMQ_CONSUMED, "history");
+    verify_kept(v, topic, &topic->suspects, KMQ_ASIDE, "suspects");
+    verify_resting(v, topic);
+    verify_held(v, topic);
 }
 
 
@@ -227,16 +303,39 @@ verify_topics(kmq_verify_t *v)
 }
 
 
+/* Has a consumer a time that it waits for? */
+static int
+is_timed(const kmq_client_t *client, const kmq_topic_t *topic)
+{
+    unsigned  held;
+
+    held = KMQ_HELD_ALONE | KMQ_HELD_PAUSED;
+
+    if (topic->push_type == KMQ_PUSH_ALL) {
+        held |= KMQ_HELD_EMPTYING;
+    }
+
+    if (client->by_code) {
+        held |= KMQ_HELD_RESTING;
+    }
+
+    return client->held & held
+           || (client->in_flight && !client->stalled
+               && topic->settings.retry_time);
+}
+
+
 static void
 verify_consumer(kmq_verify_t *v, kmq_client_t *client)
 {
-    uint32_t      n, i, last;
+    uint32_t      n, i, last, suspects;
     kmq_ref_t     ref;
     kmq_ring_t   *ring;
     kmq_slot_t   *slot;
     kmq_topic_t  *topic = KMQ_AT(v->s, client->topic);
 
     n = 0;
+    suspects = 0;
 
     for (ref = client->ring; ref; ref = ring->next) {
         ring = KMQ_AT(v->s, ref);
@@ -255,6 +354,8 @@ verify_consumer(kmq_verify_t *v, kmq_client_t *client)
                 kmq_wrong(v, "a ring names a message that is not in flight");
                 return;
             }
+
+            suspects += (slot->flags & KMQ_SUSPECT) != 0;
         }
     }
 
@@ -272,16 +373,24 @@ verify_consumer(kmq_verify_t *v, kmq_client_t *client)
 
     kmq_same(v, "what is in flight with a consumer", client->in_flight, n);
 
-    kmq_same(v, "a consumer's readiness", client->ready,
-             kmq_ready(v->s, client));
+    if (suspects > client->suspects) {
+        kmq_wrong(v, "a consumer has a suspect that it does not know of");
+    }
+
+    /* one that was run empty, and is not any more, is ready after a look */
+
+    if (client->ready || client->timed != KMQ_OVERDUE) {
+        kmq_same(v, "a consumer's readiness", client->ready,
+                 kmq_ready(v->s, client));
+    }
 
     v->timers += client->timed == KMQ_SCHEDULED;
     v->overdue += client->timed == KMQ_OVERDUE;
 
-    if (client->timed == KMQ_IDLE && client->in_flight && !client->stalled
-        && client->role == KMQ_CONSUMER && topic->settings.retry_time)
+    if (client->timed == KMQ_IDLE && client->role == KMQ_CONSUMER
+        && is_timed(client, topic))
     {
-        kmq_wrong(v, "nobody looks for a consumer's confirmations");
+        kmq_wrong(v, "nobody looks at a consumer in time");
     }
 }
 
@@ -344,6 +453,12 @@ verify_counts(kmq_verify_t *v)
     kmq_same(v, "the topics' ready messages", v->ready, v->state[KMQ_READY]);
     kmq_same(v, "the number in flight", s->in_flight, v->state[KMQ_IN_FLIGHT]);
     kmq_same(v, "the number delayed", s->delayed, v->state[KMQ_DELAYED]);
+    kmq_same(v, "the number of those to be pushed again later", s->retrying,
+             v->state[KMQ_RETRYING] + v->state[KMQ_ASIDE]);
+    kmq_same(v, "the topics' messages to be pushed again later", v->retrying,
+             s->retrying);
+    kmq_same(v, "the topics' suspects", v->aside, v->state[KMQ_ASIDE]);
+    kmq_same(v, "the number of resting consumers", s->resting, v->resting);
     kmq_same(v, "the number consumed", s->history.count,
              v->state[KMQ_CONSUMED]);
     kmq_same(v, "the size of the history", s->history_size, v->history_size);
@@ -433,7 +548,9 @@ verify_schedule(kmq_verify_t *v)
     }
 
     kmq_same(v, "what is on the schedule", n, wheel->count);
-    kmq_same(v, "the number of timers", n, v->state[KMQ_DELAYED] + v->timers);
+    kmq_same(v, "the number of timers", n,
+             v->state[KMQ_DELAYED] + v->state[KMQ_RETRYING]
+             + v->state[KMQ_ASIDE] + v->timers);
 }
 
 

@@ -15,7 +15,7 @@ typedef struct {
                                     in what may wait */
 
     /* counted from the slots, and from the lists and clients */
-    uint64_t      state[8];
+    uint64_t      state[KMQ_ASIDE + 1];
     uint64_t      messages;
     uint64_t      doomed;
     uint64_t      pending;
@@ -28,6 +28,9 @@ typedef struct {
     uint64_t      history;
     uint64_t      in_flight;
     uint64_t      delayed;
+    uint64_t      retrying;
+    uint64_t      aside;
+    uint64_t      resting;
     uint64_t      timers;
     uint64_t      overdue;
     uint64_t      granted;

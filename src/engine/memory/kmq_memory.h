@@ -87,7 +87,7 @@ typedef struct {
 /* A ring of deliveries (kmq_deliveries.c), as far as memory knows it: its first
  * word links it.  A new one begins with so many zeros. */
 #define KMQ_RING_SIZE    512
-#define KMQ_RING_HEAD    16
+#define KMQ_RING_HEAD    20
 
 /* What makes an object a member of a list.  A list refers to the links; that
  * is the object where the link is its first member. */
@@ -128,6 +128,10 @@ typedef struct {
 #define KMQ_CONSUMED   4         /* history */
 #define KMQ_DELAYED    5         /* in the schedule */
 #define KMQ_DEAD       6         /* given up */
+#define KMQ_RETRYING   7         /* in the schedule, until its next try */
+#define KMQ_ASIDE      8         /* a suspect, ready, and in the schedule: it
+                                    waits for a consumer that has nothing else,
+                                    but no longer than that */
 
 /* Checkpoints take larger messages in parts of so many bytes. */
 #define KMQ_PART       (128 * 1024)
@@ -145,6 +149,12 @@ typedef struct {
 /* and of a reserved one */
 #define KMQ_WRITTEN    8         /* it is in the journal, and counted */
 
+/* flags of all that were pushed before: they last */
+#define KMQ_PUSHED    16         /* it was in flight before now */
+#define KMQ_SUSPECT   32         /* it was charged with a consumer's end */
+#define KMQ_REASON    64         /* the last failure's, times this */
+#define KMQ_LASTING   (KMQ_PUSHED | KMQ_SUSPECT | 3 * KMQ_REASON)
+
 typedef struct {
     union {
         struct {
@@ -153,8 +163,9 @@ typedef struct {
         };
 
         kmq_link_t       link;
-        kmq_timer_t      timer;  /* due: when a delayed message becomes ready;
-                                    0: it was not delayed */
+        kmq_timer_t      timer;  /* due: when a message that is delayed, or
+                                    retrying, becomes ready; 0: a reserved one
+                                    is not delayed */
     };
 
     kmq_ref_t    topic;
@@ -171,7 +182,8 @@ typedef struct {
             uint32_t     pending;    /* consumers that have not confirmed */
         };
 
-        kmq_link_t       kept;   /* consumed: the topic's history */
+        kmq_link_t       kept;   /* consumed: the topic's history; alone:
+                                    the topic's suspects */
     };
 
     uint64_t     sequence;       /* tells two uses of the slot apart */
@@ -179,7 +191,8 @@ typedef struct {
     uint32_t     state_time;     /* s: when it was consumed, died or was
                                     requeued; else 0 */
     uint32_t     delay;          /* s */
-    uint16_t     attempts;       /* deliveries begun */
+    uint16_t     failures;       /* deliveries that failed; publish/subscribe:
+                                    the most of one consumer.  Truth */
     uint8_t      state;
     uint8_t      flags;
 } kmq_slot_t;

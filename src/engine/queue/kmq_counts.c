@@ -289,7 +289,8 @@ kmq_count_confirmed(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 uint64_t
 kmq_backlog(const kmq_shard_t *s)
 {
-    return s->waiting - s->reserved + s->in_flight - s->doomed + s->delayed;
+    return s->waiting - s->reserved + s->in_flight - s->doomed + s->delayed
+           + s->retrying;
 }
 
 

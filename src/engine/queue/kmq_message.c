@@ -1,4 +1,5 @@
-/* What becomes of a message: taken, consumed, ready again, dead. */
+/* A message is taken, consumed, or leaves its list; kmq_failure.c has what
+ * becomes of it when it is not confirmed. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
@@ -11,6 +12,7 @@ void
 kmq_message_fill(kmq_shard_t *s, const kmq_slot_t *slot, kmq_message_t *m)
 {
     m->size = slot->size;
+    m->attempts = slot->flags & KMQ_PUSHED ? slot->failures + 1 : 0;
     m->delay = slot->delay;
     m->slot = KMQ_OUT(s, KMQ_REF(s, slot));
     m->body = KMQ_OUT(s, slot->body);
@@ -25,9 +27,8 @@ kmq_message_fill(kmq_shard_t *s, const kmq_slot_t *slot, kmq_message_t *m)
 
 /* ----------------------------------------------------- a delivery's end */
 
-/* A message in flight that was deleted meanwhile; it is in no list now. */
-static int
-gone(kmq_t *kmq, kmq_slot_t *slot)
+int
+kmq_message_gone(kmq_t *kmq, kmq_slot_t *slot)
 {
     if (!(slot->flags & KMQ_DELETED)) {
         return 0;
@@ -47,7 +48,7 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
 {
     kmq_shard_t  *s = kmq->shard;
 
-    if (gone(kmq, slot)) {
+    if (kmq_message_gone(kmq, slot)) {
         return;
     }
 
@@ -73,84 +74,6 @@ kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot)
     KMQ_POINT("message-consumed");
 
     kmq_history_append(s, slot);
-}
-
-
-/* It has been pushed as often as it may. */
-static void
-die(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
-{
-    kmq_shard_t  *s = kmq->shard;
-
-    slot->state_time = kmq->wall / 1000;
-
-    KMQ_SET(slot->state, KMQ_DEAD);
-    KMQ_POINT("message-dead");
-
-    kmq_journal_sequence(kmq, KMQ_RECORD_DEAD, 0, slot->sequence, 0);
-    kmq_list_append(s, &topic->dead, &slot->link);
-
-    s->in_flight--;
-    topic->in_flight--;
-    s->dead++;
-    s->totals.died++;
-    topic->totals.died++;
-}
-
-
-/*
- * A consumer loses a message that was, or should have come, in flight with it.
- * When no other consumer has it either, it is ready again, behind after or in
- * front of its topic; or it is dead.  Returns it when it is ready, else after.
- */
-kmq_slot_t *
-kmq_message_release(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after)
-{
-    uint32_t      max;
-    kmq_shard_t  *s = kmq->shard;
-    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
-
-    KMQ_STEP();
-
-    if (--slot->pending) {
-        return after;
-    }
-
-    if (slot->flags & KMQ_SHARED) {
-        kmq_list_remove(s, &topic->log, &slot->link);
-
-        if (slot->flags & KMQ_CONFIRMED) {
-            kmq_message_consumed(kmq, slot);
-            return after;
-        }
-    }
-
-    if (gone(kmq, slot)) {
-        return after;
-    }
-
-    max = topic->settings.max_deliveries;
-
-    if (max && slot->attempts >= max && !kmq->blameless) {
-        die(kmq, topic, slot);
-        return after;
-    }
-
-    slot->flags = 0;
-    slot->owner = 0;
-
-    KMQ_SET(slot->state, KMQ_READY);
-    KMQ_POINT("message-release");
-
-    kmq_list_insert(s, &topic->ready, after ? &after->link : NULL,
-                    &slot->link);
-    kmq_topic_active(s, topic);
-
-    s->in_flight--;
-    topic->in_flight--;
-    kmq_room_add(kmq, 1);
-
-    return slot;
 }
 
 
@@ -203,6 +126,16 @@ kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
         s->delayed--;
         break;
 
+    case KMQ_RETRYING:
+        kmq_unschedule(s, &slot->timer);
+        topic->retrying--;
+        s->retrying--;
+        break;
+
+    case KMQ_ASIDE:
+        kmq_suspect_remove(kmq, topic, slot);
+        break;
+
     case KMQ_CONSUMED:
         kmq_history_remove(s, slot);
         s->nrecent = 0;
@@ -216,55 +149,86 @@ kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* Takes the first ready message off its topic's list. */
-kmq_slot_t *
-kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
+/* Since when a message grows old, in s. */
+uint32_t
+kmq_age_start(const kmq_slot_t *slot)
 {
-    kmq_slot_t   *slot;
-    kmq_shard_t  *s = kmq->shard;
+    uint32_t  start;
 
-    slot = (kmq_slot_t *) kmq_list_shift(s, &topic->ready);
+    start = slot->create_time + slot->delay;
 
-    if (slot->attempts) {
+    /* its death, or its second life */
+
+    if (slot->state != KMQ_CONSUMED && slot->state_time > start) {
+        start = slot->state_time;
+    }
+
+    return start;
+}
+
+
+int
+kmq_message_old(const kmq_t *kmq, const kmq_topic_t *topic,
+    const kmq_slot_t *slot)
+{
+    return topic->settings.clean_time
+           && (uint64_t) kmq_age_start(slot) + topic->settings.clean_time
+              <= kmq->wall / 1000;
+}
+
+
+void
+kmq_message_expire(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+{
+    kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_EXPIRED,
+                         slot->sequence, 0);
+    kmq_message_free(kmq, slot);
+
+    topic->totals.expired++;
+    kmq->shard->totals.expired++;
+}
+
+
+static inline void
+begin(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+{
+    uint32_t  attempts;
+
+    attempts = slot->failures + 1;
+
+    if (slot->flags & KMQ_PUSHED) {
+        attempts |= KMQ_ATTEMPTS_PUSHED;
         kmq_count_redelivered(kmq, topic);
 
     } else {
         kmq_count_latency(kmq, slot->owner);
     }
 
-    if (slot->attempts < UINT16_MAX) {
-        slot->attempts++;
-    }
-
     kmq_journal_sequence(kmq, KMQ_RECORD_DELIVERED, 0, slot->sequence,
-                         slot->attempts);
+                         attempts);
 
-    s->waiting--;
-    s->in_flight++;
+    kmq->shard->in_flight++;
     topic->in_flight++;
+}
+
+
+/* Takes the first ready message off its topic's list. */
+kmq_slot_t *
+kmq_message_take(kmq_t *kmq, kmq_topic_t *topic)
+{
+    kmq_slot_t  *slot;
+
+    slot = (kmq_slot_t *) kmq_list_shift(kmq->shard, &topic->ready);
+    kmq->shard->waiting--;
+
+    begin(kmq, topic, slot);
 
     return slot;
 }
 
 
-/* A delayed message's time has come. */
 void
-kmq_message_due(kmq_t *kmq, kmq_slot_t *slot)
+kmq_message_begin(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 {
-    kmq_shard_t  *s = kmq->shard;
-    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
-
-    slot->owner = (uint32_t) slot->timer.due;
-
-    KMQ_SET(slot->state, KMQ_READY);
-    KMQ_POINT("schedule-due");
-
-    kmq_list_append(s, &topic->ready, &slot->link);
-    kmq_topic_active(s, topic);
-
-    topic->delayed--;
-    s->delayed--;
-    kmq_room_add(kmq, 1);
-
-    kmq_grant(kmq, topic, 1);
+    begin(kmq, topic, slot);
 }

@@ -22,8 +22,8 @@ kmq_message_copy(kmq_t *kmq, const kmq_slot_t *slot, unsigned char *to)
 }
 
 
-/* When a delayed message is due by the wall clock, which counts once the other
- * clock has begun anew. */
+/* When a message on the schedule is due by the wall clock, which counts once
+ * the other clock has begun anew. */
 static uint64_t
 due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 {
@@ -50,10 +50,17 @@ kmq_message_record_head(kmq_t *kmq, const kmq_slot_t *slot, unsigned kind,
     r.name = kmq_topic_name(kmq->shard, topic);
     r.name_len = topic->name_len;
     r.sequence = slot->sequence;
-    r.due = kind == KMQ_KIND_DELAYED ? due_wall(kmq, slot) : 0;
+    r.due = kind == KMQ_KIND_DELAYED || slot->state == KMQ_RETRYING
+            ? due_wall(kmq, slot) : 0;
     r.delay = slot->delay;
     r.state_time = slot->state_time;
-    r.attempts = slot->attempts;
+    r.attempts = kmq_message_attempts(slot);
+
+    /* it is kept as if it had come back; and what is consumed was pushed */
+
+    if (slot->state == KMQ_IN_FLIGHT || slot->state == KMQ_CONSUMED) {
+        r.attempts |= KMQ_ATTEMPTS_PUSHED;
+    }
 
     kmq_record_begin(p, len + slot->size, lsn, KMQ_RECORD_MESSAGE, kind,
                      topic->name_len, slot->create_time);

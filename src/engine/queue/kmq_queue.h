@@ -63,6 +63,8 @@ typedef struct {
     kmq_list_t   log;            /* publish/subscribe: in flight, in order */
     kmq_list_t   history;        /* consumed, oldest first, by slot->kept */
     kmq_list_t   dead;           /* oldest first */
+    kmq_list_t   suspects;       /* KMQ_ASIDE, by slot->kept */
+    kmq_list_t   resting;        /* consumers, by client->rest */
     uint64_t     granted;        /* of ready: sum of the routes' grants */
     uint64_t     delayed;        /* in the schedule */
     uint64_t     in_flight;      /* without KMQ_DELETED ones */
@@ -73,8 +75,17 @@ typedef struct {
     uint32_t     matching;       /* of these, of the topic's push_type: the
                                     others wait until these have gone */
     uint32_t     producers;
-    uint32_t     ready_consumers;    /* sum of the routes' */
+    uint32_t     ready_consumers;    /* sum of the routes', */
+    uint32_t     ready_resting;  /* and of these, that rest */
+    uint32_t     alone;          /* consumers that have a suspect alone */
+    uint32_t     retrying;       /* messages; suspects, too */
+    kmq_ref_t    emptying;       /* the consumer that is run empty for one */
     kmq_ref_t    routes;
+
+    /* what became ready again last after a wait, behind which the next one
+     * belongs */
+    kmq_ref_t    again;
+    uint32_t     again_sequence; /* its lowest bits */
 
     kmq_ref_t    active_next;    /* topics with ready messages */
     kmq_ref_t    active_prev;
@@ -97,7 +108,7 @@ typedef struct {
     char         name[KMQ_NAME_SHORT];
 } kmq_topic_t;
 
-_Static_assert(sizeof(kmq_topic_t) == 448, "18 topics are a page");
+_Static_assert(sizeof(kmq_topic_t) == 512, "16 topics are a page");
 
 /*
  * A part of a topic that most have no need of: a long name, or all of its
@@ -142,6 +153,24 @@ typedef struct {
 
 #define KMQ_TOLD     3           /* closing */
 
+/* Why a consumer gets nothing, or little: kmq_hold.c.  Those with a time end by
+ * it. */
+#define KMQ_HELD_ALONE      1    /* it has a suspect alone */
+#define KMQ_HELD_EMPTYING   2    /* it runs empty for a suspect; with a time in
+                                    publish/subscribe */
+#define KMQ_HELD_PAUSED     4    /* it gave back what it had not begun */
+#define KMQ_HELD_RESTING    8    /* it let a message become overdue; with a
+                                    time where it confirms by codes */
+#define KMQ_HELD_GIVING    16    /* all that it has goes back */
+#define KMQ_HELD_ADMITTED  32    /* it rests, but no other is ready: it may have
+                                    one message */
+#define KMQ_HELD_PROVING   64    /* it has rested, and may have one message
+                                    until it confirms one */
+#define KMQ_HELD_LATE     128    /* one was overdue, and none confirmed since */
+#define KMQ_HELD_SPOKEN   256    /* it has confirmed one while it rested */
+
+#define KMQ_HELD_TIMES      4    /* the first ones have times */
+
 /* where a consumer's timer is */
 #define KMQ_IDLE       0
 #define KMQ_SCHEDULED  1         /* on the wheel */
@@ -168,7 +197,12 @@ typedef struct {
     uint8_t      ready;          /* counted in its route's ready */
     uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
                                     KMQ_TOLD: its worker knows */
-    uint8_t      blameless;      /* leaving: it is not to blame */
+    uint8_t      failed;         /* leaving: its end is a failure, and */
+    uint8_t      charge;         /* still to be charged to one of its messages.
+                                    Truth */
+    uint8_t      by_code;        /* it confirms by codes alone */
+    uint8_t      silent;         /* as its worker says, without the lock */
+    uint16_t     held;           /* KMQ_HELD_... */
     uint32_t     worker;
     uint32_t     local;          /* index in the worker's handle */
     kmq_ref_t    topic;
@@ -177,6 +211,14 @@ typedef struct {
     uint32_t     limit;          /* prefetch, or less while its ring cannot
                                     grow for want of memory */
     uint32_t     in_flight;      /* its worker reads it without the lock, too */
+    uint32_t     suspects;       /* so many of these, or fewer: it counts them
+                                    while something is in flight */
+    uint32_t     started;        /* position up to which the clocks of its
+                                    deliveries run */
+    uint32_t     until[KMQ_HELD_TIMES];  /* ms, mono: when it is held no more */
+    uint32_t     past;           /* publish/subscribe: position of the suspect
+                                    for which it has waited long enough */
+    kmq_link_t   rest;           /* the topic's consumers that rest */
     kmq_ref_t    ring;           /* oldest part.  Truth */
     kmq_ref_t    ring_tail;
     kmq_ref_t    found;          /* the part where a message was found last */
@@ -213,7 +255,8 @@ typedef struct {
                        - offsetof(kmq_client_t, member)))
 
 _Static_assert(offsetof(kmq_client_t, peers) % 8 == 0
-               && offsetof(kmq_client_t, to_close) % 8 == 0,
+               && offsetof(kmq_client_t, to_close) % 8 == 0
+               && offsetof(kmq_client_t, rest) % 8 == 0,
                "lists can refer to them");
 
 
@@ -313,17 +356,95 @@ kmq_slot_t *kmq_message_take(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 void kmq_message_fill(kmq_shard_t *s, const kmq_slot_t *slot,
     kmq_message_t *m);
 
-/* A delayed message, which is off the schedule, becomes ready. */
+/* The time of a message that was on the schedule has come. */
 void kmq_message_due(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 
 /*
  * A consumer loses a message that was, or should have come, in flight with it.
  * When no other consumer has it either, the message is ready again, behind
- * after, or in front of its topic where after is NULL; or it is dead.  Returns
- * the message when it is ready, else after.
+ * after, or in front of its topic where after is NULL; or it has been consumed,
+ * or is dead.  Returns the message when it is ready, else after.
  */
 kmq_slot_t *kmq_message_release(kmq_t *kmq, kmq_slot_t *slot,
     kmq_slot_t *after) KMQ_LOCKED;
+
+/*
+ * The same, and it is charged with that: reason is KMQ_FAILED_...  It is ready
+ * again after delay ms; KMQ_BACK_OFF: as long as its failures say.  Not while
+ * nobody is to blame (kmq_t.blameless).
+ */
+kmq_slot_t *kmq_message_fail(kmq_t *kmq, kmq_slot_t *slot, kmq_slot_t *after,
+    unsigned reason, int64_t delay) KMQ_LOCKED;
+
+/* It is charged, with so many failures by now, but stays in flight. */
+void kmq_message_charge(kmq_t *kmq, kmq_slot_t *slot, unsigned failures,
+    unsigned reason, uint64_t due) KMQ_LOCKED;
+
+/* How long, in ms, a message waits after so many failures. */
+uint64_t kmq_back_off(const kmq_topic_t *topic, unsigned failures,
+    unsigned reason) KMQ_LOCKED;
+
+/* A message that waits again after it was pushed is confirmed.  0: it does
+ * not. */
+int kmq_message_confirm_late(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Does it wait again after it was pushed? */
+static inline int
+kmq_message_waits_again(const kmq_slot_t *slot)
+{
+    return slot->flags & KMQ_PUSHED
+           && (slot->state == KMQ_READY || slot->state == KMQ_RETRYING
+               || slot->state == KMQ_ASIDE);
+}
+
+
+/* What a record tells of its failures: KMQ_ATTEMPTS_... */
+static inline uint32_t
+kmq_message_attempts(const kmq_slot_t *slot)
+{
+    uint32_t  attempts;
+
+    attempts = KMQ_ATTEMPTS_NEW | slot->failures;
+    attempts |= slot->flags & KMQ_PUSHED ? KMQ_ATTEMPTS_PUSHED : 0;
+    attempts |= slot->flags & KMQ_SUSPECT ? KMQ_ATTEMPTS_SUSPECT : 0;
+    attempts |= (slot->flags / KMQ_REASON & 3) * KMQ_ATTEMPTS_REASON;
+
+    return attempts;
+}
+
+
+/* A message is in flight, and counted so, now: it was taken off its list. */
+void kmq_message_begin(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
+
+
+/* ---------------------------------------------------------------- suspects */
+
+/* A suspect is ready: it waits for a consumer of its own.  1: that is over
+ * already: kmq_message_due(). */
+int kmq_suspect_add(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
+
+/* For a repair: enters one into its topic's list. */
+void kmq_suspect_link(kmq_shard_t *s, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
+
+/* It is in flight, or goes. */
+void kmq_suspect_remove(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
+
+/* The topic is publish/subscribe by now: its suspects are put into its queue,
+ * not all at once where there are many. */
+void kmq_suspects_queue(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+/* A consumer is not to get a suspect, if it has been run empty for one: another
+ * is. */
+void kmq_suspect_stay(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* The consumer, of this worker, that gets the topic's first suspect now, alone:
+ * it is empty.  NULL: there is none yet. */
+kmq_client_t *kmq_suspect_consumer(kmq_t *kmq, kmq_topic_t *topic,
+    kmq_route_t *route) KMQ_LOCKED;
 
 /* A message that was in flight, and is in no list now, has been consumed. */
 void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
@@ -331,6 +452,17 @@ void kmq_message_consumed(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 /* Takes a message that is neither reserved nor in flight out of its list and
  * out of the counts. */
 void kmq_message_unlist(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Since when a message grows old, in s. */
+uint32_t kmq_age_start(const kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Is it older than its topic keeps messages? */
+int kmq_message_old(const kmq_t *kmq, const kmq_topic_t *topic,
+    const kmq_slot_t *slot) KMQ_LOCKED;
+
+/* Deletes a message that is too old, and in no list. */
+void kmq_message_expire(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
 
 /* Frees a message that is in no list. */
 void kmq_message_free(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
@@ -471,6 +603,53 @@ int kmq_ready_matches(kmq_shard_t *s, const kmq_client_t *client) KMQ_LOCKED;
 
 /* Counts a consumer as ready, or not, as it should be by now. */
 void kmq_ready_update(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+
+/* -------------------------------------------------- a consumer's only timer */
+
+/* Has the client's worker look at it in ms, or earlier. */
+void kmq_look_in(kmq_t *kmq, kmq_client_t *client, uint64_t ms) KMQ_LOCKED;
+
+/* Has it look now.  add: its timer is in no list; now: wherever it is. */
+void kmq_look_add(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_look_now(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* Has nobody look. */
+void kmq_look_cancel(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
+
+
+/* ------------------------------------------------- consumers that are held */
+
+/* How many messages it may have in flight as long as memory is there. */
+uint32_t kmq_hold_limit(const kmq_client_t *client);
+
+/* It has a suspect alone; it runs empty for one; it gets nothing new for ms; it
+ * has let one become overdue.  The caller updates its readiness. */
+void kmq_hold_alone(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_hold_emptying(kmq_t *kmq, kmq_client_t *client, uint64_t ms)
+    KMQ_LOCKED;
+void kmq_hold_pause(kmq_t *kmq, kmq_client_t *client, uint64_t ms)
+    KMQ_LOCKED;
+void kmq_hold_rest(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* It has confirmed something; it has said so even though nothing was in flight;
+ * it may have nothing in flight any more. */
+void kmq_hold_confirmed(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_hold_spoken(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_hold_emptied(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* Ends what is over by now.  Returns in how many ms the next one is; 0: none
+ * is. */
+uint32_t kmq_hold_look(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* It leaves. */
+void kmq_hold_leave(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* For a repair: enters a consumer as it is held. */
+void kmq_hold_link(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
+
+/* Consumers that rest look whether others are ready. */
+void kmq_hold_review(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
 
 
 /* ------------------------------------------------- the handle's own tables */

@@ -22,6 +22,14 @@ void kmq_message_end(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
 /* Takes a message out of the history. */
 void kmq_history_remove(kmq_shard_t *s, kmq_slot_t *slot) KMQ_LOCKED;
 
+/* A message in flight that is in no list now: 1: it was deleted meanwhile, and
+ * is freed. */
+int kmq_message_gone(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+/* A suspect is off the schedule, and leaves its topic's list of these. */
+void kmq_suspect_forget(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
+    KMQ_LOCKED;
+
 /* A large message goes.  1: it is pinned, and its body has to stay. */
 int kmq_pin_keep(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 

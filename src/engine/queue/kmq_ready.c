@@ -15,9 +15,20 @@ kmq_ready_matches(kmq_shard_t *s, const kmq_client_t *client)
 static int
 consumer_has_work(const kmq_client_t *client, const kmq_topic_t *topic)
 {
-    return topic->ready.count
+    return topic->ready.count || topic->suspects.head
            || (topic->push_type == KMQ_PUSH_ALL
                && (int32_t) (topic->position - client->next_position) >= 0);
+}
+
+
+/* Is it held so that it gets nothing new? */
+static int
+is_held(const kmq_client_t *client)
+{
+    return client->held & (KMQ_HELD_ALONE | KMQ_HELD_EMPTYING
+                           | KMQ_HELD_PAUSED | KMQ_HELD_GIVING)
+           || (client->held & (KMQ_HELD_RESTING | KMQ_HELD_ADMITTED))
+              == KMQ_HELD_RESTING;
 }
 
 
@@ -27,7 +38,23 @@ kmq_ready(kmq_shard_t *s, const kmq_client_t *client)
 {
     return client->role == KMQ_CONSUMER && client->open
            && client->in_flight < client->limit
+           && (client->held == 0 || !is_held(client))
            && kmq_ready_matches(s, client);
+}
+
+
+/* Some consumers of the topic rest, and this one has become ready, or not. */
+static void
+resting_count(kmq_t *kmq, kmq_topic_t *topic, const kmq_client_t *client)
+{
+    if (client->held & KMQ_HELD_RESTING) {
+        topic->ready_resting += client->ready ? 1 : -1;
+
+    } else if (topic->ready_consumers - topic->ready_resting
+               == client->ready)
+    {
+        kmq_hold_review(kmq, topic);
+    }
 }
 
 
@@ -65,6 +92,10 @@ kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
 
     if (topic->ready_consumers <= 1) {
         kmq_topic_active(s, topic);
+    }
+
+    if (topic->resting.head) {
+        resting_count(kmq, topic, client);
     }
 
     if (kmq_own_has(kmq, client)) {

@@ -184,7 +184,6 @@ kmq_attach_any(void *block, size_t size)
 void
 kmq_retire(kmq_t *kmq)
 {
-    kmq->blameless = 1;
     kmq_keeper_retire(kmq);
 }
 

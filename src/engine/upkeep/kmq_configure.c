@@ -67,7 +67,7 @@ deadlines_configure(kmq_t *kmq)
         if (client->role == KMQ_CONSUMER
             && (client->in_flight || client->timed != KMQ_IDLE))
         {
-            kmq_retry_now(kmq, client);
+            kmq_look_now(kmq, client);
         }
 
         slice_pause(kmq, &n);

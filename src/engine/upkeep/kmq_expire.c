@@ -21,32 +21,6 @@
 #define TOPICS_SLICE    (KMQ_SLICE / 2)
 
 
-/* Since when a message grows old, in s. */
-uint32_t
-kmq_age_start(const kmq_slot_t *slot)
-{
-    uint32_t  start;
-
-    start = slot->create_time + slot->delay;
-
-    /* its death, or its second life */
-
-    if (slot->state != KMQ_CONSUMED && slot->state_time > start) {
-        start = slot->state_time;
-    }
-
-    return start;
-}
-
-
-static int
-too_old(const kmq_t *kmq, const kmq_topic_t *topic, const kmq_slot_t *slot)
-{
-    return (uint64_t) kmq_age_start(slot) + topic->settings.clean_time
-           <= kmq->wall / 1000;
-}
-
-
 /* A message of the topic that is too old, the oldest of its list; or NULL. */
 static kmq_slot_t *
 topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
@@ -63,7 +37,7 @@ topic_oldest(kmq_t *kmq, const kmq_topic_t *topic)
     for (i = 0; i < 3; i++) {
         slot = first[i];
 
-        if (slot && too_old(kmq, topic, slot)) {
+        if (slot && kmq_message_old(kmq, topic, slot)) {
             return slot;
         }
     }
@@ -79,7 +53,7 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
 {
     kmq_slot_t  *slot;
 
-    if (topic->settings.clean_time == 0 || topic->slots == 0) {
+    if (topic->slots == 0) {
         return;
     }
 
@@ -90,13 +64,8 @@ topic_expire(kmq_t *kmq, kmq_topic_t *topic, unsigned *n)
         }
 
         (*n)--;
-        kmq_journal_sequence(kmq, KMQ_RECORD_GONE, KMQ_KIND_EXPIRED,
-                             slot->sequence, 0);
         kmq_message_unlist(kmq, slot);
-        kmq_message_free(kmq, slot);
-
-        topic->totals.expired++;
-        kmq->shard->totals.expired++;
+        kmq_message_expire(kmq, topic, slot);
     }
 }
 

@@ -62,7 +62,7 @@ reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
 
     for ( /* void */ ; duty->clients.head && *n; (*n)--) {
         kmq_leave_begin(kmq, KMQ_CLIENT_OF(KMQ_AT(s, duty->clients.head),
-                                           peers));
+                                           peers), 0);
     }
 
     kmq_pin_end(s, duty);

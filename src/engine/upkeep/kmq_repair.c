@@ -65,9 +65,12 @@ topics_reset(kmq_shard_t *s)
         memset(&topic->log, 0, sizeof(kmq_list_t));
         memset(&topic->history, 0, sizeof(kmq_list_t));
         memset(&topic->dead, 0, sizeof(kmq_list_t));
+        memset(&topic->suspects, 0, sizeof(kmq_list_t));
+        memset(&topic->resting, 0, sizeof(kmq_list_t));
 
         topic->granted = 0;
         topic->delayed = 0;
+        topic->retrying = 0;
         topic->slots = 0;
         topic->allotted = 0;
         topic->consumers = 0;
@@ -75,6 +78,10 @@ topics_reset(kmq_shard_t *s)
         topic->producers = 0;
         topic->in_flight = 0;
         topic->ready_consumers = 0;
+        topic->ready_resting = 0;
+        topic->alone = 0;
+        topic->emptying = 0;
+        topic->again = 0;
         topic->routes = 0;
         topic->active = 0;
         topic->pushing = 0;
@@ -113,6 +120,8 @@ counts_reset(kmq_shard_t *s)
     s->in_flight = 0;
     s->doomed = 0;
     s->dead = 0;
+    s->retrying = 0;
+    s->resting = 0;
     s->producers = 0;
     s->consumers = 0;
     memset(&s->history, 0, sizeof(s->history));
@@ -156,6 +165,7 @@ clients_relink(kmq_shard_t *s)
         }
 
         client->in_flight = 0;
+        client->suspects = 0;
         client->ready = 0;
         client->cursor = 0;
         client->limit = client->prefetch;
@@ -229,8 +239,27 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
 
         break;
 
+    case KMQ_RETRYING:
+        topic->retrying++;
+        s->retrying++;
+
+        if (kmq_schedule(kmq, &slot->timer)) {
+            kmq_message_due(kmq, slot);
+        }
+
+        break;
+
+    case KMQ_ASIDE:
+        kmq_suspect_link(s, topic, slot);
+
+        if (kmq_schedule(kmq, &slot->timer)) {
+            kmq_message_due(kmq, slot);
+        }
+
+        break;
+
     case KMQ_READY:
-        slot->flags = 0;
+        slot->flags &= KMQ_LASTING;
         slot->owner = (uint32_t) kmq->mono;
         kmq_list_append(s, &topic->ready, &slot->link);
         s->waiting++;
@@ -377,11 +406,13 @@ consumers_ready(kmq_t *kmq)
 
         /* the timers of confirmations are armed anew by a look */
 
-        if (client->role == KMQ_CONSUMER && client->in_flight) {
-            kmq_retry_add(kmq, client);
+        if (client->role == KMQ_CONSUMER
+            && (client->in_flight || client->held))
+        {
+            kmq_look_add(kmq, client);
         }
 
-        if (kmq_ready(s, client)) {
+        if (client->role == KMQ_CONSUMER && kmq_ready(s, client)) {
             client->ready = 1;
             ((kmq_route_t *) KMQ_AT(s, client->route))->ready++;
             topic = KMQ_AT(s, client->topic);

@@ -40,6 +40,7 @@ ring_count(kmq_shard_t *s, kmq_client_t *client)
     unsigned         i;
     kmq_ref_t        ref;
     kmq_ring_t      *ring;
+    kmq_slot_t      *slot;
     kmq_delivery_t  *entry;
 
     for (ref = client->ring; ref; ref = ring->next) {
@@ -57,9 +58,11 @@ ring_count(kmq_shard_t *s, kmq_client_t *client)
                 continue;
             }
 
-            ((kmq_slot_t *) KMQ_AT(s, entry->slot))->pending++;
+            slot = KMQ_AT(s, entry->slot);
+            slot->pending++;
             ring->open++;
             client->in_flight++;
+            client->suspects += (slot->flags & KMQ_SUSPECT) != 0;
         }
     }
 }
@@ -237,6 +240,7 @@ kmq_repair_deliveries(kmq_shard_t *s)
 
         ring_count(s, client);
         kmq_deliveries_settle(s, client);
+        kmq_hold_link(s, client);
         backlog_add(s, client, &backlog);
     }
 

@@ -39,7 +39,7 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
 
     /* a consumer: its own worker looks for what it has not confirmed */
 
-    kmq_retry_add(kmq, object);
+    kmq_look_add(kmq, object);
 }
 
 

@@ -10,9 +10,6 @@
 #include "../kmq_block.h"
 
 
-/* Since when a message grows old, in s. */
-uint32_t kmq_age_start(const kmq_slot_t *slot) KMQ_LOCKED;
-
 /* Makes everything of a shard that is derived anew, from the truth alone. */
 void kmq_repair(kmq_t *kmq) KMQ_LOCKED;
 

@@ -7,13 +7,21 @@
 /* Clients closed in one turn. */
 #define NGX_KAPOKMQ_CLOSES  64
 
+/* A query's parameters, and how many of them are a producer's. */
+#define NGX_KAPOKMQ_PARAMETERS  3
+#define NGX_KAPOKMQ_PRODUCERS   1
+
+
+static const char *ngx_kapokmq_client_query(ngx_http_request_t *r,
+    uint32_t role, kmq_topic_config_t *topic);
+
 
 const char *
 ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
     kmq_client_info_t *info)
 {
     size_t               topic_len, id_len;
-    ngx_str_t           *addr, value;
+    ngx_str_t           *addr;
     const char          *error;
     kmq_topic_config_t   topic;
 
@@ -28,23 +36,96 @@ ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
     kmq_config_topic(ngx_kapokmq_worker.config, info->topic, topic_len,
                      &topic);
 
+    error = ngx_kapokmq_client_query(r, role, &topic);
+    if (error) {
+        return error;
+    }
+
     info->role = role;
-    info->mode = topic.confirm;
+    info->mode = ngx_kapokmq_mode(topic.confirm, topic.heartbeat);
+    info->by_code = (topic.confirm == KMQ_CONFIRM_ACK);
     info->prefetch = ngx_max(1, ngx_min(topic.prefetch, KMQ_PREFETCH_MAX));
     info->topic_len = topic_len;
     info->id_len = id_len;
     info->addr_len = ngx_min(addr->len, KMQ_ADDR_MAX);
     ngx_memcpy(info->addr, addr->data, info->addr_len);
 
-    if (role == KMQ_CONSUMER
-        && ngx_http_arg(r, (u_char *) "confirm", sizeof("confirm") - 1,
-                        &value)
-           == NGX_OK)
-    {
-        info->mode = kmq_confirm_value((char *) value.data, value.len);
+    return NULL;
+}
+
+
+/* Changes what holds for the topic into what the query asks for. */
+static const char *
+ngx_kapokmq_client_query(ngx_http_request_t *r, uint32_t role,
+    kmq_topic_config_t *topic)
+{
+    ngx_uint_t       n;
+    const char      *error;
+    kmq_misspelt_t   misspelt;
+
+    kmq_field_t  fields[] = {
+        { "heartbeat", NULL, 0 },
+        { "confirm", NULL, 0 },
+        { "prefetch", NULL, 0 }
+    };
+
+    if (r->args.len == 0) {
+        return NULL;
     }
 
-    return info->mode ? NULL : "confirm must be socket, pong or ack";
+    n = (role == KMQ_CONSUMER) ? NGX_KAPOKMQ_PARAMETERS
+                               : NGX_KAPOKMQ_PRODUCERS;
+
+    if (ngx_kapokmq_http_query(r, fields, n, &misspelt, &error) != NGX_OK) {
+        return "the query could not be read";
+    }
+
+    if (error == NULL) {
+        error = ngx_kapokmq_field_misspelt(r, fields, n, &misspelt);
+    }
+
+    if (error == NULL && fields[0].value) {
+        error = kmq_query_heartbeat((char *) fields[0].value, fields[0].len,
+                                    &topic->heartbeat);
+    }
+
+    if (error == NULL && fields[1].value) {
+        error = kmq_query_confirm((char *) fields[1].value, fields[1].len,
+                                  &topic->confirm);
+    }
+
+    if (error == NULL && fields[2].value) {
+        error = kmq_query_prefetch((char *) fields[2].value, fields[2].len,
+                                   &topic->prefetch);
+    }
+
+    return error;
+}
+
+
+ngx_msec_t
+ngx_kapokmq_client_silence(const kmq_client_info_t *info)
+{
+    kmq_config_t        *config;
+    kmq_topic_config_t   topic;
+
+    config = ngx_kapokmq_worker.config;
+
+    if (info->role != KMQ_CONSUMER || !config->is_re_push
+        || ngx_kapokmq_mode_heartbeat(info->mode) == 0
+        || ngx_kapokmq_mode_confirm(info->mode) == KMQ_CONFIRM_SOCKET)
+    {
+        return 0;
+    }
+
+    kmq_config_topic(config, info->topic, info->topic_len, &topic);
+
+    if (topic.push_retry_time == 0) {
+        return 0;
+    }
+
+    return ngx_max(topic.push_retry_time,
+                   2 * ngx_kapokmq_mode_heartbeat(info->mode));
 }
 
 
@@ -59,10 +140,10 @@ ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
 
 
 void
-ngx_kapokmq_client_leave(ngx_kapokmq_client_t *client)
+ngx_kapokmq_client_leave(ngx_kapokmq_client_t *client, ngx_uint_t failed)
 {
     if (client->ref && ngx_kapokmq_worker.kmq) {
-        kmq_leave(ngx_kapokmq_worker.kmq, client->ref);
+        kmq_leave(ngx_kapokmq_worker.kmq, client->ref, (int) failed);
         client->ref = 0;
     }
 }

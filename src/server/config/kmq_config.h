@@ -18,7 +18,7 @@
 #define KMQ_PATH_MAX       1023    /* bytes of persistentFile */
 
 #define KMQ_CONFIG_KEYS      40    /* in one mapping, at most */
-#define KMQ_CONFIG_OWN        6    /* that a topic may have of its own */
+#define KMQ_CONFIG_OWN        9    /* that a topic may have of its own */
 
 
 /* Keys that a topic may have of its own; UNSET ones are the queue's. */
@@ -30,9 +30,12 @@ typedef struct {
     uint32_t    push_type;         /* 1 or 2 */
     uint32_t    push_retry_time;   /* ms */
     uint32_t    max_deliveries;
+    uint32_t    retry_delay;       /* ms */
+    uint32_t    retry_delay_max;   /* ms */
     uint32_t    clean_time;        /* seconds */
     uint32_t    confirm;           /* KMQ_CONFIRM_... */
     uint32_t    prefetch;
+    uint32_t    heartbeat;         /* ms; 0: none */
 
     /* where the file sets these for a single topic, in this order */
     uint32_t    line[KMQ_CONFIG_OWN];
@@ -56,6 +59,8 @@ typedef struct {
     uint32_t    is_clean_consumed;     /* 0, 1 */
     uint32_t    check_speed;           /* ms */
     uint32_t    max_message_size;      /* bytes */
+    uint32_t    login_time;            /* ms */
+    uint32_t    drain_time;            /* ms */
 
     kmq_topic_config_t   topic;        /* what holds for every topic */
     kmq_topic_config_t  *topics;       /* those that differ */
@@ -131,5 +136,16 @@ const char *kmq_confirm_name(uint32_t confirm);
 
 /* KMQ_CONFIRM_... of a name, 0 when there is none such. */
 uint32_t kmq_confirm_value(const char *name, size_t len);
+
+/*
+ * What a client asks for in the query of its URL.  Each takes what holds
+ * without that, and changes it; prefetch only to less.  NULL, or what is wrong
+ * with the text.
+ */
+const char *kmq_query_confirm(const char *text, size_t len, uint32_t *confirm);
+const char *kmq_query_prefetch(const char *text, size_t len,
+    uint32_t *prefetch);
+const char *kmq_query_heartbeat(const char *text, size_t len,
+    uint32_t *heartbeat);
 
 #endif /* KMQ_CONFIG_H */

@@ -8,6 +8,7 @@
 
 
 #define KMQ_VARIABLE_MAX  60        /* bytes of a variable's name */
+#define KMQ_QUERY_MAX     24        /* bytes of a number in a query */
 
 
 static const char *const  kmq_confirm_names[] = {
@@ -146,6 +147,7 @@ kmq_value_port(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 void
 kmq_value_seconds(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 {
+    int          zero;
     char         wanted[120];
     size_t       n;
     uint64_t     value;
@@ -154,15 +156,18 @@ kmq_value_seconds(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
     value = 0;
     text = kmq_yaml_plain(y);
     n = text ? kmq_decimal(text, 3, &value) : 0;
+    zero = (key->flags & KMQ_CONFIG_ZERO) != 0;
 
-    if (n && text[n] == '\0' && value >= key->low && value <= key->high) {
+    if (n && text[n] == '\0' && value <= key->high
+        && (value >= key->low || (value == 0 && zero)))
+    {
         kmq_set(y, map, key, value);
         return;
     }
 
-    snprintf(wanted, sizeof(wanted), "a number of seconds from %g to %.0f "
-             "with at most three decimals", key->low / 1000.0,
-             key->high / 1000.0);
+    snprintf(wanted, sizeof(wanted), "%sa number of seconds from %g to %.0f "
+             "with at most three decimals", zero ? "0, or " : "",
+             key->low / 1000.0, key->high / 1000.0);
 
     kmq_value_wrong(y, map, key->name, wanted);
     kmq_yaml_skip(y);
@@ -216,6 +221,68 @@ kmq_value_size(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 
     kmq_value_wrong(y, map, key->name, wanted);
     kmq_yaml_skip(y);
+}
+
+
+/* ---------------------------------------------------------------- queries */
+
+/* All of a text that is not terminated, as kmq_decimal() reads it: 1 or 0. */
+static int
+kmq_query_number(const char *text, size_t len, unsigned places,
+    uint64_t *value)
+{
+    char  copy[KMQ_QUERY_MAX];
+
+    if (len >= sizeof(copy)) {
+        return 0;
+    }
+
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+
+    return len && kmq_decimal(copy, places, value) == len;
+}
+
+
+const char *
+kmq_query_confirm(const char *text, size_t len, uint32_t *confirm)
+{
+    *confirm = kmq_confirm_value(text, len);
+
+    return *confirm ? NULL : "confirm must be socket, pong or ack";
+}
+
+
+const char *
+kmq_query_prefetch(const char *text, size_t len, uint32_t *prefetch)
+{
+    uint64_t  value;
+
+    if (!kmq_query_number(text, len, 0, &value) || value == 0) {
+        return "prefetch must be a whole number from 1 on";
+    }
+
+    *prefetch = value < *prefetch ? (uint32_t) value : *prefetch;
+
+    return NULL;
+}
+
+
+const char *
+kmq_query_heartbeat(const char *text, size_t len, uint32_t *heartbeat)
+{
+    uint64_t  value;
+
+    if (!kmq_query_number(text, len, 3, &value) || value > KMQ_HEARTBEAT_MAX
+        || (value && value < KMQ_HEARTBEAT_MIN))
+    {
+        return "heartbeat must be 0, or a number of seconds from 0.1 to 3600 "
+               "with at most three decimals";
+    }
+
+    *heartbeat = (uint32_t) value;
+
+    return NULL;
 }
 
 

@@ -75,6 +75,10 @@ const char *kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT]);
                                        is one in kmq_topic_config_t */
 #define KMQ_CONFIG_ALIAS   0x02     /* another name of the key before it */
 #define KMQ_CONFIG_HIDDEN  0x04     /* kmq_config_entry() leaves it out */
+#define KMQ_CONFIG_ZERO    0x08     /* 0 is allowed, too */
+
+#define KMQ_HEARTBEAT_MIN      100  /* ms */
+#define KMQ_HEARTBEAT_MAX  3600000
 
 typedef struct kmq_map_s  kmq_map_t;
 typedef struct kmq_key_s  kmq_key_t;

@@ -2,6 +2,7 @@
  * does, and disconnected. */
 
 #include "ngx_kapokmq_console_inside.h"
+#include "../client/ngx_kapokmq_client.h"
 
 
 /* A client at its longest: names and address escaped, and the rest. */
@@ -48,6 +49,8 @@ static ngx_uint_t ngx_kapokmq_clients_page_fits(ngx_kapokmq_pages_t *pages,
 static u_char *ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages,
     unsigned i, u_char *p);
 static u_char *ngx_kapokmq_clients_page_consumer(u_char *p,
+    const kmq_client_info_t *client);
+static u_char *ngx_kapokmq_clients_page_oldest(u_char *p,
     const kmq_client_info_t *client);
 static ngx_int_t ngx_kapokmq_clients_page_name(const kmq_field_t *field,
     uint64_t *number, kmq_ref_t *ref);
@@ -235,25 +238,45 @@ ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages, unsigned i,
     p = ngx_kapokmq_http_quote(p, client->addr, client->addr_len);
 
     p = ngx_sprintf(p, ",\"JoinTime\":%uL,\"LastSeen\":%uD,\"Worker\":%uD,"
-                    "\"Messages\":%uL,", client->join_time / 1000,
-                    client->last_seen, client->worker, client->messages);
+                    "\"Messages\":%uL,\"Silent\":%s,\"Heartbeat\":",
+                    client->join_time / 1000, client->last_seen,
+                    client->worker, client->messages,
+                    client->silent ? "true" : "false");
+    p = ngx_kapokmq_http_decimal(p, ngx_kapokmq_mode_heartbeat(client->mode)
+                                    / 1000.0);
 
     if (client->role == KMQ_CONSUMER) {
         return ngx_kapokmq_clients_page_consumer(p, client);
     }
 
-    return ngx_sprintf(p, "\"Confirmed\":null,\"InFlight\":null,"
-                       "\"Prefetch\":null,\"Confirm\":null}");
+    return ngx_sprintf(p, ",\"Confirmed\":null,\"InFlight\":null,"
+                       "\"OldestInFlight\":null,\"Prefetch\":null,"
+                       "\"Confirm\":null,\"Resting\":null}");
 }
 
 
 static u_char *
 ngx_kapokmq_clients_page_consumer(u_char *p, const kmq_client_info_t *client)
 {
-    return ngx_sprintf(p, "\"Confirmed\":%uL,\"InFlight\":%uD,"
-                       "\"Prefetch\":%uD,\"Confirm\":\"%s\"}",
-                       client->confirmed, client->in_flight, client->prefetch,
-                       kmq_confirm_name(client->mode));
+    p = ngx_sprintf(p, ",\"Confirmed\":%uL,\"InFlight\":%uD,"
+                    "\"OldestInFlight\":", client->confirmed,
+                    client->in_flight);
+    p = ngx_kapokmq_clients_page_oldest(p, client);
+
+    return ngx_sprintf(p, ",\"Prefetch\":%uD,\"Confirm\":\"%s\","
+                       "\"Resting\":%s}", client->prefetch,
+                       kmq_confirm_name(ngx_kapokmq_mode_confirm(client->mode)),
+                       client->resting ? "true" : "false");
+}
+
+
+/* For how many seconds it has worked on its oldest message. */
+static u_char *
+ngx_kapokmq_clients_page_oldest(u_char *p, const kmq_client_info_t *client)
+{
+    return client->in_flight
+           ? ngx_kapokmq_http_decimal(p, client->oldest / 1000.0)
+           : ngx_sprintf(p, "null");
 }
 
 
@@ -439,5 +462,16 @@ ngx_kapokmq_clients_whole_write(u_char *p, const char *prefix,
     p = ngx_kapokmq_http_quote(p, client->addr, client->addr_len);
 
     /* seconds, as the original's page expects */
-    return ngx_sprintf(p, ",\"JoinTime\":%uL}", client->join_time / 1000);
+    p = ngx_sprintf(p, ",\"JoinTime\":%uL,\"Silent\":%s",
+                    client->join_time / 1000,
+                    client->silent ? "true" : "false");
+
+    if (client->role == KMQ_CONSUMER) {
+        p = ngx_sprintf(p, ",\"Resting\":%s",
+                        client->resting ? "true" : "false");
+    }
+
+    *p++ = '}';
+
+    return p;
 }

@@ -100,10 +100,13 @@ ngx_kapokmq_console_ping(ngx_http_request_t *r)
 static void
 ngx_kapokmq_console_count(ngx_http_request_t *r)
 {
+    uint64_t      waiting;
     ngx_str_t     json;
     kmq_counts_t  n;
 
     kmq_count(ngx_kapokmq_worker.kmq, &n);
+
+    waiting = n.ready + n.in_flight + n.retrying;
 
     json.data = ngx_pnalloc(r->pool, 150 + 7 * NGX_INT64_LEN);
     if (json.data == NULL) {
@@ -116,10 +119,9 @@ ngx_kapokmq_console_count(ngx_http_request_t *r)
                            "\"consumed\":%uL,\"delay\":%uL,"
                            "\"unconsumed\":%uL,\"dead\":%uL,"
                            "\"notConsumed\":%uL,\"stateless\":%uL}}",
-                           n.ready + n.in_flight + n.delayed + n.consumed
-                           + n.dead,
-                           n.consumed, n.delayed, n.ready + n.in_flight,
-                           n.dead, n.delayed, n.ready + n.in_flight)
+                           waiting + n.delayed + n.consumed + n.dead,
+                           n.consumed, n.delayed, waiting, n.dead, n.delayed,
+                           waiting)
                - json.data;
 
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);

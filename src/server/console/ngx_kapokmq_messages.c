@@ -15,7 +15,7 @@
 #define NGX_KAPOKMQ_REQUEUE      1024
 
 /* A message at its longest: topic and consumer escaped, and the rest. */
-#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 480)
+#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 640)
 
 #define NGX_KAPOKMQ_NO_MESSAGE   "There is no such message"
 
@@ -62,6 +62,8 @@ static u_char *ngx_kapokmq_messages_next(ngx_kapokmq_search_t *search,
 static u_char *ngx_kapokmq_messages_head(u_char *p,
     const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_messages_tail(u_char *p,
+    const kmq_message_info_t *m);
+static u_char *ngx_kapokmq_messages_failure(u_char *p,
     const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_messages_read(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
@@ -303,11 +305,33 @@ ngx_kapokmq_messages_tail(u_char *p, const kmq_message_info_t *m)
     p = ngx_sprintf(p, "\"Topic\":");
     p = ngx_kapokmq_http_quote(p, m->topic, m->topic_len);
 
-    return ngx_sprintf(p, ",\"CreateTime\":%uD,\"ConsumedTime\":%uD,"
-                       "\"DelayTime\":%uD,\"Status\":%d,\"Size\":%uD,"
-                       "\"Attempts\":%uD",
-                       m->create_time, m->consumed_time, m->delay, m->status,
-                       m->size, m->attempts);
+    p = ngx_sprintf(p, ",\"CreateTime\":%uD,\"ConsumedTime\":%uD,"
+                    "\"DelayTime\":%uD,\"Status\":%d,\"Size\":%uD,"
+                    "\"Attempts\":%uD",
+                    m->create_time, m->consumed_time, m->delay, m->status,
+                    m->size, m->attempts);
+
+    return ngx_kapokmq_messages_failure(p, m);
+}
+
+
+/* What went wrong with it last, and when it is tried again. */
+static u_char *
+ngx_kapokmq_messages_failure(u_char *p, const kmq_message_info_t *m)
+{
+    static const char *const  words[KMQ_REASONS] = {
+        "null,\"LastErrorCode\":null",
+        "\"consumer gone\",\"LastErrorCode\":\"end\"",
+        "\"given back\",\"LastErrorCode\":\"return\"",
+        "\"overdue\",\"LastErrorCode\":\"overdue\""
+    };
+
+    p = ngx_sprintf(p, ",\"LastError\":%s,\"Suspect\":%s,\"NextTry\":",
+                    words[m->failure < KMQ_REASONS ? m->failure : 0],
+                    m->suspect ? "true" : "false");
+
+    return ngx_kapokmq_http_or_null(p, m->status == KMQ_STATUS_WAITING
+                                       ? m->due : 0);
 }
 
 
@@ -401,7 +425,8 @@ ngx_kapokmq_messages_whereabouts(u_char *p, const kmq_message_info_t *m)
     p = len ? ngx_kapokmq_http_quote(p, id, len) : ngx_sprintf(p, "null");
 
     p = ngx_sprintf(p, ",\"DueTime\":");
-    p = ngx_kapokmq_http_or_null(p, m->due);
+    p = ngx_kapokmq_http_or_null(p, m->status == KMQ_STATUS_DELAYED ? m->due
+                                                                    : 0);
     p = ngx_sprintf(p, ",\"DeadTime\":");
 
     return ngx_kapokmq_http_or_null(p, m->dead_time);

@@ -118,8 +118,9 @@ ngx_kapokmq_overview_write(u_char *p, const ngx_kapokmq_oldest_t *old)
     p = ngx_kapokmq_overview_messages(p, &n);
     p = ngx_kapokmq_overview_oldest(p, old);
 
-    p = ngx_sprintf(p, "\"Topics\":%uL,\"Producers\":%uL,\"Consumers\":%uL,",
-                    n.topics, n.producers, n.consumers);
+    p = ngx_sprintf(p, "\"Topics\":%uL,\"Producers\":%uL,\"Consumers\":%uL,"
+                    "\"Resting\":%uL,",
+                    n.topics, n.producers, n.consumers, n.resting);
 
     p = ngx_kapokmq_overview_memory(p, &n);
     p = ngx_kapokmq_overview_disk(p, &n);
@@ -136,9 +137,17 @@ ngx_kapokmq_overview_messages(u_char *p, const kmq_counts_t *n)
 {
     const kmq_totals_t  *t = &n->totals;
 
-    p = ngx_sprintf(p, "\"Waiting\":%uL,\"InFlight\":%uL,\"Delayed\":%uL,"
-                    "\"Consumed\":%uL,\"Dead\":%uL,",
-                    n->ready, n->in_flight, n->delayed, n->consumed, n->dead);
+    p = ngx_sprintf(p, "\"Waiting\":%uL,\"InFlight\":%uL,\"Retrying\":%uL,"
+                    "\"Delayed\":%uL,\"Consumed\":%uL,\"Dead\":%uL,",
+                    n->ready, n->in_flight, n->retrying, n->delayed,
+                    n->consumed, n->dead);
+
+    p = ngx_sprintf(p, "\"Failures\":{\"end\":%uL,\"return\":%uL,"
+                    "\"overdue\":%uL,\"uncharged\":%uL},",
+                    n->failures[KMQ_FAILED_END],
+                    n->failures[KMQ_FAILED_RETURN],
+                    n->failures[KMQ_FAILED_OVERDUE],
+                    n->failures[KMQ_FAILED_NOT]);
 
     p = ngx_sprintf(p, "\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,\"Died\":%uL,",

@@ -8,7 +8,7 @@
 #define NGX_KAPOKMQ_PURGE_TURN  4
 
 /* A topic at its longest: its name escaped, and the rest. */
-#define NGX_KAPOKMQ_TOPIC_MAX   (6 * KMQ_NAME_MAX + 640)
+#define NGX_KAPOKMQ_TOPIC_MAX   (6 * KMQ_NAME_MAX + 720)
 
 /* The same with its periods. */
 #define NGX_KAPOKMQ_DETAIL_MAX                                                \
@@ -130,12 +130,15 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
     p = ngx_kapokmq_http_quote(p, topic->name, topic->name_len);
 
     p = ngx_sprintf(p, ",\"PushType\":%uD,\"Waiting\":%uL,\"InFlight\":%uL,"
-                    "\"Delayed\":%uL,\"Consumed\":%uL,\"Dead\":%uL,",
+                    "\"Retrying\":%uL,\"Delayed\":%uL,\"Consumed\":%uL,"
+                    "\"Dead\":%uL,",
                     topic->push_type, topic->ready, topic->in_flight,
-                    topic->delayed, topic->consumed, topic->dead);
+                    topic->retrying, topic->delayed, topic->consumed,
+                    topic->dead);
 
     p = ngx_sprintf(p, "\"Producers\":%uD,\"Consumers\":%uD,"
-                    "\"OldestWaiting\":", topic->producers, topic->consumers);
+                    "\"Resting\":%uD,\"OldestWaiting\":", topic->producers,
+                    topic->consumers, topic->resting);
     p = ngx_kapokmq_http_or_null(p, topic->oldest);
 
     p = ngx_sprintf(p, ",\"Published\":%uL,\"Delivered\":%uL,"
@@ -217,6 +220,12 @@ ngx_kapokmq_topics_settings(u_char *p, const kmq_topic_detail_t *detail)
 
     p = ngx_sprintf(p, ",\"PushRetryTime\":");
     p = ngx_kapokmq_http_decimal(p, detail->settings.retry_time / 1000.0);
+    p = ngx_sprintf(p, ",\"RetryDelay\":");
+    p = ngx_kapokmq_http_decimal(p, detail->settings.retry_delay / 1000.0);
+    p = ngx_sprintf(p, ",\"RetryDelayMax\":");
+    p = ngx_kapokmq_http_decimal(p, detail->settings.retry_delay_max / 1000.0);
+    p = ngx_sprintf(p, ",\"Heartbeat\":");
+    p = ngx_kapokmq_http_decimal(p, config.heartbeat / 1000.0);
 
     return ngx_sprintf(p, ",\"MaxDeliveries\":%uD,\"CleanTime\":%uD,"
                        "\"Confirm\":\"%s\",\"Prefetch\":%uD",

@@ -1,11 +1,9 @@
-/*
- * What consumers say of single messages, which they name by their codes: they
- * have consumed one, need more time for it ("+" before the code), or give it
- * back ("-").
- */
+/* What consumers say of single messages, which they name by their codes: see
+ * kmq_consumer_message.h. */
 
 #include "ngx_kapokmq_deliver_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
+#include "../../protocol/kmq_consumer_message.h"
 
 
 #define NGX_KAPOKMQ_CODES  128    /* done at once */
@@ -14,13 +12,9 @@
 #define NGX_KAPOKMQ_CODES_ERROR  100
 
 
-/* What becomes of messages by their codes; returns how many were in flight. */
-typedef unsigned (*ngx_kapokmq_codes_pt)(kmq_t *kmq, kmq_ref_t client,
-    const char *codes, unsigned n);
-
-
+static unsigned ngx_kapokmq_codes_do(ngx_kapokmq_consumer_t *c, unsigned n);
 static ngx_uint_t ngx_kapokmq_codes_strict(ngx_kapokmq_consumer_t *c,
-    ngx_kapokmq_codes_pt verb);
+    kmq_said_verb_t verb);
 static ngx_int_t ngx_kapokmq_codes_check(ngx_kapokmq_consumer_t *c,
     ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_codes_error(ngx_kapokmq_consumer_t *c,
@@ -29,46 +23,38 @@ static ngx_int_t ngx_kapokmq_codes_error(ngx_kapokmq_consumer_t *c,
 
 /* Codes of the consumer that is read at the moment, and what is to be done
  * with all of them; empty between two events. */
-static char                  ngx_kapokmq_code[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
-static ngx_uint_t            ngx_kapokmq_ncodes;
-static ngx_kapokmq_codes_pt  ngx_kapokmq_verb;
+static char             ngx_kapokmq_code[NGX_KAPOKMQ_CODES * KMQ_CODE_LEN];
+static ngx_uint_t       ngx_kapokmq_ncodes;
+static kmq_said_verb_t  ngx_kapokmq_verb;
+static int64_t          ngx_kapokmq_return_delay;
 
 
 ngx_int_t
 ngx_kapokmq_codes_add(ngx_kapokmq_consumer_t *c, const u_char *data,
     size_t size)
 {
-    ngx_kapokmq_codes_pt  verb;
+    kmq_said_t   said;
+    const char  *error;
 
-    verb = kmq_confirm_codes;
+    error = kmq_said_read(&said, data, size);
 
-    if (size > 2 && data[0] == '"' && data[size - 1] == '"') {
-        data++;
-        size -= 2;
+    if (error) {
+        return ngx_kapokmq_codes_strict(c, said.verb)
+               ? ngx_kapokmq_codes_error(c, error, NULL) : NGX_OK;
     }
 
-    if (size && (data[0] == '+' || data[0] == '-')) {
-        verb = (data[0] == '+') ? kmq_extend_codes : kmq_return_codes;
-        data++;
-        size--;
-    }
-
-    if (size != KMQ_CODE_LEN) {
-        return ngx_kapokmq_codes_strict(c, verb)
-               ? ngx_kapokmq_codes_error(c, "a MessageCode is expected", NULL)
-               : NGX_OK;
-    }
-
-    if (verb != ngx_kapokmq_verb) {
-
+    if (said.verb != ngx_kapokmq_verb
+        || said.delay != ngx_kapokmq_return_delay)
+    {
         if (ngx_kapokmq_codes_flush(c) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        ngx_kapokmq_verb = verb;
+        ngx_kapokmq_verb = said.verb;
+        ngx_kapokmq_return_delay = said.delay;
     }
 
-    ngx_memcpy(ngx_kapokmq_code + ngx_kapokmq_ncodes * KMQ_CODE_LEN, data,
+    ngx_memcpy(ngx_kapokmq_code + ngx_kapokmq_ncodes * KMQ_CODE_LEN, said.code,
                KMQ_CODE_LEN);
     ngx_kapokmq_ncodes++;
 
@@ -98,28 +84,51 @@ ngx_kapokmq_codes_flush(ngx_kapokmq_consumer_t *c)
     /* what is given back is not in flight any more, and may be in flight with
      * others at once */
 
-    if (ngx_kapokmq_verb == kmq_return_codes) {
+    if (ngx_kapokmq_verb == KMQ_SAID_RETURN) {
         rc = ngx_kapokmq_codes_check(c, ncodes);
     }
 
-    n = ngx_kapokmq_verb(ngx_kapokmq_worker.kmq, c->client.ref,
-                         ngx_kapokmq_code, ncodes);
+    n = ngx_kapokmq_codes_do(c, ncodes);
 
     if (n) {
         ngx_kapokmq_wake_producers();
     }
 
-    if (ngx_kapokmq_verb == kmq_confirm_codes) {
+    if (ngx_kapokmq_verb == KMQ_SAID_CONFIRM) {
         c->confirmed += n;
     }
 
-    if (n < ncodes && ngx_kapokmq_verb != kmq_return_codes
+    if (n < ncodes && ngx_kapokmq_verb != KMQ_SAID_RETURN
         && ngx_kapokmq_codes_strict(c, ngx_kapokmq_verb))
     {
         rc = ngx_kapokmq_codes_check(c, ncodes);
     }
 
     return rc;
+}
+
+
+/* Does what was said of the first n codes; returns how many were found. */
+static unsigned
+ngx_kapokmq_codes_do(ngx_kapokmq_consumer_t *c, unsigned n)
+{
+    kmq_t  *kmq;
+
+    kmq = ngx_kapokmq_worker.kmq;
+
+    switch (ngx_kapokmq_verb) {
+
+    case KMQ_SAID_EXTEND:
+        return kmq_extend_codes(kmq, c->client.ref, ngx_kapokmq_code, n);
+
+    case KMQ_SAID_RETURN:
+        return kmq_return_codes(kmq, c->client.ref, ngx_kapokmq_code, n,
+                                ngx_kapokmq_return_delay < 0
+                                ? KMQ_BACK_OFF : ngx_kapokmq_return_delay);
+
+    default:
+        return kmq_confirm_codes(kmq, c->client.ref, ngx_kapokmq_code, n);
+    }
 }
 
 
@@ -133,9 +142,9 @@ ngx_kapokmq_codes_drop(void)
 /* Is it an error to name what is not in flight?  Clients of the original
  * confirm what a pong has confirmed already, without a sign. */
 static ngx_uint_t
-ngx_kapokmq_codes_strict(ngx_kapokmq_consumer_t *c, ngx_kapokmq_codes_pt verb)
+ngx_kapokmq_codes_strict(ngx_kapokmq_consumer_t *c, kmq_said_verb_t verb)
 {
-    return c->confirm == KMQ_CONFIRM_ACK || verb != kmq_confirm_codes;
+    return c->confirm == KMQ_CONFIRM_ACK || verb != KMQ_SAID_CONFIRM;
 }
 
 
@@ -150,7 +159,7 @@ ngx_kapokmq_codes_check(ngx_kapokmq_consumer_t *c, ngx_uint_t n)
         code = ngx_kapokmq_code + i * KMQ_CODE_LEN;
 
         if (kmq_code_wrong(ngx_kapokmq_worker.kmq, c->client.ref, code,
-                           ngx_kapokmq_verb == kmq_confirm_codes)
+                           ngx_kapokmq_verb == KMQ_SAID_CONFIRM)
             && ngx_kapokmq_codes_error(c, "not in flight with this "
                                        "consumer: ", code)
                != NGX_OK)

@@ -30,9 +30,17 @@ ngx_kapokmq_compose_begin(const kmq_batch_t *batch)
 size_t
 ngx_kapokmq_compose_len(const kmq_message_t *m)
 {
+    size_t  len;
+
     kmq_push_tail(&ngx_kapokmq_tail, m->create_time, m->delay);
 
-    return KMQ_PUSH_HEAD_LEN + m->size + ngx_kapokmq_tail.len;
+    len = KMQ_PUSH_HEAD_LEN + m->size + ngx_kapokmq_tail.len;
+
+    if (m->attempts) {
+        len += kmq_push_attempts_len(m->attempts);
+    }
+
+    return len;
 }
 
 
@@ -52,7 +60,13 @@ ngx_kapokmq_compose_tail(u_char *p, const kmq_message_t *m)
 {
     kmq_push_tail(&ngx_kapokmq_tail, m->create_time, m->delay);
 
-    return ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+    p = ngx_cpymem(p, ngx_kapokmq_tail.text, ngx_kapokmq_tail.len);
+
+    if (m->attempts) {
+        p = kmq_push_attempts(p, m->attempts);
+    }
+
+    return p;
 }
 
 

@@ -81,7 +81,6 @@ ngx_kapokmq_consumer_turns(void)
 ngx_uint_t
 ngx_kapokmq_consumer_retire(ngx_kapokmq_consumer_t *c)
 {
-    kmq_retire(ngx_kapokmq_worker.kmq);
     ngx_kapokmq_consumer_ready(c, 0);
 
     return kmq_in_flight(ngx_kapokmq_worker.kmq, c->client.ref);

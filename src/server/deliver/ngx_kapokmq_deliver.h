@@ -68,7 +68,7 @@ void ngx_kapokmq_consumer_sent(ngx_kapokmq_consumer_t *c, uint32_t position);
  * been pushed. */
 void ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c);
 
-/* This worker is to exit: no more messages for it.  Returns how many are in
+/* It is to end: no more messages for it.  Returns how many are in
  * flight, which may still be confirmed. */
 ngx_uint_t ngx_kapokmq_consumer_retire(ngx_kapokmq_consumer_t *c);
 
@@ -79,9 +79,9 @@ void ngx_kapokmq_consumer_leave(ngx_kapokmq_consumer_t *c);
 /* ----------------------------------------------------------- MessageCodes */
 
 /*
- * _add takes what the client said: a MessageCode, bare or as a JSON string,
- * behind a sign or without one.  Codes are gathered; _flush, which must be
- * called before the event ends, confirms, extends or returns their messages.
+ * _add takes what the client said: see kmq_said_read().  Codes are gathered;
+ * _flush, which must be called before the event ends, confirms, extends or
+ * returns their messages.
  * Other texts are refused in mode ack and behind a sign, and ignored elsewhere.
  * NGX_ERROR: the consumer ends.
  */

@@ -4,7 +4,7 @@
 #include "../../protocol/kmq_utf8.h"
 
 
-/* What is wanted, and what came. */
+/* Room for what is wanted, and what came. */
 #define NGX_KAPOKMQ_FIELD_ERROR  (200 + KMQ_UTF8_SHOWN)
 
 
@@ -26,6 +26,39 @@ ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
     }
 
     ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, (char *) text);
+}
+
+
+const char *
+ngx_kapokmq_field_misspelt(ngx_http_request_t *r, const kmq_field_t *fields,
+    ngx_uint_t n, const kmq_misspelt_t *misspelt)
+{
+    char         shown[KMQ_UTF8_SHOWN];
+    u_char      *text;
+    ngx_uint_t   i;
+
+    i = kmq_form_misspelt(fields, n, misspelt);
+
+    if (i == n) {
+        return NULL;
+    }
+
+    text = ngx_pnalloc(r->pool, NGX_KAPOKMQ_FIELD_ERROR);
+    if (text == NULL) {
+        return "a parameter is misspelt";
+    }
+
+    if (kmq_utf8_valid(misspelt->name[i], misspelt->len[i])) {
+        kmq_utf8_show(shown, misspelt->name[i], misspelt->len[i]);
+
+    } else {
+        ngx_memcpy(shown, "?", sizeof("?"));
+    }
+
+    ngx_snprintf(text, NGX_KAPOKMQ_FIELD_ERROR, "unknown parameter \"%s\", "
+                 "did you mean \"%s\"?%Z", shown, fields[i].name);
+
+    return (char *) text;
 }
 
 

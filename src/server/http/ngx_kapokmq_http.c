@@ -202,6 +202,14 @@ ngx_int_t
 ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n)
 {
+    return ngx_kapokmq_http_form(r, fields, n, NULL);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_form(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, kmq_misspelt_t *misspelt)
+{
     ngx_int_t    rc;
     ngx_str_t    body, type;
     const char  *err;
@@ -227,11 +235,31 @@ ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     }
 
     err = kmq_form_read(body.data, body.len, (char *) type.data, type.len,
-                        fields, n);
+                        fields, n, misspelt);
     if (err) {
         ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
         return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, kmq_misspelt_t *misspelt, const char **error)
+{
+    u_char  *query;
+
+    /* never empty, so that there is an address in any case */
+    query = ngx_pnalloc(r->pool, r->args.len + 1);
+    if (query == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(query, r->args.data, r->args.len);
+
+    *error = kmq_form_query(query, r->args.len, fields, n, misspelt);
 
     return NGX_OK;
 }

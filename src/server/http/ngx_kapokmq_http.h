@@ -25,6 +25,15 @@ ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
 ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n);
 
+/* The same, with the names that may be slips. */
+ngx_int_t ngx_kapokmq_http_form(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, kmq_misspelt_t *misspelt);
+
+/* Reads the query of the request's URI: see kmq_form_query(), whose answer is
+ * error.  NGX_ERROR: no memory. */
+ngx_int_t ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, kmq_misspelt_t *misspelt, const char **error);
+
 /*
  * What of the request's URI follows the prefix of its location, and NGX_OK;
  * NGX_DECLINED: the location has none, as one with a regular expression.
@@ -161,6 +170,11 @@ ngx_int_t ngx_kapokmq_field_name(ngx_http_request_t *r,
     const kmq_field_t *field);
 ngx_int_t ngx_kapokmq_field_required(ngx_http_request_t *r,
     const kmq_field_t *field);
+
+/* What is to be said of a field that came under a misspelt name alone, or
+ * NULL. */
+const char *ngx_kapokmq_field_misspelt(ngx_http_request_t *r,
+    const kmq_field_t *fields, ngx_uint_t n, const kmq_misspelt_t *misspelt);
 
 /* Answers that the field must be what is wanted, not what it is. */
 void ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,

@@ -29,7 +29,7 @@ const ngx_kapokmq_family_t
       NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.confirmed) },
 
     { "messages_died", NULL,
-      "Messages that became dead after maxDeliveries pushes.",
+      "Messages that became dead after maxDeliveries failures.",
       NGX_KAPOKMQ_COUNTER, ngx_kapokmq_value(counts.totals.died) },
 
     { "messages_expired", NULL, "Messages deleted for their age.",
@@ -59,6 +59,10 @@ const ngx_kapokmq_family_t
     { "messages_in_flight", NULL, "Messages pushed and not yet confirmed.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.in_flight) },
 
+    { "messages_retrying", NULL,
+      "Messages that failed and wait for their next try.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.retrying) },
+
     { "messages_delayed", NULL, "Messages whose time has not yet come.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.delayed) },
 
@@ -72,6 +76,10 @@ const ngx_kapokmq_family_t
       "For how long the oldest waiting message could have been pushed.",
       NGX_KAPOKMQ_AGE, ngx_kapokmq_value(oldest) },
 
+    { "oldest_in_flight_age_seconds", "seconds",
+      "For how long a consumer has had its oldest unconfirmed message.",
+      NGX_KAPOKMQ_AGE, ngx_kapokmq_value(oldest_in_flight) },
+
     { "topics", NULL, "Topics.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.topics) },
 
@@ -84,6 +92,10 @@ const ngx_kapokmq_family_t
 
     { "consumers", NULL, "Consumers that are connected.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.consumers) },
+
+    { "consumers_resting", NULL,
+      "Of these, those that let a message become overdue.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.resting) },
 
     { "workers", NULL, "Worker processes that use the queue.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(workers) },
@@ -156,7 +168,7 @@ const ngx_kapokmq_family_t
       NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.confirmed) },
 
     { "topic_messages_died", NULL,
-      "Messages that became dead after maxDeliveries pushes.",
+      "Messages that became dead after maxDeliveries failures.",
       NGX_KAPOKMQ_COUNTER, ngx_kapokmq_topic_value(totals.died) },
 
     { "topic_messages_expired", NULL, "Messages deleted for their age.",
@@ -171,6 +183,10 @@ const ngx_kapokmq_family_t
     { "topic_messages_in_flight", NULL,
       "Messages pushed and not yet confirmed.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(in_flight) },
+
+    { "topic_messages_retrying", NULL,
+      "Messages that failed and wait for their next try.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(retrying) },
 
     { "topic_messages_delayed", NULL, "Messages whose time has not yet come.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(delayed) },
@@ -190,7 +206,11 @@ const ngx_kapokmq_family_t
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(producers) },
 
     { "topic_consumers", NULL, "Consumers that are connected.",
-      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(consumers) }
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(consumers) },
+
+    { "topic_consumers_resting", NULL,
+      "Of these, those that let a message become overdue.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(resting) }
 };
 
 

@@ -1,8 +1,8 @@
 /*
  * kapokmq_metrics: what is counted, for Prometheus and what reads its format.
  *
- * All samples of a family stand together, so the topics are read first, in
- * slices of time, and written family by family then.
+ * All samples of a family stand together, so consumers and topics are read
+ * first, in slices of time, and written family by family then.
  */
 
 #include "ngx_kapokmq_metrics.h"
@@ -12,7 +12,7 @@
 #include "../../protocol/kmq_media.h"
 
 
-/* Topics read at once. */
+/* Topics, or consumers, read at once. */
 #define NGX_KAPOKMQ_METRICS_SLICE  64
 
 /* What is written at once: the histogram, or a topic's longest name. */
@@ -26,7 +26,8 @@
 /* The parts of an answer: families of one sample by their numbers, then */
 #define NGX_KAPOKMQ_METRICS_INFO     NGX_KAPOKMQ_FAMILIES
 #define NGX_KAPOKMQ_METRICS_LATENCY  (NGX_KAPOKMQ_METRICS_INFO + 1)
-#define NGX_KAPOKMQ_METRICS_TOPICS   (NGX_KAPOKMQ_METRICS_LATENCY + 1)
+#define NGX_KAPOKMQ_METRICS_REASONS  (NGX_KAPOKMQ_METRICS_LATENCY + 1)
+#define NGX_KAPOKMQ_METRICS_TOPICS   (NGX_KAPOKMQ_METRICS_REASONS + 1)
 #define NGX_KAPOKMQ_METRICS_EOF                                               \
     (NGX_KAPOKMQ_METRICS_TOPICS + NGX_KAPOKMQ_TOPIC_FAMILIES)
 #define NGX_KAPOKMQ_METRICS_END      (NGX_KAPOKMQ_METRICS_EOF + 1)
@@ -41,7 +42,8 @@ typedef struct {
 typedef struct {
     ngx_http_request_t            *request;
     ngx_uint_t                     left;   /* topics may have series still */
-    unsigned                       gathered:1;
+    unsigned                       consumers:1;    /* all have been read, */
+    unsigned                       gathered:1;     /* and all topics */
     unsigned                       open:1; /* OpenMetrics */
 
     ngx_kapokmq_metrics_t           values;
@@ -50,7 +52,10 @@ typedef struct {
     ngx_kapokmq_series_t           rest;   /* the other topics */
 
     uint64_t                       cursor;
-    kmq_topic_info_t               slice[NGX_KAPOKMQ_METRICS_SLICE];
+    union {
+        kmq_topic_info_t           topics[NGX_KAPOKMQ_METRICS_SLICE];
+        kmq_client_info_t          clients[NGX_KAPOKMQ_METRICS_SLICE];
+    } slice;
 
     /* what is written next */
     ngx_uint_t                     at;     /* a part */
@@ -66,6 +71,7 @@ static ngx_uint_t ngx_kapokmq_metrics_open(ngx_http_request_t *r);
 static u_char *ngx_kapokmq_metrics_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     u_char *end);
 static ngx_int_t ngx_kapokmq_metrics_gather(ngx_kapokmq_scrape_t *scrape);
+static void ngx_kapokmq_metrics_consumers(ngx_kapokmq_scrape_t *scrape);
 static ngx_int_t ngx_kapokmq_metrics_topic(ngx_kapokmq_scrape_t *scrape,
     kmq_topic_info_t *info);
 static void ngx_kapokmq_metrics_values(ngx_kapokmq_scrape_t *scrape);
@@ -81,6 +87,8 @@ static u_char *ngx_kapokmq_metrics_series(ngx_kapokmq_scrape_t *scrape,
 static u_char *ngx_kapokmq_metrics_info(ngx_kapokmq_scrape_t *scrape,
     u_char *p);
 static u_char *ngx_kapokmq_metrics_latency(ngx_kapokmq_scrape_t *scrape,
+    u_char *p);
+static u_char *ngx_kapokmq_metrics_reasons(ngx_kapokmq_scrape_t *scrape,
     u_char *p);
 static u_char *ngx_kapokmq_metrics_seconds(u_char *p, uint64_t ms);
 static u_char *ngx_kapokmq_metrics_head(u_char *p, ngx_uint_t open,
@@ -291,22 +299,52 @@ ngx_kapokmq_metrics_type(ngx_kapokmq_scrape_t *scrape)
 
 /* ----------------------------------------------------------------- figures */
 
-/* Reads the next topics.  NGX_OK: those were all, NGX_AGAIN, NGX_ERROR. */
+/* Reads the next consumers, or topics.  NGX_OK: those were all, NGX_AGAIN,
+ * NGX_ERROR. */
 static ngx_int_t
 ngx_kapokmq_metrics_gather(ngx_kapokmq_scrape_t *scrape)
 {
     unsigned  i, n;
 
-    n = kmq_topics(ngx_kapokmq_worker.kmq, &scrape->cursor, scrape->slice,
-                   NGX_KAPOKMQ_METRICS_SLICE);
+    if (!scrape->consumers) {
+        ngx_kapokmq_metrics_consumers(scrape);
+        return NGX_AGAIN;
+    }
+
+    n = kmq_topics(ngx_kapokmq_worker.kmq, &scrape->cursor,
+                   scrape->slice.topics, NGX_KAPOKMQ_METRICS_SLICE);
 
     for (i = 0; i < n; i++) {
-        if (ngx_kapokmq_metrics_topic(scrape, &scrape->slice[i]) != NGX_OK) {
+        if (ngx_kapokmq_metrics_topic(scrape, &scrape->slice.topics[i])
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
 
     return (n < NGX_KAPOKMQ_METRICS_SLICE) ? NGX_OK : NGX_AGAIN;
+}
+
+
+static void
+ngx_kapokmq_metrics_consumers(ngx_kapokmq_scrape_t *scrape)
+{
+    uint64_t  oldest;
+    unsigned  i, n;
+
+    n = kmq_clients(ngx_kapokmq_worker.kmq, KMQ_CONSUMER, &scrape->cursor,
+                    scrape->slice.clients, NGX_KAPOKMQ_METRICS_SLICE);
+
+    for (i = 0; i < n; i++) {
+        oldest = scrape->slice.clients[i].oldest / 1000;
+        scrape->values.oldest_in_flight =
+            ngx_max(scrape->values.oldest_in_flight, oldest);
+    }
+
+    if (n == 0) {
+        scrape->consumers = 1;
+        scrape->cursor = 0;
+    }
 }
 
 
@@ -497,6 +535,9 @@ ngx_kapokmq_metrics_part(ngx_kapokmq_scrape_t *scrape, u_char *p)
     case NGX_KAPOKMQ_METRICS_LATENCY:
         return ngx_kapokmq_metrics_latency(scrape, p);
 
+    case NGX_KAPOKMQ_METRICS_REASONS:
+        return ngx_kapokmq_metrics_reasons(scrape, p);
+
     case NGX_KAPOKMQ_METRICS_EOF:
         return scrape->open ? ngx_sprintf(p, "# EOF\n") : p;
 
@@ -626,6 +667,33 @@ ngx_kapokmq_metrics_latency(ngx_kapokmq_scrape_t *scrape, u_char *p)
     p = ngx_kapokmq_metrics_seconds(p, latency->sum);
 
     return ngx_sprintf(p, "\nkapokmq_push_latency_seconds_count %uL\n", n);
+}
+
+
+/* Why deliveries came to nothing. */
+static u_char *
+ngx_kapokmq_metrics_reasons(ngx_kapokmq_scrape_t *scrape, u_char *p)
+{
+    ngx_uint_t  i;
+
+    static const ngx_kapokmq_family_t  family = {
+        "redeliveries", NULL,
+        "Deliveries that ended without a confirmation, by the reason.",
+        NGX_KAPOKMQ_COUNTER, 0, 0
+    };
+
+    static const char *const  reasons[KMQ_REASONS] = {
+        "uncharged", "end", "return", "overdue"
+    };
+
+    p = ngx_kapokmq_metrics_family(p, scrape->open, &family);
+
+    for (i = 0; i < KMQ_REASONS; i++) {
+        p = ngx_sprintf(p, "kapokmq_redeliveries_total{reason=\"%s\"} %uL\n",
+                        reasons[i], scrape->values.counts.failures[i]);
+    }
+
+    return p;
 }
 
 

@@ -29,6 +29,7 @@ typedef struct {
     kmq_counts_t                   counts;
     uint64_t                       waiting_max;
     uint64_t                       oldest;         /* s */
+    uint64_t                       oldest_in_flight;       /* s */
     uint64_t                       workers;
     uint64_t                       retiring;
     uint64_t                       persistence;
@@ -45,13 +46,13 @@ typedef struct {
 } ngx_kapokmq_totals_t;
 
 /* Families of one sample, whose values are in a ngx_kapokmq_metrics_t, */
-#define NGX_KAPOKMQ_FAMILIES        36
+#define NGX_KAPOKMQ_FAMILIES        39
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;
 
 /* and of one for each topic, whose values are in its kmq_topic_info_t. */
-#define NGX_KAPOKMQ_TOPIC_FAMILIES  15
+#define NGX_KAPOKMQ_TOPIC_FAMILIES  17
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;

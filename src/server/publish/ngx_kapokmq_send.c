@@ -6,6 +6,9 @@
 #include "../../protocol/kmq_utf8.h"
 
 
+#define NGX_KAPOKMQ_SEND_FIELDS  3
+
+
 /* A message that waits for the disk, and its request with it. */
 typedef struct {
     ngx_kapokmq_pending_t   pending;
@@ -17,6 +20,8 @@ typedef struct {
 
 static ngx_uint_t ngx_kapokmq_send_named(ngx_http_request_t *r);
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);
+static const char *ngx_kapokmq_send_names(ngx_http_request_t *r,
+    const kmq_field_t fields[], const kmq_misspelt_t *misspelt);
 static void ngx_kapokmq_send_fact(ngx_http_request_t *r,
     const kmq_field_t *topic);
 static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
@@ -70,10 +75,11 @@ ngx_kapokmq_send_named(ngx_http_request_t *r)
 static void
 ngx_kapokmq_send_body(ngx_http_request_t *r)
 {
-    kmq_data_t   data;
-    const char  *err;
+    kmq_data_t       data;
+    const char      *err;
+    kmq_misspelt_t   misspelt;
 
-    kmq_field_t  fields[] = {
+    kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = {
         { "topic", NULL, 0 },
         { "messageData", NULL, 0 },
         { "delayTime", NULL, 0 }
@@ -89,13 +95,21 @@ ngx_kapokmq_send_body(ngx_http_request_t *r)
         return;
     }
 
-    if (ngx_kapokmq_http_fields(r, fields, 3) != NGX_OK) {
+    if (ngx_kapokmq_http_form(r, fields, NGX_KAPOKMQ_SEND_FIELDS, &misspelt)
+        != NGX_OK)
+    {
         return;
     }
 
     ngx_kapokmq_send_fact(r, &fields[0]);
 
-    err = ngx_kapokmq_send_check(&fields[0], &fields[1], &fields[2], &data);
+    err = ngx_kapokmq_send_names(r, fields, &misspelt);
+
+    if (err == NULL) {
+        err = ngx_kapokmq_send_check(&fields[0], &fields[1], &fields[2],
+                                     &data);
+    }
+
     if (err) {
         ngx_kapokmq_send_refuse(r, &fields[0], NGX_HTTP_BAD_REQUEST, err);
         return;
@@ -116,6 +130,33 @@ ngx_kapokmq_send_body(ngx_http_request_t *r)
     }
 
     ngx_kapokmq_send_store(r, &fields[0], &data);
+}
+
+
+/* A parameter that came under a misspelt name, or in the query, would be
+ * passed over, and the message sent without its delay. */
+static const char *
+ngx_kapokmq_send_names(ngx_http_request_t *r, const kmq_field_t fields[],
+    const kmq_misspelt_t *misspelt)
+{
+    const char      *err;
+    kmq_misspelt_t   other;
+
+    kmq_field_t  delay = { "delayTime", NULL, 0 };
+
+    err = ngx_kapokmq_field_misspelt(r, fields, NGX_KAPOKMQ_SEND_FIELDS,
+                                     misspelt);
+
+    if (err || r->args.len == 0 || fields[2].value) {
+        return err;
+    }
+
+    if (ngx_kapokmq_http_query(r, &delay, 1, &other, &err) != NGX_OK) {
+        return "the query could not be read";
+    }
+
+    return (err || delay.value || other.name[0])
+           ? "delayTime must be in the body, not in the query" : NULL;
 }
 
 

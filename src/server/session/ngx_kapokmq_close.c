@@ -3,7 +3,7 @@
  * written, the client leaves the engine, the connection goes.
  */
 
-#include "ngx_kapokmq_session_inside.h"
+#include "ngx_kapokmq_heartbeat.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
@@ -30,7 +30,7 @@ ngx_kapokmq_close_send(ngx_kapokmq_session_t *s, ngx_uint_t code,
 }
 
 
-/* nginx wants the connection gone: the worker is about to exit. */
+/* The worker is about to exit. */
 ngx_int_t
 ngx_kapokmq_close_exiting(ngx_kapokmq_session_t *s)
 {
@@ -39,6 +39,8 @@ ngx_kapokmq_close_exiting(ngx_kapokmq_session_t *s)
     if (!s->greeted) {
         return NGX_ERROR;
     }
+
+    s->ours = 1;
 
     rc = (s->state == NGX_KAPOKMQ_OPEN) ? s->role->shutdown(s) : NGX_OK;
 
@@ -165,8 +167,9 @@ ngx_kapokmq_close_finished(ngx_kapokmq_session_t *s)
 }
 
 
-/* The session's only timer; 0: none.  Not cancelable: a worker waits until its
- * sessions are closed, which takes no longer than the time for that. */
+/* The timer of a session's login and end; 0: none.  Not cancelable: a worker
+ * waits until its sessions are closed, which takes no longer than the time for
+ * that. */
 void
 ngx_kapokmq_close_after(ngx_kapokmq_session_t *s, ngx_msec_t ms)
 {
@@ -184,12 +187,12 @@ ngx_kapokmq_close_after(ngx_kapokmq_session_t *s, ngx_msec_t ms)
 }
 
 
-/* The client leaves the engine. */
+/* The client leaves the engine.  Unless we wanted that, it has left us. */
 static void
 ngx_kapokmq_close_leave(ngx_kapokmq_session_t *s)
 {
     s->role->leave(s);
-    ngx_kapokmq_client_leave(&s->client);
+    ngx_kapokmq_client_leave(&s->client, !s->ours);
 }
 
 
@@ -201,6 +204,7 @@ ngx_kapokmq_close_client(ngx_kapokmq_client_t *client, int why,
 
     s = ngx_kapokmq_session_of(client);
 
+    s->ours = 1;
     ngx_kapokmq_close_leave(s);
 
     if (ngx_kapokmq_close_send(s, why == KMQ_TOO_SLOW
@@ -215,6 +219,24 @@ ngx_kapokmq_close_client(ngx_kapokmq_client_t *client, int why,
 }
 
 
+/* What nginx does with the connection from here on is not the session's. */
+static void
+ngx_kapokmq_close_timers(ngx_kapokmq_session_t *s)
+{
+    ngx_event_t  *wev;
+
+    ngx_kapokmq_close_after(s, 0);
+
+    wev = s->connection->write;
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    wev->cancelable = 0;
+}
+
+
 /* The connection goes, too. */
 void
 ngx_kapokmq_close_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
@@ -223,9 +245,11 @@ ngx_kapokmq_close_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
 
     c = s->connection;
 
-    ngx_kapokmq_close_after(s, 0);
+    ngx_kapokmq_close_timers(s);
 
-    c->idle = 0;
+    if (s->reset) {
+        ngx_kapokmq_peer_reset(c);
+    }
 
     if (s->request) {
         s->give_back(s, rc);
@@ -244,6 +268,7 @@ ngx_kapokmq_close_free(void *data)
 {
     ngx_kapokmq_session_t  *s = data;
 
+    ngx_kapokmq_staying_leave(s);
     ngx_kapokmq_close_leave(s);
     ngx_kapokmq_input_free(s);
     ngx_kapokmq_output_free(s);

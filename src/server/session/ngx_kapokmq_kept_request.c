@@ -10,21 +10,11 @@
 
 #include "ngx_kapokmq_session_inside.h"
 #include "../http/ngx_kapokmq_http.h"
-#include "../worker/ngx_kapokmq_worker.h"
 
 
-/* A session that has its request, as the request's pool knows it. */
-typedef struct {
-    ngx_queue_t             queue;      /* in all of them */
-    ngx_kapokmq_session_t  *session;
-} ngx_kapokmq_kept_t;
-
-
-static void ngx_kapokmq_kept_free(void *data);
 static void ngx_kapokmq_kept_first(ngx_http_request_t *r);
 static void ngx_kapokmq_kept_read(ngx_http_request_t *r);
 static void ngx_kapokmq_kept_write(ngx_http_request_t *r);
-static void ngx_kapokmq_kept_exiting(ngx_event_t *ev);
 static ngx_int_t ngx_kapokmq_kept_rest(ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_kept_wanted(ngx_http_request_t *r);
 static void ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s);
@@ -34,22 +24,17 @@ static void ngx_kapokmq_kept_chain(ngx_connection_t *c, ngx_chain_t **chain);
 static void ngx_kapokmq_kept_return(ngx_kapokmq_session_t *s, ngx_int_t rc);
 
 
-/* Sessions that have their request. */
-static ngx_queue_t  ngx_kapokmq_all_kept;
-
-
 /* From here on the request's pool frees the session. */
 ngx_kapokmq_session_t *
 ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
 {
     ngx_log_t              *log;
     ngx_pool_cleanup_t     *cleanup;
-    ngx_kapokmq_kept_t     *kept;
     ngx_kapokmq_session_t  *s;
 
     log = r->connection->log;
 
-    cleanup = ngx_pool_cleanup_add(r->pool, sizeof(ngx_kapokmq_kept_t));
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
     if (cleanup == NULL) {
         return NULL;
     }
@@ -59,11 +44,10 @@ ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return NULL;
     }
 
-    kept = cleanup->data;
-    kept->session = s;
-    ngx_queue_init(&kept->queue);
+    ngx_queue_init(&s->queue);
 
-    cleanup->handler = ngx_kapokmq_kept_free;
+    cleanup->handler = ngx_kapokmq_close_free;
+    cleanup->data = s;
 
     s->connection = r->connection;
     s->request = r;
@@ -87,33 +71,19 @@ ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
 }
 
 
-static void
-ngx_kapokmq_kept_free(void *data)
-{
-    ngx_kapokmq_kept_t  *kept = data;
-
-    ngx_queue_remove(&kept->queue);
-    ngx_kapokmq_close_free(kept->session);
-}
-
-
 /*
  * The request's events are the session's from now on, and not yet the
  * connection's: while there is a request, nginx may put its own handlers of the
  * connection back, when a subrequest in the background fails for example.
- * nginx would end an idle connection that has them at once, when the worker has
- * to go; so the session is told of that otherwise.
  */
 void
 ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s)
 {
     ngx_connection_t    *c;
-    ngx_kapokmq_kept_t  *kept;
     ngx_http_request_t  *r;
 
     r = s->request;
     c = s->connection;
-    kept = s->cleanup->data;
 
     ngx_http_set_ctx(r, s, ngx_kapokmq_module);
 
@@ -123,7 +93,7 @@ ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s)
     r->read_event_handler = ngx_kapokmq_kept_first;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_queue_insert_tail(&ngx_kapokmq_all_kept, &kept->queue);
+    ngx_kapokmq_staying_join(s);
 
     if (c->sockaddr->sa_family != AF_UNIX) {
         (void) ngx_tcp_nodelay(c);
@@ -175,53 +145,6 @@ ngx_kapokmq_kept_write(ngx_http_request_t *r)
 }
 
 
-/* A connection that is idle for ever has its handler called when the worker
- * has to go. */
-void
-ngx_kapokmq_kept_listen(ngx_cycle_t *cycle)
-{
-    int                fd;
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
-
-    ngx_queue_init(&ngx_kapokmq_all_kept);
-
-    if (ngx_kapokmq_notify(cycle, ngx_kapokmq_kept_exiting, &fd) != NGX_OK)
-    {
-        return;
-    }
-
-    c = cycle->connections;
-
-    for (i = 0; i < cycle->connection_n; i++) {
-        if (c[i].fd == fd) {
-            c[i].idle = 1;
-            return;
-        }
-    }
-}
-
-
-static void
-ngx_kapokmq_kept_exiting(ngx_event_t *ev)
-{
-    ngx_queue_t         *q, *next, *all;
-    ngx_kapokmq_kept_t  *kept;
-
-    (void) ev;
-
-    all = &ngx_kapokmq_all_kept;
-
-    for (q = ngx_queue_head(all); q != ngx_queue_sentinel(all); q = next) {
-        next = ngx_queue_next(q);
-        kept = ngx_queue_data(q, ngx_kapokmq_kept_t, queue);
-
-        kept->session->exiting = 1;
-        ngx_kapokmq_session_readable(kept->session);
-    }
-}
-
-
 /* Frames that came right behind the request. */
 static ngx_int_t
 ngx_kapokmq_kept_rest(ngx_kapokmq_session_t *s)
@@ -264,7 +187,7 @@ ngx_kapokmq_kept_wanted(ngx_http_request_t *r)
 
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
 
-        if (cleanup->handler && cleanup->handler != ngx_kapokmq_kept_free
+        if (cleanup->handler && cleanup->handler != ngx_kapokmq_close_free
             && cleanup->handler != ngx_kapokmq_facts_cleanup)
         {
             return 1;
@@ -282,7 +205,6 @@ ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s)
 {
     ngx_connection_t       *c;
     ngx_pool_cleanup_t     *cleanup;
-    ngx_kapokmq_kept_t     *kept;
     ngx_http_request_t     *r;
     ngx_http_connection_t  *hc;
 
@@ -294,9 +216,6 @@ ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s)
     if (cleanup == NULL) {
         return;
     }
-
-    kept = s->cleanup->data;
-    ngx_queue_remove(&kept->queue);
 
     s->cleanup->handler = NULL;
     s->cleanup = cleanup;
@@ -312,9 +231,6 @@ ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s)
     c->data = s;
     c->read->handler = ngx_kapokmq_session_read;
     c->write->handler = ngx_kapokmq_session_write;
-
-    /* so that nginx calls the read handler when the worker has to go */
-    c->idle = 1;
 
     ngx_kapokmq_kept_buffers(hc, c);
 }
@@ -382,7 +298,7 @@ ngx_kapokmq_kept_return(ngx_kapokmq_session_t *s, ngx_int_t rc)
 
     ngx_http_set_ctx(r, NULL, ngx_kapokmq_module);
     s->cleanup->handler = NULL;
-    ngx_kapokmq_kept_free(s->cleanup->data);
+    ngx_kapokmq_close_free(s);
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

@@ -1,10 +1,9 @@
 /* Login: a session begins when its client has given the secret key. */
 
-#include "ngx_kapokmq_session_inside.h"
+#include "ngx_kapokmq_heartbeat.h"
 #include "../http/ngx_kapokmq_http.h"
 
 
-#define NGX_KAPOKMQ_LOGIN_TIME   10000    /* ms */
 #define NGX_KAPOKMQ_WRONG_KEYS       5
 
 /* The longest message before login: a key, with something to spare. */
@@ -33,7 +32,7 @@ ngx_kapokmq_login_begin(ngx_kapokmq_session_t *s)
         return ngx_kapokmq_login_open(s);
     }
 
-    ngx_kapokmq_close_after(s, NGX_KAPOKMQ_LOGIN_TIME);
+    ngx_kapokmq_close_after(s, ngx_kapokmq_worker.config->login_time);
 
     return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_PROMPT);
 }
@@ -75,6 +74,8 @@ ngx_kapokmq_login_open(ngx_kapokmq_session_t *s)
         return ngx_kapokmq_close_send(s, KMQ_WS_TRY_AGAIN_LATER,
                                       "no memory for another client");
     }
+
+    ngx_kapokmq_heartbeat_begin(s);
 
     ngx_free(s->info);
     s->info = NULL;

@@ -80,6 +80,7 @@ ngx_kapokmq_output_send(ngx_kapokmq_session_t *s, ngx_kapokmq_chunk_t *chunk,
         }
 
         pos += ngx_max(n, 0);
+        s->said = ngx_current_msec;
     }
 
     return ngx_kapokmq_output_rest(s, chunk, first, pos, end);
@@ -188,6 +189,7 @@ ngx_kapokmq_output_flush(ngx_kapokmq_session_t *s)
         }
 
         out->pos += n;
+        s->said = ngx_current_msec;
 
         if (out->chunk) {
             ngx_kapokmq_output_sent(s, out->chunk, out->first, out->pos);

@@ -21,9 +21,15 @@ void ngx_kapokmq_push_free(void);
 
 /* ----------------------------------------------------------------- frames */
 
+/* Consumers of a batch that get the same bytes of it. */
+#define NGX_KAPOKMQ_QUICK  0
+#define NGX_KAPOKMQ_SLOW   1               /* ngx_kapokmq_ping_slow() */
+#define NGX_KAPOKMQ_ALL    2
+
 /* A batch as frames: what each message needs, and where it stands. */
 typedef struct {
     const kmq_batch_t        *batch;
+    ngx_uint_t                group;
     ngx_kapokmq_chunk_t      *chunk;           /* NULL: no memory */
     size_t                    len[KMQ_BATCH_MESSAGES];     /* of the payload */
     size_t                    start[KMQ_BATCH_MESSAGES];   /* in the chunk */
@@ -66,8 +72,20 @@ ssize_t ngx_kapokmq_writev_send(ngx_kapokmq_session_t *s,
 #define NGX_KAPOKMQ_PING_LEN    8          /* hex digits */
 #define NGX_KAPOKMQ_PING_FRAME  (2 + NGX_KAPOKMQ_PING_LEN)
 
+/* Behind so many messages there is a ping, at least. */
+#define NGX_KAPOKMQ_PING_STEP   64
+
+/* 1: the client's pongs take long, so that there is one behind each message. */
+ngx_uint_t ngx_kapokmq_ping_slow(ngx_kapokmq_session_t *s);
+
+#define ngx_kapokmq_ping_step(s)                                              \
+    (ngx_kapokmq_ping_slow(s) ? 1 : NGX_KAPOKMQ_PING_STEP)
+
 /* Writes a ping's frame; returns the byte behind. */
 u_char *ngx_kapokmq_ping_write(u_char *p, uint32_t position);
+
+/* A ping with that position is on its way. */
+void ngx_kapokmq_ping_sent(ngx_kapokmq_session_t *s, uint32_t position);
 
 /* Asks how far the client has read, beside the pushes. */
 ngx_int_t ngx_kapokmq_ping_send(ngx_kapokmq_session_t *s);
@@ -75,7 +93,8 @@ ngx_int_t ngx_kapokmq_ping_send(ngx_kapokmq_session_t *s);
 /* The transport's turn: a ping for one that no batch has brought one. */
 void ngx_kapokmq_ping_turn(ngx_kapokmq_consumer_t *c);
 
-/* Takes the pong in s->parser. */
+/* Takes the pong in s->parser; and confirms what pongs have said. */
 void ngx_kapokmq_ping_pong(ngx_kapokmq_session_t *s);
+void ngx_kapokmq_ping_flush(ngx_kapokmq_session_t *s);
 
 #endif /* NGX_KAPOKMQ_PUSH_H */

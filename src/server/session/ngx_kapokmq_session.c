@@ -1,6 +1,6 @@
 /* The life of a session between its login and its end: events, frames. */
 
-#include "ngx_kapokmq_session_inside.h"
+#include "ngx_kapokmq_heartbeat.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 
@@ -63,10 +63,11 @@ ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
     ngx_kapokmq_clock();
 
     if (c->error || s->failed) {
+        /* both: nginx has waited long enough */
+        s->ours |= c->close;
         rc = NGX_ERROR;
 
-    } else if (c->close || s->exiting) {
-        c->close = 0;
+    } else if (s->exiting) {
         s->exiting = 0;
         rc = ngx_kapokmq_close_exiting(s);
 
@@ -88,11 +89,22 @@ ngx_kapokmq_session_readable(ngx_kapokmq_session_t *s)
 void
 ngx_kapokmq_session_writable(ngx_kapokmq_session_t *s)
 {
-    ngx_int_t  rc;
+    ngx_int_t     rc;
+    ngx_event_t  *wev;
+
+    wev = s->connection->write;
+    rc = NGX_OK;
 
     ngx_kapokmq_clock();
 
-    rc = ngx_kapokmq_output_flush(s);
+    if (wev->timedout) {
+        wev->timedout = 0;
+        rc = ngx_kapokmq_heartbeat_due(s);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_kapokmq_output_flush(s);
+    }
 
     if (rc == NGX_OK) {
         ngx_kapokmq_session_unpause(s);
@@ -135,14 +147,6 @@ ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s)
     }
 
     ngx_kapokmq_session_settle(s, rc == NGX_ERROR ? NGX_ERROR : NGX_OK);
-}
-
-
-void
-ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s)
-{
-    s->failed = 1;
-    ngx_kapokmq_session_wake(s);
 }
 
 
@@ -249,6 +253,12 @@ ngx_kapokmq_session_input(ngx_kapokmq_session_t *s)
 
         if (rc != NGX_OK) {
             break;
+        }
+
+        s->heard = ngx_current_msec;
+
+        if (s->asked) {
+            ngx_kapokmq_heartbeat_answered(s);
         }
 
         if (s->client.ref) {

@@ -41,6 +41,12 @@ ngx_kapokmq_consumer_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_kapokmq_session_consumer_message(ngx_kapokmq_session_t *s)
 {
+    /* what it said before comes first */
+
+    if (s->ponged && ngx_kapokmq_session_consumer_flush(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_kapokmq_codes_add(&s->consumer, s->parser.data, s->parser.size);
 }
 
@@ -48,7 +54,12 @@ ngx_kapokmq_session_consumer_message(ngx_kapokmq_session_t *s)
 static ngx_int_t
 ngx_kapokmq_session_consumer_flush(ngx_kapokmq_session_t *s)
 {
-    return ngx_kapokmq_codes_flush(&s->consumer);
+    ngx_int_t  rc;
+
+    rc = ngx_kapokmq_codes_flush(&s->consumer);
+    ngx_kapokmq_ping_flush(s);
+
+    return rc;
 }
 
 

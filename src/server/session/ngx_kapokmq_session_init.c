@@ -1,5 +1,6 @@
 /* What sessions need of a worker. */
 
+#include "ngx_kapokmq_session_inside.h"
 #include "ngx_kapokmq_push.h"
 #include "ngx_kapokmq_session.h"
 
@@ -8,7 +9,8 @@ void
 ngx_kapokmq_session_init(ngx_cycle_t *cycle)
 {
     ngx_kapokmq_output_init();
-    ngx_kapokmq_kept_listen(cycle);
+    ngx_kapokmq_staying_init();
+    ngx_kapokmq_drain_listen(cycle);
 }
 
 

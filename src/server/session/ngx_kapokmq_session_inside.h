@@ -48,7 +48,7 @@ typedef struct {
     ngx_int_t  (*message)(ngx_kapokmq_session_t *s);
     /* Does what was gathered from messages; NGX_BUSY: not all of it. */
     ngx_int_t  (*flush)(ngx_kapokmq_session_t *s);
-    /* Takes the pong in s->parser. */
+    /* Takes the pong in s->parser; flush does what it says. */
     void       (*pong)(ngx_kapokmq_session_t *s);
     /* Its messages have been sent up to that position. */
     void       (*sent)(ngx_kapokmq_session_t *s, uint32_t position);
@@ -81,6 +81,7 @@ struct ngx_kapokmq_session_s {
         ngx_kapokmq_consumer_t    consumer;
     };
 
+    ngx_queue_t               queue;       /* in those that may stay */
     ngx_connection_t         *connection;
     ngx_http_request_t       *request;     /* NULL: it was given back */
     const ngx_kapokmq_role_t *role;
@@ -119,10 +120,29 @@ struct ngx_kapokmq_session_s {
     unsigned                  going:1;     /* to be closed when all that was
                                               sent is answered */
     unsigned                  exiting:1;   /* now, as the worker is to go */
+    unsigned                  ours:1;      /* it ends for reasons of ours */
+    unsigned                  reset:1;     /* its connection is to be reset */
+
+    /* heartbeat, times in ms */
+    unsigned                  asked:1;     /* an answer is awaited */
+    unsigned                  silent:1;    /* and has not come in time */
+    unsigned                  probed:1;    /* so does the kernel wait */
+    ngx_msec_t                heard;       /* when something came from it, */
+    ngx_msec_t                said;        /* and was sent to it */
+    ngx_msec_t                asked_at;
+    ngx_msec_t                empty;       /* nothing was in flight then */
+    ngx_msec_t                silence_max; /* 0: it may be silent for ever */
 
     /* consumers */
-    unsigned                  pinged:1;    /* a ping is on its way */
-    uint32_t                  ping;        /* position in that ping */
+    unsigned                  pinged:1;    /* pings are on their way */
+    unsigned                  slow:1;      /* the last pong took long */
+    unsigned                  ponged:1;    /* positions came in pongs, */
+    uint32_t                  pong;        /* up to this one */
+    uint32_t                  ping;        /* position in the last ping, */
+    uint32_t                  unpinged;    /* and messages behind it */
+    uint32_t                  timed;       /* position in an earlier one */
+    ngx_msec_t                pinged_at;   /* when the last one was sent, */
+    ngx_msec_t                timed_at;    /* and that earlier one */
 };
 
 #define ngx_kapokmq_session_of(c)                                             \
@@ -152,7 +172,13 @@ void ngx_kapokmq_session_answered(ngx_kapokmq_session_t *s);
 ngx_int_t ngx_kapokmq_session_flush(ngx_kapokmq_session_t *s);
 
 /* The session has to end, but not here: its read handler does it. */
-void ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s);
+static ngx_inline void
+ngx_kapokmq_session_failed(ngx_kapokmq_session_t *s)
+{
+    s->failed = 1;
+    ngx_kapokmq_session_wake(s);
+}
+
 
 /* Upgrades a request to a session of that role. */
 ngx_int_t ngx_kapokmq_upgrade(ngx_http_request_t *r,
@@ -197,12 +223,13 @@ ngx_int_t ngx_kapokmq_login_key(ngx_kapokmq_session_t *s);
 
 /* -------------------------------------------------------------------- end */
 
-/* Sends Close and waits a little for the client's one. */
+/* Sends Close and waits a little for the client's one.  s->ours is set before
+ * where that is not what the client has done. */
 ngx_int_t ngx_kapokmq_close_send(ngx_kapokmq_session_t *s, ngx_uint_t code,
     const char *reason);
 
 /* What ends a session: the client's Close, a bad frame, the end of its input
- * (each once all before it is done), its only timer, the worker's exit. */
+ * (each once all before it is done), its timer, the worker's exit. */
 ngx_int_t ngx_kapokmq_close_came(ngx_kapokmq_session_t *s);
 ngx_int_t ngx_kapokmq_close_bad(ngx_kapokmq_session_t *s);
 void ngx_kapokmq_close_finish(ngx_kapokmq_session_t *s);
@@ -236,7 +263,19 @@ ngx_kapokmq_session_t *ngx_kapokmq_kept_create(ngx_http_request_t *r,
  * from now on. */
 void ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s);
 
-/* Has sessions that have a request told when the worker has to go. */
-void ngx_kapokmq_kept_listen(ngx_cycle_t *cycle);
+
+/* ------------------------------------------------------------------ drain */
+
+/* A session is there, and may stay; or not any more, if it was and might. */
+void ngx_kapokmq_staying_join(ngx_kapokmq_session_t *s);
+void ngx_kapokmq_staying_leave(ngx_kapokmq_session_t *s);
+
+/* How many they are, and, if there are any, the oldest one. */
+ngx_uint_t ngx_kapokmq_staying(void);
+ngx_kapokmq_session_t *ngx_kapokmq_staying_oldest(void);
+void ngx_kapokmq_staying_init(void);
+
+/* Has all of them closed when the worker is to go. */
+void ngx_kapokmq_drain_listen(ngx_cycle_t *cycle);
 
 #endif /* NGX_KAPOKMQ_SESSION_INSIDE_H */

@@ -203,7 +203,7 @@ ngx_kapokmq_upgrade_asked(ngx_http_request_t *r)
 }
 
 
-/* How it confirms, and what of that the access log may tell. */
+/* What holds for it, and what of that the access log may tell. */
 static ngx_int_t
 ngx_kapokmq_upgrade_facts(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 {
@@ -214,9 +214,11 @@ ngx_kapokmq_upgrade_facts(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
         return NGX_ERROR;
     }
 
+    s->client.heartbeat = ngx_kapokmq_mode_heartbeat(s->info->mode);
+
     if (s->role->number == KMQ_CONSUMER) {
-        s->consumer.confirm = s->info->mode;
-        facts->confirm = s->info->mode;
+        s->consumer.confirm = ngx_kapokmq_mode_confirm(s->info->mode);
+        facts->confirm = s->consumer.confirm;
     }
 
     return NGX_OK;

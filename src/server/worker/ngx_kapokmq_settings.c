@@ -10,6 +10,8 @@ ngx_kapokmq_settings_fill(const kmq_config_t *config,
     settings->push_type = topic->push_type;
     settings->retry_time = config->is_re_push ? topic->push_retry_time : 0;
     settings->max_deliveries = topic->max_deliveries;
+    settings->retry_delay = topic->retry_delay;
+    settings->retry_delay_max = topic->retry_delay_max;
     settings->clean_time = config->is_clean ? topic->clean_time : 0;
 }
 

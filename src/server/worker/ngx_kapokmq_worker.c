@@ -22,6 +22,7 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
     w->config = mcf->config;
     w->shared = mcf->shared;
     w->key_number = mcf->key_number;
+    w->reloads = mcf->reloads;
     w->log = cycle->log;
 
     ngx_queue_init(&w->waiting);
@@ -48,6 +49,13 @@ ngx_kapokmq_worker_detach(void)
 {
     kmq_detach(ngx_kapokmq_worker.kmq);
     ngx_kapokmq_worker.kmq = NULL;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_worker_orphan(void)
+{
+    return ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent;
 }
 
 

@@ -18,6 +18,9 @@ ngx_int_t ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
     const ngx_kapokmq_main_conf_t *mcf);
 void ngx_kapokmq_worker_detach(void);
 
+/* Is its master gone? */
+ngx_uint_t ngx_kapokmq_worker_orphan(void);
+
 /* Gives the engine the settings of application.yaml. */
 void ngx_kapokmq_settings(void);
 

@@ -13,6 +13,7 @@ const { addresses } = require("./addresses.js");
 const { clients } = require("./clients.js");
 const { choices } = require("./choices.js");
 const { configuration } = require("./configuration.js");
+const { failing } = require("./failing.js");
 const { gone, newKey } = require("./gone.js");
 const { keyboard } = require("./keyboard.js");
 const { appearance } = require("./appearance.js");
@@ -90,7 +91,8 @@ async function main([port, key, settings]) {
             inTabs(visitors, configuration, addresses, choices, hidden),
         ]);
         await Promise.all([
-            inTabs(visitors, topics, clients, sendAndListen, keyboard),
+            inTabs(visitors, topics, clients, sendAndListen, failing,
+                   keyboard),
             inTabs(visitors, messages, appearance),
         ]);
         await section("gone", () => gone(visitors, server), visitors);

@@ -260,4 +260,4 @@ async function messages(visitor) {
     await more(visitor);
 }
 
-module.exports = { messages };
+module.exports = { detail, fact, messages, row };

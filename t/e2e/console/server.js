@@ -15,11 +15,12 @@ const LOGGED_IN = "Secret key matching succeeded";
  * {code, reason} once it is.
  */
 class Client {
-    constructor(url, key, { ack = true } = {}) {
+    constructor(url, key, { ack = true, pong = true } = {}) {
         this.messages = [];
         this.oks = 0;
         this.closed = null;
-        this.socket = new WebSocket(url, { headers: { secretKey: key } });
+        this.socket = new WebSocket(url, { headers: { secretKey: key },
+                                           autoPong: pong });
         this.ready = new Promise((resolve, reject) => {
             this.socket.on("message", (data) => {
                 this.take(String(data), ack, resolve);
@@ -51,9 +52,14 @@ class Client {
         data.forEach((one) => this.socket.send(one));
     }
 
-    /* Gives a message back; it counts as a delivery. */
+    /* Gives a message back, which counts as a failure. */
     giveBack(message) {
         this.socket.send("-" + message.MessageCode);
+    }
+
+    /* The connection is lost. */
+    vanish() {
+        this.socket.terminate();
     }
 
     /* Resolves when it is gone. */
@@ -144,9 +150,10 @@ class Server {
         return this.connect("Producers", topic, id, { ack: false });
     }
 
-    /* It confirms by ack, or never with ack: false. */
-    consumer(topic, id, options) {
-        return this.connect("Consumers", topic, id, options, "?confirm=ack");
+    /* It confirms by ack, or never with ack: false; heartbeat: its own. */
+    consumer(topic, id, options = {}) {
+        return this.connect("Consumers", topic, id, options, "?confirm=ack"
+            + (options.heartbeat ? "&heartbeat=" + options.heartbeat : ""));
     }
 
     /* stop, launch, or key with a new one: done by console.t. */

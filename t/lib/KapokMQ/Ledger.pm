@@ -16,8 +16,9 @@
 #             itself closed the connection in good order
 #
 # A delivery is held until it is given back: its connection breaks (after
-# "whole"), it is returned, it is overdue (after "pushed" and the topic's retry
-# time); and for ever when its confirmation is known.  From that:
+# "whole"), it is returned, something of its consumer's is overdue, which may
+# take it along (no sooner than the topic's retry time after that has come; t/51
+# knows better); and for ever when its confirmation is known.  From that:
 #
 #   point to point  a message is never held twice at a time.  Of any two
 #                   deliveries one was given back before the other was read.
@@ -199,12 +200,12 @@ sub ended {
 
 my $PUSH = qr/\A\{"MessageCode":"([0-9a-f]{40})","MessageData":"(.*)",
               "Topic":"([^"]*)","CreateTime":(\d+),"ConsumedTime":0,
-              "DelayTime":(\d+),"Status":-1\}\z/xs;
+              "DelayTime":(\d+),"Status":-1(?:,"Attempts":(\d+))?\}\z/xs;
 
 # A message has come; returns its delivery and code, or nothing.
 sub delivered {
     my ($self, $conn, $bytes, $time) = @_;
-    my ($code, $data, $topic, $created) = $bytes =~ $PUSH;
+    my ($code, $data, $topic, $created, undef, $attempt) = $bytes =~ $PUSH;
 
     if (!defined $code) {
         $self->fault('form', substr $bytes, 0, 200);
@@ -230,6 +231,9 @@ sub delivered {
     $self->_early($message, $time, "$name:$number:$n");
     $self->fault('deleted', "$name:$number:$n was deleted and came")
         if ($self->{deleted}{"$number:$n"} // NEVER) < $conn->{whole};
+    my $max = $self->{topic}{$name}{max};
+    $self->fault('pushed too often', "$name:$number:$n: attempt $attempt")
+        if $max && !$self->{topic}{$name}{all} && ($attempt // 0) > $max;
     $self->_in_order($conn, $stream, $n, $message)
         if $self->{topic}{$name}{all};
     $self->_calmly($conn, $stream, $n, $message) if $self->{calm};
@@ -305,10 +309,9 @@ sub said { $_[1][SAID] = 1 }
 # It is known to have been processed.
 sub known {
     my ($self, $delivery, $time) = @_;
-    my $retry = $self->{topic}{$delivery->[CONN]{topic}}{retry};
 
     # said too late, perhaps: that delivery was over
-    return if $retry && $time >= $delivery->[PUSHED] + $retry - TURN;
+    return if $time >= $self->_taken($delivery);
     $delivery->[KNOWN] = $time;
     $self->_count('confirmed');
     $self->_settle(@$delivery[STREAM, NUMBER]);
@@ -325,9 +328,8 @@ sub returned {
 # The consumer is known to have got more time at $time, asked for at $asked.
 sub extended {
     my ($self, $delivery, $asked, $time) = @_;
-    my $retry = $self->{topic}{$delivery->[CONN]{topic}}{retry};
 
-    return if $time >= $delivery->[PUSHED] + $retry - TURN;
+    return if $time >= $self->_taken($delivery);
     $delivery->[PUSHED] = $asked;
     $self->_count('extended');
 }
@@ -336,9 +338,8 @@ sub extended {
 # of it for so long?
 sub late {
     my ($self, $delivery, $time) = @_;
-    my $retry = $self->{topic}{$delivery->[CONN]{topic}}{retry};
 
-    return 0 if !$retry || $time < $delivery->[PUSHED] + $retry - TURN;
+    return 0 if $time < $self->_taken($delivery);
     $self->_count('too late');
     return 1;
 }
@@ -367,27 +368,32 @@ sub _unsettle {
 
 # ------------------------------------------------------------------ verdicts
 
+# When a consumer may have had taken from it what was not confirmed.
+sub _taken {
+    my ($self, $delivery) = @_;
+    my $conn = $delivery->[CONN];
+    my $retry = $self->{topic}{$conn->{topic}}{retry};
+
+    return $retry ? $conn->{opened} + $retry - TURN : NEVER;
+}
+
 # When a delivery was given back at the earliest, as far as can be told.
 sub _held_until {
     my ($self, $delivery) = @_;
-    my ($conn, undef, $pushed, $known, $returned) = @$delivery;
-    my $retry = $self->{topic}{$conn->{topic}}{retry};
+    my ($conn, undef, undef, $known, $returned) = @$delivery;
 
     return NEVER if defined $known;
     return min($conn->{ended} ? $conn->{whole} : NEVER,
-               $retry ? $pushed + $retry - TURN : NEVER,
-               $returned // NEVER);
+               $self->_taken($delivery), $returned // NEVER);
 }
 
 # The same for another delivery on the same connection, which has not broken.
 sub _held_there {
     my ($self, $delivery) = @_;
-    my ($conn, undef, $pushed, $known, $returned) = @$delivery;
-    my $retry = $self->{topic}{$conn->{topic}}{retry};
+    my (undef, undef, undef, $known, $returned) = @$delivery;
 
     return NEVER if defined $known;
-    return min($retry ? $pushed + $retry - TURN : NEVER,
-               $returned // NEVER);
+    return min($self->_taken($delivery), $returned // NEVER);
 }
 
 # Looks at each pair of a message's deliveries.
@@ -505,33 +511,18 @@ sub _close_message {
     } elsif ($unknown && !grep { $_->[SAID] } @delivery) {
         $self->fault('unconfirmed', $name);
     }
-    $self->_pushes($topic, $name, grep { !$_->[CONN]{ended} } @delivery)
-        if $topic->{max};
 }
 
 # Was it the server that ended the last delivery, before it was overdue?
 sub _blameless {
     my ($self, @delivery) = @_;
     my ($last, @others) = sort { $b->[READ] <=> $a->[READ] } @delivery;
-    my ($conn, undef, $pushed, undef, $returned) = @$last;
-    my $retry = $self->{topic}{$conn->{topic}}{retry};
+    my ($conn, undef, undef, undef, $returned) = @$last;
 
     return $conn->{ended} && !$conn->{own} && !$returned
-           && $conn->{ended} < $pushed + $retry - TURN
+           && $conn->{ended} < $self->_taken($last)
            # none that was read before may have been pushed after it
            && !grep { $_->[READ] > $conn->{whole} } @others;
-}
-
-# Pushes that were overdue one after the other, so that they count: of all
-# consumers together, or of each.
-sub _pushes {
-    my ($self, $topic, $name, @delivery) = @_;
-    my %pushes;
-
-    $pushes{$topic->{all} ? $_->[CONN]{name} : 'all'}++ for @delivery;
-    for my $n (grep { $_ > $topic->{max} } values %pushes) {
-        $self->fault('pushed too often', "$name: $n times");
-    }
 }
 
 # Was the message accepted, whether its producer knows or not?

@@ -14,7 +14,8 @@ use Time::HiRes qw(time);
 use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
 
 # Options: port, path, key (sent as header; none: no login), headers (a hash,
-# over the usual ones), rcvbuf, and upgrade => 0 to only connect.
+# over the usual ones), rcvbuf, read (bytes that are read at once, at most), and
+# upgrade => 0 to only connect.
 sub new {
     my ($class, %option) = @_;
     my $socket = IO::Socket::INET->new(
@@ -115,7 +116,8 @@ sub _fill {
         $self->{eof} = 1 unless defined $patience;
         return 0;
     }
-    my $n = sysread $self->{socket}, $self->{in}, 65536, length $self->{in};
+    my $n = sysread $self->{socket}, $self->{in}, $self->{read} // 65536,
+                    length $self->{in};
     $self->{eof} = 1 unless $n;
 
     return $n;

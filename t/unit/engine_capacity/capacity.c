@@ -194,7 +194,8 @@ ec_confirm(ec_t *ec, const kmq_batch_t *batch, const kmq_run_t *run)
     (void) kmq_confirm_codes(ec->kmq, run->client, confirmed, nconfirmed);
 
     if (ec->pattern->state == EC_DEAD) {
-        (void) kmq_return_codes(ec->kmq, run->client, kept, nkept);
+        (void) kmq_return_codes(ec->kmq, run->client, kept, nkept,
+                                KMQ_BACK_OFF);
     }
 }
 

@@ -5,21 +5,62 @@
 #include "check.h"
 #include "count.h"
 #include "handle.h"
+#include "hold.h"
 #include "message.h"
 #include "observe.h"
+#include "peek.h"
 #include "take.h"
 #include "watch.h"
+
+
+/* One that rests is admitted after a few times ADMIT_TIME; where others get
+ * messages now and then, perhaps never. */
+#define ADMITS       10
+#define ADMITS_MAX   50
+
+
+/* All that is known of a message's failures. */
+static void
+check_message(uint32_t id)
+{
+    peeked_t    is;
+    message_t  *m = &M.message[id];
+
+    if (m->state == RESERVED || m->doomed) {
+        return;
+    }
+
+    peek_message(m, &is);
+
+    /* of what is consumed, only files tell that it was */
+
+    is.pushed |= m->state == CONSUMED;
+
+    CHECK(is.state == m->state, "%u in state %d, want "
+          "%d", id, is.state, m->state);
+    CHECK(is.failures == m->failures && is.reason == m->reason
+          && is.suspect == m->suspect
+          && is.pushed == (m->pushed || m->state == CONSUMED),
+          "%u in state %d: %u failures, reason %u, suspect %d, pushed %d; want "
+          "%u, %u, %d, %d", id, m->state, is.failures, is.reason, is.suspect,
+          is.pushed, m->failures, m->reason, m->suspect, m->pushed);
+}
 
 
 void
 op_count(void)
 {
+    uint32_t      id;
     unsigned      h, keepers;
     kmq_counts_t  now;
 
     h = some_handle();
     observe(h, &now);
     compare(&now);
+
+    for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
+        check_message(id);
+    }
 
     for (h = 0, keepers = 0; h < HANDLES; h++) {
         keepers += !M.handle[h].dead && kmq_next_due(M.handle[h].kmq);
@@ -101,7 +142,9 @@ starving(void)
         c = &M.client[i];
         t = &M.topic[c->topic];
 
-        if (!is_active(c) || !c->ready || c->n >= c->prefetch) {
+        if (!is_active(c) || !c->ready || c->n >= limit_of(c)
+            || M.handle[c->handle].dead || !is_ready(c))
+        {
             continue;
         }
 
@@ -165,6 +208,13 @@ check_due(void)
     client_t    *c;
     delivery_t  *d;
 
+    uint32_t     id;
+
+    for (id = M.retrying.head; id != NONE; id = NEXT(&M.retrying, id)) {
+        CHECK(M.message[id].next > M.mono, "%u in state %d waits for too long",
+              id, M.message[id].state);
+    }
+
     CHECK(M.delayed.count == 0 || M.message[M.delayed.head].due > M.mono,
           "%u is delayed, and due since %llu ms", M.delayed.head,
           (unsigned long long) (M.mono - M.message[M.delayed.head].due));
@@ -177,7 +227,9 @@ check_due(void)
         for (i = 0; i < c->n; i++) {
             d = &c->flight[i];
 
-            CHECK(!overdue(c, d) || (!c->ready
+            CHECK(!(clock_over(c, d, M.mono - d->slack)
+                    || (d->again && d->time <= M.mono))
+                  || (!c->ready
                       && M.topic[c->topic].push_type == KMQ_PUSH_ALL),
                   "%u has been with %u for %llu ms", d->id,
                   (unsigned) (c - M.client),
@@ -298,6 +350,50 @@ work_paced(void)
 }
 
 
+/* How much consumers of a topic have been pushed so far. */
+static uint64_t
+pushed_of(unsigned topic)
+{
+    uint64_t   n;
+    client_t  *c;
+
+    n = 0;
+
+    for (c = M.client; c < M.client + CLIENTS; c++) {
+        n += c->role == KMQ_CONSUMER && c->topic == topic ? c->messages : 0;
+    }
+
+    return n;
+}
+
+
+/* Where no other consumer gets anything, one that rests does soon. */
+static void
+check_admitted(void)
+{
+    unsigned   i, n;
+    uint64_t   before, now;
+    client_t  *c;
+
+    before = 0;
+
+    for (i = 0, n = 0; (c = to_admit()) != NULL && n < ADMITS_MAX; i++, n++) {
+        now = pushed_of(c->topic);
+
+        if (now != before) {
+            before = now;
+            i = 0;
+        }
+
+        CHECK(i < ADMITS, "consumer %u rests, and nobody else is ready",
+              (unsigned) (c - M.client));
+        M.mono += ADMIT_TIME;
+        clock_all();
+        work();
+    }
+}
+
+
 /*
  * No wake-up is ever lost: when every worker has done what it was told to,
  * nobody is left that could be pushed something, but for the pace, and nothing
@@ -326,6 +422,11 @@ op_quiesce(void)
     check_due();
     work_paced();
     check_due();
+
+    if (M.options & TIMED) {
+        check_holds();
+        check_admitted();
+    }
 
     if (M.options & TIMED && one_in(4)) {
         check_age();

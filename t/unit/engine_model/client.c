@@ -71,6 +71,9 @@ join(client_t *c, unsigned role, unsigned topic)
     c->ready = 0;
     c->any = 0;
     c->n = 0;
+    c->by_code = one_in(2);
+    c->late = c->giving = 0;
+    c->resting = c->spoken = c->proving = c->alone = c->paused = 0;
     c->messages = 0;
     c->confirmed = 0;
     c->closing = 0;
@@ -83,6 +86,7 @@ join(client_t *c, unsigned role, unsigned topic)
     info.role = c->role;
     info.prefetch = c->prefetch;
     info.mode = c->mode;
+    info.by_code = (uint32_t) c->by_code;
     info.topic_len = (uint16_t) strlen(t->name);
     memcpy(info.topic, t->name, info.topic_len);
     info.id_len = (uint16_t) sprintf(info.id, "%u", c->serial);
@@ -121,16 +125,19 @@ op_join(void)
 void
 leave(client_t *c)
 {
+    int        failed;
     uint64_t   died;
     kmq_ref_t  ref;
 
+    failed = !one_in(3);
     ref = c->ref;
     died = M.died;
     M.epoch++;
-    left(c, c->handle, !M.handle[c->handle].retired);
+    left(c, c->handle, failed);
     M.died_leaving += M.died - died;
-    kmq_leave(M.handle[c->handle].kmq, ref);
+    kmq_leave(M.handle[c->handle].kmq, ref, failed);
     wakes(c->handle);
+    observe_failed(c->handle);
 }
 
 

@@ -15,8 +15,14 @@ some_deadline(void)
     client_t    *c;
     delivery_t  *d;
 
-    if (one_in(3)) {
+    if (one_in(4)) {
         return M.delayed.count ? M.message[M.delayed.head].due : 0;
+    }
+
+    if (one_in(3)) {
+        return M.retrying.count
+               ? M.message[one_in(2) ? M.retrying.head : M.retrying.tail].next
+               : 0;
     }
 
     c = some_consumer();
@@ -25,7 +31,16 @@ some_deadline(void)
         return 0;
     }
 
-    d = &c->flight[below(c->n)];
+    if (one_in(3)) {
+        return c->alone ? c->alone_until : c->paused ? c->paused_until
+               : c->resting && c->by_code ? c->rest_until : 0;
+    }
+
+    d = &c->flight[one_in(2) ? 0 : below(c->n)];
+
+    if (d->again) {
+        return d->time;
+    }
 
     return M.topic[c->topic].now.retry_time
            ? d->time + M.topic[c->topic].now.retry_time : 0;

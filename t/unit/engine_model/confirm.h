@@ -8,7 +8,9 @@ void confirmed(client_t *c, delivery_t *d);
 void op_confirm_upto(void);
 void op_confirm_codes(void);
 void op_extend(void);
-void returned(client_t *c, delivery_t *d, place_t *place);
+void confirmed_all(client_t *c, unsigned n);
+void returned(client_t *c, delivery_t *d, int64_t delay, place_t *place);
+void returned_all(client_t *c, unsigned n, int64_t delay);
 void op_return(void);
 
 #endif /* KMQ_MODEL_CONFIRM_H */

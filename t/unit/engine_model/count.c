@@ -94,7 +94,7 @@ count_backlog(unsigned h)
 {
     uint64_t  backlog;
 
-    backlog = M.ready + M.in_flight + M.delayed.count;
+    backlog = M.ready + M.in_flight + M.delayed.count + M.retrying.count;
     period_of(M.minute, KMQ_MINUTES, h, 60)->backlog = backlog;
     period_of(M.hour, KMQ_HOURS, h, 3600)->backlog = backlog;
 }

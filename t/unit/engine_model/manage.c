@@ -16,6 +16,8 @@ status_of(const message_t *m)
 
     case READY:
     case IN_FLIGHT:
+    case RETRYING:
+    case ASIDE:
         return KMQ_STATUS_WAITING;
 
     case DELAYED:
@@ -52,8 +54,18 @@ check_info(uint32_t id, const kmq_message_info_t *info)
           && info->slot == m->slot
           && memcmp(info->code, m->code, KMQ_CODE_LEN) == 0,
           "%u is found, but is not as it is (status %d)", id, info->status);
-    CHECK(info->attempts == m->attempts, "%u: %u attempts, want %u", id,
-          info->attempts, m->attempts);
+    CHECK(info->attempts == m->failures + (m->state == IN_FLIGHT
+                                           || m->state == CONSUMED),
+          "%u in state %d: %u attempts, after %u failures", id, m->state,
+          info->attempts, m->failures);
+    CHECK(info->failure == m->reason, "%u: it failed for %u, not %u", id,
+          info->failure, m->reason);
+    CHECK(info->suspect == (m->suspect && status_of(m) < 0),
+          "%u: suspect", id);
+    CHECK((info->due != 0) == (m->state == DELAYED || m->state == RETRYING)
+          || (m->state == RETRYING && m->next <= M.mono),
+          "%u in state %d: due %llu", id, m->state,
+          (unsigned long long) info->due);
     CHECK(m->state == CONSUMED && m->consumed_time == UNKNOWN
           ? info->consumed_time >= WALL / 1000
           : info->consumed_time == (m->state == CONSUMED ? m->consumed_time
@@ -78,7 +90,14 @@ some_message(void)
     client_t  *c;
     topic_t   *t = &M.topic[below(TOPICS)];
 
-    switch (below(6)) {
+    switch (below(7)) {
+
+    case 6:
+        if (M.retrying.count) {
+            return one_in(2) ? M.retrying.head : M.retrying.tail;
+        }
+
+        break;
 
     case 0:
         c = some_consumer();
@@ -162,6 +181,11 @@ message_deleted(uint32_t id)
 
     case DELAYED:
         list_remove(&M.delayed, id);
+        break;
+
+    case RETRYING:
+    case ASIDE:
+        list_remove(&M.retrying, id);
         break;
 
     case DEAD:

@@ -36,7 +36,10 @@ ready_remove(uint32_t id)
     message_t  *m = &M.message[id];
 
     t = &M.topic[m->topic];
-    list_remove(m->group == NONE ? &t->fresh : &t->group[m->group].list, id);
+    list_remove(m->loose ? &t->loose : m->group == NONE
+                ? &t->fresh : &t->group[m->group].list, id);
+    m->loose = 0;
+    t->mingled = t->mingled && t->fresh.count;
 
     while (t->ngroups && t->group[t->ngroups - 1].list.count == 0) {
         t->ngroups--;
@@ -62,15 +65,56 @@ ready_append(uint32_t id)
 }
 
 
+/* A message waits, ASIDE or RETRYING, until then. */
+static void
+waits_until(uint32_t id, int state, uint64_t until)
+{
+    message_t  *m = &M.message[id];
+
+    m->state = state;
+    m->next = until;
+    list_append(&M.retrying, id);
+    M.suspects += state == ASIDE;
+    M.retried += state == RETRYING;
+}
+
+
+/* It has waited long enough. */
+void
+retry_over(uint32_t id)
+{
+    topic_t    *t;
+    message_t  *m = &M.message[id];
+
+    t = &M.topic[m->topic];
+    list_remove(&M.retrying, id);
+
+    m->state = READY;
+    m->entered = M.mono;
+    m->tie = 0;
+    m->group = NONE;
+    m->loose = 1;
+    list_append(&t->loose, id);
+    t->nready++;
+    t->came_back++;
+    M.ready++;
+}
+
+
 /* A message waits again, where place says; the next one behind it. */
 static void
-ready_again(uint32_t id, place_t *place)
+ready_again(uint32_t id, unsigned h, place_t *place)
 {
     topic_t    *t;
     group_t    *g;
     message_t  *m = &M.message[id];
 
     t = &M.topic[m->topic];
+
+    if (m->suspect && t->push_type == KMQ_PUSH_ONE && t->now.retry_delay_max) {
+        waits_until(id, ASIDE, M.handle[h].mono + t->now.retry_delay_max);
+        return;
+    }
 
     if (place->group == NONE) {
         if (t->ngroups == t->allocated) {
@@ -182,7 +226,10 @@ message_requeued(uint32_t id, unsigned h)
     M.dead--;
     M.requeued++;
 
-    m->attempts = 0;
+    m->failures = 0;
+    m->reason = 0;
+    m->suspect = 0;
+    m->pushed = 0;
     m->waits = (uint32_t) M.handle[h].mono;
     m->since = later(m->create_time + m->delay, seconds(h));
     ready_append(id);
@@ -190,19 +237,102 @@ message_requeued(uint32_t id, unsigned h)
 
 
 int
-gives_up(const topic_t *t, unsigned attempts)
+gives_up(const topic_t *t, unsigned failures)
 {
-    return t->now.max_deliveries && attempts >= t->now.max_deliveries;
+    return t->now.max_deliveries && failures >= t->now.max_deliveries;
+}
+
+
+/* How long it waits after so many failures. */
+uint64_t
+back_off(const topic_t *t, unsigned failures, unsigned reason)
+{
+    uint64_t  wait;
+
+    failures -= reason != KMQ_FAILED_OVERDUE;
+
+    if (failures == 0) {
+        return 0;
+    }
+
+    for (wait = t->now.retry_delay; --failures && wait < UINT32_MAX; ) {
+        wait *= 2;
+    }
+
+    return wait < t->now.retry_delay_max ? wait : t->now.retry_delay_max;
+}
+
+
+void
+message_charged(uint32_t id, unsigned failures, unsigned reason)
+{
+    message_t  *m = &M.message[id];
+
+    m->failures = later(m->failures, failures);
+    m->reason = reason;
+    m->suspect |= reason == KMQ_FAILED_END;
+    M.failed[reason]++;
+}
+
+
+/* Publish/subscribe: it is pushed to the same consumer again, after a while; or
+ * is given up when the worker looks. */
+void
+delivery_failed(client_t *c, delivery_t *d, unsigned reason, int64_t delay)
+{
+    uint64_t   wait;
+    topic_t   *t = &M.topic[c->topic];
+
+    d->failures++;
+    message_charged(d->id, d->failures, reason);
+
+    wait = delay < 0 ? back_off(t, d->failures, reason) : (uint64_t) delay;
+
+    if (gives_up(t, d->failures)) {
+        wait = 0;
+    }
+
+    d->again = 1;
+    d->time = M.handle[c->handle].mono + wait;
+}
+
+
+/* It was with no other, and its delivery has failed. */
+static void
+failed(uint32_t id, unsigned h, fate_t fate, place_t *place)
+{
+    topic_t    *t;
+    uint64_t    wait;
+    message_t  *m = &M.message[id];
+
+    t = &M.topic[m->topic];
+    message_charged(id, m->failures + 1, fate.reason);
+    m->pushed = 1;
+
+    if (gives_up(t, m->failures)) {
+        message_dies(id, h);
+        return;
+    }
+
+    M.in_flight--;
+    wait = fate.delay < 0 ? back_off(t, m->failures, fate.reason)
+                          : (uint64_t) fate.delay;
+
+    if (wait) {
+        waits_until(id, RETRYING, M.handle[h].mono + wait);
+    } else {
+        ready_again(id, h, place);
+    }
 }
 
 
 /*
  * A message is let go by the consumers in bits.  When it was with no other, it
- * has been consumed, waits again in front, or, where somebody is to blame, may
- * be dead.
+ * has been consumed, waits again in front, or, where somebody is to blame,
+ * waits for a while or is dead.
  */
 void
-let_go(uint32_t id, uint64_t bits, unsigned h, int blame, place_t *place)
+let_go(uint32_t id, uint64_t bits, unsigned h, fate_t fate, place_t *place)
 {
     topic_t    *t;
     message_t  *m = &M.message[id];
@@ -225,13 +355,39 @@ let_go(uint32_t id, uint64_t bits, unsigned h, int blame, place_t *place)
     } else if (m->confirmed) {
         message_consumed(id, h);
 
-    } else if (blame && gives_up(t, m->attempts)) {
+    } else if (fate.reason) {
+        failed(id, h, fate, place);
+
+    } else if (t->push_type == KMQ_PUSH_ALL && !fate.ours
+               && gives_up(t, m->failures))
+    {
+        m->pushed = 1;
         message_dies(id, h);
 
     } else {
+        m->pushed = 1;
+        M.failed[0]++;
         M.in_flight--;
-        ready_again(id, place);
+        ready_again(id, h, place);
     }
+}
+
+
+/* One that waits again was confirmed. */
+void
+message_consumed_late(uint32_t id, unsigned h)
+{
+    message_t  *m = &M.message[id];
+
+    if (m->state == READY) {
+        ready_remove(id);
+    } else {
+        list_remove(&M.retrying, id);
+    }
+
+    M.in_flight++;
+    message_consumed(id, h);
+    M.late++;
 }
 
 
@@ -262,18 +418,6 @@ uint64_t
 bit_of(const client_t *c)
 {
     return UINT64_C(1) << (c - M.client);
-}
-
-
-/* May, and should, a delivery have ended, or been repeated, by now? */
-int
-overdue(const client_t *c, const delivery_t *d)
-{
-    uint64_t  retry;
-
-    retry = M.topic[c->topic].now.retry_time;
-
-    return d->returned || (retry && d->time + retry <= M.mono);
 }
 
 
@@ -311,20 +455,39 @@ topic_switch(topic_t *t)
     if (t->matching == 0 && t->consumers && t->log.count == 0) {
         t->push_type = KMQ_PUSH_ONE + KMQ_PUSH_ALL - t->push_type;
         t->matching = t->consumers;
+        t->switched = M.step;
         M.switched++;
     }
 }
 
 
-/* What follows from c's leaving; blame: that was its own doing.  First the
+/* The delivery that c's end is to be charged to: its oldest suspect, or else
+ * its oldest. */
+static unsigned
+charged_of(const client_t *c)
+{
+    unsigned  i;
+
+    for (i = 0; i < c->n; i++) {
+        if (M.message[c->flight[i].id].suspect) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+
+/* What follows from c's leaving; failed: that was its own doing.  First the
  * newest of what it should still have got goes back. */
 void
-left(client_t *c, unsigned h, int blame)
+left(client_t *c, unsigned h, int failed)
 {
     int        active;
+    fate_t     ends, released;
     topic_t   *t = &M.topic[c->topic];
     place_t    place;
-    unsigned   i;
+    unsigned   i, charged;
     uint32_t   id, next;
 
     active = is_active(c);
@@ -339,20 +502,24 @@ left(client_t *c, unsigned h, int blame)
     t->consumers--;
     t->matching -= active;
     place.group = NONE;
+    released = (fate_t) { 0, 0, !failed };
+    ends = (fate_t) { KMQ_FAILED_END, KMQ_BACK_OFF, 0 };
 
     for (id = t->log.tail; id != NONE; id = next) {
         next = PREV(&t->log, id);
         place.after = NONE;
 
         if (M.message[id].todo & bit_of(c)) {
-            let_go(id, bit_of(c), h, blame, &place);
+            let_go(id, bit_of(c), h, released, &place);
         }
     }
 
     place.after = NONE;
+    charged = failed ? charged_of(c) : c->n;
 
     for (i = 0; i < c->n; i++) {
-        let_go(c->flight[i].id, bit_of(c), h, blame, &place);
+        let_go(c->flight[i].id, bit_of(c), h, i == charged ? ends : released,
+               &place);
     }
 
     c->n = 0;
@@ -411,9 +578,11 @@ lists_clear(unsigned shard)
         }
 
         list_init(&t->fresh, PLACE);
+        list_init(&t->loose, PLACE);
         list_init(&t->dead, PLACE);
         list_init(&t->history, PLACE);
         t->ngroups = 0;
+        t->mingled = 1;
         t->came_back++;
     }
 }
@@ -442,6 +611,7 @@ lists_sort(unsigned shard)
 
         if (m->state == READY) {
             m->group = NONE;
+            m->loose = 0;
             list_append(&t->fresh, id);
 
         } else if (m->state == DEAD) {
@@ -479,6 +649,10 @@ uint32_t
 ready_first(const topic_t *t)
 {
     unsigned  n = t->ngroups;
+
+    if (t->loose.count) {
+        return NONE;
+    }
 
     if (n == 0) {
         return t->fresh.head;

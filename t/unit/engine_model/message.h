@@ -13,14 +13,20 @@ void history_remove(uint32_t id);
 void history_drop(uint32_t id);
 void message_requeued(uint32_t id, unsigned h);
 int gives_up(const topic_t *t, unsigned attempts);
-void let_go(uint32_t id, uint64_t bits, unsigned h, int blame, place_t *place);
+uint64_t back_off(const topic_t *t, unsigned failures, unsigned reason);
+void message_charged(uint32_t id, unsigned failures, unsigned reason);
+void let_go(uint32_t id, uint64_t bits, unsigned h, fate_t fate,
+    place_t *place);
+void delivery_failed(client_t *c, delivery_t *d, unsigned reason,
+    int64_t delay);
+void message_consumed_late(uint32_t id, unsigned h);
+void retry_over(uint32_t id);
 delivery_t *delivery_of(client_t *c, uint32_t id);
 void delivery_remove(client_t *c, delivery_t *d);
 uint64_t bit_of(const client_t *c);
-int overdue(const client_t *c, const delivery_t *d);
 int is_active(const client_t *c);
 uint64_t topic_consumers(unsigned topic);
-void left(client_t *c, unsigned h, int blame);
+void left(client_t *c, unsigned h, int failed);
 void delayed_insert(uint32_t id);
 void lists_sort(unsigned shard);
 void waits_anew(unsigned shard, uint64_t mono);

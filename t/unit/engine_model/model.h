@@ -40,7 +40,11 @@
 #define UNKNOWN   UINT64_C(1)      /* a time: of a handle without a clock */
 #define WALL      UINT64_C(1640975470000)
 
-enum { FREE, RESERVED, READY, IN_FLIGHT, DELAYED, CONSUMED, DEAD };
+/* RETRYING: it failed, and waits for its next try.  ASIDE: a suspect, which
+ * waits for a consumer that has nothing else, point to point. */
+enum {
+    FREE, RESERVED, READY, IN_FLIGHT, DELAYED, CONSUMED, DEAD, RETRYING, ASIDE
+};
 
 /* what a run does beside the usual: it paces, it changes the push type, it
  * has bodies that fill the block, it has times, it manages messages, workers
@@ -65,7 +69,16 @@ typedef struct {
     uint64_t    flight;            /* consumers that have it */
     int         confirmed;
     int         doomed;            /* deleted while in flight */
-    unsigned    attempts;
+    unsigned    failures, reason;
+    int         pushed;            /* it was in flight before now */
+    int         suspect;
+    uint64_t    next;              /* mono: RETRYING: its next try; ASIDE: so
+                                      long it waits for an empty consumer */
+    int         aside;             /* it was taken as ASIDE; -1: or as ready */
+    int         loose;             /* its next try was due: it may be anywhere
+                                      in front of the fresh ones */
+    uint64_t    logged;            /* mono: when it was taken first */
+    unsigned    configured;        /* and by which settings */
     uint32_t    position;
     uint32_t    group;             /* it came back: with which; NONE: fresh */
     uint32_t    stamp;             /* of the batch that it is in, */
@@ -108,10 +121,20 @@ typedef struct {
 typedef struct {
     uint32_t    id;
     uint32_t    position;
-    uint64_t    time;              /* of the push, or of the extension */
-    unsigned    attempts;
-    int         returned;          /* publish/subscribe: shall be repeated */
+    int         runs;              /* its clock does, */
+    uint64_t    time;              /* from then on; again: then it is due */
+    uint64_t    slack;             /* ms: so late was the worker's clock, by
+                                      which another one may look later */
+    unsigned    failures;
+    int         again;             /* publish/subscribe: shall be repeated */
 } delivery_t;
+
+/* How a delivery ends that is not confirmed. */
+typedef struct {
+    unsigned    reason;            /* it is charged with that; 0: not */
+    int64_t     delay;
+    int         ours;              /* nobody is to blame */
+} fate_t;
 
 typedef struct {
     kmq_ref_t    ref;              /* 0: free */
@@ -121,7 +144,11 @@ typedef struct {
     uint32_t     last;             /* position; valid when any */
     int          any;
     unsigned     n, pushed;
-    uint64_t     oldest;           /* no delivery is older */
+    int          by_code;
+    int          late;             /* one was overdue, none confirmed since */
+    int          giving;           /* so all that it has goes back */
+    int          resting, spoken, proving, alone, paused;
+    uint64_t     rest_until, alone_until, paused_until;
     uint64_t     messages, confirmed;
     uint32_t     mode, last_seen;
     int          closing;          /* it was disconnected, */
@@ -149,11 +176,14 @@ typedef struct {
     kmq_ref_t             ref;
     uint32_t              position;
     int                   any;
-    list_t                fresh, log, history, dead;
+    list_t                fresh, log, history, dead, loose;
+    int                   mingled;     /* some of the fresh ones came back */
+    uint32_t              max_least;   /* of retry_delay_max, of late */
     group_t              *group;
     unsigned              ngroups, allocated;
     unsigned              nready;
     uint64_t              came_back;   /* messages, so far */
+    uint64_t              switched;    /* step: when its type changed last */
     counted_t             count;
 } topic_t;
 
@@ -167,7 +197,7 @@ typedef struct {
 typedef struct {
     kmq_t      *kmq;
     unsigned    worker;
-    int         woken, dead, retired;
+    int         woken, dead;
     uint64_t    mono, wall;
     uint64_t    timer;             /* mono; 0: not armed */
 
@@ -216,6 +246,7 @@ typedef struct {
     uint32_t         of_slot[SIZE / 8];
     list_t           all;              /* by their numbers */
     list_t           delayed;          /* by their times */
+    list_t           retrying;         /* and ASIDE, in no order */
     held_t           held[HELD];
     char             old[OLD][KMQ_CODE_LEN];
     unsigned         nold, serial;
@@ -245,6 +276,8 @@ typedef struct {
     uint64_t         ready, in_flight, reserved, bytes, dead, consumed;
     uint64_t         published, delivered, redelivered, confirmed;
     uint64_t         dropped, died, requeued, expired, deleted, repairs;
+    uint64_t         failed[KMQ_REASONS];
+    unsigned         configured;       /* times settings were changed */
     uint64_t         consumers, producers, refused;
     kmq_period_t     minute[KMQ_MINUTES], hour[KMQ_HOURS];
     uint64_t         pushed, waited;   /* for the first time; ms until then */
@@ -252,8 +285,9 @@ typedef struct {
 
     /* what a run has met */
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
-    uint64_t         returned, switched, probed, searches, died_leaving;
+    uint64_t         returned, switched, searches, died_leaving;
     uint64_t         purged, disconnected, watched, sieved;
+    uint64_t         retried, suspects, isolated, gave_all, rested, late;
     /* most bytes since the last checkpoint began; since the next one did */
     uint64_t         peak, peak_next;
     uint64_t         repaired, restarts, accepted, remembered, missing;

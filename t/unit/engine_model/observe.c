@@ -4,8 +4,10 @@
  */
 
 #include "count.h"
+#include "hold.h"
 #include "message.h"
 #include "observe.h"
+#include "peek.h"
 
 
 static int
@@ -60,119 +62,194 @@ observe_due(unsigned h, const kmq_counts_t *now)
 }
 
 
-/*
- * The engine has ended an overdue delivery: point to point the message waits
- * again; in publish/subscribe the consumer is given up for it.
- */
+/* ---------------------------------------------------------------- overdue */
+
+#define FLIGHT_MAX  1024
+
+/* One consumer, after its worker has looked. */
+typedef struct {
+    client_t           *c;
+    uint64_t            mono;
+    unsigned            n;
+    peeked_delivery_t   is[FLIGHT_MAX];
+    unsigned char       over[FLIGHT_MAX];  /* by delivery: it was overdue, */
+    int                 at[FLIGHT_MAX];    /* where it is in is[], or -1 */
+    unsigned            ended;
+    place_t             place;
+} look_t;
+
+
 static void
-delivery_ended(client_t *c, delivery_t *d, unsigned h, place_t *place)
+look_begin(look_t *look, client_t *c, unsigned h)
 {
-    int         shared;
-    uint32_t    id;
-    message_t  *m;
+    unsigned  i, k;
 
-    id = d->id;
-    m = &M.message[id];
-    shared = M.topic[c->topic].push_type == KMQ_PUSH_ALL;
+    look->c = c;
+    look->mono = M.handle[h].mono;
+    look->n = peek_deliveries(c, look->is, FLIGHT_MAX);
+    look->ended = 0;
+    look->place.group = look->place.after = NONE;
 
-    CHECK(!shared || m->doomed || gives_up(&M.topic[c->topic], d->attempts),
-          "a consumer is given up after %u pushes", d->attempts);
+    for (i = 0, k = 0; i < c->n; i++) {
+        look->over[i] = (unsigned char) clock_over(c, &c->flight[i],
+                                                   look->mono);
+        look->at[i] = -1;
 
-    delivery_remove(c, d);
+        if (k < look->n && look->is[k].position == c->flight[i].position) {
+            CHECK(look->is[k].slot == M.message[c->flight[i].id].slot,
+                  "another message is in flight");
+            look->at[i] = (int) k++;
+        }
+
+        look->ended += look->at[i] < 0;
+    }
+
+    /* the others have just been pushed */
+
+    CHECK(look->n - k <= c->pushed, "%u in flight with %u, want %u", look->n,
+          (unsigned) (c - M.client), c->n + c->pushed);
+}
+
+
+/* The engine has ended delivery i. */
+static void
+look_ended(look_t *look, unsigned i, unsigned h, unsigned reason)
+{
+    uint32_t   id;
+    client_t  *c = look->c;
+
+    id = c->flight[i].id;
+    delivery_remove(c, &c->flight[i]);
     M.overdue++;
 
-    if (shared) {
-        place->after = NONE;
-    }
-
-    let_go(id, bit_of(c), h, !M.handle[h].retired, place);
+    let_go(id, bit_of(c), h, (fate_t) { reason, KMQ_BACK_OFF, 0 },
+           &look->place);
 }
 
 
-/* Is this overdue delivery still there?  Asks, which extends it. */
-static int
-delivery_lives(client_t *c, delivery_t *d)
-{
-    handle_t   *handle = &M.handle[c->handle];
-    message_t  *m = &M.message[d->id];
-
-    if (m->stamp == M.stamp && m->taken != d->position) {
-        return 0;
-    }
-
-    M.probed++;
-
-    if (kmq_extend_codes(handle->kmq, c->ref, m->code, 1) == 0) {
-        return 0;
-    }
-
-    d->time = handle->mono;
-    d->returned = 0;
-
-    return 1;
-}
-
-
-/* Could the engine have ended this delivery? */
-static int
-may_end(const client_t *c, const delivery_t *d)
-{
-    topic_t  *t = &M.topic[c->topic];
-
-    return overdue(c, d)
-           && (t->push_type == KMQ_PUSH_ONE || M.message[d->id].doomed
-               || gives_up(t, d->attempts));
-}
-
-
-/* How many of c's deliveries has the engine ended, and which? */
+/* What follows for a consumer of which deliveries have ended. */
 static void
-observe_client(client_t *c, unsigned h)
+look_settled(look_t *look)
 {
-    place_t   place;
-    unsigned  i, n, may, done, in_flight;
+    clock_first(look->c, look->mono);
+    hold_emptied(look->c);
+}
 
-    in_flight = kmq_in_flight(M.handle[h].kmq, c->ref);
-    CHECK(in_flight <= c->n + c->pushed, "%u in flight with %u, want %u",
-          in_flight, (unsigned) (c - M.client), c->n + c->pushed);
-    n = c->n + c->pushed - in_flight;
 
-    if (n == 0) {
+/*
+ * Point to point: those that are overdue are taken away, and no others; but all
+ * when it was late before, from the first one on that is overdue, and then the
+ * rest.
+ */
+static void
+look_one(look_t *look, unsigned h)
+{
+    unsigned   i, k, n, first, all;
+    client_t  *c = look->c;
+
+    if (look->ended == 0) {
         return;
     }
 
-    for (i = 0, may = 0; i < c->n; i++) {
-        may += may_end(c, &c->flight[i]);
+    for (first = 0; first < c->n && !look->over[first]; first++) {
+        /* void */
     }
 
-    CHECK(n <= may, "%u deliveries have ended, %u are overdue", n, may);
-    CHECK(!M.handle[c->handle].dead, "deliveries of the dead have ended");
+    CHECK(first < c->n || c->giving, "%u deliveries have ended, none is "
+          "overdue", look->ended);
 
-    place.group = place.after = NONE;
-    M.from = c->serial;
+    first = c->giving ? 0 : first;
+    all = c->late || c->giving;
 
-    for (i = 0, done = 0; i < c->n; /* void */) {
-        if (may_end(c, &c->flight[i])
-            && (n == may || !delivery_lives(c, &c->flight[i])))
-        {
-            delivery_ended(c, &c->flight[i], h, &place);
-            done++;
+    for (i = 0; i < c->n; i++) {
+        CHECK((look->at[i] < 0) == (all ? i >= first : look->over[i]),
+              "delivery %u of %u, %s: %s (it was %slate)", i, c->n,
+              look->over[i] ? "overdue" : "not overdue",
+              look->at[i] < 0 ? "ended" : "in flight", all ? "" : "not ");
+    }
 
+    M.gave_all += all;
+    c->giving |= all && first > 0;
+
+    if (memchr(look->over, 1, c->n)) {
+        hold_rest(c, look->mono);
+        M.rested++;
+    }
+
+    for (i = 0, k = 0, n = c->n; k < n; k++) {
+        if (look->at[k] < 0) {
+            look_ended(look, i, h,
+                       look->over[k] ? KMQ_FAILED_OVERDUE : KMQ_FAILED_NOT);
         } else {
             i++;
         }
     }
 
-    M.from = 0;
-    CHECK(done == n, "%u deliveries have ended, found %u", n, done);
+    look_settled(look);
 }
 
 
+/* One that was overdue is charged, and will be pushed again. */
 static void
-observe_overdue(unsigned h)
+look_failed(look_t *look, delivery_t *d)
 {
-    unsigned   i;
-    client_t  *c;
+    delivery_failed(look->c, d, KMQ_FAILED_OVERDUE, KMQ_BACK_OFF);
+    M.overdue++;
+}
+
+
+/* Publish/subscribe: each that was overdue has failed, where the worker has
+ * looked, and is pushed again when its wait is over, or given up. */
+static void
+look_all(look_t *look, unsigned h)
+{
+    unsigned                  i, k, n;
+    client_t                 *c = look->c;
+    const topic_t            *t = &M.topic[c->topic];
+    delivery_t               *d;
+    const peeked_delivery_t  *is;
+
+    for (i = 0, k = 0, n = c->n; k < n; k++) {
+        d = &c->flight[i];
+        is = look->at[k] < 0 ? NULL : &look->is[look->at[k]];
+
+        if (look->over[k] && (is == NULL || is->failures != d->failures)) {
+            look_failed(look, d);
+        }
+
+        if (is == NULL) {
+            CHECK(d->again && (M.message[d->id].doomed
+                               || gives_up(t, d->failures)),
+                  "a consumer is given up after %u failures", d->failures);
+            look->place.after = NONE;
+            look_ended(look, i, h, KMQ_FAILED_NOT);
+            continue;
+        }
+
+        CHECK(is->failures == d->failures, "%u failures, want %u",
+              is->failures, d->failures);
+
+        if (d->again && is->again) {
+            CHECK(is->time == (uint32_t) d->time, "it is pushed again at %u, "
+                  "not %u", is->time, (uint32_t) d->time);
+        }
+
+        i++;
+    }
+
+    if (look->ended) {
+        look_settled(look);
+    }
+}
+
+
+/* Worker h has looked at its consumers. */
+static void
+observe_looks(unsigned h)
+{
+    unsigned       i;
+    client_t      *c;
+    static look_t  look;
 
     M.epoch++;
 
@@ -183,14 +260,177 @@ observe_overdue(unsigned h)
     for (i = 0; i < CLIENTS; i++) {
         c = &M.client[i];
 
-        if (c->ref && c->n && c->oldest <= M.mono) {
-            observe_client(c, h);
+        if (c->ref == 0 || c->role != KMQ_CONSUMER || c->handle != h) {
+            continue;
         }
+
+        M.from = c->serial;
+
+        if (c->n && M.topic[c->topic].push_type == KMQ_PUSH_ONE) {
+            look_begin(&look, c, h);
+            look_one(&look, h);
+
+        } else if (c->n) {
+            look_begin(&look, c, h);
+            look_all(&look, h);
+        }
+
+        observe_held(c);
     }
 
+    M.from = 0;
     M.tie = 0;
 }
 
+
+/* ---------------------------------------------------------------- retries */
+
+/* The earliest time that a worker knows: by that it counts. */
+static uint64_t
+mono_least(void)
+{
+    unsigned  h;
+    uint64_t  least;
+
+    for (h = 0, least = M.mono; h < HANDLES; h++) {
+        if (!M.handle[h].dead && M.handle[h].mono < least) {
+            least = M.handle[h].mono;
+        }
+    }
+
+    return least;
+}
+
+
+/* ms: clocks of workers may have differed by so much more than they do now. */
+#define LAG  1000
+
+/* A message that waited is ready: was it time? */
+static void
+retry_ready(uint32_t id)
+{
+    uint64_t    until, lag;
+    message_t  *m = &M.message[id];
+    topic_t    *t = &M.topic[m->topic];
+
+    until = m->next;
+
+    if (m->state == RETRYING && m->suspect && t->push_type == KMQ_PUSH_ONE
+        && t->switched != M.step)
+    {
+        until = mono_least() + t->max_least;
+        until = until > m->next ? until : m->next;
+    }
+
+    /* nor does a suspect wait where it is for all by now; a worker whose clock
+     * is behind may have put it aside */
+
+    if (m->state == ASIDE) {
+        lag = t->push_type == KMQ_PUSH_ALL ? until
+                                           : M.mono - mono_least() + LAG;
+        until -= lag < until ? lag : until;
+    }
+
+    CHECK(until <= M.mono, "%u in state %d is ready %llu ms too early", id,
+          m->state, (unsigned long long) (until - M.mono));
+    retry_over(id);
+}
+
+
+/* It is in the batch. */
+static void
+retry_taken(uint32_t id, unsigned h)
+{
+    message_t  *m = &M.message[id];
+    topic_t    *t = &M.topic[m->topic];
+
+    if (t->push_type == KMQ_PUSH_ALL) {
+        retry_ready(id);
+        return;
+    }
+
+    if (m->state == RETRYING) {
+        CHECK(m->next <= M.mono, "%u is tried %llu ms too early", id,
+              (unsigned long long) (m->next - M.mono));
+
+        if (!m->suspect || t->now.retry_delay_max == 0) {
+            retry_over(id);
+            return;
+        }
+
+        m->state = ASIDE;
+        m->next = M.handle[h].mono + t->now.retry_delay_max;
+    }
+}
+
+
+static void
+observe_retry(uint32_t id, unsigned h)
+{
+    peeked_t    is;
+    message_t  *m = &M.message[id];
+
+    peek_message(m, &is);
+
+    switch (is.state) {
+
+    case RETRYING:
+        CHECK(m->state == RETRYING && is.next == m->next,
+              "%u in state %d: its next try is at %llu, not %llu", id,
+              m->state, (unsigned long long) is.next,
+              (unsigned long long) m->next);
+        break;
+
+    case ASIDE:
+        if (m->state == RETRYING) {
+            CHECK(m->next <= M.mono && m->suspect, "%u is no suspect, or too "
+                  "early", id);
+            m->state = ASIDE;
+            m->next = is.next;
+            M.suspects++;
+        }
+
+        /* a worker whose clock is another may have given it back */
+
+        CHECK(is.next + LAG >= m->next && is.next <= m->next + LAG,
+              "%u is aside until %llu, not %llu", id,
+              (unsigned long long) is.next, (unsigned long long) m->next);
+        m->next = is.next;
+        break;
+
+    case READY:
+        retry_ready(id);
+        break;
+
+    case IN_FLIGHT:
+        CHECK(m->stamp == M.stamp
+              || M.topic[m->topic].push_type == KMQ_PUSH_ALL,
+              "%u is in flight", id);
+        retry_taken(id, h);
+        break;
+
+    case FREE:
+        break;                     /* see observe_gone() */
+
+    default:
+        fail("%u waited, and is in state %d", id, is.state);
+    }
+}
+
+
+static void
+observe_retries(unsigned h)
+{
+    uint32_t  id, next;
+
+    for (id = M.retrying.head; id != NONE; id = next) {
+        next = NEXT(&M.retrying, id);
+        observe_retry(id, h);
+    }
+}
+
+
+/* -------------------------------------------------------------------- age */
 
 int
 is_old(uint32_t id, uint32_t now)
@@ -204,14 +444,32 @@ is_old(uint32_t id, uint32_t now)
 }
 
 
+/* The latest time that a worker knows. */
+static uint32_t
+latest(void)
+{
+    unsigned  h;
+    uint32_t  last;
+
+    for (h = 0, last = 0; h < HANDLES; h++) {
+        last = M.handle[h].dead ? last : later(last, seconds(h));
+    }
+
+    return last;
+}
+
+
 /* An old message is gone. */
 static void
 message_expired(uint32_t id, unsigned h)
 {
     message_t  *m = &M.message[id];
 
-    CHECK(is_old(id, seconds(h)), "%u is gone in state %d, and not old", id,
-          m->state);
+    /* one that waited may have been due in another worker's call */
+
+    CHECK(is_old(id, m->state == RETRYING || m->state == ASIDE
+                     ? latest() : seconds(h)),
+          "%u is gone in state %d, and not old", id, m->state);
     M.topic[m->topic].count.expired++;
 
     if (m->state == CONSUMED) {
@@ -222,6 +480,14 @@ message_expired(uint32_t id, unsigned h)
     if (m->state == DEAD) {
         list_remove(&M.topic[m->topic].dead, id);
         M.dead--;
+
+    } else if (m->state == RETRYING || m->state == ASIDE) {
+        CHECK(m->next <= M.mono
+              || (m->state == ASIDE
+                  && M.topic[m->topic].push_type == KMQ_PUSH_ALL),
+              "%u is gone before its next try", id);
+        list_remove(&M.retrying, id);
+
     } else {
         ready_remove(id);
     }
@@ -267,6 +533,26 @@ observe_list(const list_t *list, unsigned h, int *left)
 }
 
 
+/* Those that are gone of a list in no order; returns how many. */
+static unsigned
+observe_any(const list_t *list, unsigned h)
+{
+    unsigned  n;
+    uint32_t  id, next;
+
+    for (id = list->head, n = 0; id != NONE; id = next) {
+        next = NEXT(list, id);
+
+        if (is_gone(h, id)) {
+            message_expired(id, h);
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
 /* The groups of one epoch may be in any order; and what this call has brought
  * back may have come after the old ones went. */
 static unsigned
@@ -277,6 +563,7 @@ observe_topic(topic_t *t, unsigned h)
     uint32_t  epoch;
 
     n = observe_list(&t->dead, h, &left) + observe_list(&t->history, h, &left);
+    n += observe_any(&t->loose, h);
     left = 0;
 
     for (i = t->ngroups, epoch = 0; i-- > 0; ) {
@@ -394,6 +681,8 @@ observe_gone(unsigned h, const kmq_counts_t *now)
     found = dropped ? observe_both(h) : 0;
     M.vague |= dropped != 0;
 
+    found += observe_any(&M.retrying, h);
+
     for (i = 0; i < TOPICS; i++) {
         found += observe_topic(&M.topic[i], h);
     }
@@ -411,11 +700,37 @@ observe(unsigned h, kmq_counts_t *now)
     kmq_count(M.handle[h].kmq, now);
 
     observe_due(h, now);
+    observe_retries(h);
+    observe_gone(h, now);
+}
+
+
+/* Something has failed: its next try may be due at once, by another worker's
+ * clock. */
+void
+observe_failed(unsigned h)
+{
+    kmq_counts_t  now;
+
+    if (M.retrying.count) {
+        observe(h, &now);
+    }
+}
+
+
+/* The same, of kmq_take(): it has looked at its consumers as well. */
+void
+observe_take(unsigned h, kmq_counts_t *now)
+{
+    kmq_count(M.handle[h].kmq, now);
+
+    observe_due(h, now);
 
     if (M.options & TIMED) {
-        observe_overdue(h);
+        observe_looks(h);
     }
 
+    observe_retries(h);
     observe_gone(h, now);
 }
 
@@ -426,6 +741,11 @@ compare(const kmq_counts_t *now)
     SAME(now->ready, M.ready);
     SAME(now->in_flight, M.in_flight);
     SAME(now->delayed, M.delayed.count);
+    SAME(now->retrying, M.retrying.count);
+    SAME(now->failures[KMQ_FAILED_END], M.failed[KMQ_FAILED_END]);
+    SAME(now->failures[KMQ_FAILED_RETURN], M.failed[KMQ_FAILED_RETURN]);
+    SAME(now->failures[KMQ_FAILED_OVERDUE], M.failed[KMQ_FAILED_OVERDUE]);
+    SAME(now->failures[KMQ_FAILED_NOT], M.failed[KMQ_FAILED_NOT]);
     SAME(now->consumed, M.consumed);
     SAME(now->dead, M.dead);
     SAME(now->totals.published, M.published);

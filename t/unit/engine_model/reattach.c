@@ -18,13 +18,12 @@ handle_ends(unsigned h)
 }
 
 
-/* All of a worker's clients go, and nobody is to blame. */
+/* Most of its clients go. */
 static void
 handle_retires(unsigned h)
 {
     unsigned  i;
 
-    M.handle[h].retired = 1;
     kmq_retire(M.handle[h].kmq);
     wakes(h);
 

@@ -146,18 +146,33 @@ held_recovered(held_t *held)
 }
 
 
-/* What becomes of a message in another life of its queue; due: when it is, by
- * the new clock. */
+/* What becomes of a message in another life of its queue; due, next: when it
+ * is, by the new clock. */
 static void
-message_recovered(uint32_t id, uint64_t due)
+message_recovered(uint32_t id, uint64_t due, uint64_t next)
 {
     message_t  *m = &M.message[id];
 
     m->todo = 0;
     m->flight = 0;
     m->entered = M.mono;
+    m->loose = 0;
+    m->aside = 0;
 
     switch (m->state) {
+
+    case RETRYING:
+        m->next = next;
+
+        if ((int64_t) (next - M.mono) <= 0) {
+            m->state = READY;
+        }
+
+        break;
+
+    case ASIDE:
+        m->state = READY;
+        break;
 
     case IN_FLIGHT:
 
@@ -167,6 +182,7 @@ message_recovered(uint32_t id, uint64_t due)
         }
 
         m->state = READY;
+        m->pushed = 1;
 
         if (m->confirmed) {
             m->state = CONSUMED;
@@ -188,6 +204,17 @@ message_recovered(uint32_t id, uint64_t due)
 
     default:
         break;
+    }
+
+    /* a suspect waits for its topic's settings first */
+
+    if (m->state == READY && m->suspect) {
+        m->state = RETRYING;
+        m->next = M.mono + 1;
+    }
+
+    if (m->state == RETRYING) {
+        list_append(&M.retrying, id);
     }
 
     M.ready += m->state == READY;
@@ -251,6 +278,8 @@ model_restart(void)
     M.broken = M.broken_reserved = 0;
     M.repairs = 0;
     M.search.active = 0;
+    memset(M.failed, 0, sizeof(M.failed));
+    list_init(&M.retrying, PLACE);
 
     /* others that had been given to nobody may be given now */
 
@@ -260,7 +289,8 @@ model_restart(void)
 
     for (id = M.all.head; id != NONE; id = next) {
         next = NEXT(&M.all, id);
-        message_recovered(id, M.message[id].due + moved);
+        message_recovered(id, M.message[id].due + moved,
+                          M.message[id].next + moved);
     }
 
     M.pushed = M.waited = 0;
@@ -522,7 +552,7 @@ topic_counts_recovered(topic_t *t)
         topic_table_recovered(c->day, d.day, KMQ_DAYS);
     }
 
-    if (M.missing == 0 && M.nforgotten == 0 && M.peak <= SIZE / 4
+    if (M.missing == 0 && M.nforgotten == 0 && M.peak <= SIZE / 5
         && !(M.options & (LARGE|BREAKS)) && !M.vague)
     {
         SAME(d.info.totals.redelivered, c->redelivered);

@@ -32,6 +32,8 @@ topic_settings(kmq_topic_settings_t *s)
 {
     static const uint32_t  retry[] = { 0, 1, 20, 100, 1000, 30000 };
     static const uint32_t  most[] = { 0, 0, 1, 2, 3, 6 };
+    static const uint32_t  delay[] = { 0, 1, 10, 50, 1000 };
+    static const uint32_t  delay_max[] = { 0, 1, 30, 300, 1000, 60000 };
     static const uint32_t  clean[] = { 0, 0, 1, 10, 100, 1000 };
 
     if (M.options & MIXED) {
@@ -41,6 +43,8 @@ topic_settings(kmq_topic_settings_t *s)
     if (M.options & TIMED) {
         s->retry_time = PICK(retry);
         s->max_deliveries = PICK(most);
+        s->retry_delay = PICK(delay);
+        s->retry_delay_max = PICK(delay_max);
         s->clean_time = PICK(clean);
     }
 }
@@ -53,8 +57,15 @@ configure(void)
     unsigned   h;
     topic_t   *t;
 
+    M.configured++;
+
     for (t = M.topic; t < M.topic + TOPICS; t++) {
+        t->max_least = t->now.retry_delay_max;
         t->now = t->has_own ? t->own : M.settings.topic;
+
+        if (t->now.retry_delay_max < t->max_least) {
+            t->max_least = t->now.retry_delay_max;
+        }
     }
 
     /* the current batch goes on */

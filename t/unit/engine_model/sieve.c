@@ -89,13 +89,11 @@ sieve_confirm(const sieve_t *s, client_t *c)
         m = &M.message[c->flight[i].id];
         stays = c->topic == s->passing && m->sequence % s->one_in == 0;
 
-        /* what a worker gives back that is about to end is not given up */
-
-        if (stays && s->state == DEAD && !M.handle[c->handle].retired
+        if (stays && s->state == DEAD
             && M.topic[c->topic].push_type == KMQ_PUSH_ONE)
         {
             memcpy(back[nback++], m->code, KMQ_CODE_LEN);
-            returned(c, &c->flight[i], &place);
+            returned(c, &c->flight[i], KMQ_BACK_OFF, &place);
 
         } else if (stays && s->state == IN_FLIGHT) {
             i++;
@@ -108,8 +106,11 @@ sieve_confirm(const sieve_t *s, client_t *c)
 
     /* in the order of the model: there is none between the two */
 
+    confirmed_all(c, n);
+    returned_all(c, nback, KMQ_BACK_OFF);
+
     CHECK(kmq_confirm_codes(kmq, c->ref, codes[0], n) == n, "confirm %u", n);
-    CHECK(kmq_return_codes(kmq, c->ref, back[0], nback) == nback,
+    CHECK(kmq_return_codes(kmq, c->ref, back[0], nback, KMQ_BACK_OFF) == nback,
           "return %u", nback);
     M.returned += nback;
     wakes(c->handle);
@@ -334,6 +335,8 @@ sieve_configure(const sieve_t *s)
     M.settings.batch_interval = 0;
     M.settings.keep_consumed = one_in(2);
     M.settings.topic.retry_time = 0;
+    M.settings.topic.retry_delay = 0;
+    M.settings.topic.retry_delay_max = 0;
     M.settings.topic.clean_time = 0;
     M.settings.topic.max_deliveries = s->state == DEAD;
 

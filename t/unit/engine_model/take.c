@@ -2,12 +2,16 @@
  * Taking batches: each message must be one that the model would have pushed.
  */
 
+#include "../../../src/engine/queue/kmq_queue.h"
+
 #include "body.h"
 #include "client.h"
 #include "count.h"
 #include "handle.h"
+#include "hold.h"
 #include "message.h"
 #include "observe.h"
+#include "peek.h"
 #include "take.h"
 
 
@@ -38,16 +42,20 @@ is_last(const topic_t *t, const group_t *g)
 
 /* A ready message is taken: was it its turn? */
 static void
-take_ready(unsigned h, topic_t *t, uint32_t id)
+take_ready(topic_t *t, uint32_t id)
 {
     group_t    *g;
     message_t  *m = &M.message[id];
 
     CHECK(m->state == READY, "%u pushed in state %d", id, m->state);
-    CHECK(&M.topic[m->topic] == t, "message %u of another topic", id);
 
-    if (m->group == NONE) {
-        CHECK(t->ngroups == 0, "returned messages go first");
+    if (m->loose) {
+
+        /* its next try was due: where it is depends on the others */
+
+    } else if (m->group == NONE) {
+        CHECK(t->ngroups == 0 && (t->loose.count == 0 || t->mingled),
+              "returned messages go first");
         CHECK(t->fresh.head == id
               || (m->tie && m->tie == M.message[t->fresh.head].tie),
               "%u is not the first in its topic", id);
@@ -63,9 +71,31 @@ take_ready(unsigned h, topic_t *t, uint32_t id)
     }
 
     ready_remove(id);
-    m->state = IN_FLIGHT;
+    M.pace_used++;
+}
 
-    if (m->attempts++) {
+
+/* A message is taken from its queue, or a suspect from beside it. */
+static void
+take_message(unsigned h, topic_t *t, uint32_t id)
+{
+    message_t  *m = &M.message[id];
+
+    CHECK(&M.topic[m->topic] == t, "message %u of another topic", id);
+    m->aside = 0;
+
+    if (m->state == ASIDE) {
+        m->aside = m->next <= M.mono ? -1 : 1;
+        list_remove(&M.retrying, id);
+    } else {
+        take_ready(t, id);
+    }
+
+    m->state = IN_FLIGHT;
+    m->logged = M.handle[h].mono;
+    m->configured = M.configured;
+
+    if (m->pushed) {
         M.redelivered++;
         t->count.redelivered++;
     } else {
@@ -73,7 +103,79 @@ take_ready(unsigned h, topic_t *t, uint32_t id)
     }
 
     M.in_flight++;
-    M.pace_used++;
+}
+
+
+/* A message leaves the queue, with that position. */
+static void
+take_at(unsigned h, topic_t *t, uint32_t id, uint32_t position)
+{
+    message_t  *m = &M.message[id];
+
+    take_message(h, t, id);
+    m->position = position;
+    CHECK(!t->any || (int32_t) (m->position - t->position) > 0,
+          "position %u after %u", m->position, t->position);
+    t->position = m->position;
+    t->any = 1;
+    m->confirmed = 0;
+
+    if (t->push_type == KMQ_PUSH_ALL) {
+        m->todo = topic_consumers(m->topic);
+        list_append(&t->log, id);
+    }
+}
+
+
+/* The next message of a topic that has left the queue for the log, and is in no
+ * batch yet, since a suspect is in front of it; NONE: there is none. */
+static uint32_t
+logged_next(const topic_t *t)
+{
+    uint32_t    id, best;
+    peeked_t    is, first;
+    message_t  *m;
+
+    best = NONE;
+    memset(&first, 0, sizeof(first));
+
+    for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
+        m = &M.message[id];
+
+        if (m->state != READY || &M.topic[m->topic] != t) {
+            continue;
+        }
+
+        peek_message(m, &is);
+
+        if (is.state == IN_FLIGHT
+            && (best == NONE
+                || (int32_t) (is.position - first.position) < 0))
+        {
+            best = id;
+            first = is;
+        }
+    }
+
+    return best;
+}
+
+
+static void
+take_logged(unsigned h)
+{
+    uint32_t   id;
+    topic_t   *t;
+    peeked_t   is;
+
+    for (t = M.topic; t < M.topic + TOPICS; t++) {
+        while (t->nready && t->push_type == KMQ_PUSH_ALL
+               && (id = logged_next(t)) != NONE)
+        {
+            peek_message(&M.message[id], &is);
+            take_at(h, t, id, is.position);
+        }
+    }
 }
 
 
@@ -112,18 +214,39 @@ take_messages(unsigned h, topic_t *t, kmq_batch_t *b, const uint32_t *id,
             continue;
         }
 
-        take_ready(h, t, id[first]);
-        m->position = b->messages[first].position;
-        CHECK(!t->any || (int32_t) (m->position - t->position) > 0,
-              "position %u after %u", m->position, t->position);
-        t->position = m->position;
-        t->any = 1;
-        m->confirmed = 0;
+        take_at(h, t, id[first], b->messages[first].position);
+    }
+}
 
-        if (t->push_type == KMQ_PUSH_ALL) {
-            m->todo = topic_consumers(m->topic);
-            list_append(&t->log, id[first]);
-        }
+
+/* A suspect comes to a consumer that has nothing else, with nothing behind it;
+ * unless it has waited for that long enough. */
+static void
+take_suspect(topic_t *t, client_t *c, uint32_t id, unsigned count)
+{
+    int         alone, waited;
+    message_t  *m = &M.message[id];
+
+    alone = (peek_held(c) & KMQ_HELD_ALONE) != 0;
+
+    if (t->push_type == KMQ_PUSH_ONE) {
+        CHECK(m->aside != 1 || alone, "suspect %u is not alone", id);
+        CHECK(!alone || alone_of(t) == 0 || alone_of(t) < t->matching / 2,
+              "%u of %u are alone, and another one is", alone_of(t),
+              t->matching);
+
+    } else if (t->now.retry_delay_max && m->configured == M.configured) {
+        waited = m->logged + t->now.retry_delay_max <= M.mono;
+        CHECK(c->n == 0 || waited, "%u was to run empty for suspect %u",
+              (unsigned) (c - M.client), id);
+        CHECK(count == 1, "%u with suspect %u", count, id);
+        CHECK(alone || c->n, "suspect %u is not alone", id);
+    }
+
+    if (alone) {
+        CHECK(c->n == 0 && count == 1, "suspect %u with others", id);
+        hold_alone(c, M.handle[c->handle].mono);
+        M.isolated++;
     }
 }
 
@@ -153,11 +276,12 @@ take_delivery(topic_t *t, client_t *c, uint32_t id)
     d = &c->flight[c->n++];
     d->id = id;
     d->position = m->position;
-    d->time = M.handle[c->handle].mono;
-    d->attempts = 1;
-    d->returned = 0;
-
-    c->oldest = c->n == 1 || d->time < c->oldest ? d->time : c->oldest;
+    d->runs = 0;
+    d->time = 0;
+    d->slack = 0;
+    d->again = 0;
+    d->failures = 0;
+    clock_first(c, M.handle[c->handle].mono);
     c->last = m->position;
     c->any = 1;
 }
@@ -168,18 +292,15 @@ static void
 take_again(topic_t *t, client_t *c, uint32_t id)
 {
     delivery_t  *d;
-    message_t   *m = &M.message[id];
 
     d = delivery_of(c, id);
     CHECK(t->push_type == KMQ_PUSH_ALL && d, "%u is pushed again", id);
-    CHECK(overdue(c, d), "%u is not overdue, after %llu ms", id,
-          (unsigned long long) (M.mono - d->time));
-    CHECK(!gives_up(t, d->attempts), "%u after %u pushes", id, d->attempts);
+    CHECK(d->again && d->time <= M.mono, "%u is pushed again too early", id);
+    CHECK(!gives_up(t, d->failures), "%u after %u failures", id, d->failures);
 
     d->time = M.handle[c->handle].mono;
-    d->returned = 0;
-    d->attempts++;
-    m->attempts = later(m->attempts, d->attempts);
+    d->slack = M.mono - d->time;
+    d->again = 0;
 
     M.redelivered++;
     t->count.redelivered++;
@@ -200,6 +321,20 @@ is_again(const topic_t *t, const client_t *c, uint32_t id,
 }
 
 
+/* How often it failed, and this time, unless it is the first one. */
+static void
+check_attempts(client_t *c, uint32_t id, int again, unsigned attempts)
+{
+    unsigned    want;
+    message_t  *m = &M.message[id];
+
+    want = again ? delivery_of(c, id)->failures + 1
+                 : m->pushed ? m->failures + 1 : 0;
+
+    CHECK(attempts == want, "%u: %u attempts, want %u", id, attempts, want);
+}
+
+
 static void
 take_run(unsigned h, topic_t *t, kmq_batch_t *b, kmq_run_t *run,
     const uint32_t *id, unsigned char *covered)
@@ -211,8 +346,14 @@ take_run(unsigned h, topic_t *t, kmq_batch_t *b, kmq_run_t *run,
     again = is_again(t, c, id[run->first], &b->messages[run->first]);
     CHECK(c->ready, "run of a client that is not ready");
     CHECK(is_active(c), "run of a client that waits for another push type");
-    CHECK(again || c->n + run->count <= c->prefetch,
-          "%u + %u beyond prefetch %u", c->n, run->count, c->prefetch);
+    CHECK(again || c->n + run->count <= limit_of(c),
+          "%u + %u beyond %u (prefetch %u)", c->n, run->count, limit_of(c),
+          c->prefetch);
+    CHECK(again || is_free(c), "consumer %u is held, and gets something",
+          (unsigned) (c - M.client));
+    CHECK(again || !c->resting || peek_held(c) & KMQ_HELD_ADMITTED,
+          "consumer %u rests, and gets something",
+          (unsigned) (c - M.client));
 
     for (i = run->first; i < run->first + run->count; i++) {
         CHECK(t->push_type == KMQ_PUSH_ALL || !covered[i], "runs overlap");
@@ -223,8 +364,14 @@ take_run(unsigned h, topic_t *t, kmq_batch_t *b, kmq_run_t *run,
         if (again) {
             take_again(t, c, id[i]);
         } else {
+            if (M.message[id[i]].suspect) {
+                take_suspect(t, c, id[i], run->count);
+            }
+
             take_delivery(t, c, id[i]);
         }
+
+        check_attempts(c, id[i], again, b->messages[i].attempts);
     }
 
     c->pushed = 0;
@@ -329,6 +476,7 @@ take(unsigned h)
     topic_t             *t;
     unsigned             i, n;
     uint32_t             id[KMQ_BATCH_MESSAGES];
+    client_t            *c;
     kmq_counts_t         now;
     unsigned char        covered[KMQ_BATCH_MESSAGES];
     static kmq_batch_t   b;
@@ -340,18 +488,31 @@ take(unsigned h)
 
     M.stamp++;
     t = n ? take_batch(h, &b, id) : NULL;
-    observe(h, &now);
+    observe_take(h, &now);
 
     if (n) {
         memset(covered, 0, sizeof(covered));
         take_messages(h, t, &b, id, covered);
+    }
 
+    if (now.ready < M.ready) {
+        take_logged(h);
+    }
+
+    if (n) {
         for (i = 0; i < n; i++) {
             take_run(h, t, &b, &b.runs[i], id, covered);
         }
 
         CHECK(memchr(covered, 0, b.nmessages) == NULL, "message of no run");
         check_pace();
+    }
+
+    for (c = M.client; M.options & TIMED && c < M.client + CLIENTS; c++) {
+        if (c->ref && c->role == KMQ_CONSUMER && c->handle == h) {
+            c->pushed = 0;
+            check_held(c);
+        }
     }
 
     compare(&now);

@@ -6,6 +6,7 @@
 
 #include "count.h"
 #include "handle.h"
+#include "hold.h"
 #include "manage.h"
 #include "message.h"
 #include "observe.h"
@@ -108,6 +109,7 @@ topic_expect(const topic_t *t, kmq_topic_info_t *want)
             want->ready += m->state == READY;
             want->in_flight += m->state == IN_FLIGHT && !m->doomed;
             want->delayed += m->state == DELAYED;
+            want->retrying += m->state == RETRYING || m->state == ASIDE;
             want->consumed += m->state == CONSUMED;
             want->dead += m->state == DEAD;
         }
@@ -207,6 +209,8 @@ check_topic(topic_t *t, const kmq_topic_info_t *got)
     SAME(got->ready, want.ready);
     SAME(got->in_flight, want.in_flight);
     SAME(got->delayed, want.delayed);
+    SAME(got->retrying, want.retrying);
+    SAME(got->resting, resting_of(t));
     SAME(got->consumed, want.consumed);
     SAME(got->dead, want.dead);
     SAME(got->producers, want.producers);
@@ -430,6 +434,8 @@ check_client(const client_t *c, const kmq_client_info_t *info)
     SAME(info->messages, c->messages);
     SAME(info->confirmed, c->confirmed);
     SAME(info->last_seen, c->last_seen);
+    CHECK(info->resting == (uint32_t) (c->role == KMQ_CONSUMER && c->resting),
+          "client %u: resting", c->serial);
 }
 
 

@@ -51,6 +51,7 @@ export default {
 
     'count.Waiting': 'Waiting',
     'count.InFlight': 'In flight',
+    'count.Retrying': 'Retrying',
     'count.Delayed': 'Delayed',
     'count.Consumed': 'Consumed',
     'count.Dead': 'Dead',
@@ -64,6 +65,8 @@ export default {
     'overview.now': 'Messages now',
     'overview.noneWaits': 'None is waiting',
     'overview.oldest': 'The oldest for {age}, in {topic}',
+    'overview.failures': 'They wait for their next try; {n} '
+        + '{n|delivery|deliveries} failed in all',
     'overview.history': 'Kept as history',
     'overview.rates': 'Traffic',
     'overview.Published': '{n} in all, {refused} refused',
@@ -73,6 +76,8 @@ export default {
     'overview.producersConsumers': '{producers} '
         + '{producers|producer|producers}, {consumers} '
         + '{consumers|consumer|consumers}',
+    'overview.resting': '{n} {n|rests|rest} after a message that was '
+        + 'overdue',
     'overview.server': 'Server',
     'overview.memory': 'Memory for messages',
     'overview.memoryOf': 'of {size}; history, given back when needed: '
@@ -105,8 +110,10 @@ export default {
     'health.memory': 'Memory is nearly full: {free} of {size} are free.',
     'health.noConsumers': 'Messages wait in {topic}, the oldest for {age}: it '
         + 'has no consumer.',
+    'health.resting': '{n} {n|consumer rests|consumers rest}: a message was '
+        + 'not confirmed in time, and others get the new ones.',
     'health.dead': '{n} {n|message is|messages are} dead: given up after too '
-        + 'many deliveries.',
+        + 'many failed deliveries.',
 
     'topic.name': 'Topic',
     'topic.type': 'Push type',
@@ -158,6 +165,14 @@ export default {
     'client.messages': 'Messages',
     'client.rate': 'Rate',
     'client.confirm': 'Confirm mode',
+    'client.oldest': 'Works on one for',
+    'client.state': 'State',
+    'client.resting': 'Resting',
+    'client.about.resting': 'It let a message become overdue, and gets no new '
+        + 'one while another consumer of the topic can take it.',
+    'client.silent': 'Missed a heartbeat',
+    'client.about.silent': 'It was pinged and has not answered: it is busy, or '
+        + 'it hangs.',
     'client.disconnect': 'Disconnect',
     'client.disconnectId': 'Disconnect {id}',
     'client.ask.producer': '{id}, which sends to {topic}, will be '
@@ -192,6 +207,14 @@ export default {
     'message.created': 'Created',
     'message.size': 'Size',
     'message.attempts': 'Attempts',
+    'message.lastError': 'Last error',
+    'failure.end': 'Its consumer was gone',
+    'failure.return': 'Given back by its consumer',
+    'failure.overdue': 'Not confirmed in time',
+    'message.nextTry': 'Next try',
+    'message.suspect': 'Suspect',
+    'message.suspectText': 'It may have ended its consumer, so the next one '
+        + 'gets it alone',
     'message.delay': 'Delay',
     'message.due': 'Due',
     'message.consumed': 'Consumed',
@@ -224,6 +247,8 @@ export default {
     'listen.on': 'Connected.',
     'listen.count': '{n} {n|message|messages} so far',
     'listen.lost': 'The connection was closed: {reason}',
+    'listen.error': 'Not confirmed: {error}',
+    'listen.attempt': 'Attempt {n}',
     'listen.list': 'Messages that arrived, the newest first',
     'listen.confirm': 'Confirm',
     'listen.confirmed': 'Confirmed',
@@ -265,9 +290,15 @@ export default {
     'setting.pushRetryTime.name': 'Re-push after',
     'setting.pushRetryTime.text': 'Seconds without a confirmation before a '
         + 'message is pushed again.',
-    'setting.maxDeliveries.name': 'Deliveries before it is dead',
-    'setting.maxDeliveries.text': 'Pushes before a message is dead; 0: no '
-        + 'limit.',
+    'setting.maxDeliveries.name': 'Failures before it is dead',
+    'setting.maxDeliveries.text': 'Failed deliveries before a message is '
+        + 'dead; 0: no limit.',
+    'setting.retryDelay.name': 'Retry delay',
+    'setting.retryDelay.text': 'Seconds that a message waits after a failure, '
+        + 'doubled with each; 0: none.',
+    'setting.retryDelayMax.name': 'Retry delay at most',
+    'setting.retryDelayMax.text': 'It waits no longer than so many seconds. So '
+        + 'long a suspect is alone with a consumer, too, and a consumer rests.',
     'setting.isClean.text': '1: delete messages that are older than '
         + 'cleanTime.',
     'setting.cleanTime.name': 'Deleted after',
@@ -281,4 +312,10 @@ export default {
     'setting.prefetch.name': 'Prefetch',
     'setting.prefetch.text': 'Unconfirmed messages that a consumer may have.',
     'setting.maxMessageSize.text': 'The largest message, in bytes.',
+    'setting.heartbeat.name': 'Heartbeat',
+    'setting.heartbeat.text': 'Seconds without traffic after which a client is '
+        + 'pinged; 0: never.',
+    'setting.loginTime.text': 'Seconds that a client has for the right key.',
+    'setting.drainTime.text': 'Seconds over which a reload closes the clients '
+        + 'of the old workers.',
 };

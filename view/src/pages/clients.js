@@ -3,7 +3,7 @@ import { Dialog } from '../components/dialog.js';
 import { Empty, Heading, Loading, Trouble } from '../components/state.js';
 import { Table } from '../components/table.js';
 import { Time } from '../components/time.js';
-import { number, rate } from '../format.js';
+import { NOTHING, duration, number, rate } from '../format.js';
 import { html, useState } from '../html.js';
 import { t } from '../i18n/index.js';
 import { usePoll, useSettled } from '../poll.js';
@@ -28,6 +28,7 @@ function withRates(before, { time, clients }) {
 
     return clients.map((client) => ({
         ...client,
+        Odd: oddities(client).length,
         Rate: rates(old.get(client.Connection), { ...client, Time: time },
             ['Messages']).Messages,
     }));
@@ -35,6 +36,30 @@ function withRates(before, { time, clients }) {
 
 const timeCell = (name) => (client) => html`
     <${Time} at=${client[name]} />`;
+
+// What is odd about a client: the tones and names of what is to be told.
+const oddities = (client) => [
+    client.Resting && ['warn', 'resting'],
+    client.Silent && ['bad', 'silent'],
+].filter(Boolean);
+
+function State({ client }) {
+    const odd = oddities(client);
+
+    if (odd.length === 0) {
+        return NOTHING;
+    }
+
+    return odd.map(([tone, name]) => html`
+        <span key=${name} class=${`tag ${tone}`}
+              title=${t(`client.about.${name}`)}>
+            ${t(`client.${name}`)}
+        </span>`);
+}
+
+// For how long a consumer has worked on the same message.
+const works = (client) => (client.OldestInFlight === null ? NOTHING
+    : duration(client.OldestInFlight));
 
 const columns = (onDisconnect) => [
     { name: 'Id', label: t('client.id'), class: 'name',
@@ -56,8 +81,20 @@ const columns = (onDisconnect) => [
         descending: true, cell: (client) => rate(client.Rate) },
     { name: 'InFlight', label: t('count.InFlight'), class: 'number',
         descending: true, cell: (client) => number(client.InFlight) },
+    { name: 'OldestInFlight', label: t('client.oldest'), class: 'number',
+        descending: true, cell: works },
+    { name: 'Odd', label: t('client.state'), class: 'tags',
+        descending: true, cell: (client) => html`
+            <${State} client=${client} />` },
     { name: 'Confirm', label: t('client.confirm'),
-        cell: (client) => client.Confirm ?? '–' },
+        cell: (client) => client.Confirm ?? NOTHING },
+    { name: 'Prefetch', label: t('setting.prefetch.name'), class: 'number',
+        descending: true, cell: (client) => number(client.Prefetch) },
+    { name: 'Heartbeat', label: t('setting.heartbeat.name'),
+        class: 'number', descending: true,
+        cell: (client) => (client.Heartbeat > 0
+            ? t('unit.second', { n: number(client.Heartbeat, 1) })
+            : t('topic.never')) },
     { name: 'action', fixed: true, label: '', class: 'action',
         cell: (client) => html`
             <button type="button" class="small"

@@ -16,13 +16,14 @@ const randomId = () => `console-${crypto.getRandomValues(new Uint32Array(1))[0]
     .toString(16)}`;
 
 /*
- * {state: off, connecting or on; list, the newest first; count; reason;
- * start(), stop(), confirm()}
+ * {state: off, connecting or on; list, the newest first; count; reason; error,
+ * of a confirmation; start(), stop(), confirm()}
  */
 function useConsumer() {
     const connection = useRef(null);
     const [state, setState] = useState('off');
     const [reason, setReason] = useState('');
+    const [error, setError] = useState('');
     const [arrived, setArrived] = useState({ list: [], count: 0 });
 
     useEffect(() => () => connection.current?.close(), []);
@@ -51,14 +52,17 @@ function useConsumer() {
     return {
         state,
         reason,
+        error,
         ...arrived,
         start(topic, mode) {
             setState('connecting');
             setReason('');
+            setError('');
             setArrived({ list: [], count: 0 });
             connection.current = listen(topic, randomId(), mode, {
                 open: () => setState('on'),
                 message: add,
+                error: setError,
                 close(why) {
                     setState('off');
                     setReason(why);
@@ -67,6 +71,7 @@ function useConsumer() {
         },
         stop: () => connection.current?.close(),
         confirm(message) {
+            setError('');
             connection.current.confirm(message.MessageCode);
             setArrived((old) => ({
                 ...old,
@@ -83,6 +88,10 @@ function Arrived({ message, ack, onConfirm }) {
             <div class="arrived">
                 <${Time} at=${message.CreateTime} />
                 <code>${message.MessageCode}</code>
+                ${message.Attempts > 0 && html`
+                    <span class="tag warn">
+                        ${t('listen.attempt', { n: number(message.Attempts) })}
+                    </span>`}
                 ${ack && html`
                     <button type="button" class="small"
                             disabled=${message.confirmed}
@@ -141,6 +150,11 @@ export function Listen() {
                 <span role="status">${stateText(consumer)}</span>
                 <span>${t('listen.count', { n: number(consumer.count) })}</span>
             </p>
+            <div role="alert">
+                ${consumer.error && html`
+                    <p class="trouble">${t('listen.error',
+                        { error: consumer.error })}</p>`}
+            </div>
             <ol class="plain arrivals" aria-label=${t('listen.list')}>
                 ${consumer.list.map((message) => html`
                     <${Arrived} key=${message.number} message=${message}

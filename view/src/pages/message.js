@@ -13,7 +13,11 @@ import { t } from '../i18n/index.js';
 const CUT = 20000;                 // characters that are shown at first
 
 function statusOf(message) {
-    return message.InFlight ? t('count.InFlight')
+    if (message.InFlight) {
+        return t('count.InFlight');
+    }
+
+    return message.NextTry ? t('count.Retrying')
         : t(`status.${message.Status}`);
 }
 
@@ -25,6 +29,11 @@ function Facts({ message }) {
         [t('message.status'), statusOf(message)],
         [t('message.size'), bytes(message.Size)],
         [t('message.attempts'), number(message.Attempts)],
+        message.LastErrorCode && [t('message.lastError'),
+            t(`failure.${message.LastErrorCode}`)],
+        message.NextTry && [t('message.nextTry'), full(message.NextTry)],
+        message.Suspect && [t('message.suspect'),
+            t('message.suspectText')],
         [t('message.created'), full(message.CreateTime)],
         message.DelayTime > 0 && [t('message.delay'),
             t('unit.second', { n: number(message.DelayTime) })],

@@ -1,7 +1,7 @@
 import { ask, get } from '../api.js';
 import { Empty, Heading, Loading, errorText } from '../components/state.js';
 import { Time } from '../components/time.js';
-import { bytes, fromInput, number } from '../format.js';
+import { NOTHING, bytes, fromInput, number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
 import { Message } from './message.js';
@@ -153,7 +153,8 @@ function Row({ message, open, onOpen }) {
             <td class="name" title=${message.Topic}>${message.Topic}</td>
             <td>
                 <span class=${`status status${message.Status}`}>
-                    ${t(`status.${message.Status}`)}
+                    ${message.NextTry ? t('count.Retrying')
+                        : t(`status.${message.Status}`)}
                 </span>
             </td>
             <td class="number">
@@ -161,6 +162,11 @@ function Row({ message, open, onOpen }) {
             </td>
             <td class="number">${bytes(message.Size)}</td>
             <td class="number">${number(message.Attempts)}</td>
+            <td>
+                ${message.LastErrorCode
+                    ? t(`failure.${message.LastErrorCode}`) : NOTHING}
+            </td>
+            <td class="number"><${Time} at=${message.NextTry} /></td>
         </tr>`;
 }
 
@@ -183,6 +189,10 @@ function List({ list, opened, onOpen }) {
                         </th>
                         <th scope="col" class="number">
                             ${t('message.attempts')}
+                        </th>
+                        <th scope="col">${t('message.lastError')}</th>
+                        <th scope="col" class="number">
+                            ${t('message.nextTry')}
                         </th>
                     </tr>
                 </thead>

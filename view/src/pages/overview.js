@@ -9,7 +9,7 @@ import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { COUNTERS, useRates } from '../rates.js';
 import { link } from '../router.js';
-import { days, memoryLasts, problems } from '../statistics.js';
+import { days, failures, memoryLasts, problems } from '../statistics.js';
 
 const GROWTH_INTERVAL = 20000;     // ms
 const IDLE = 5;                    // s that a message may wait unnoticed
@@ -55,6 +55,11 @@ function Now({ overview }) {
                                  topic: overview.OldestTopic ?? '' })} />
                 <${Tile} label=${t('count.InFlight')}
                          value=${number(overview.InFlight)} />
+                <${Tile} label=${t('count.Retrying')}
+                         value=${number(overview.Retrying)}
+                         tone=${overview.Retrying > 0 ? 'warn' : ''}
+                         note=${t('overview.failures', {
+                             n: number(failures(overview)) })} />
                 <${Tile} label=${t('count.Delayed')}
                          value=${number(overview.Delayed)} />
                 <${Tile} label=${t('count.Consumed')}
@@ -85,7 +90,9 @@ function Rates({ overview, perSecond }) {
                              + overview.Consumers)}
                          note=${t('overview.producersConsumers',
                              { producers: number(overview.Producers),
-                                 consumers: number(overview.Consumers) })} />
+                                 consumers: number(overview.Consumers) })}
+                         more=${overview.Resting > 0 && t('overview.resting',
+                             { n: number(overview.Resting) })} />
                 <${Tile} label=${t('page.Topics')} href=${link('Topics')}
                          value=${number(overview.Topics)} />
             </div>
@@ -219,7 +226,7 @@ function Skeleton() {
     return html`
         <${Loading} n=${1} />
         <h2>${t('overview.now')}</h2>
-        <${Loading} n=${5} shape="tiles" />
+        <${Loading} n=${6} shape="tiles" />
         <h2>${t('overview.rates')}</h2>
         <${Loading} n=${5} shape="tiles" />
         <h2>${t('overview.server')}</h2>

@@ -13,7 +13,8 @@ import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
 
-const COUNTS = ['Waiting', 'InFlight', 'Delayed', 'Consumed', 'Dead'];
+const COUNTS = ['Waiting', 'InFlight', 'Retrying', 'Delayed', 'Consumed',
+    'Dead'];
 const PURGEABLE = [['-1', 'Waiting'], ['0', 'Delayed'], ['1', 'Consumed'],
     ['2', 'Dead'], ['3', 'All']];
 
@@ -59,6 +60,10 @@ function Charts({ topic }) {
         </div>`;
 }
 
+// What may be less than a second.
+const pause = (seconds) => (seconds < 60
+    ? t('unit.second', { n: number(seconds, 3) }) : duration(seconds));
+
 function Settings({ topic }) {
     const never = (seconds) => (seconds ? duration(seconds)
         : t('topic.never'));
@@ -68,9 +73,13 @@ function Settings({ topic }) {
         [t('setting.maxDeliveries.name'),
             topic.MaxDeliveries ? number(topic.MaxDeliveries)
                 : t('topic.unlimited')],
+        [t('setting.retryDelay.name'), pause(topic.RetryDelay)],
+        [t('setting.retryDelayMax.name'), pause(topic.RetryDelayMax)],
         [t('setting.cleanTime.name'), never(topic.CleanTime)],
         [t('setting.confirm.name'), topic.Confirm],
         [t('setting.prefetch.name'), number(topic.Prefetch)],
+        [t('setting.heartbeat.name'), topic.Heartbeat
+            ? pause(topic.Heartbeat) : t('topic.never')],
     ];
 
     return html`
@@ -83,7 +92,7 @@ function Settings({ topic }) {
 const countOf = (topic, name) => {
     switch (name) {
     case 'Waiting':
-        return topic.Waiting + topic.InFlight;
+        return topic.Waiting + topic.InFlight + topic.Retrying;
     case 'All':
         return COUNTS.reduce((sum, count) => sum + topic[count], 0);
     default:
@@ -136,7 +145,7 @@ function Requeue({ topic, onDone, onClose }) {
 
 function Skeleton() {
     return html`
-        <${Loading} n=${10} shape="tiles" />
+        <${Loading} n=${11} shape="tiles" />
         <${Loading} n=${2} shape="charts" />`;
 }
 
@@ -176,7 +185,10 @@ function Tiles({ topic, perSecond }) {
             <${Tile} label=${t('count.Producers')}
                      value=${number(topic.Producers)} />
             <${Tile} label=${t('count.Consumers')}
-                     value=${number(topic.Consumers)} />
+                     value=${number(topic.Consumers)}
+                     tone=${topic.Resting > 0 ? 'warn' : ''}
+                     note=${topic.Resting > 0 && t('overview.resting',
+                         { n: number(topic.Resting) })} />
         </div>`;
 }
 

@@ -60,6 +60,7 @@ const columns = () => [
     },
     counter('Waiting'),
     counter('InFlight'),
+    counter('Retrying'),
     counter('Delayed'),
     counter('Dead'),
     {

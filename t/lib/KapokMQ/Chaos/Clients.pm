@@ -391,7 +391,7 @@ sub _reset {
     $self->{said} = [];       # deliveries, since the last question, and when
                               # more time was asked for them
     undef $self->{asked};     # time, payload, what was said before it
-    $self->{signed} = {};     # code => the delivery of which it said + or -
+    $self->{named} = {};      # code => the delivery of which it said something
     undef $self->{conn};
 }
 
@@ -458,8 +458,8 @@ sub _say {
     while (@$answers && (!defined $until || $answers->[0][0] <= $until)) {
         my (undef, $what, $payload, @delivery) = @{shift @$answers};
         $self->{link}->frame($opcode, $payload);
-        $self->{signed}{substr $payload, 1} = $delivery[0]
-            if $what == EXTEND || $what == RETURN;
+        $self->{named}{$payload =~ s/\A[+-]//r} = $delivery[0]
+            if $self->{confirm} eq 'ack';
         $self->_said($what, @delivery);
     }
 }
@@ -543,8 +543,8 @@ sub link_text {
     my ($self, $link, $bytes, $time) = @_;
 
     return if $bytes =~ /\Aerror: not in flight with this consumer: (\w+)\z/
-              && $self->{signed}{$1}
-              && $self->{ledger}->late($self->{signed}{$1}, $time);
+              && $self->{named}{$1}
+              && $self->{ledger}->late($self->{named}{$1}, $time);
     my ($delivery, $code) = $self->{ledger}->delivered($self->{conn}, $bytes,
                                                        $time);
 
