@@ -9,7 +9,9 @@
 #   ROWS="p2p ..."  only these rows; ROWS=list prints their names
 #   DURATION=3      seconds of a run
 #   SERVER_CPU=0  LOAD_CPU=1  cores of the server and of the load generator
-#   IDLE=20000      consumers of the row "idle"
+#   IDLE=20000      consumers of the rows "idle", "heartbeat", "reload"
+#   BEATS=90        seconds of each part of the row "heartbeat"
+#   DRAIN=10        drainTime of the row "reload"
 #   INGEST=2000000  messages of the rows "ingest"
 #   WAITING=500000  messages of the row "waiting"
 #   DELAYED=1000000  DELAY=60    messages, and seconds, of the row "delay"
@@ -47,6 +49,10 @@ ROWS=${ROWS:-all}
 SERVER_CPU=${SERVER_CPU:-0}
 LOAD_CPU=${LOAD_CPU:-1}
 IDLE=${IDLE:-20000}
+BEATS=${BEATS:-${QUICK:+45}}
+BEATS=${BEATS:-90}
+DRAIN=${DRAIN:-${QUICK:+3}}
+DRAIN=${DRAIN:-10}
 INGEST=${INGEST:-2000000}
 WAITING=${WAITING:-500000}
 DELAYED=${DELAYED:-${QUICK:+100000}}
@@ -109,8 +115,8 @@ die() {
 }
 
 
-for part in servers runs memory questions engine tls workers mode2 checkpoint \
-    stall
+for part in servers runs memory liveness questions engine tls workers mode2 \
+    checkpoint stall
 do
     # shellcheck source=/dev/null
     . "bench/rows/$part.sh"
@@ -172,6 +178,8 @@ all_rows() {
 
     row_idle idle "memory of an idle consumer"
     row_waiting
+    row_heartbeat
+    row_reload
     rows_tls
     row_workers
     row_cores_nginx

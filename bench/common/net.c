@@ -123,6 +123,27 @@ net_listen(const char *host, unsigned port)
 }
 
 
+/* An address has 28,000 ports, and looking for one that is free takes long
+ * when half of them are not: many connections come from several addresses. */
+static void
+net_from(int fd)
+{
+    static unsigned  n;
+
+    int                 on;
+    struct sockaddr_in  sin;
+
+    memset(&sin, 0, sizeof(sin));
+    sin.sin_family = AF_INET;
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK + n++ % 8);
+    on = 1;
+
+    (void) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+                      sizeof(on));
+    (void) bind(fd, (struct sockaddr *) &sin, sizeof(sin));
+}
+
+
 int
 net_connect(const char *host, unsigned port)
 {
@@ -133,6 +154,10 @@ net_connect(const char *host, unsigned port)
 
     if (fd == -1) {
         return -1;
+    }
+
+    if (net_is_loopback(host)) {
+        net_from(fd);
     }
 
     if (connect(fd, (struct sockaddr *) &sin, sizeof(sin)) == -1

@@ -54,7 +54,7 @@ load_run(const load_protocol_t *protocol, int argc, char **argv)
 
     if (protocol->init(l) == -1 || load_check_init(l) == -1
         || load_deep_init(l) == -1 || load_churn_init(l) == -1
-        || load_search_init(l) == -1
+        || load_search_init(l) == -1 || load_return_init(l) == -1
         || net_input_init(&l->in, l->o.size + LOAD_PUSH_MAX, LOAD_ASK) == -1)
     {
         fprintf(stderr, "kmq-load: no memory\n");
@@ -86,7 +86,7 @@ load_run(const load_protocol_t *protocol, int argc, char **argv)
         return rc;
     }
 
-    return l->o.idle != 0 ? 0 : load_report(l);
+    return l->o.idle != 0 ? load_return_report(l) : load_report(l);
 }
 
 
@@ -268,7 +268,7 @@ load_step_idle(load_t *l)
     in.fd = STDIN_FILENO;
     in.events = POLLIN;
 
-    if (l->closed != 0
+    if (l->closed != 0 || load_return_over(l)
         || (poll(&in, 1, 0) == 1 && read(STDIN_FILENO, byte, 64) <= 0))
     {
         l->phase = LOAD_DONE;

@@ -14,6 +14,7 @@
  *   load_deep.c        --depth: far from an empty queue
  *   load_churn.c       --churn: consumers that come and go
  *   load_search.c      --search: questions to the console meanwhile
+ *   load_return.c      --return: idle consumers that are sent away come back
  *
  * and what all of these use:
  *
@@ -64,6 +65,7 @@ typedef struct {
     double       delay;        /* the longest delay, in seconds */
     double       churn;        /* visitors a second */
     double       stay;         /* seconds that they stay on average */
+    double       back;         /* --return: seconds until all are sent away */
     double       rate;         /* messages a second, 0: as the window allows */
     uint64_t     messages;     /* 0: for seconds */
     double       seconds;
@@ -137,6 +139,7 @@ struct client_s {
     uint8_t          ping[WIRE_CONTROL_MAX];   /* --depth: not yet answered */
     uint8_t          ping_size;
     uint8_t          pinged;
+    uint64_t         away;     /* --return: when it was sent away */
 
     /* a visitor's */
     uint64_t         leave;    /* when it goes */
@@ -199,10 +202,11 @@ typedef struct {
     uint64_t  sends;
 } load_mark_t;
 
-/* load_deep.c, load_churn.c, load_search.c */
+/* load_deep.c, load_churn.c, load_search.c, load_return.c */
 typedef struct load_deep_s    load_deep_t;
 typedef struct load_churn_s   load_churn_t;
 typedef struct load_search_s  load_search_t;
+typedef struct load_return_s  load_return_t;
 
 struct load_s {
     load_options_t  o;
@@ -248,6 +252,7 @@ struct load_s {
     load_deep_t    *deep;
     load_churn_t   *churn;
     load_search_t  *search;
+    load_return_t  *back;
 
     uint64_t        deadline;
     uint64_t        measure;   /* stamps from here on count for latencies */
@@ -299,6 +304,18 @@ void load_search_start(load_t *l);
 void load_search_step(load_t *l, uint64_t now);
 void load_search_event(load_t *l, client_t *c, unsigned events);
 void load_search_report(const load_t *l);
+
+/* load_return.c; without --return nothing happens in these */
+int load_return_init(load_t *l);
+/* A close frame with that code has come: 1 when the client comes back. */
+int load_return_away(load_t *l, client_t *c, unsigned code);
+/* Its connection has ended: 1 when it has begun another one. */
+int load_return_again(load_t *l, client_t *c);
+void load_return_ready(load_t *l, client_t *c);
+/* All have been sent away, and are back. */
+int load_return_over(const load_t *l);
+/* 1 when something was wrong. */
+int load_return_report(load_t *l);
 
 /* load_connection.c: 0, or -1, which has been told */
 int load_connect(load_t *l, client_t *c);

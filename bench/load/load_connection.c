@@ -85,6 +85,10 @@ load_close(load_t *l, client_t *c, const char *why)
     /* by role */
     static const char  *const  name[] = { "producer", "consumer", "visitor" };
 
+    if (load_return_again(l, c)) {
+        return;
+    }
+
     load_fail(l, "connection of %s %u: %s", name[c->role], c->number, why);
 
     if (c->lost != NULL) {

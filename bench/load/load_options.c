@@ -18,8 +18,8 @@ typedef struct {
 enum {
     OPT_PORT = 0, OPT_PRODUCERS, OPT_CONSUMERS, OPT_TOPICS, OPT_SIZE,
     OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_DELAY,
-    OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_WARMUP, OPT_DRAIN,
-    OPT_TIMEOUT, OPT_PAUSE,
+    OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_RETURN, OPT_WARMUP,
+    OPT_DRAIN, OPT_TIMEOUT, OPT_PAUSE,
 
     OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH, OPT_TLS,
     OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_HELP
@@ -41,6 +41,8 @@ static const load_number_t  load_numbers[] = {
     { "rounds", 1, 100, "how often, there and at an empty queue (3)" },
     { "churn", 0.1, 1e5, "with --fanout: consumers that join, a second" },
     { "stay", 0, 3600, "seconds after which they leave (0.02)" },
+    { "return", 0.1, 3600, "with --idle: they are sent away within N seconds, "
+                           "and come back" },
     { "warmup", 0, 3600, "seconds that do not count (a fifth of the run)" },
     { "drain", 0.1, 3600, "seconds without progress that end a run (5)" },
     { "timeout", 1, 7200, "seconds after which the program ends (120)" },
@@ -63,6 +65,7 @@ static const struct option  load_names[] = {
     { "rounds", 1, NULL, OPT_ROUNDS },
     { "churn", 1, NULL, OPT_CHURN },
     { "stay", 1, NULL, OPT_STAY },
+    { "return", 1, NULL, OPT_RETURN },
     { "warmup", 1, NULL, OPT_WARMUP },
     { "drain", 1, NULL, OPT_DRAIN },
     { "timeout", 1, NULL, OPT_TIMEOUT },
@@ -147,6 +150,7 @@ load_number(load_options_t *o, int opt, const char *text)
     case OPT_ROUNDS: o->rounds = (unsigned) value; break;
     case OPT_CHURN: o->churn = value; break;
     case OPT_STAY: o->stay = value; break;
+    case OPT_RETURN: o->back = value; break;
     case OPT_WARMUP: o->warmup = value; break;
     case OPT_DRAIN: o->drain = value; break;
     case OPT_PAUSE: o->pause = value; break;
@@ -273,6 +277,11 @@ load_options_check(const load_options_t *o)
 
     if (o->churn != 0 && (!o->fanout || o->rate == 0)) {
         fprintf(stderr, "kmq-load: --churn needs --fanout and --rate\n");
+        return -1;
+    }
+
+    if (o->back != 0 && o->idle == 0) {
+        fprintf(stderr, "kmq-load: --return needs --idle\n");
         return -1;
     }
 

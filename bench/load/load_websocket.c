@@ -422,6 +422,7 @@ load_text(load_read_t *r, const unsigned char *data, size_t size)
 
         } else {
             l->ready++;
+            load_return_ready(l, c);
         }
 
         return 0;
@@ -481,6 +482,24 @@ load_pong(load_t *l, client_t *c)
 
 
 static int
+load_close_came(load_read_t *r, const wire_frame_t *f)
+{
+    unsigned  code;
+
+    code = f->size < 2 ? 1005u : f->data[0] * 256u + f->data[1];
+
+    if (load_return_away(r->load, r->client, code)) {
+        (void) load_answer(r->client, WIRE_CLOSE, f->data, f->size);
+
+    } else {
+        load_fail(r->load, "close frame %u", code);
+    }
+
+    return -1;
+}
+
+
+static int
 load_frame(load_read_t *r, const wire_frame_t *f)
 {
     switch (f->first) {
@@ -495,9 +514,7 @@ load_frame(load_read_t *r, const wire_frame_t *f)
         return 0;
 
     case WIRE_FIN|WIRE_CLOSE:
-        load_fail(r->load, "close frame %u",
-                  f->size < 2 ? 1005u : f->data[0] * 256u + f->data[1]);
-        return -1;
+        return load_close_came(r, f);
 
     default:
         load_fail(r->load, "a frame that begins with %02x", f->first);

@@ -7,9 +7,37 @@ memory() {
 }
 
 
+# open_idlers LOAD-ARGUMENT...: consumers that wait
+open_idlers() {
+    local line
+
+    coproc IDLERS {
+        load "$queue_port" --idle "$IDLE" "$@" 2> "$OUT/load.log"
+    }
+    idlers_pid=$!
+    idlers_output=${IDLERS[0]}
+    idlers_input=${IDLERS[1]}
+
+    if read -r -t 60 line <&"$idlers_output" && [ -n "$line" ]; then
+        return
+    fi
+
+    failures=$((failures + 1))
+    cat "$OUT/load.log" >&2
+    return 1
+}
+
+
+# They leave; returns the generator's exit status.
+close_idlers() {
+    exec {idlers_input}>&-
+    wait "$idlers_pid" 2> /dev/null
+}
+
+
 # row_idle NAME TITLE LOAD-ARGUMENT...: what an idle, logged-in consumer takes
 row_idle() {
-    local own zone_bytes line load_pid output input name=$1 title=$2
+    local own zone_bytes line name=$1 title=$2
 
     shift 2
     wanted "$name" "$title" || return 0
@@ -18,26 +46,16 @@ row_idle() {
     own=$(memory Anon)
     zone_bytes=$(memory Shmem)
 
-    coproc IDLERS {
-        load "$queue_port" --idle "$IDLE" "$@" 2> "$OUT/load.log"
-    }
-    load_pid=$!
-    output=${IDLERS[0]}
-    input=${IDLERS[1]}
     line=
 
-    if read -r -t 60 line <&"$output" && [ -n "$line" ]; then
+    if open_idlers "$@"; then
         own=$(($(memory Anon) - own))
         zone_bytes=$(($(memory Shmem) - zone_bytes))
         line="{\"count\": $IDLE, \"own\": $own, \"zone\": $zone_bytes}"
-    else
-        failures=$((failures + 1))
-        cat "$OUT/load.log" >&2
     fi
 
     record "$name" bytes "$title" queue 1 "$line"
-    exec {input}>&-
-    wait "$load_pid" 2> /dev/null
+    close_idlers
     stop_server
 }
 
