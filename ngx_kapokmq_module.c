@@ -2,10 +2,13 @@
 
 #include "src/server/ngx_kapokmq_process.h"
 #include "src/server/console/ngx_kapokmq_console.h"
+#include "src/server/events/ngx_kapokmq_events.h"
 #include "src/server/http/ngx_kapokmq_http.h"
 #include "src/server/metrics/ngx_kapokmq_metrics.h"
 #include "src/server/publish/ngx_kapokmq_publish.h"
+#include "src/server/pull/ngx_kapokmq_pull.h"
 #include "src/server/session/ngx_kapokmq_session.h"
+#include "src/server/settle/ngx_kapokmq_settle.h"
 
 
 /* What directives of locations stand for. */
@@ -16,6 +19,18 @@ static ngx_kapokmq_endpoint_t  ngx_kapokmq_producer = {
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_consumer = {
     NGX_KAPOKMQ_CONSUMER, ngx_kapokmq_consumer_handler
+};
+
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_events = {
+    NGX_KAPOKMQ_EVENTS, ngx_kapokmq_events_handler
+};
+
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_pull = {
+    NGX_KAPOKMQ_PULL, ngx_kapokmq_pull_handler
+};
+
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_settle = {
+    NGX_KAPOKMQ_SETTLE, ngx_kapokmq_settle_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_send = {
@@ -55,18 +70,39 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       NULL },
 
     { ngx_string("kapokmq_producer"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_endpoint,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_client,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_producer },
 
     { ngx_string("kapokmq_consumer"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_client,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_consumer },
+
+    { ngx_string("kapokmq_events"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_client,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_events },
+
+    { ngx_string("kapokmq_pull"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_client,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_pull },
+
+    { ngx_string("kapokmq_settle"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_kapokmq_conf_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      &ngx_kapokmq_consumer },
+      &ngx_kapokmq_settle },
 
     { ngx_string("kapokmq_send"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -77,7 +113,7 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
 
     { ngx_string("kapokmq_console"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_kapokmq_conf_endpoint,
+      ngx_kapokmq_conf_console,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_console },

@@ -14,7 +14,7 @@ no_long_string();
 add_block_preprocessor(\&KapokMQ::Suite::queue);
 add_block_preprocessor(\&KapokMQ::Suite::ping);
 
-plan tests => 78;
+plan tests => 103;
 run_tests();
 
 __DATA__
@@ -46,7 +46,7 @@ kapokmq_zone 8m;
 === TEST 5: locations of other kinds
 --- config
 location = /ping/Ping { kapokmq_console; }
-location ~ ^/c/ { kapokmq_consumer; }
+location ~ ^/c/(.+) { kapokmq_consumer topic=$1 id=c1; }
 location ^~ /p/ { kapokmq_producer; }
 --- request eval
 ["POST /ping/Ping", "GET /c/topic/c1", "GET /p/topic/p1"]
@@ -179,14 +179,14 @@ kapokmq_config;
 location /p/ { kapokmq_producer on; }
 --- must_die
 --- error_log eval
-[qr/invalid number of arguments in "kapokmq_producer"/]
+[qr/\[emerg\].*invalid parameter "on", "topic=NAME" or "id=NAME"/]
 
 === TEST 23: a consumer with an argument
 --- config
 location /c/ { kapokmq_consumer on; }
 --- must_die
 --- error_log eval
-[qr/invalid number of arguments in "kapokmq_consumer"/]
+[qr/\[emerg\].*invalid parameter "on", "topic=NAME" or "id=NAME"/]
 
 === TEST 24: send with an argument
 --- config
@@ -287,3 +287,90 @@ kapokmq_cors_origin *;
 --- must_die
 --- error_log eval
 [qr/"kapokmq_cors_origin" directive is duplicate/]
+
+=== TEST 38: a regular expression without names
+--- config
+location ~ ^/c/ { kapokmq_consumer; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_consumer" directive needs "topic=" and "id="/]
+
+=== TEST 39: the same in a prefix
+--- config
+location /c/ { location ~ /p { kapokmq_producer; } }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_producer" directive needs "topic=" and "id="/]
+
+=== TEST 40: a named location without names
+--- config
+location @p { kapokmq_producer; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_producer" directive needs "topic=" and "id="/]
+
+=== TEST 41: a topic alone
+--- config
+location /p/ { kapokmq_producer topic=a; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_producer" directive has "topic=", but no "id="/]
+
+=== TEST 42: an id alone
+--- config
+location ~ ^/c/ { kapokmq_consumer id=a; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_consumer" directive has "id=", but no "topic="/]
+
+=== TEST 43: a topic twice
+--- config
+location /p/ { kapokmq_producer topic=a topic=b; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"topic=b" is duplicate/]
+
+=== TEST 44: an empty id
+--- config
+location /p/ { kapokmq_producer topic=a id=; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"id=" is empty/]
+
+=== TEST 45: three names
+--- config
+location /p/ { kapokmq_producer topic=a id=b id=c; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*invalid number of arguments in "kapokmq_producer"/]
+
+=== TEST 46: a variable that is none
+--- config
+location /p/ { kapokmq_producer topic=$nothing id=b; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*unknown "nothing" variable/]
+
+=== TEST 47: a console by a regular expression
+--- config
+location ~ ^/Console/ { kapokmq_console; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_console" directive needs a location that is a prefix, or exact/]
+
+=== TEST 48: a console that is named
+--- config
+location @console { kapokmq_console; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_console" directive needs a location that is a prefix, or exact/]
+
+=== TEST 49: an exact location without names, which serves nobody
+--- config
+location = /c { kapokmq_consumer; }
+location /ping/ { kapokmq_console; }
+--- request
+POST /ping/Ping
+--- response_body: {"code":0}
+--- error_log eval
+[qr/\[warn\].*"kapokmq_consumer" needs "topic=" and "id=" in an exact/]

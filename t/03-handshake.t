@@ -23,7 +23,7 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 HEADERS
 
 # refusals: status, two headers, body; answers: status and headers
-plan tests => 144;
+plan tests => 146;
 run_tests();
 
 __DATA__
@@ -177,16 +177,16 @@ GET /Producers/Conn/topic/p1 HTTP/1.0
 --- error_code: 400
 --- response_body_like: ^\{"code":-1,"msg":"
 
-=== TEST 14: names that are missing or empty
+=== TEST 14: names that are missing
 --- request eval
 ["GET /Producers/Conn/", "GET /Producers/Conn/topic/",
-"GET /Consumers/Conn//c1"]
+"GET /Consumers/Conn//c1", "GET /Consumers/Conn/x/topic/c1"]
 --- more_headers eval
-[($::Upgrade) x 3]
+[($::Upgrade) x 4]
 --- error_code eval
-[400, 400, 400]
+[404, 404, 404, 404]
 --- response_body_like eval
-[('"code":-1,"msg":"[^"]') x 3]
+[('"code":-1,"msg":"[^"]+\{topic\}/\{id\}') x 4]
 
 === TEST 15: names that are too long
 --- request eval
@@ -285,7 +285,7 @@ GET /Consumers/Conn/topic/c1
 --- more_headers eval
 [($::Upgrade) x 6]
 --- error_code eval
-[101, 101, 101, 400, 400, 400]
+[101, 101, 404, 404, 101, 101]
 --- abort
 --- timeout: 200ms
 
@@ -297,7 +297,7 @@ location /p { kapokmq_producer; }
 --- more_headers eval
 [($::Upgrade) x 4]
 --- error_code eval
-[101, 101, 400, 101]
+[101, 101, 404, 101]
 --- abort
 --- timeout: 200ms
 

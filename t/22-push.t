@@ -50,7 +50,7 @@ for my $size (1, 20, 70_000, 2_000_000) {
 $client->close;
 
 # Names and data that need escaping.
-my $odd = "\"\\\x01\x1f\x7f/木🌳\t";
+my $odd = "\"\\\x01\x1f\x7f木🌳\t";
 my $escaped = join '', map { sprintf '%%%02X', ord } split //,
               encode('UTF-8', $odd);
 my $other = $mq->consumer($escaped, 'c1');

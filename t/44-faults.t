@@ -18,9 +18,11 @@ BEGIN { push @INC, 't/lib' }
 
 use IO::Socket::INET;
 use List::Util qw(max shuffle);
+use Mojo::JSON qw(encode_json);
 use Test::More;
 use Time::HiRes qw(time);
 use KapokMQ::Probe;
+use KapokMQ::Stream;
 use KapokMQ::Test;
 
 # Seconds without a message, at most, and what is hoped for; on a busy machine
@@ -41,8 +43,18 @@ diag("KMQ_SEED=$seed");
 
 # Each point with what passes it, whether it is the rest of them or what is
 # said here, how often at most before the death, and, where it is passed after
-# a death alone, which point that is.
+# a death alone, which point that is. unlocked: nothing has to be repaired then.
 my %points = (
+    'apart'            => { by => \&lease },
+    'batch-decide'     => { by => \&publish_batch, n => 2,
+                            unlocked => 1 },
+    'batch-decided'    => { by => \&publish_batch, n => 2,
+                            unlocked => 1 },
+    'batch-end'        => { by => \&publish_batch, n => 2,
+                            unlocked => 1 },
+    'batch-reap'       => { by => \&publish_batch, after => 'batch-decided',
+                            n => 10 },
+    'batch-reserve'    => { by => \&publish_batch, n => 20 },
     'chain-extend'     => { by => \&large, n => 3 },
     'client-free'      => { by => \&visit, n => 3 },
     'commit'           => { n => 20 },
@@ -58,6 +70,8 @@ my %points = (
     'keeper'           => { after => 'schedule-due' },
     'leave'            => { by => \&visit, n => 3 },
     'leave-backlog'    => { by => \&lag, n => 2 },
+    'lease-charge'     => { by => \&lease },
+    'lease-look'       => { by => \&lease },
     'leave-charge'     => { by => \&hold },
     'leave-ring'       => { by => \&hold, n => 3 },
     'log-extend'       => { n => 5 },
@@ -80,6 +94,7 @@ my %points = (
     'repair-wake'      => { after => 'reserve', n => 10 },
     'requeue'          => { by => \&die_and_requeue },
     'reserve'          => { n => 20 },
+    'resume'           => { by => \&resume },
     'retry-later'      => { by => \&retry, n => 2 },
     'return-entry'     => { by => \&give_back, n => 2 },
     'ring-append'      => { n => 20 },
@@ -317,6 +332,55 @@ sub publish {
     return $code_of{$data} //= $code;
 }
 
+# Batches in two topics: all of each comes, or nothing.
+my @batches;
+
+sub publish_batch {
+    my @data = map { new_data('batch') } 1 .. 20;
+    my $body = encode_json([map {
+        { topic => $_ % 3 ? 'held' : 'unread', messageData => $data[$_] }
+    } 0 .. $#data]);
+
+    push @batches, \@data;
+    my ($answer) = pipeline(request('/Producer/Send', $body,
+                                    'application/json'));
+    my @codes = $answer =~ /"(\w{40})"/g;
+    die "not accepted\n" unless @codes == @data;
+    accepted($_) for @data;
+}
+
+# Pulled, and pulled again when the leases have ended.
+sub lease {
+    publish('held') for 1 .. 3;
+    for (1, 2) {
+        my ($answer) = pipeline(request('/Consumers/Pull/held/puller',
+                                        'max=3&wait=5&lease=0.1'));
+        die "nothing is pulled\n" unless $answer =~ /"\w{40}"/;
+    }
+}
+
+# A stream that ends, and comes back to what it had.
+sub resume {
+    my $code = publish('held');
+    my @like = ($mq, 'held', 'stream' . ++$count, query => { confirm => 'ack' });
+    my $stream = KapokMQ::Stream->new(@like);
+
+    await { @{$stream->messages} } 'a stream gets something';
+    my ($last) = $stream->codes;
+    $stream->stop;
+    my $same = KapokMQ::Stream->new(@like,
+                                    headers => { 'Last-Event-ID' => $last });
+    await { $same->open } 'it comes back';
+    $same->stop;
+}
+
+sub batches_in_part {
+    return grep {
+        my $came = grep { $code_of{$_} } @$_;
+        $came && $came < @$_;
+    } splice @batches;
+}
+
 sub remove {
     my ($code) = @_;
 
@@ -504,10 +568,11 @@ sub pipeline {
 }
 
 sub request {
-    my ($path, $form) = @_;
+    my ($path, $form, $type) = @_;
 
+    $type //= 'application/x-www-form-urlencoded';
     return "POST $path HTTP/1.1\r\nHost: localhost\r\nsecretKey: " . KEY
-           . "\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+           . "\r\nContent-Type: $type\r\n"
            . 'Content-Length: ' . length($form) . "\r\n\r\n$form";
 }
 
@@ -630,9 +695,10 @@ for my $point (map { shuffle @names } 1 .. $ENV{KMQ_ROUNDS} // 3) {
         my @now = $mq->worker_pids;
         @now == 4 && !grep { $dead{$_} } @now
     } 'others take their place';
-    repaired($repaired);
+    repaired($repaired) unless $plan->{unlocked};
     $plan->{then}->() if $plan->{then};
     settle();
+    is(scalar(batches_in_part()), 0, 'all of a batch comes, or none');
     is_deeply([without_reason()], [], 'nothing comes twice without reason');
     my ($silence, $lag) = $probe->silence;
     push @silences, [$silence, $lag, $point];

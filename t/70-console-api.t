@@ -19,6 +19,10 @@ use KapokMQ::Test;
 my $mq = KapokMQ::Test->start(
     zone => '256m',
     main => 'worker_rlimit_nofile 10000;',
+    # names with slashes: twice the same
+    conf => 'location ~ "(?s)^/odd/(.+)/\1$" {
+        kapokmq_consumer topic=$1 id=$1;
+    }',
     yaml => { prefetch => 7, checkSpeed => 0.1, messageChanBuffer => 500_000 },
     topics => <<'YAML');
     own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3,
@@ -257,7 +261,7 @@ wait_for { (ask('GetGrowth', unit => 'minute')->[-1]{Backlog} // 0) == 3 }
 
 my $client_members = 'Connection Role Id Topic Ip JoinTime LastSeen Worker
     Messages Silent Heartbeat Confirmed InFlight OldestInFlight Prefetch Confirm
-    Resting';
+    Resting Transport Lease Parked';
 my $client = client_of();
 is_deeply([sort keys %$client], [qw(acker holder killer p1)], 'all clients');
 members($client->{$_}, $client_members, "the members of $_")
@@ -500,7 +504,7 @@ my @odd = ('"quoted\\"', "<script>alert('1')</script>&amp;", '木棉🌳',
 for my $name (@odd) {
     my $bytes = encode('UTF-8', $name);
     my $path = url_escape $bytes;
-    my $consumer = $mq->login("/Consumers/Conn/$path/$path?confirm=ack");
+    my $consumer = $mq->login("/odd/$path/$path?confirm=ack");
     my ($message) = $mq->publish($name, 'm');
     wait_for { $consumer->got($message) } length($bytes) . ' bytes of a name';
     is_deeply([grep { $_->{Topic} eq $name } @{ask('GetTopics')}],

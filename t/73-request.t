@@ -29,26 +29,26 @@ my $mq = KapokMQ::Test->start(
             internal;
             proxy_pass http://127.0.0.1:$mirror_port;
         }" . 'access_log plain.log plain;
-        location /Consumers/Conn/mirrored/ {
-            kapokmq_consumer;
+        location ~ ^/Consumers/Conn/(mirrored)/([^/]+)$ {
+            kapokmq_consumer topic=$1 id=$2;
             mirror /mirror;
         }
-        location /Consumers/Conn/limited/ {
-            kapokmq_consumer;
+        location ~ ^/Consumers/Conn/(limited)/([^/]+)$ {
+            kapokmq_consumer topic=$1 id=$2;
             limit_conn topics 2;
         }
-        location /Consumers/Conn/told/ {
-            kapokmq_consumer;
+        location ~ ^/Consumers/Conn/(told)/([^/]+)$ {
+            kapokmq_consumer topic=$1 id=$2;
             kapokmq_access_log end;
         }
         location = /refused { internal; proxy_pass http://127.0.0.1:1; }
         location = /missing { internal; return 404; }
-        location /Consumers/Conn/failing/ {
-            kapokmq_consumer;
+        location ~ ^/Consumers/Conn/(failing)/([^/]+)$ {
+            kapokmq_consumer topic=$1 id=$2;
             mirror /missing; mirror /refused; mirror /mirror;
         }
-        location /Producers/Conn/failing/ {
-            kapokmq_producer;
+        location ~ ^/Producers/Conn/(failing)/([^/]+)$ {
+            kapokmq_producer topic=$1 id=$2;
             mirror /mirror;
         }
         location = /allow { access_log off; return 204; }
@@ -56,8 +56,8 @@ my $mq = KapokMQ::Test->start(
             internal;
             proxy_pass http://127.0.0.1:$server_port/allow;
         }
-        location /Consumers/Conn/asked/ {
-            kapokmq_consumer;
+        location ~ ^/Consumers/Conn/(asked)/([^/]+)$ {
+            kapokmq_consumer topic=$1 id=$2;
             auth_request /auth;
         }
         location = /status { stub_status; access_log off; }');

@@ -316,6 +316,11 @@ typedef struct {
     uint32_t    mode;              /* the caller's own */
     uint32_t    by_code;           /* 1: it confirms by codes alone, so that a
                                       rest ends by time */
+    uint32_t    pull;              /* 1: it waits for one run, which it leases:
+                                      kmq_lease(); and it is not paced */
+    uint32_t    settles;           /* 1: others may settle what it has by its
+                                      id in publish/subscribe, too; it may be
+                                      parked */
 
     /* set by kmq_clients() */
     kmq_ref_t   ref;
@@ -325,6 +330,11 @@ typedef struct {
     uint32_t    resting;           /* 1: it let a message become overdue, and
                                       gets none while others can */
     uint32_t    silent;            /* 1: kmq_silent() */
+    uint32_t    leased;            /* 1: kmq_lease(); */
+    uint32_t    parked;            /* 1: kmq_park(): it is no worker's now */
+    uint64_t    left;              /* ms until the first of its leases ends, as
+                                      they were when that was looked at last; or
+                                      until it is parked no more */
     uint64_t    oldest;            /* ms: for so long its oldest unconfirmed
                                       message has been that; 0: it has none */
     uint64_t    messages;          /* a producer's that were accepted; or how
@@ -374,7 +384,8 @@ void kmq_leave(kmq_t *kmq, kmq_ref_t client, int failed);
 
 /*
  * A client of any worker has to go; ref and number are those that kmq_clients()
- * told.  Its worker finds it with kmq_to_close().  KMQ_OK or KMQ_GONE.
+ * told.  Its worker finds it with kmq_to_close(); one that is leased or parked
+ * leaves in somebody's kmq_take().  KMQ_OK or KMQ_GONE.
  */
 int kmq_disconnect(kmq_t *kmq, kmq_ref_t client, uint64_t number);
 
@@ -389,6 +400,59 @@ int kmq_disconnect(kmq_t *kmq, kmq_ref_t client, uint64_t number);
  * kmq_take(), until it returns NULL.
  */
 void *kmq_to_close(kmq_t *kmq, int *why);
+
+
+/* ------------------------------------------------------- leased and parked */
+
+/*
+ * A consumer can be set apart: it is no worker's any more, its reference is
+ * void, it survives its worker, and gets nothing new.  Whatever it has stays in
+ * flight with it until that is settled, or its time is over.  kmq_clients()
+ * lists it as a consumer; kmq_topic_info_t.consumers is without it.  Nothing of
+ * this is on disk: over a restart all goes back, and nothing is charged.
+ */
+
+#define KMQ_LEASE_MAX  UINT64_C(2592000000)    /* ms */
+
+/*
+ * A pull's run has come.  Each of its messages is leased for ms, up to
+ * KMQ_LEASE_MAX, from now on, or since kmq_settle_extend().  Of the leases that
+ * have ended when that is looked at, the oldest message's is charged as
+ * overdue, the others go back uncharged, in front of their topic and in their
+ * order.  It goes when nothing is in flight with it.  Returns its number; 0:
+ * nothing has changed, since the topic is publish/subscribe.
+ */
+uint64_t kmq_lease(kmq_t *kmq, kmq_ref_t client, uint64_t ms);
+
+/* The answer has not been written whole: all that is still leased goes back,
+ * uncharged.  From any worker; nothing happens when that client has gone. */
+void kmq_lease_cancel(kmq_t *kmq, kmq_ref_t client, uint64_t number);
+
+/*
+ * A consumer that settles has lost its stream, and may come back within ms, at
+ * most KMQ_LEASE_MAX.  Until then nothing is overdue.  Then it leaves; failed
+ * as in kmq_leave().  Point to point it goes when nothing is in flight with it;
+ * in publish/subscribe it keeps its place, and what is published meanwhile
+ * waits for it.
+ */
+void kmq_park(kmq_t *kmq, kmq_ref_t client, uint64_t ms, int failed);
+
+/*
+ * It has come back, to any worker: info names its topic and id, and what else
+ * has changed.  last: the code of the last message that it received, or NULL.
+ * Of several of that id it is the one that has that message, or confirmed it
+ * last; if none has, the one that was parked first.  What it was
+ * pushed up to that one stays in flight with it, with its clock begun anew; the
+ * rest is ready again, uncharged, in front of the topic and in its order, or,
+ * in publish/subscribe, is pushed to it again.  A code that is neither in
+ * flight with it nor the last that it confirmed goes by the order in which
+ * messages came.
+ *
+ * Returns the client, which is not ready yet and has a new number; 0: there is
+ * none, or no memory: kmq_join() then.
+ */
+kmq_ref_t kmq_resume(kmq_t *kmq, const kmq_client_info_t *info, void *user,
+    const char *last);
 
 
 /* =============================================================== A message */
@@ -439,6 +503,28 @@ unsigned kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m,
  * KMQ_OK, KMQ_FULL, KMQ_NOMEM, or KMQ_ERROR: the length of the name. */
 int kmq_reserve_to(kmq_t *kmq, const char *topic, size_t len,
     kmq_message_t *m);
+
+/*
+ * A batch: messages that come in all or none, of topics that may differ.  The
+ * same for n of them, 1 or more, each with its topic; *batch is its number.
+ * KMQ_OK; or, and nothing is reserved, KMQ_FULL, KMQ_NOMEM, or KMQ_ERROR: so
+ * much never fits.
+ *
+ * Between kmq_batch_decide() and kmq_batch_end() the caller commits it, with
+ * kmq_commit(), in as many calls as it likes, and so for all batches up to that
+ * one that are still reserved.  If this worker dies meanwhile, the rest of them
+ * is committed by who gives back what it had; if it dies before, none of them
+ * is.  Neither takes a lock.
+ */
+typedef struct {
+    const char    *bytes;
+    size_t         len;            /* 1 to KMQ_NAME_MAX */
+} kmq_topic_name_t;
+
+int kmq_reserve_batch(kmq_t *kmq, const kmq_topic_name_t *topics,
+    kmq_message_t *m, unsigned n, uint64_t *batch);
+void kmq_batch_decide(kmq_t *kmq, uint64_t batch);
+void kmq_batch_end(kmq_t *kmq);
 
 /* The largest body that can be stored, in bytes: about half the block.  No
  * lock. */
@@ -569,6 +655,44 @@ int kmq_code_wrong(kmq_t *kmq, kmq_ref_t client,
     const char code[KMQ_CODE_LEN], int late);
 
 
+/* ------------------------------------------------- is settled by anybody */
+
+/* May whoever settles do so in that topic?  Called under the lock, once for
+ * many messages. */
+typedef int (*kmq_allow_pt)(void *arg, const char *topic, size_t len);
+
+#define KMQ_SETTLE_NOT     0     /* not in flight, or not with that id */
+#define KMQ_SETTLE_DONE    1
+#define KMQ_SETTLE_DENIED  2     /* allow() said 0 */
+
+typedef struct {
+    const char    *codes;          /* n of them, KMQ_CODE_LEN characters each */
+    unsigned       n;
+    const char    *id;             /* of the consumer, */
+    size_t         id_len;         /* 0: not told */
+    kmq_allow_pt   allow;          /* NULL: all are */
+    void          *arg;
+    uint8_t       *result;         /* out: KMQ_SETTLE_..., n of them */
+} kmq_settle_t;
+
+/*
+ * The same as kmq_confirm_codes() and so on, for messages in flight with
+ * consumers of any worker, and with those that are leased or parked; from
+ * anywhere.  Each returns how many were done.
+ *
+ * confirm: where an id is told, the message must be in flight with a consumer
+ * of that id, or wait again; in publish/subscribe it has to be told.  return
+ * and extend: it has to be told.  In publish/subscribe those are found that
+ * settle (kmq_client_info_t); of several with an id, one that has the message.
+ *
+ * extend: a lease begins anew; one that is parked stays so no longer for it.
+ */
+unsigned kmq_settle_confirm(kmq_t *kmq, const kmq_settle_t *settle);
+unsigned kmq_settle_return(kmq_t *kmq, const kmq_settle_t *settle,
+    int64_t delay);
+unsigned kmq_settle_extend(kmq_t *kmq, const kmq_settle_t *settle);
+
+
 /* ================================================================ Watching */
 
 /* ---------------------------------------------------------------- counters */
@@ -616,7 +740,9 @@ typedef struct {
 
     uint64_t    topics;
     uint64_t    producers;
-    uint64_t    consumers;
+    uint64_t    consumers;         /* without these: */
+    uint64_t    leases;            /* pulls' runs that are leased */
+    uint64_t    parked;            /* consumers */
     uint64_t    repairs;           /* times a holder of a lock had died */
     uint64_t    lock_waits;        /* times somebody had to wait for one */
     unsigned    shards;            /* parts of the block with such a lock */

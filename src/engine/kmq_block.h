@@ -21,9 +21,10 @@
  * The truth, from which kmq_repair() rebuilds all the rest of a shard, is: each
  * page's shard and class; each slot's state and what stands in the slot; each
  * client's and topic's state, name and push type, and which parts a topic has;
- * the delivery rings of the consumers.  A change of the truth is made by one
- * store, KMQ_SET, that is ordered against the others.  Lists, counts, grants,
- * timers, the index and free lists are derived.
+ * the delivery rings of the consumers; which batches a worker commits.  A
+ * change of the truth is made by one store, KMQ_SET, that is ordered against
+ * the others.  Lists, counts, grants, timers, the index and free lists are
+ * derived.
  */
 
 #ifndef KMQ_BLOCK_H
@@ -37,7 +38,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   9
+#define KMQ_VERSION   10
 
 /* Shards at most: there is a bit for each in a word.  A block has one for so
  * many pages, and buckets for names, which its shards share. */
@@ -48,6 +49,9 @@
 #define KMQ_SHARD_PAGES    384
 #endif
 #define KMQ_TOPIC_BUCKETS  4096
+
+/* Buckets of a shard for the ids of consumers. */
+#define KMQ_ID_BUCKETS     1024
 
 /* Pages change hands so many at once, or fewer. */
 #define KMQ_CHUNK_MAX      16
@@ -69,6 +73,8 @@ typedef struct {
     kmq_list_t   clients;        /* by client->peers */
     kmq_list_t   to_close;       /* of these, by client->to_close */
     kmq_list_t   overdue;        /* consumers whose time has come */
+    kmq_list_t   changed;        /* consumers that others have made ready, or
+                                    not, by client->changed */
     kmq_list_t   reserved;       /* its slots between reserve and commit */
     kmq_ref_t    pinned;         /* a large message that its checkpoint reads
                                     in parts, or, when it is gone already, */
@@ -94,8 +100,9 @@ struct kmq_shard_s {
     uint32_t         holder;     /* worker that took it last; atomic */
     uint64_t         waits;      /* times somebody had to wait for it */
     uint64_t         repairs;
-    uint64_t         changes;    /* repairs, and else when somebody changed
-                                    the readiness of others' consumers */
+    uint64_t         changes;    /* when somebody changed the readiness of
+                                    others' consumers: they are in duty, or, */
+    uint64_t         upheavals;  /* after these, may be any */
 
     KMQ_ALIGNED
     uint64_t         sequence;   /* the last number given to a message; */
@@ -158,6 +165,12 @@ struct kmq_shard_s {
                                     on */
     kmq_list_t       leaving;    /* clients that are nobody's any more and give
                                     back what they had, by client->peers */
+    kmq_list_t       apart;      /* consumers that are nobody's, and keep what
+                                    they have, by client->peers; */
+    kmq_list_t       lapsed;     /* of these, whose time has come, by their
+                                    timers */
+    uint64_t         leases;     /* of those that are apart, */
+    uint64_t         parked;     /* and the others */
     kmq_list_t       idle;       /* topics */
     uint64_t         topics;
     uint64_t         producers;
@@ -171,6 +184,8 @@ struct kmq_shard_s {
 
     kmq_wheel_t      wheel;
     kmq_duty_t       duty[KMQ_WORKERS];
+    kmq_ref_t        id_bucket[KMQ_ID_BUCKETS];  /* consumers that settle, by
+                                    their ids */
     kmq_ref_t        bucket[];   /* nbuckets: topics by their names */
 };
 
@@ -307,7 +322,8 @@ struct kmq_s {
     uint64_t             random;
     kmq_settings_t       settings;    /* as this worker knows them */
     uint64_t             configured;  /* which ones of the block that is */
-    uint64_t             changes[KMQ_SHARDS];    /* seen: local tables fit */
+    uint64_t             changes[KMQ_SHARDS];    /* seen: local tables fit, */
+    uint64_t             upheavals[KMQ_SHARDS];  /* and these */
     int                  repaired;    /* by this handle, and not told yet */
     unsigned             reaped;      /* dead workers, not told yet */
     kmq_waits_pt         waits;
@@ -317,6 +333,7 @@ struct kmq_s {
 
     /* what it has to do; shards as bits */
     uint64_t             work;        /* to look at */
+    unsigned             settled;     /* where something was settled last */
     unsigned             turn;        /* the one that is looked at next, */
     unsigned             turn_left;   /* and how many batches it has */
     uint64_t             closing;     /* own clients have to go */
@@ -333,6 +350,8 @@ struct kmq_s {
     int                  paced;       /* something waits for the next batch */
     int                  reaping;     /* dead workers held more */
     int                  blameless;   /* what ends now is no failure */
+
+    uint64_t             batch;       /* the last one's number */
 
     kmq_own_client_t    *client;
     uint32_t             nclients;    /* allocated */

@@ -14,6 +14,11 @@ kmq_field_misspelt(const kmq_wanted_t *wanted, const unsigned char *name,
 {
     unsigned  i;
 
+    if (wanted->misspelt->unknown == NULL) {
+        wanted->misspelt->unknown = name;
+        wanted->misspelt->unknown_len = len;
+    }
+
     for (i = 0; i < wanted->n; i++) {
         if (kmq_near(wanted->fields[i].name, name, len)) {
             wanted->misspelt->name[i] = name;
@@ -40,6 +45,29 @@ kmq_field_find(const kmq_wanted_t *wanted, const unsigned char *name,
     }
 
     return NULL;
+}
+
+
+void
+kmq_field_set(const kmq_wanted_t *wanted, kmq_field_t *field,
+    unsigned char *value, size_t len)
+{
+    if (field->value) {
+        kmq_field_repeated(wanted, (unsigned) (field - wanted->fields));
+        return;
+    }
+
+    field->value = value;
+    field->len = len;
+}
+
+
+void
+kmq_field_repeated(const kmq_wanted_t *wanted, unsigned i)
+{
+    if (wanted->misspelt) {
+        wanted->misspelt->repeated |= 1U << i;
+    }
 }
 
 

@@ -12,6 +12,7 @@
 typedef struct {
     kmq_field_t     *fields;
     unsigned         n;
+    unsigned         lists;        /* bits: may be arrays of JSON */
     kmq_misspelt_t  *misspelt;     /* or NULL */
 } kmq_wanted_t;
 
@@ -19,6 +20,13 @@ typedef struct {
  * it may be a slip, is kept. */
 kmq_field_t *kmq_field_find(const kmq_wanted_t *wanted,
     const unsigned char *name, size_t len);
+
+/* The field, found, has a value.  Only its first one counts. */
+void kmq_field_set(const kmq_wanted_t *wanted, kmq_field_t *field,
+    unsigned char *value, size_t len);
+
+/* Notes that the field of that index came again. */
+void kmq_field_repeated(const kmq_wanted_t *wanted, unsigned i);
 
 /*
  * Finds a parameter of a header value ("form-data; name=x; filename="y"")

@@ -13,7 +13,8 @@ typedef enum {
     KMQ_FORM_ANY = 0,
     KMQ_FORM_URLENCODED,
     KMQ_FORM_MULTIPART,
-    KMQ_FORM_JSON
+    KMQ_FORM_JSON,
+    KMQ_FORM_LINES
 } kmq_form_kind_t;
 
 /* What is looked for in a JSON object, and what is there. */
@@ -53,9 +54,8 @@ kmq_form_pair(unsigned char *p, unsigned char *equals, unsigned char *end,
         return kmq_form_escape;
     }
 
-    if (field && field->value == NULL) {
-        field->value = equals;
-        field->len = (size_t) value;
+    if (field) {
+        kmq_field_set(wanted, field, equals, (size_t) value);
     }
 
     return NULL;
@@ -103,6 +103,11 @@ kmq_form_json_place(void *arg, const kmq_scan_value_t *name)
 
     for (i = 0; i < json->wanted->n; i++) {
         if (kmq_scan_is(name, fields[i].name)) {
+
+            if (json->values[i].kind != KMQ_SCAN_ABSENT) {
+                kmq_field_repeated(json->wanted, i);
+            }
+
             return &json->values[i];
         }
     }
@@ -115,9 +120,10 @@ kmq_form_json_place(void *arg, const kmq_scan_value_t *name)
 }
 
 
+/* raw: a string stays as it stands. */
 static const char *
 kmq_form_json_value(kmq_field_t *field, unsigned char *body,
-    const kmq_scan_value_t *value)
+    const kmq_scan_value_t *value, int raw, int list)
 {
     switch (value->kind) {
 
@@ -125,8 +131,15 @@ kmq_form_json_value(kmq_field_t *field, unsigned char *body,
     case KMQ_SCAN_NULL:
         return NULL;
 
-    case KMQ_SCAN_OBJECT:
     case KMQ_SCAN_ARRAY:
+
+        if (list) {
+            break;
+        }
+
+        /* fall through */
+
+    case KMQ_SCAN_OBJECT:
         return "a parameter in the JSON body is an object or an array";
 
     default:
@@ -136,16 +149,22 @@ kmq_form_json_value(kmq_field_t *field, unsigned char *body,
     field->value = body + (value->start - body);
     field->len = (size_t) (value->end - value->start);
 
-    if (value->kind == KMQ_SCAN_STRING) {
+    if (value->kind == KMQ_SCAN_STRING && !raw) {
         field->len = kmq_json_unescape(field->value, field->len);
+
+    } else if (value->kind == KMQ_SCAN_STRING && value->broken_pair) {
+        kmq_json_mend(field->value, field->len);
     }
 
     return NULL;
 }
 
 
+/* raw: the field whose string stays as it stands; as many as there are:
+ * none. */
 static const char *
-kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted)
+kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted,
+    unsigned raw)
 {
     unsigned          i;
     const char       *error;
@@ -167,7 +186,8 @@ kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted)
     error = NULL;
 
     for (i = 0; i < wanted->n && error == NULL; i++) {
-        error = kmq_form_json_value(&wanted->fields[i], body, &json.values[i]);
+        error = kmq_form_json_value(&wanted->fields[i], body, &json.values[i],
+                                    i == raw, wanted->lists >> i & 1);
     }
 
     return error;
@@ -213,6 +233,10 @@ kmq_form_kind(const unsigned char *type, size_t len)
         return KMQ_FORM_JSON;
     }
 
+    if (kmq_same_name(type, len, "application/x-ndjson")) {
+        return KMQ_FORM_LINES;
+    }
+
     return KMQ_FORM_ANY;
 }
 
@@ -241,12 +265,17 @@ kmq_form_begin(kmq_field_t *fields, unsigned n, kmq_misspelt_t *misspelt)
         fields[i].len = 0;
     }
 
+    /* nobody looks at the others' names, nor at lengths without a name */
+
     if (misspelt) {
-        memset(misspelt, 0, sizeof(kmq_misspelt_t));
+        memset(misspelt->name, 0, n * sizeof(misspelt->name[0]));
+        misspelt->unknown = NULL;
+        misspelt->repeated = 0;
     }
 
     wanted.fields = fields;
     wanted.n = n;
+    wanted.lists = 0;
     wanted.misspelt = misspelt;
 
     return wanted;
@@ -258,12 +287,22 @@ kmq_form_read(unsigned char *body, size_t size, const char *type,
     size_t type_len, kmq_field_t *fields, unsigned n,
     kmq_misspelt_t *misspelt)
 {
+    return kmq_form_lists(body, size, type, type_len, fields, n, 0, misspelt);
+}
+
+
+const char *
+kmq_form_lists(unsigned char *body, size_t size, const char *type,
+    size_t type_len, kmq_field_t *fields, unsigned n, unsigned lists,
+    kmq_misspelt_t *misspelt)
+{
     const unsigned char  *content_type, *boundary;
     size_t                boundary_len;
     kmq_wanted_t          wanted;
     kmq_form_kind_t       kind;
 
     wanted = kmq_form_begin(fields, n, misspelt);
+    wanted.lists = lists;
 
     if (size >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) {
         /* some editors and languages put a mark there */
@@ -291,7 +330,7 @@ kmq_form_read(unsigned char *body, size_t size, const char *type,
         || (kind != KMQ_FORM_URLENCODED
             && kmq_form_looks_like_json(body, size)))
     {
-        return kmq_form_json(body, size, &wanted);
+        return kmq_form_json(body, size, &wanted, n);
     }
 
     if (kind == KMQ_FORM_MULTIPART) {
@@ -299,6 +338,49 @@ kmq_form_read(unsigned char *body, size_t size, const char *type,
     }
 
     return kmq_form_urlencoded(body, size, &wanted, 1);
+}
+
+
+const char *
+kmq_form_object(unsigned char *object, size_t size, kmq_field_t *fields,
+    unsigned n, unsigned raw, kmq_misspelt_t *misspelt)
+{
+    kmq_wanted_t  wanted;
+
+    wanted = kmq_form_begin(fields, n, misspelt);
+
+    return kmq_form_json(object, size, &wanted, raw);
+}
+
+
+kmq_form_batch_t
+kmq_form_batch(const char *type, size_t len)
+{
+    const unsigned char  *content_type, *boundary;
+    size_t                boundary_len;
+
+    content_type = (const unsigned char *) (type ? type : "");
+    len = type ? len : 0;
+
+    switch (kmq_form_kind(content_type, len)) {
+
+    case KMQ_FORM_LINES:
+        return KMQ_FORM_BATCH_LINES;
+
+    case KMQ_FORM_URLENCODED:
+        return KMQ_FORM_BATCH_NONE;
+
+    case KMQ_FORM_MULTIPART:
+        return kmq_field_param(content_type, len, "boundary", &boundary,
+                               &boundary_len) && boundary_len
+               ? KMQ_FORM_BATCH_NONE : KMQ_FORM_BATCH_MAYBE;
+
+    case KMQ_FORM_JSON:
+        return KMQ_FORM_BATCH_ARRAY;
+
+    default:
+        return KMQ_FORM_BATCH_MAYBE;
+    }
 }
 
 

@@ -1,6 +1,6 @@
 /*
- * Parameters of an HTTP request: path segments, and bodies in the three forms
- * that clients send (application/x-www-form-urlencoded, multipart/form-data, a
+ * Parameters of an HTTP request: names, and bodies in the three forms that
+ * clients send (application/x-www-form-urlencoded, multipart/form-data, a
  * JSON object).
  */
 
@@ -20,15 +20,11 @@ ptrdiff_t kmq_percent_decode(unsigned char *to, const unsigned char *text,
     size_t size, int plus);
 
 /*
- * The last two segments of a request's path, raw as in the request line (a
- * query behind ? is cut off), decoded into topic and id (255 bytes each).
- * NULL and the lengths set, or a static string that says what is wrong: fewer
- * than two segments, empty, longer than 255 bytes, not valid UTF-8, a bad
- * escape, a zero byte.
+ * What is wrong with a name, of a topic or a client, decoded: it is empty,
+ * longer than 255 bytes, not valid UTF-8, or has a zero byte.  NULL: it is one.
  */
-const char *kmq_path_names(const unsigned char *path, size_t size,
-    unsigned char topic[255], size_t *topic_len,
-    unsigned char id[255], size_t *id_len);
+const char *kmq_topic_error(const unsigned char *name, size_t len);
+const char *kmq_id_error(const unsigned char *name, size_t len);
 
 
 /* One parameter that the caller wants, found by name in any letter case. */
@@ -42,10 +38,15 @@ typedef struct {
 #define KMQ_FORM_FIELDS  8
 
 /* Other names that came, each of which was likely meant for the field of the
- * same index: see kmq_near(). */
+ * same index: see kmq_near().  And what is an error to whoever knows all names:
+ * the first one that is none of the fields', and fields that came more than
+ * once, as bits. */
 typedef struct {
     const unsigned char  *name[KMQ_FORM_FIELDS];   /* NULL: none did */
     size_t                len[KMQ_FORM_FIELDS];
+    const unsigned char  *unknown;                 /* NULL: none */
+    size_t                unknown_len;
+    unsigned              repeated;
 } kmq_misspelt_t;
 
 /*
@@ -67,6 +68,35 @@ typedef struct {
 const char *kmq_form_read(unsigned char *body, size_t size,
     const char *type, size_t type_len, kmq_field_t *fields, unsigned n,
     kmq_misspelt_t *misspelt);
+
+/*
+ * The same, where the fields whose bits are in lists may be arrays of JSON:
+ * such a value is the array as it stands, from [ to ], and valid.
+ */
+const char *kmq_form_lists(unsigned char *body, size_t size,
+    const char *type, size_t type_len, kmq_field_t *fields, unsigned n,
+    unsigned lists, kmq_misspelt_t *misspelt);
+
+/*
+ * Whether a body of that type may be a batch of messages: none is; an array is,
+ * which the first byte that is not white space opens (kmq_elements.h), even
+ * where the type does not say that it is JSON, or where it does; it is one, an
+ * object a line.
+ */
+typedef enum {
+    KMQ_FORM_BATCH_NONE,
+    KMQ_FORM_BATCH_MAYBE,
+    KMQ_FORM_BATCH_ARRAY,
+    KMQ_FORM_BATCH_LINES
+} kmq_form_batch_t;
+
+kmq_form_batch_t kmq_form_batch(const char *type, size_t type_len);
+
+/* The same for one JSON object of a batch.  A string for the field of index raw
+ * stays as it stands, the inside of a JSON string, but half of a surrogate pair
+ * is an escaped U+FFFD then. */
+const char *kmq_form_object(unsigned char *object, size_t size,
+    kmq_field_t *fields, unsigned n, unsigned raw, kmq_misspelt_t *misspelt);
 
 /*
  * The same for the query of a URI, in place, too.  What is not wanted need not

@@ -100,6 +100,7 @@ void kmq_json_mend(unsigned char *text, size_t size);
  * ,"Attempts":N before the last brace.
  */
 #define KMQ_PUSH_CODE_LEN  40
+#define KMQ_PUSH_CODE_AT   16                 /* of the head */
 #define KMQ_PUSH_HEAD_LEN  73                 /* with the quote before DATA */
 #define KMQ_PUSH_TOPIC_MAX (6 * 255 + 26)     /* up to "CreateTime": */
 #define KMQ_PUSH_TIMES_MAX (10 + 30 + 10 + 13)    /* the rest of the tail */

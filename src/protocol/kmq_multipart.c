@@ -216,9 +216,9 @@ kmq_multipart_read(unsigned char *body, size_t size,
             return "multipart body ends without its closing boundary";
         }
 
-        if (field && field->value == NULL) {
-            field->value = value;
-            field->len = kmq_multipart_value_len(value, delimiter);
+        if (field) {
+            kmq_field_set(wanted, field, value,
+                          kmq_multipart_value_len(value, delimiter));
         }
     }
 

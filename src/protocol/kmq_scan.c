@@ -21,32 +21,6 @@ kmq_scan_space(const unsigned char *p, const unsigned char *end)
 }
 
 
-/* The first byte at or behind p that is a quote, a backslash or a control
- * character; or end. */
-static inline const unsigned char *
-kmq_scan_special(const unsigned char *p, const unsigned char *end)
-{
-    unsigned  first;
-
-    while ((size_t) (end - p) >= KMQ_V16_SIZE) {
-
-        first = kmq_v16_first(kmq_v16_special(kmq_v16_load(p)));
-
-        if (first < KMQ_V16_SIZE) {
-            return p + first;
-        }
-
-        p += KMQ_V16_SIZE;
-    }
-
-    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') {
-        p++;
-    }
-
-    return p;
-}
-
-
 /* What follows \u: four hex digits, and the second half of a pair. */
 static const unsigned char *
 kmq_scan_unicode(kmq_scan_value_t *value, const unsigned char *p,
@@ -120,7 +94,7 @@ kmq_scan_string(kmq_scan_value_t *value, const unsigned char *p,
     value->start = p;
 
     for ( ;; ) {
-        p = kmq_scan_special(p, end);
+        p = kmq_v16_find_special(p, end);
 
         if (p == end || *p < 0x20) {
             return NULL;
@@ -352,7 +326,9 @@ kmq_scan_value(kmq_scan_value_t *value, const unsigned char *p,
 
     if (*p == '[') {
         value->kind = KMQ_SCAN_ARRAY;
-        return kmq_scan_nested(p, end);
+        value->start = p;
+        value->end = kmq_scan_nested(p, end);
+        return value->end;
     }
 
     return kmq_scan_scalar(value, p, end);

@@ -27,7 +27,7 @@ typedef struct {
     unsigned              broken_pair;  /* a string: names half of a
                                            surrogate pair */
     const unsigned char  *start;        /* a string: inside its quotes; not of
-                                           null, objects and arrays */
+                                           null and objects */
     const unsigned char  *end;
 } kmq_scan_value_t;
 

@@ -67,6 +67,32 @@ kmq_v16_first(kmq_v16_t truth)
 }
 
 
+/* The first byte at or behind p that is a quote, a backslash or a control
+ * character; or end. */
+static inline const unsigned char *
+kmq_v16_find_special(const unsigned char *p, const unsigned char *end)
+{
+    unsigned  first;
+
+    while ((size_t) (end - p) >= KMQ_V16_SIZE) {
+
+        first = kmq_v16_first(kmq_v16_special(kmq_v16_load(p)));
+
+        if (first < KMQ_V16_SIZE) {
+            return p + first;
+        }
+
+        p += KMQ_V16_SIZE;
+    }
+
+    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+}
+
+
 /* Is the top bit of any byte set: is there anything but ASCII? */
 static inline int
 kmq_v16_high(kmq_v16_t v)

@@ -57,6 +57,9 @@ typedef enum {
     NGX_KAPOKMQ_NOTHING = 0,
     NGX_KAPOKMQ_PRODUCER,           /* kapokmq_producer, and so on */
     NGX_KAPOKMQ_CONSUMER,
+    NGX_KAPOKMQ_EVENTS,
+    NGX_KAPOKMQ_PULL,
+    NGX_KAPOKMQ_SETTLE,
     NGX_KAPOKMQ_SEND,
     NGX_KAPOKMQ_CONSOLE,
     NGX_KAPOKMQ_METRICS
@@ -67,6 +70,23 @@ typedef struct {
     ngx_http_handler_pt  handler;
 } ngx_kapokmq_endpoint_t;
 
+/* How nginx finds a location. */
+typedef enum {
+    NGX_KAPOKMQ_PREFIX = 0,
+    NGX_KAPOKMQ_EXACT,
+    NGX_KAPOKMQ_PATTERN             /* no part of it stands for the location:
+                                       a regular expression, a named one */
+} ngx_kapokmq_match_e;
+
+/* What a location's URI is made of; see server/http/ngx_kapokmq_path.c.  In
+ * "if" and "limit_except" it is that of the location around them. */
+typedef struct {
+    ngx_kapokmq_match_e        match;
+    ngx_str_t                  prefix;      /* or the whole, of an exact one */
+    ngx_http_complex_value_t  *topic;       /* topic= and id=; NULL: both are */
+    ngx_http_complex_value_t  *id;          /* in the URI */
+} ngx_kapokmq_path_t;
+
 /* kapokmq_access_log: a session's request is logged when it begins, and its
  * memory given back, or when it ends */
 #define NGX_KAPOKMQ_LOG_UPGRADE  0
@@ -74,6 +94,7 @@ typedef struct {
 
 typedef struct {
     ngx_kapokmq_endpoint_t  endpoint;       /* of this location */
+    ngx_kapokmq_path_t      path;           /* where there is one */
     ngx_uint_t              access_log;     /* NGX_KAPOKMQ_LOG_... */
     ngx_array_t            *cors_origins;   /* kapokmq_cors_origin, ngx_str_t;
                                                NULL: any origin */

@@ -26,6 +26,10 @@ static const char *ngx_kapokmq_conf_env(const char *name);
 static void ngx_kapokmq_conf_log(void *arg, int fatal, const char *file,
     size_t line, size_t column, const char *text);
 static void ngx_kapokmq_conf_free(void *data);
+static void ngx_kapokmq_conf_path(ngx_http_core_loc_conf_t *clcf,
+    ngx_kapokmq_path_t *path);
+static char *ngx_kapokmq_conf_name(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_kapokmq_path_t *path);
 static char *ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf,
     ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
@@ -350,12 +354,154 @@ ngx_kapokmq_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     lcf->endpoint = *endpoint;
     clcf->handler = endpoint->handler;
+    ngx_kapokmq_conf_path(clcf, &lcf->path);
 
     if (mcf->user == NULL) {
         mcf->user = &cmd->name;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_kapokmq_conf_path(ngx_http_core_loc_conf_t *clcf,
+    ngx_kapokmq_path_t *path)
+{
+    path->prefix = clcf->name;
+
+    if (clcf->exact_match) {
+        path->match = NGX_KAPOKMQ_EXACT;
+    }
+
+    if (clcf->named) {
+        path->match = NGX_KAPOKMQ_PATTERN;
+    }
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        path->match = NGX_KAPOKMQ_PATTERN;
+    }
+#endif
+}
+
+
+/* kapokmq_producer and kapokmq_consumer [topic=VALUE id=VALUE]; */
+char *
+ngx_kapokmq_conf_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    char        *error;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    error = ngx_kapokmq_conf_endpoint(cf, cmd, conf);
+    if (error != NGX_CONF_OK) {
+        return error;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        error = ngx_kapokmq_conf_name(cf, &value[i], &lcf->path);
+
+        if (error != NGX_CONF_OK) {
+            return error;
+        }
+    }
+
+    if ((lcf->path.topic == NULL) != (lcf->path.id == NULL)) {
+        return lcf->path.id ? "has \"id=\", but no \"topic=\""
+                            : "has \"topic=\", but no \"id=\"";
+    }
+
+    if (lcf->path.topic) {
+        return NGX_CONF_OK;
+    }
+
+    if (lcf->path.match == NGX_KAPOKMQ_PATTERN) {
+        return "needs \"topic=\" and \"id=\" in a location that is named, or "
+               "given by a regular expression";
+    }
+
+    if (lcf->path.match == NGX_KAPOKMQ_EXACT) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" needs \"topic=\" and \"id=\" in an exact "
+                           "location, which has no names behind it; each "
+                           "request will be answered 404", &cmd->name);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* topic=VALUE or id=VALUE */
+static char *
+ngx_kapokmq_conf_name(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_kapokmq_path_t *path)
+{
+    size_t                              skip;
+    ngx_str_t                           text;
+    ngx_http_complex_value_t          **name;
+    ngx_http_compile_complex_value_t    ccv;
+
+    if (ngx_strncmp(value->data, "topic=", 6) == 0) {
+        name = &path->topic;
+        skip = 6;
+
+    } else if (ngx_strncmp(value->data, "id=", 3) == 0) {
+        name = &path->id;
+        skip = 3;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", \"topic=NAME\" or "
+                           "\"id=NAME\" is expected", value);
+        return NGX_CONF_ERROR;
+    }
+
+    if (*name || value->len == skip) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "parameter \"%V\" is %s",
+                           value, *name ? "duplicate" : "empty");
+        return NGX_CONF_ERROR;
+    }
+
+    text.data = value->data + skip;
+    text.len = value->len - skip;
+
+    *name = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (*name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &text;
+    ccv.complex_value = *name;
+
+    return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? NGX_CONF_OK
+                                                            : NGX_CONF_ERROR;
+}
+
+
+/* kapokmq_console;  In an exact location it has one function, else all. */
+char *
+ngx_kapokmq_conf_console(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    char  *error;
+
+    error = ngx_kapokmq_conf_endpoint(cf, cmd, conf);
+
+    if (error == NGX_CONF_OK && lcf->path.match == NGX_KAPOKMQ_PATTERN) {
+        return "needs a location that is a prefix, or exact, since its "
+               "functions are named behind that";
+    }
+
+    return error;
 }
 
 
@@ -552,6 +698,7 @@ ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
 
     if (clcf->noname && clcf->handler == NULL) {
         conf->endpoint = prev->endpoint;
+        conf->path = prev->path;
         conf->metrics_topics = prev->metrics_topics;
         conf->metrics_key = prev->metrics_key;
 
@@ -582,6 +729,10 @@ ngx_kapokmq_conf_check(ngx_conf_t *cf)
     ngx_kapokmq_main_conf_t  *mcf;
 
     ngx_kapokmq_filter_init();
+
+    if (ngx_kapokmq_path_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
 

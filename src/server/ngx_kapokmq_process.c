@@ -2,6 +2,7 @@
  * it does all the time. */
 
 #include "ngx_kapokmq_process.h"
+#include "client/ngx_kapokmq_drain.h"
 #include "console/ngx_kapokmq_console.h"
 #include "deliver/ngx_kapokmq_deliver.h"
 #include "disk/ngx_kapokmq_disk.h"
@@ -87,7 +88,8 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_kapokmq_deliver_init();
-    ngx_kapokmq_session_init(cycle);
+    ngx_kapokmq_drain_listen(cycle);
+    ngx_kapokmq_session_init();
 
     /* a predecessor that died has left work for others */
     ngx_kapokmq_signal();
@@ -115,7 +117,7 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 
     ngx_kapokmq_worker_detach();
 
-    ngx_kapokmq_session_exit();
+    ngx_kapokmq_deliver_exit();
 }
 
 

@@ -19,6 +19,8 @@ char *ngx_kapokmq_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_kapokmq_conf_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_kapokmq_conf_console(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void *ngx_kapokmq_conf_create_main(ngx_conf_t *cf);

@@ -1,5 +1,5 @@
 /*
- * Bodies and paths.  The first byte says what the rest is: a body of
+ * Bodies and names.  The first byte says what the rest is: a body of
  * some type as it is, or values that are put into a well-formed body and have
  * to come out again.
  */
@@ -218,30 +218,24 @@ round_trip(const unsigned char *data, size_t size)
 }
 
 
-/* -------------------------------------------------------------------- paths */
+/* -------------------------------------------------------------------- names */
 
 static void
-read_path(const unsigned char *bytes, size_t size)
+read_name(const unsigned char *bytes, size_t size)
 {
-    size_t          topic_len, id_len;
-    const char     *error;
-    unsigned char  *path, topic[255], id[255];
+    int             good;
+    unsigned char  *name;
 
-    path = exact_copy(bytes, size);
-    error = kmq_path_names(path, size, topic, &topic_len, id, &id_len);
+    name = exact_copy(bytes, size);
+    good = size && size <= 255 && !memchr(name, 0, size)
+           && plain_utf8_valid(name, size);
 
-    if (error == NULL) {
-        check(topic_len && topic_len <= 255 && id_len && id_len <= 255,
-              "a name's length");
-        check(plain_utf8_valid(topic, topic_len)
-              && plain_utf8_valid(id, id_len), "a name is not UTF-8");
-        check(!memchr(topic, 0, topic_len) && !memchr(id, 0, id_len),
-              "a name with a zero byte");
-    }
+    check((kmq_topic_error(name, size) == NULL) == good, "a topic");
+    check((kmq_id_error(name, size) == NULL) == good, "a client's id");
 
-    check(kmq_percent_decode(path, path, size, 1) <= (ptrdiff_t) size,
+    check(kmq_percent_decode(name, name, size, 1) <= (ptrdiff_t) size,
           "decoding does not lengthen");
-    free(path);
+    free(name);
 }
 
 
@@ -273,7 +267,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         round_trip(data, size);
 
     } else if (n == elements(types) + 1) {
-        read_path(data, size);
+        read_name(data, size);
         read_any(NULL, 0, data, size);
 
     } else {

@@ -183,9 +183,6 @@ test_empty(void)
     suspects(&q, 1, 1);
     is_int(ec_status(q.kmq, 1), KMQ_STATUS_WAITING, "it waits");
 
-    /* the suspect is not to go to an empty one */
-
-    kmq_set_ready(q.kmq, 0, 0);
     a = eu_consumer(q.kmq, "t", 2, "a");
     ec_takes(q.kmq, "a1", "an empty one gets it");
     kmq_leave(q.kmq, a, 1);

@@ -26,6 +26,7 @@
 #include "engine_model/restart.h"
 #include "engine_model/search.h"
 #include "engine_model/settings.h"
+#include "engine_model/settle.h"
 #include "engine_model/shard.h"
 #include "engine_model/sieve.h"
 #include "engine_model/take.h"
@@ -66,6 +67,7 @@ static const op_t  ops[] = {
     { op_disconnect,    0,       {    5,     5,      5,    50 } },
     { op_extend,        TIMED,   {  300,   100,    300,   300 } },
     { op_return,        TIMED,   {  200,    50,    200,   200 } },
+    { op_settle,        0,       {  200,   100,    300,   200 } },
     { op_find,          MANAGED, {  200,   200,    200,   200 } },
     { op_copy,          MANAGED, {   40,    40,     40,    40 } },
     { op_delete,        MANAGED, {  100,    50,    100,   100 } },

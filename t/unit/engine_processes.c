@@ -26,7 +26,7 @@
 #define MESSAGES   65536           /* in one round */
 #define CONSUMERS  4               /* of one child */
 #define FLIGHT     200
-#define POINTS     64
+#define POINTS     96
 #define POINT_LEN  32
 #define HANGS      30              /* s in one round */
 
@@ -37,7 +37,9 @@
 #define DELETING   16
 #define DELETED    32
 
+#define BATCH      12              /* messages of a batch, at most */
 #define RECENT     16              /* messages that a child may delete */
+#define CODES      64              /* of messages that anybody may settle */
 
 typedef struct {
     char         name[POINT_LEN];
@@ -56,7 +58,10 @@ typedef struct {
     atomic_uchar  state[MESSAGES];
     atomic_uchar  confirms[MESSAGES];
     atomic_uint   owner[MESSAGES]; /* life that has it, point to point */
+    atomic_uchar  batch[MESSAGES]; /* it begins a batch of so many */
     atomic_uchar  dead[1 << 20];   /* by life */
+    atomic_uint   ncodes;
+    char          code[CODES][KMQ_CODE_LEN];
 } shared_t;
 
 typedef struct {
@@ -88,6 +93,8 @@ static unsigned     life;          /* this process, unique for the run */
 static uint64_t     chance;        /* its random numbers */
 static const char  *plan_name;     /* the point where it dies, NULL: none */
 static unsigned     plan_left;
+static unsigned     nbatches;      /* that came in; */
+static unsigned     ncut;          /* and whose worker died before */
 static kmq_t       *kmq;
 static kmq_ref_t    producer[TOPICS];
 static consumer_t   consumer[CONSUMERS];
@@ -96,6 +103,13 @@ static const char  *const topic_name[TOPICS] = { "a", "b", "c" };
 
 /* a topic without consumers, for what is purged */
 #define WASTE  "waste"
+
+/* a topic for those that pull, or are parked; and this process's consumer of
+ * it, which is one of these */
+#define APART  "apart"
+
+static kmq_ref_t    apart;
+static int          apart_pulls;
 
 
 /* A second is a minute of the wall clock, so that topics have many minutes. */
@@ -318,6 +332,20 @@ body_check(const kmq_message_t *m)
 }
 
 
+/* Messages have been committed: some may be deleted. */
+static void
+committed(const kmq_message_t *m, uint32_t id, unsigned n)
+{
+    unsigned  i;
+
+    for (i = 0; i < n; i++) {
+        atomic_fetch_or(&S->state[id + i], COMMITTED);
+        recent[nrecent % RECENT].id = id + i;
+        kmq_code(kmq, &m[i], recent[nrecent++ % RECENT].code);
+    }
+}
+
+
 static void
 do_publish(void)
 {
@@ -372,10 +400,70 @@ do_publish(void)
     kmq_commit(kmq, m, n);
 
     for (i = 0; i < n; i++) {
-        atomic_fetch_or(&S->state[id[i]], COMMITTED);
-        recent[nrecent % RECENT].id = id[i];
-        kmq_code(kmq, &m[i], recent[nrecent++ % RECENT].code);
+        committed(&m[i], id[i], 1);
     }
+}
+
+
+/* Messages of several topics, all of them or none; committed in parts. */
+static void
+do_publish_batch(void)
+{
+    unsigned            i, n, part;
+    uint32_t            id;
+    uint64_t            batch;
+    static char         body[32768];
+    kmq_message_t       m[BATCH];
+    kmq_topic_name_t    topics[BATCH];
+
+    n = 2 + below(BATCH - 1);
+    id = atomic_fetch_add(&S->nmessages, n);
+
+    if (id + n > MESSAGES) {
+        return;
+    }
+
+    memset(m, 0, sizeof(m));
+
+    for (i = 0; i < n; i++) {
+        topics[i].bytes = topic_name[below(3) ? 0 : below(TOPICS)];
+        topics[i].len = 1;
+        m[i].size = (uint32_t) body_make(body, id + i);
+        m[i].delay_time = below(4) ? 0 : 1 + below(5);
+    }
+
+    if (kmq_reserve_batch(kmq, topics, m, n, &batch) != KMQ_OK) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        kmq_write(kmq, &m[i], body, body_make(body, id + i));
+    }
+
+    if (below(2) && kmq_accept(kmq, m, n) != KMQ_OK) {
+        complain("no memory for the journal");
+    }
+
+    if (below(10) == 0) {
+        kmq_discard(kmq, m, n);
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        atomic_store(&S->state[id + i], INTENT);
+    }
+
+    atomic_store(&S->batch[id], (unsigned char) n);
+
+    kmq_batch_decide(kmq, batch);
+
+    for (i = 0; i < n; i += part) {
+        part = 1 + below(n - i);
+        kmq_commit(kmq, m + i, part);
+    }
+
+    kmq_batch_end(kmq);
+    committed(m, id, n);
 }
 
 
@@ -425,6 +513,20 @@ got(consumer_t *c, const kmq_message_t *m)
 }
 
 
+/* Some of what the one that pulls got, anybody may settle.  Who reads a code
+ * that is just being written has one of nobody. */
+static void
+apart_got(const kmq_batch_t *b, const kmq_run_t *run)
+{
+    unsigned  i, n;
+
+    for (i = 0; i < run->count; i++) {
+        n = atomic_fetch_add(&S->ncodes, 1) % CODES;
+        kmq_code(kmq, &b->messages[run->first + i], S->code[n]);
+    }
+}
+
+
 static void
 do_take(void)
 {
@@ -438,6 +540,11 @@ do_take(void)
     for (i = 0; b && i < b->nruns; i++) {
         run = &b->runs[i];
         c = run->user;
+
+        if (run->user == &apart) {
+            apart_got(b, run);
+            continue;
+        }
 
         if (c < consumer || c >= consumer + CONSUMERS
             || c->ref != run->client)
@@ -546,6 +653,140 @@ static void
 do_requeue(void)
 {
     (void) kmq_requeue_topic(kmq, topic_name[below(TOPICS)], 1, 3);
+}
+
+
+static void
+apart_info(kmq_client_info_t *info)
+{
+    memset(info, 0, sizeof(kmq_client_info_t));
+    info->role = KMQ_CONSUMER;
+    info->prefetch = 1 + below(40);
+    info->by_code = 1;
+    info->pull = below(2);
+    info->settles = !info->pull;
+    info->topic_len = strlen(APART);
+    memcpy(info->topic, APART, info->topic_len);
+    info->id_len = 1;
+    info->id[0] = (char) ('a' + below(3));
+}
+
+
+static void
+apart_publish(void)
+{
+    unsigned       i;
+    kmq_message_t  m;
+
+    for (i = below(8); i; i--) {
+        memset(&m, 0, sizeof(m));
+        m.size = 1 + below(100);
+
+        if (kmq_reserve_to(kmq, APART, strlen(APART), &m) == KMQ_OK) {
+            kmq_commit(kmq, &m, 1);
+        }
+    }
+}
+
+
+static void
+apart_begin(void)
+{
+    uint64_t  number;
+
+    if (!apart_pulls) {
+        kmq_park(kmq, apart, below(6), charged && below(2));
+
+    } else {
+        number = kmq_lease(kmq, apart, 1 + below(6));
+
+        if (number == 0) {
+            kmq_leave(kmq, apart, 0);
+
+        } else if (below(4) == 0) {
+            kmq_lease_cancel(kmq, apart, number);
+        }
+    }
+
+    apart = 0;
+}
+
+
+static void
+apart_settle(void)
+{
+    char           codes[8][KMQ_CODE_LEN], id;
+    uint8_t        result[8];
+    unsigned       i, n, x;
+    kmq_settle_t   settle;
+
+    memset(&settle, 0, sizeof(settle));
+    id = (char) ('a' + below(3));
+
+    for (i = 0; i < 8; i++) {
+        memcpy(codes[i], S->code[below(CODES)], KMQ_CODE_LEN);
+    }
+
+    settle.codes = codes[0];
+    settle.n = 1 + below(8);
+    settle.id = &id;
+    settle.id_len = below(2);
+    settle.result = result;
+    x = below(4);
+
+    n = x < 2 ? kmq_settle_confirm(kmq, &settle)
+        : x == 2 ? kmq_settle_extend(kmq, &settle)
+        : kmq_settle_return(kmq, &settle, (int) below(4) - 1);
+
+    for (i = 0; i < settle.n; i++) {
+        n -= result[i] == KMQ_SETTLE_DONE;
+    }
+
+    if (n != 0) {
+        complain("the results of settling are others than their number");
+    }
+}
+
+
+/* Consumers that are leased or parked, and what is settled of theirs. */
+static void
+do_apart(void)
+{
+    unsigned            x;
+    kmq_client_info_t   info;
+
+    x = below(10);
+
+    if (x < 2) {
+        apart_publish();
+
+    } else if (x < 5) {
+        apart_settle();
+
+    } else if (apart == 0) {
+        apart_info(&info);
+        apart_pulls = info.pull;
+
+        if (info.settles) {
+            apart = kmq_resume(kmq, &info, &apart,
+                               below(3) ? S->code[below(CODES)] : NULL);
+        }
+
+        if (apart == 0) {
+            apart = kmq_join(kmq, &info, &apart);
+        }
+
+        if (apart) {
+            kmq_set_ready(kmq, apart, 1);
+        }
+
+    } else if (x < 9) {
+        apart_begin();
+
+    } else {
+        kmq_leave(kmq, apart, charged && below(2));
+        apart = 0;
+    }
 }
 
 
@@ -733,6 +974,13 @@ do_close(void)
     consumer_t  *c;
 
     while ((c = kmq_to_close(kmq, &why)) != NULL) {
+
+        if ((void *) c == &apart && apart) {
+            kmq_leave(kmq, apart, 0);
+            apart = 0;
+            continue;
+        }
+
         if (c->ref == 0 || (why != KMQ_DISCONNECTED && why != KMQ_TOO_SLOW)) {
             complain("a consumer is to be closed, why %d", why);
             return;
@@ -913,10 +1161,13 @@ do_something(void)
 {
     unsigned  x;
 
-    x = below(1015);
+    x = below(1115);
 
-    if (x < 350) {
+    if (x < 310) {
         do_publish();
+
+    } else if (x < 350) {
+        do_publish_batch();
 
     } else if (x < 650) {
         do_take();
@@ -955,6 +1206,9 @@ do_something(void)
 
     } else if (x < 1009) {
         do_watch();
+
+    } else if (x < 1109) {
+        do_apart();
 
     } else {
         do_purge();
@@ -1052,6 +1306,27 @@ point_choose(uint64_t *r)
 }
 
 
+/* Where another one has to die so that somebody comes to that point; NULL:
+ * anywhere. */
+static point_t *
+point_before(const point_t *point)
+{
+    unsigned  i;
+
+    if (point == NULL || strcmp(point->name, "batch-reap") != 0) {
+        return NULL;
+    }
+
+    for (i = 0; i < atomic_load(&S->npoints); i++) {
+        if (strcmp(S->point[i].name, "batch-decided") == 0) {
+            return &S->point[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static pid_t
 child_start(unsigned worker, point_t *point, unsigned nth, uint64_t *r)
 {
@@ -1099,15 +1374,19 @@ round_run(uint64_t *r, unsigned round)
 {
     int               status;
     pid_t             pid[CHILDREN + 1];
-    point_t          *point;
+    point_t          *point, *first;
     unsigned          i, k, killed;
     static unsigned   lives;
+
+    first = NULL;
 
     for (i = 0; i < CHILDREN; i++) {
         point = NULL;
 
         if (round % 4 && i < 2) {
-            point = point_choose(r);
+            point = i ? point_before(first) : NULL;
+            point = point ? point : point_choose(r);
+            first = i ? first : point;
         }
 
         if (point) {
@@ -1159,6 +1438,19 @@ round_drain(unsigned char *left)
     kmq_counts_t   n;
 
     purge(KMQ_STATUS_ANY, WASTE);
+
+    /* those that are apart have but a few milliseconds */
+
+    for (n = eu_count(kmq); n.leases || n.parked; n = eu_count(kmq)) {
+        clock_tell();
+        (void) kmq_tick(kmq);
+
+        if (eu_take(kmq) != NULL) {
+            complain("nobody is there to be pushed something");
+        }
+    }
+
+    purge(KMQ_STATUS_ANY, APART);
 
     for (i = 0; i < TOPICS; i++) {
         c[i] = eu_consumer(kmq, topic_name[i], 1000, NULL);
@@ -1224,6 +1516,26 @@ round_purge(void)
 }
 
 
+/* All of a batch came in, or none. */
+static void
+batch_check(const unsigned char *left, unsigned first, unsigned n)
+{
+    unsigned  i, came;
+
+    for (i = 0, came = 0; i < n; i++) {
+        came += left[first + i]
+                || atomic_load(&S->state[first + i]) & (CONFIRMING|DELETING);
+    }
+
+    if (came && came < n) {
+        complain("%u of a batch of %u came, from %u on", came, n, first);
+    }
+
+    nbatches += came == n;
+    ncut += came != n;
+}
+
+
 /* Compares the log with what was left. */
 static void
 round_check(const unsigned char *left, unsigned n)
@@ -1232,6 +1544,10 @@ round_check(const unsigned char *left, unsigned n)
 
     for (id = 0; id < n; id++) {
         state = atomic_load(&S->state[id]);
+
+        if (atomic_load(&S->batch[id])) {
+            batch_check(left, id, atomic_load(&S->batch[id]));
+        }
 
         if (left[id] > 1) {
             complain("message %u was left %u times", id, left[id]);
@@ -1317,6 +1633,7 @@ round_end(const char *when)
     memset(S->state, 0, n);
     memset(S->confirms, 0, n);
     memset(S->owner, 0, n * sizeof(S->owner[0]));
+    memset(S->batch, 0, n);
     atomic_store(&S->nmessages, 0);
 
     return c.bytes_free;
@@ -1407,6 +1724,8 @@ main(void)
 
     is_int(S->errors, 0, "%u rounds, %u processes killed: nothing wrong", i,
            killed);
+    ok(nbatches && ncut, "%u batches came in, all of them; %u not at all",
+       nbatches, ncut);
     ok(killed >= rounds / 4, "many were killed");
     ok(eu_count(kmq).repairs >= rounds / 8, "the block was repaired %llu "
        "times", (unsigned long long) eu_count(kmq).repairs);

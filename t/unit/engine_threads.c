@@ -3,7 +3,8 @@
  * as nginx workers are; all of them in one shard, or in several.  Point to
  * point each message comes once, in publish/subscribe once to each consumer;
  * nobody waits for ever.  All keep a journal, which has each message once as
- * published and once as consumed, while checkpoints are begun.
+ * published and once as consumed, while checkpoints are begun.  Some
+ * confirmations are left to whichever worker comes first.
  */
 
 #include <poll.h>
@@ -20,6 +21,7 @@
 #define WORKERS    4               /* with consumers; worker 0 to 3 */
 #define EACH       3               /* consumers of one worker */
 #define PATIENCE   30000           /* ms without a wake-up: it is lost */
+#define MAIL       4096            /* codes that others may settle */
 
 typedef struct {
     unsigned     worker;
@@ -44,6 +46,10 @@ static struct {
     char            topic[EACH][EI_NAME_LEN];
     int             fd[WORKERS + PRODUCERS];
     atomic_uint     pushes, expected, duplicates, disorder, lost, ready;
+    atomic_uint     confirmed, settled;
+    pthread_mutex_t mutex;         /* guards these */
+    unsigned        nmail;
+    char            mail[MAIL][KMQ_CODE_LEN];
     atomic_uint     published, consumed, unordered;     /* in journals */
     atomic_uint     checkpoints;
     atomic_uchar   *seen;          /* by consumer and message */
@@ -340,20 +346,97 @@ consumer_got(thread_t *t, consumer_t *c, const kmq_message_t *m)
 }
 
 
+/* Leaves codes to others, and wakes one.  0: there is no room. */
+static int
+mail_send(thread_t *t, char (*codes)[KMQ_CODE_LEN], unsigned n)
+{
+    int       sent;
+    unsigned  other;
+    uint64_t  one;
+
+    one = 1;
+    other = (t->worker + 1 + eu_below(&t->random, WORKERS - 1)) % WORKERS;
+
+    pthread_mutex_lock(&T.mutex);
+
+    sent = T.nmail + n <= MAIL;
+
+    if (sent) {
+        memcpy(T.mail[T.nmail], codes, n * KMQ_CODE_LEN);
+        T.nmail += n;
+    }
+
+    pthread_mutex_unlock(&T.mutex);
+
+    if (sent && write(T.fd[other], &one, sizeof(one)) != sizeof(one)) {
+        atomic_fetch_add(&T.lost, 1);
+    }
+
+    return sent;
+}
+
+
+/* Settles what others have left. */
+static void
+mail_settle(thread_t *t)
+{
+    char           codes[MAIL][KMQ_CODE_LEN];
+    uint8_t        result[MAIL];
+    unsigned       n;
+    kmq_settle_t   settle;
+
+    pthread_mutex_lock(&T.mutex);
+
+    n = T.nmail;
+    memcpy(codes, T.mail, n * KMQ_CODE_LEN);
+    T.nmail = 0;
+
+    pthread_mutex_unlock(&T.mutex);
+
+    if (n == 0) {
+        return;
+    }
+
+    memset(&settle, 0, sizeof(settle));
+    settle.codes = codes[0];
+    settle.n = n;
+    settle.result = result;
+
+    if (kmq_settle_confirm(t->kmq, &settle) != n) {
+        atomic_fetch_add(&T.lost, 1);
+    }
+
+    signal_wakes(t->kmq);
+    atomic_fetch_add(&T.settled, n);
+    atomic_fetch_add(&T.confirmed, n);
+}
+
+
 static void
 confirm(thread_t *t, consumer_t *c, kmq_batch_t *b, kmq_run_t *run)
 {
     char      codes[KMQ_BATCH_MESSAGES][KMQ_CODE_LEN];
-    unsigned  i;
+    unsigned  i, how;
 
-    if (eu_below(&t->random, 2)) {
-        (void) kmq_confirm_upto(t->kmq, c->client,
-                        b->messages[run->first + run->count - 1].position);
-        return;
-    }
+    /* a position would be for those, too, that are left to others */
+
+    how = eu_below(&t->random, 2);
+    how += T.push_type == KMQ_PUSH_ONE && c->number % 2;
 
     for (i = 0; i < run->count; i++) {
         kmq_code(t->kmq, &b->messages[run->first + i], codes[i]);
+    }
+
+    if (how == 2 && mail_send(t, codes, run->count)) {
+        return;
+    }
+
+    atomic_fetch_add(&T.confirmed, run->count);
+
+    if (how == 0) {
+        (void) kmq_confirm_upto(t->kmq, c->client,
+                        b->messages[run->first + run->count - 1].position);
+        return;
     }
 
     if (kmq_confirm_codes(t->kmq, c->client, codes[0], run->count)
@@ -372,6 +455,7 @@ consume(thread_t *t, kmq_batch_t *b)
     consumer_t  *c;
 
     b->bytes_max = 100000;
+    mail_settle(t);
 
     while (kmq_take(t->kmq, b)) {
         signal_wakes(t->kmq);
@@ -443,6 +527,15 @@ consumer_main(void *data)
         if (t->worker == 0 && wakes++ % 20 == 0) {
             checkpoint(t);
         }
+    }
+
+    /* until all of it is settled, nobody leaves */
+
+    while (atomic_load(&T.confirmed) < atomic_load(&T.expected)
+           && atomic_load(&T.lost) == 0)
+    {
+        mail_settle(t);
+        sched_yield();
     }
 
     for (i = 0; i < EACH; i++) {
@@ -521,6 +614,7 @@ test(uint32_t push_type, unsigned topics, unsigned messages, uint64_t seed)
     T.block = eu_block(SIZE);
     T.push_type = push_type;
     T.messages = messages;
+    (void) pthread_mutex_init(&T.mutex, NULL);
     copies = push_type == KMQ_PUSH_ALL ? WORKERS * EACH : 1;
     expected = (copies == 1 ? 1 : copies / topics) * messages * PRODUCERS;
     T.seen = calloc((size_t) copies * messages, PRODUCERS);
@@ -564,6 +658,7 @@ test(uint32_t push_type, unsigned topics, unsigned messages, uint64_t seed)
     is_int(T.pushes, expected, "and none too many");
     is_int(T.disorder, 0, "each in its producer's order");
     is_int(T.lost, 0, "no wake-up and no confirmation lost");
+    ok(T.settled != 0 || copies > 1, "%u were settled by others", T.settled);
     is_int((long long) (eu_count(t[0].kmq).ready
                         + eu_count(t[0].kmq).in_flight), 0, "all consumed");
     is_int((long long) eu_count(t[0].kmq).repairs, 0, "no repair");

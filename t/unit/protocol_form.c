@@ -1,4 +1,4 @@
-/* Parameters: paths, queries, and bodies in all their forms. */
+/* Parameters: names, queries, and bodies in all their forms. */
 
 #include "../../src/protocol/kmq_form.h"
 #include "protocol_util.h"
@@ -49,87 +49,51 @@ test_percent(void)
 }
 
 
-/* ------------------------------------------------------------------- paths */
+/* ------------------------------------------------------------------- names */
 
 static void
-names_are(const char *path, const char *topic, const char *id)
+name_is(const char *text, size_t size, const char *want)
 {
-    size_t         topic_len, id_len;
-    const char    *error;
-    unsigned char *copy, got_topic[255], got_id[255];
+    const char     *topic, *id;
+    unsigned char  *name;
 
-    copy = exact_copy(path, strlen(path));
-    error = kmq_path_names(copy, strlen(path), got_topic, &topic_len, got_id,
-                           &id_len);
+    name = exact_copy(text, size);
+    topic = kmq_topic_error(name, size);
+    id = kmq_id_error(name, size);
 
-    if (ok(error == NULL, "%.60s: %s", path, error ? error : "read")) {
-        is_bytes(got_topic, topic_len, topic, strlen(topic), "its topic");
-        is_bytes(got_id, id_len, id, strlen(id), "its id");
+    if (want == NULL) {
+        ok(topic == NULL && id == NULL, "%.60s: a name", text);
+
+    } else {
+        ok(topic && strncmp(topic, "topic ", 6) == 0
+           && strcmp(topic + 6, want) == 0, "%.60s: topic %s", text, want);
+        ok(id && strncmp(id, "client id ", 10) == 0
+           && strcmp(id + 10, want) == 0, "%.60s: client id %s", text, want);
     }
 
-    free(copy);
+    free(name);
 }
 
 
 static void
-names_error(const char *path, const char *want)
+test_names(void)
 {
-    size_t         topic_len, id_len;
-    const char    *error;
-    unsigned char *copy, topic[255], id[255];
+    char  name[256];
 
-    copy = exact_copy(path, strlen(path));
-    error = kmq_path_names(copy, strlen(path), topic, &topic_len, id, &id_len);
+    name_is("orders", 6, NULL);
+    name_is("n", 1, NULL);
+    name_is("\xe4\xb8\xad/ ?#%", 8, NULL);
 
-    if (!ok(error && strstr(error, want), "%.60s: %s", path, want)) {
-        diag("got %s", error ? error : "no error");
-    }
+    memset(name, 'n', sizeof(name));
+    name_is(name, 255, NULL);
+    name_is(name, 256, "is longer than 255 bytes");
 
-    free(copy);
-}
-
-
-static void
-test_path_names(void)
-{
-    char  path[2000], name[256];
-
-    names_are("/Producers/Conn/orders/p1", "orders", "p1");
-    names_are("/orders/p1", "orders", "p1");
-    names_are("/a/b/c/d/e", "d", "e");
-    names_are("/Consumers/Conn/t/c?confirm=ack&x=/y/z", "t", "c");
-    names_are("/C/%E4%B8%AD%2F%20/+%3F", "\xe4\xb8\xad/ ", "+?");
-    names_are("//t/c", "t", "c");
-
-    memset(name, 'n', 255);
-    name[255] = '\0';
-    snprintf(path, sizeof(path), "/%s/%s", name, name);
-    names_are(path, name, name);
-
-    snprintf(path, sizeof(path), "/%s/%sn", name, name);
-    names_error(path, "client id in the path is longer than 255 bytes");
-    snprintf(path, sizeof(path), "/n%s/%s", name, name);
-    names_error(path, "topic in the path is longer than 255 bytes");
-
-    memset(path, 'n', sizeof(path) - 1);
-    memcpy(path, "/t/", 3);
-    path[sizeof(path) - 1] = '\0';
-    names_error(path, "client id in the path is longer than 255 bytes");
-
-    names_error("", "path does not end with /topic/id");
-    names_error("/", "path does not end with /topic/id");
-    names_error("/a", "path does not end with /topic/id");
-    names_error("a/b", "path does not end with /topic/id");
-    names_error("/a?/b/c", "path does not end with /topic/id");
-    names_error("/a/b/", "client id in the path is empty");
-    names_error("/a/?x", "client id in the path is empty");
-    names_error("//b", "topic in the path is empty");
-    names_error("/%/b", "topic in the path has a %");
-    names_error("/a/%4", "client id in the path has a %");
-    names_error("/%00/b", "topic in the path has a zero byte");
-    names_error("/a/b%00", "client id in the path has a zero byte");
-    names_error("/%ff/b", "topic in the path is not valid UTF-8");
-    names_error("/a/%ed%a0%80", "client id in the path is not valid UTF-8");
+    name_is("", 0, "is empty");
+    name_is("a\0b", 3, "has a zero byte");
+    name_is("a\0", 2, "has a zero byte");
+    name_is("\xff", 1, "is not valid UTF-8");
+    name_is("a\xed\xa0\x80", 4, "is not valid UTF-8");
+    name_is("a\xe4\xb8", 3, "is not valid UTF-8");
 }
 
 
@@ -556,7 +520,7 @@ int
 main(void)
 {
     test_percent();
-    test_path_names();
+    test_names();
     test_urlencoded();
     test_no_type();
     test_json();

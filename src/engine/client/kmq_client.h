@@ -1,5 +1,5 @@
-/* Clients: they join, leave, or have to go; the push type is the one they
- * want. */
+/* Clients: they join, leave, are set apart, or have to go; the push type is the
+ * one they want. */
 
 #ifndef KMQ_CLIENT_H
 #define KMQ_CLIENT_H
@@ -7,17 +7,22 @@
 #include "../queue/kmq_queue.h"
 
 
-/* Enters a client into the list where it belongs and into all counts. */
+/* Enters a client, by its role, into the list where it belongs and into all
+ * counts. */
 void kmq_join_link(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
-/* A producer leaves, and is gone; a consumer begins to leave.  failed: its end
- * is charged to one of its messages. */
+/* A producer leaves, and is gone; a consumer, or one that is apart, begins to
+ * leave.  failed: its end is charged to one of its messages. */
 void kmq_leave_begin(kmq_t *kmq, kmq_client_t *client, int failed)
     KMQ_LOCKED;
 
 /* Goes on with those of the shard that leave, at most n steps.  Returns how
  * many steps are left.  While there are more, kmq_t.work says so. */
 unsigned kmq_leave_run(kmq_t *kmq, unsigned n) KMQ_LOCKED;
+
+/* Works off those of the shard that are apart and whose time has come, at most
+ * n steps.  While there are more, kmq_t.work says so. */
+void kmq_lapse_run(kmq_t *kmq, unsigned n) KMQ_LOCKED;
 
 /* A consumer has gone: when all that are left wait for the other type, the
  * topic becomes one of that type. */

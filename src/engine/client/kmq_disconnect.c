@@ -7,11 +7,18 @@
 #include "kmq_client_inside.h"
 
 
-/* Has a client's worker close it, unless it has been told so already. */
+/* Has a client's worker close it, unless it has been told so already.  One that
+ * is apart has none: whoever looks at it lets it leave. */
 void
 kmq_disconnect_client(kmq_t *kmq, kmq_client_t *client, unsigned why)
 {
     kmq_shard_t  *s = kmq->shard;
+
+    if (client->role == KMQ_APART) {
+        client->closing = why;
+        kmq_look_now(kmq, client);
+        return;
+    }
 
     if (client->closing == 0) {
         client->closing = why;
@@ -51,7 +58,7 @@ kmq_disconnect(kmq_t *kmq, kmq_ref_t ref, uint64_t number)
                           KMQ_IN(kmq->shard, ref));
 
     if (client && client->number == number
-        && (client->role == KMQ_PRODUCER || client->role == KMQ_CONSUMER))
+        && client->role && client->role != KMQ_LEAVING)
     {
         rc = KMQ_OK;
         kmq_disconnect_client(kmq, client, KMQ_DISCONNECTED);

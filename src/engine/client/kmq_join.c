@@ -36,47 +36,89 @@ kmq_set_ready(kmq_t *kmq, kmq_ref_t ref, int ready)
 
 /* ------------------------------------------------------------------- join */
 
-/* Enters a client into the list where it belongs and into all counts. */
-void
-kmq_join_link(kmq_shard_t *s, kmq_client_t *client)
+/* The list where a client belongs. */
+static kmq_list_t *
+list_of(kmq_shard_t *s, const kmq_client_t *client)
 {
-    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
+    switch (client->role) {
 
-    kmq_list_append(s, client->role == KMQ_LEAVING
-                       ? &s->leaving : &s->duty[client->worker].clients,
-                    &client->peers);
+    case KMQ_LEAVING:
+        return &s->leaving;
 
-    if (client->role == KMQ_PRODUCER) {
-        topic->producers++;
-        s->producers++;
+    case KMQ_APART:
+        return &s->apart;
 
-    } else if (client->role == KMQ_CONSUMER) {
-        topic->consumers++;
-        topic->matching += kmq_ready_matches(s, client);
-        s->consumers++;
-        ((kmq_route_t *) KMQ_AT(s, client->route))->consumers++;
+    default:
+        return &s->duty[client->worker].clients;
     }
-
-    kmq_topic_idle(s, topic);
 }
 
 
-/* Gives a consumer its ring and its route.  When it fails, the caller gives
- * back what there is. */
-static int
-join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+/* Counts it, or, where n is -1, does so no more. */
+static void
+count(kmq_shard_t *s, kmq_client_t *client, int n)
 {
-    kmq_shard_t  *s = kmq->shard;
-    kmq_route_t  *route;
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    client->ring = kmq_ring_alloc(s);
-    client->ring_tail = client->ring;
+    switch (client->role) {
 
-    if (client->ring == 0) {
-        return KMQ_NOMEM;
+    case KMQ_PRODUCER:
+        topic->producers += n;
+        s->producers += n;
+        break;
+
+    case KMQ_CONSUMER:
+        topic->consumers += n;
+        topic->matching += kmq_ready_matches(s, client) ? n : 0;
+        s->consumers += n;
+        ((kmq_route_t *) KMQ_AT(s, client->route))->consumers += n;
+        break;
+
+    case KMQ_APART:
+        topic->away += n;
+        topic->matching += kmq_apart_owed(s, client) ? n : 0;
+        *(client->apart == KMQ_LEASED ? &s->leases : &s->parked) += n;
+        break;
+
+    default: /* KMQ_LEAVING */
+        topic->away += n;
+        break;
+    }
+}
+
+
+void
+kmq_join_link(kmq_shard_t *s, kmq_client_t *client)
+{
+    kmq_list_append(s, list_of(s, client), &client->peers);
+    count(s, client, 1);
+
+    if (client->settles && client->role != KMQ_LEAVING) {
+        kmq_id_link(s, client);
     }
 
-    route = kmq_route_find(kmq, topic);
+    kmq_topic_idle(s, KMQ_AT(s, client->topic));
+}
+
+
+void
+kmq_join_unlink(kmq_shard_t *s, kmq_client_t *client)
+{
+    kmq_list_remove(s, list_of(s, client), &client->peers);
+    count(s, client, -1);
+
+    if (client->settles && client->role != KMQ_LEAVING) {
+        kmq_id_unlink(s, client);
+    }
+}
+
+
+int
+kmq_join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+{
+    kmq_route_t  *route;
+
+    route = kmq_route_find(kmq, topic, client->pull);
     if (route == NULL) {
         return KMQ_NOMEM;
     }
@@ -86,9 +128,21 @@ join_route(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
         return KMQ_NOMEM;
     }
 
-    client->route = KMQ_REF(s, route);
+    client->route = KMQ_REF(kmq->shard, route);
 
     return KMQ_OK;
+}
+
+
+/* Gives a consumer its ring and its route.  When it fails, the caller gives
+ * back what there is. */
+static int
+join_consumer(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client)
+{
+    client->ring = kmq_ring_alloc(kmq->shard);
+    client->ring_tail = client->ring;
+
+    return client->ring ? kmq_join_route(kmq, topic, client) : KMQ_NOMEM;
 }
 
 
@@ -109,6 +163,8 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     client->topic = KMQ_REF(s, topic);
     client->mode = info->mode;
     client->by_code = info->by_code != 0;
+    client->pull = info->pull != 0;
+    client->settles = info->role == KMQ_CONSUMER && info->settles;
     client->last_seen = kmq->wall / 1000;
     client->prefetch = info->prefetch;
     client->limit = info->prefetch;
@@ -126,7 +182,7 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
     }
 
     if (info->role == KMQ_CONSUMER
-        && join_route(kmq, topic, client) != KMQ_OK)
+        && join_consumer(kmq, topic, client) != KMQ_OK)
     {
         kmq_rings_free(s, client->ring);
         kmq_own_client_remove(kmq, client);
@@ -138,8 +194,8 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
 }
 
 
-static int
-info_valid(const kmq_client_info_t *info)
+int
+kmq_join_valid(const kmq_client_info_t *info)
 {
     if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
         || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
@@ -160,7 +216,7 @@ kmq_join(kmq_t *kmq, const kmq_client_info_t *info, void *user)
     kmq_topic_t   *topic;
     kmq_client_t  *client;
 
-    if (!info_valid(info)) {
+    if (!kmq_join_valid(info)) {
         return 0;
     }
 

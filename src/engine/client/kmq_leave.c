@@ -94,7 +94,7 @@ leave_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     if (after == slot) {
         kmq_returned_set(s, client, slot);
 
-        if (!charged || slot->failures % tries) {
+        if (!client->pull && (!charged || slot->failures % tries)) {
             kmq_pace_credit(kmq, 1);
         }
     }
@@ -145,9 +145,7 @@ client_free(kmq_t *kmq, kmq_client_t *client)
     kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    kmq_list_remove(s, client->role == KMQ_LEAVING
-                       ? &s->leaving : &s->duty[client->worker].clients,
-                    &client->peers);
+    kmq_join_unlink(s, client);
 
     ring = client->ring;
 
@@ -191,19 +189,33 @@ leave_slice(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 }
 
 
-static void
-leave_consumer(kmq_t *kmq, kmq_client_t *client, int failed)
+void
+kmq_leave_stop(kmq_t *kmq, kmq_client_t *client)
 {
-    kmq_shard_t  *s = kmq->shard;
-    kmq_route_t  *route = KMQ_AT(s, client->route);
-    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
-
     client->open = 0;
     kmq_ready_update(kmq, client);
+    kmq_own_tell_cancel(kmq->shard, client);
 
     if (client->held) {
         kmq_hold_leave(kmq, client);
     }
+
+    kmq_returned_set(kmq->shard, client, NULL);
+    kmq_look_cancel(kmq->shard, client);
+}
+
+
+/* A consumer, or one that is apart, leaves. */
+static void
+leave_consumer(kmq_t *kmq, kmq_client_t *client, int failed)
+{
+    unsigned      role;
+    kmq_shard_t  *s = kmq->shard;
+    kmq_route_t  *route = KMQ_AT(s, client->route);
+    kmq_topic_t  *topic = KMQ_AT(s, client->topic);
+
+    role = client->role;
+    kmq_leave_stop(kmq, client);
 
     client->last_position = topic->position;
     client->cursor = topic->log.tail;
@@ -214,33 +226,22 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client, int failed)
         client->suspects = kmq_deliveries_suspects(s, client);
     }
 
-    kmq_returned_set(s, client, NULL);
-
     if (topic->push_type == KMQ_PUSH_ONE || !kmq_ready_matches(s, client)) {
         client->last_position = client->next_position - 1;
     }
 
-    kmq_look_cancel(s, client);
-
-    kmq_list_remove(s, &s->duty[client->worker].clients, &client->peers);
+    kmq_join_unlink(s, client);
 
     KMQ_SET(client->role, KMQ_LEAVING);
     KMQ_POINT("leave");
 
-    kmq_list_append(s, &s->leaving, &client->peers);
+    kmq_join_link(s, client);
 
-    topic->consumers--;
-    topic->matching -= kmq_ready_matches(s, client);
-    route->consumers--;
-    s->consumers--;
+    kmq_hold_fewer(kmq, topic);
 
-    /* those that rest may be the only ones now */
-
-    if (topic->resting.count && topic->resting.count == topic->matching) {
-        kmq_hold_review(kmq, topic);
+    if (role == KMQ_CONSUMER) {
+        kmq_route_release(kmq, route);
     }
-
-    kmq_route_release(kmq, route);
 }
 
 
@@ -249,17 +250,11 @@ leave_consumer(kmq_t *kmq, kmq_client_t *client, int failed)
 void
 kmq_leave_begin(kmq_t *kmq, kmq_client_t *client, int failed)
 {
-    kmq_shard_t  *s = kmq->shard;
-
     KMQ_STEP();
 
-    kmq_disconnect_cancel(s, client);
+    kmq_disconnect_cancel(kmq->shard, client);
 
-    if (client->role == KMQ_PRODUCER) {
-        ((kmq_topic_t *) KMQ_AT(s, client->topic))->producers--;
-        s->producers--;
-
-    } else {
+    if (client->role != KMQ_PRODUCER) {
         leave_consumer(kmq, client, failed);
     }
 

@@ -87,6 +87,7 @@ kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
             client->ready = 1;
             ((kmq_route_t *) KMQ_AT(s, client->route))->ready++;
             topic->ready_consumers++;
+            topic->unpaced += client->pull;
         }
     }
 
@@ -94,9 +95,7 @@ kmq_push_type_settle(kmq_t *kmq, kmq_topic_t *topic)
 
     /* their workers' own tables follow when they look */
 
-    s->changes++;
-    kmq->changes[s->number] = s->changes;
-    kmq_own_resync(kmq);
+    kmq_own_upheave(kmq);
 
     kmq_grant(kmq, topic, topic->ready.count);
 }

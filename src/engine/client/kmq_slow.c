@@ -67,8 +67,8 @@ too_slow(kmq_t *kmq, kmq_client_t *client, int nomem)
     kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    if (client->role != KMQ_CONSUMER || topic->push_type != KMQ_PUSH_ALL
-        || topic->log.count == 0 || !kmq_ready_matches(s, client))
+    if (topic->push_type != KMQ_PUSH_ALL || topic->log.count == 0
+        || !kmq_ready_matches(s, client))
     {
         return 0;
     }
@@ -137,7 +137,9 @@ kmq_slow_look(kmq_t *kmq)
             break;
         }
 
-        if (client->role != KMQ_CONSUMER) {
+        if (client->role != KMQ_CONSUMER
+            && (client->role != KMQ_APART || !kmq_apart_owed(s, client)))
+        {
             continue;
         }
 

@@ -13,9 +13,8 @@
 #define AHEAD  4
 
 /* With so many messages in flight, finding one takes a while: the lock is let
- * go after so many codes. */
-#define MANY          4096
-#define CODES_SLICE     16
+ * go after KMQ_CODES_SLICE codes. */
+#define MANY  4096
 
 
 /* ---------------------------------------------------------------- confirm */
@@ -86,17 +85,19 @@ ended(kmq_t *kmq, kmq_client_t *client)
     kmq_deliveries_start(kmq, client);
     kmq_ready_update(kmq, client);
 
-    /* it is idle now, which others are not */
+    /* it is idle now, which others are not; one that is apart, or leaves, has
+     * no route any more */
 
-    if (topic->suspects.head && client->in_flight == 0) {
+    if (client->role == KMQ_CONSUMER && topic->suspects.head
+        && client->in_flight == 0)
+    {
         kmq_route_dirty(kmq, KMQ_AT(kmq->shard, client->route));
     }
 }
 
 
-/* The client has confirmed n messages. */
-static void
-confirmed(kmq_t *kmq, kmq_client_t *client, unsigned n)
+void
+kmq_confirm_end(kmq_t *kmq, kmq_client_t *client, unsigned n)
 {
     if (n == 0) {
         return;
@@ -178,7 +179,7 @@ kmq_confirm_upto(kmq_t *kmq, kmq_ref_t ref, uint32_t position)
             kmq_ready_update(kmq, client);
         }
 
-        confirmed(kmq, client, n);
+        kmq_confirm_end(kmq, client, n);
 
         kmq_unlock(kmq);
 
@@ -223,6 +224,37 @@ late_find(kmq_shard_t *s, const kmq_client_t *client, const char *code)
 }
 
 
+/* Who comes back may name it as the last one that it received. */
+static void
+newest_note(kmq_shard_t *s, kmq_client_t *client, const kmq_delivery_t *entry)
+{
+    const kmq_slot_t  *slot = KMQ_AT(s, entry->slot);
+
+    if (client->newest_sequence == 0
+        || (int32_t) (entry->position - client->newest_position) > 0)
+    {
+        client->newest_position = entry->position;
+        client->newest_sequence = (uint32_t) slot->sequence;
+    }
+}
+
+
+void
+kmq_confirm_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry)
+{
+    if ((int32_t) (entry->position - client->started) > 0) {
+        kmq_deliveries_pass(kmq, client, ring, entry);
+    }
+
+    if (client->settles) {
+        newest_note(kmq->shard, client, entry);
+    }
+
+    (void) confirm(kmq, client, ring, entry);
+}
+
+
 /* A message that client names is confirmed.  0: it is not its to confirm. */
 static int
 confirm_code(kmq_t *kmq, kmq_client_t *client, const char *code)
@@ -238,11 +270,7 @@ confirm_code(kmq_t *kmq, kmq_client_t *client, const char *code)
         return slot && kmq_message_confirm_late(kmq, slot);
     }
 
-    if ((int32_t) (entry->position - client->started) > 0) {
-        kmq_deliveries_pass(kmq, client, ring, entry);
-    }
-
-    (void) confirm(kmq, client, ring, entry);
+    kmq_confirm_entry(kmq, client, ring, entry);
 
     return 1;
 }
@@ -252,7 +280,7 @@ confirm_code(kmq_t *kmq, kmq_client_t *client, const char *code)
 static int
 pause_due(const kmq_client_t *client, unsigned i)
 {
-    return i && i % CODES_SLICE == 0 && client->in_flight > MANY;
+    return i && i % KMQ_CODES_SLICE == 0 && client->in_flight > MANY;
 }
 
 
@@ -275,7 +303,7 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
         found += confirm_code(kmq, client, codes + i * KMQ_CODE_LEN);
     }
 
-    confirmed(kmq, client, found);
+    kmq_confirm_end(kmq, client, found);
 
     kmq_unlock(kmq);
 
@@ -284,8 +312,8 @@ kmq_confirm_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
 
 
 /* Its clock begins anew, or, where it does not run yet, is left. */
-static void
-extend(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry)
+void
+kmq_extend_entry(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry)
 {
     entry->again = 0;
     entry->time = (uint32_t) kmq->mono;
@@ -315,7 +343,7 @@ kmq_extend_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n)
                               &ring);
 
         if (entry) {
-            extend(kmq, client, entry);
+            kmq_extend_entry(kmq, client, entry);
             found++;
         }
     }
@@ -353,6 +381,10 @@ give_back_shared(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry,
 
     client->disordered = 1;
 
+    if (client->role != KMQ_CONSUMER) {
+        return;
+    }
+
     if (wait) {
         kmq_look_in(kmq, client, wait);
     } else {
@@ -363,8 +395,8 @@ give_back_shared(kmq_t *kmq, kmq_client_t *client, kmq_delivery_t *entry,
 
 /* Point to point, a message goes back behind the one before, or in front of
  * its topic.  1: the delivery has ended. */
-static unsigned
-give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+unsigned
+kmq_return_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
     kmq_delivery_t *entry, int64_t delay)
 {
     kmq_slot_t   *slot, *after;
@@ -393,13 +425,12 @@ give_back(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
 }
 
 
-/* The client has given back messages, of which so many have gone. */
-static void
-gave_back(kmq_t *kmq, kmq_client_t *client, unsigned gone, int64_t delay)
+void
+kmq_return_end(kmq_t *kmq, kmq_client_t *client, unsigned gone, int64_t delay)
 {
     kmq_topic_t  *topic = KMQ_AT(kmq->shard, client->topic);
 
-    if (delay == 0) {
+    if (delay == 0 && client->role == KMQ_CONSUMER) {
         kmq_hold_pause(kmq, client, topic->settings.retry_delay);
     }
 
@@ -441,13 +472,13 @@ kmq_return_codes(kmq_t *kmq, kmq_ref_t ref, const char *codes, unsigned n,
                               &ring);
 
         if (entry) {
-            gone += give_back(kmq, client, ring, entry, delay);
+            gone += kmq_return_entry(kmq, client, ring, entry, delay);
             found++;
         }
     }
 
     if (found) {
-        gave_back(kmq, client, gone, delay);
+        kmq_return_end(kmq, client, gone, delay);
     }
 
     kmq_unlock(kmq);
@@ -537,8 +568,11 @@ kmq_code_wrong(kmq_t *kmq, kmq_ref_t ref, const char code[KMQ_CODE_LEN],
 }
 
 
-unsigned
-kmq_in_flight(kmq_t *kmq, kmq_ref_t client)
+/* Others may settle some at this moment. */
+KMQ_UNCHECKED unsigned
+kmq_in_flight(kmq_t *kmq, kmq_ref_t ref)
 {
-    return ((kmq_client_t *) KMQ_AT(kmq->block, client))->in_flight;
+    const kmq_client_t  *client = KMQ_AT(kmq->block, ref);
+
+    return *(const volatile uint32_t *) &client->in_flight;
 }

@@ -159,6 +159,25 @@ kmq_deliveries_start(kmq_t *kmq, kmq_client_t *client)
 }
 
 
+void
+kmq_deliveries_begin_all(kmq_t *kmq, kmq_client_t *client)
+{
+    unsigned     i;
+    kmq_ref_t    ref;
+    kmq_ring_t  *ring;
+
+    for (ref = client->ring; ref; ref = ring->next) {
+        KMQ_STEP();
+        ring = KMQ_AT(kmq->shard, ref);
+        ring->passed = 0;
+
+        for (i = ring->first; i < ring->count; i++) {
+            ring->entry[i].time = (uint32_t) kmq->mono;
+        }
+    }
+}
+
+
 uint32_t
 kmq_deliveries_suspects(kmq_shard_t *s, const kmq_client_t *client)
 {
@@ -446,6 +465,26 @@ kmq_deliveries_find(kmq_shard_t *s, kmq_client_t *client,
     entry = ring_search(ring, slot->position);
 
     return entry && entry->slot == KMQ_REF(s, slot) ? entry : NULL;
+}
+
+
+int
+kmq_deliveries_position(kmq_shard_t *s, kmq_client_t *client,
+    const kmq_slot_t *slot, uint32_t *position)
+{
+    kmq_ring_t            *ring;
+    const kmq_delivery_t  *entry;
+
+    entry = slot->state == KMQ_IN_FLIGHT && slot->topic == client->topic
+            ? kmq_deliveries_find(s, client, slot, &ring) : NULL;
+
+    if (entry == NULL) {
+        return KMQ_GONE;
+    }
+
+    *position = entry->position;
+
+    return KMQ_OK;
 }
 
 

@@ -49,6 +49,13 @@ typedef struct {
 } kmq_draws_t;
 
 
+/* ---------------------------------------------------------------- publish */
+
+/* Commits a message that its worker has reserved, and died.  No journal has
+ * it, if its worker's has not. */
+void kmq_reserved_commit(kmq_t *kmq, kmq_slot_t *slot) KMQ_LOCKED;
+
+
 /* ------------------------------------------------------------------- take */
 
 /* Takes the next batch for this worker's consumers in the shard.
@@ -61,6 +68,13 @@ void kmq_take_sort(kmq_t *kmq, const kmq_draws_t *draws, kmq_batch_t *batch);
 
 
 /* ------------------------------------------------------------- deliveries */
+
+/* All clocks of a client begin now. */
+void kmq_deliveries_begin_all(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+
+/* The position of a message in flight with client.  KMQ_GONE: it is not. */
+int kmq_deliveries_position(kmq_shard_t *s, kmq_client_t *client,
+    const kmq_slot_t *slot, uint32_t *position) KMQ_LOCKED;
 
 /* Takes a part out of the chain; not the last one. */
 void kmq_deliveries_unlink(kmq_shard_t *s, kmq_client_t *client,
@@ -108,6 +122,23 @@ int kmq_retry_wanted(const kmq_t *kmq) KMQ_LOCKED;
 /* Looks at them, up to the first that has to be pushed something again; batch
  * has it then. */
 void kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch) KMQ_LOCKED;
+
+/* Ends the leases whose time has come of a client that is apart: at most *n
+ * steps, which counts down.  1: there is more to do.  0: its timer is armed for
+ * the next one, if it still has something. */
+int kmq_retry_leases(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+    KMQ_LOCKED;
+
+/* How far a client that was parked has received what it was pushed. */
+typedef struct {
+    uint32_t     position;
+    uint64_t     sequence;       /* in that order, where it is not 0 */
+} kmq_received_t;
+
+/* What it has not received is taken from it, or is to be pushed to it again; of
+ * the rest the clocks begin anew.  As above. */
+int kmq_retry_resume(kmq_t *kmq, kmq_client_t *client,
+    const kmq_received_t *received, unsigned *n) KMQ_LOCKED;
 
 /* Ends the deliveries of a consumer, of any worker, that far too many messages
  * have overtaken: at most *n, which counts down. */

@@ -6,6 +6,14 @@
 #include "kmq_delivery.h"
 
 
+/* ---------------------------------------------------------------- reserve */
+
+/* Reserves messages of a topic of kmq_t.shard, from the first on.  Returns how
+ * many; *why as in kmq_reserve(). */
+unsigned kmq_reserve_named(kmq_t *kmq, const char *name, size_t len,
+    kmq_message_t *m, unsigned n, int *why) KMQ_LOCKED_GAPS;
+
+
 /* ----------------------------------------------------------------- accept */
 
 /* How many of these messages, from the first on, are in the same shard.  Needs
@@ -33,6 +41,29 @@ void kmq_take_one(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     size_t bytes_max, kmq_draws_t *draws) KMQ_LOCKED_GAPS;
 int kmq_take_all(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
     kmq_batch_t *batch) KMQ_LOCKED;
+
+
+/* ---------------------------------------------------------------- confirm */
+
+/* What is said of a consumer's delivery, which kmq_deliveries_find() has found:
+ * consumed; still worked on; given back, and 1: it has ended. */
+void kmq_confirm_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry) KMQ_LOCKED;
+void kmq_extend_entry(kmq_t *kmq, kmq_client_t *client,
+    kmq_delivery_t *entry) KMQ_LOCKED;
+unsigned kmq_return_entry(kmq_t *kmq, kmq_client_t *client, kmq_ring_t *ring,
+    kmq_delivery_t *entry, int64_t delay) KMQ_LOCKED;
+
+/* n were confirmed; some were given back, of which so many have ended.  There
+ * may be room for more. */
+void kmq_confirm_end(kmq_t *kmq, kmq_client_t *client, unsigned n)
+    KMQ_LOCKED;
+void kmq_return_end(kmq_t *kmq, kmq_client_t *client, unsigned gone,
+    int64_t delay) KMQ_LOCKED;
+
+/* Finding one takes a while where many are in flight: so many codes under one
+ * lock. */
+#define KMQ_CODES_SLICE  16
 
 
 /* ------------------------------------------------------------- deliveries */

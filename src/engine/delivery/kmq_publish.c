@@ -264,9 +264,8 @@ slot_reserve(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
     };
 
     slot->topic = KMQ_REF(s, topic);
-    slot->position = 0;
+    slot->batch = 0;
     slot->owner = kmq->worker;
-    slot->pending = 0;
     slot->state_time = 0;
     slot->delay = m->delay;
     slot->failures = 0;
@@ -487,29 +486,49 @@ kmq_reserve(kmq_t *kmq, kmq_ref_t producer, kmq_message_t *m, unsigned n,
 }
 
 
-static int
-reserve_named(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
+static unsigned
+reserve_named(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m,
+    unsigned n, int *why)
 {
-    int           rc;
     kmq_topic_t  *topic;
 
-    rc = large_room(kmq, m);
-
-    if (rc != KMQ_OK) {
-        return rc;
-    }
-
-    /* nothing keeps the topic before it has the message: the lock must not be
-     * let go any more */
-
     topic = kmq_topic_find(kmq, name, len);
-    rc = KMQ_NOMEM;
+    *why = KMQ_NOMEM;
 
-    if (topic) {
-        (void) reserve_some(kmq, topic, m, 1, &rc);
+    return topic ? reserve_some(kmq, topic, m, n, why) : 0;
+}
+
+
+unsigned
+kmq_reserve_named(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m,
+    unsigned n, int *why)
+{
+    int       again;
+    unsigned  i, some;
+
+    *why = KMQ_OK;
+    again = 2;
+
+    for (i = 0; i < n && *why == KMQ_OK; i += some) {
+        some = 0;
+        *why = large_room(kmq, &m[i]);
+
+        /* nothing keeps the topic before it has the first message: from here on
+         * the lock must not be let go */
+
+        if (*why == KMQ_OK) {
+            some = reserve_named(kmq, name, len, &m[i], n - i, why);
+        }
+
+        if (*why != KMQ_OK && (again || some) && i + some < n
+            && others_give(kmq, &m[i + some], *why))
+        {
+            again -= again != 0;
+            *why = KMQ_OK;
+        }
     }
 
-    return rc;
+    return i;
 }
 
 
@@ -523,13 +542,7 @@ kmq_reserve_to(kmq_t *kmq, const char *name, size_t len, kmq_message_t *m)
     }
 
     kmq_lock(kmq, kmq_topic_shard(kmq, name, len));
-
-    rc = reserve_named(kmq, name, len, m);
-
-    if (others_give(kmq, m, rc)) {
-        rc = reserve_named(kmq, name, len, m);
-    }
-
+    (void) kmq_reserve_named(kmq, name, len, m, 1, &rc);
     kmq_unlock(kmq);
 
     return rc;
@@ -542,7 +555,7 @@ commit_delayed(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot,
 {
     kmq_shard_t  *s = kmq->shard;
 
-    kmq_list_remove(s, &s->duty[kmq->worker].reserved, &slot->link);
+    kmq_list_remove(s, &s->duty[slot->owner].reserved, &slot->link);
 
     *fresh += !(slot->flags & KMQ_WRITTEN);
     slot->flags = 0;
@@ -572,12 +585,14 @@ commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
 {
     unsigned      i;
     kmq_ref_t     ref;
+    kmq_list_t   *reserved;
     kmq_slot_t   *slot, *last, *next;
     kmq_shard_t  *s = kmq->shard;
 
     i = 0;
     ref = KMQ_REF(s, topic);
     slot = KMQ_AT(kmq->block, m[0].slot);
+    reserved = &s->duty[slot->owner].reserved;
 
     do {
         next = KMQ_AT(s, slot->next);
@@ -595,7 +610,7 @@ commit_ready(kmq_t *kmq, kmq_topic_t *topic, const kmq_message_t *m,
     } while (++i < n && KMQ_AT(kmq->block, m[i].slot) == next
              && slot->timer.due == 0 && slot->topic == ref);
 
-    kmq_list_move(s, &s->duty[kmq->worker].reserved, &topic->ready,
+    kmq_list_move(s, reserved, &topic->ready,
                   KMQ_AT(kmq->block, m[0].slot), &last->link, i);
 
     return i;
@@ -678,6 +693,16 @@ kmq_commit(kmq_t *kmq, kmq_message_t *m, unsigned n)
 
         kmq_unlock(kmq);
     }
+}
+
+
+void
+kmq_reserved_commit(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_message_t  m;
+
+    kmq_message_fill(kmq->shard, slot, &m);
+    (void) commit(kmq, &m, 1);
 }
 
 

@@ -120,13 +120,18 @@ is_overdue(kmq_t *kmq, look_t *look, const kmq_delivery_t *entry)
     look->disordered |= (int32_t) (time - look->last) < 0;
     look->last = time;
 
+    /* another worker, whose clock is ahead, has begun it: what this one begins
+     * next is earlier */
+
+    look->disordered |= (int32_t) ((uint32_t) kmq->mono - time) < 0;
+
     retry_time = look->topic->settings.retry_time;
 
     if (retry_time == 0) {
         return 0;
     }
 
-    age = (uint32_t) kmq->mono - time;
+    age = kmq_age(kmq, time);
 
     if (age >= retry_time) {
         return 1;
@@ -522,6 +527,165 @@ kmq_retry_run(kmq_t *kmq, kmq_batch_t *batch)
         kmq_look_cancel(kmq->shard, client);
         look_at(kmq, client, batch, &left);
     }
+}
+
+
+/* ------------------------------------------------------------------ leases */
+
+/* The first of those that have ended is charged, once in a look: also when a
+ * worker dies in between. */
+static unsigned
+lease_reason(kmq_client_t *client)
+{
+    if (!client->charge) {
+        return KMQ_FAILED_NOT;
+    }
+
+    KMQ_SET(client->charge, 0);
+    KMQ_POINT("lease-charge");
+
+    return KMQ_FAILED_OVERDUE;
+}
+
+
+static void
+release_ended(kmq_t *kmq, look_t *look)
+{
+    int              blameless;
+    uint32_t         left;
+    kmq_delivery_t  *entry;
+
+    /* whoever looks may be about to end itself, which is no excuse */
+
+    blameless = kmq->blameless;
+    kmq->blameless = 0;
+
+    while ((entry = look_next(kmq->shard, look))) {
+        left = kmq_apart_left(kmq, look->client, entry->time);
+
+        if (left) {
+            look_wait(kmq, look, left);
+        } else {
+            look_release(kmq, look, entry, lease_reason(look->client));
+        }
+    }
+
+    kmq->blameless = blameless;
+}
+
+
+/* Something was taken away: others get it. */
+static void
+released(kmq_t *kmq, const look_t *look)
+{
+    if (look->released) {
+        kmq_deliveries_trim(kmq->shard, look->client);
+        kmq_grant(kmq, look->topic, look->topic->ready.count);
+    }
+}
+
+
+/* A slice of n steps, or of one part: where the next one begins. */
+static void
+look_init(kmq_t *kmq, look_t *look, kmq_client_t *client, unsigned n)
+{
+    memset(look, 0, sizeof(look_t));
+    look->client = client;
+    look->topic = KMQ_AT(kmq->shard, client->topic);
+    look->left = n > KMQ_RING_COUNT ? n : KMQ_RING_COUNT;
+
+    if (client->look == 0) {
+        client->look = client->ring;
+        client->look_due = NEVER;
+        kmq_returned_set(kmq->shard, client, NULL);
+    }
+
+    look->due = client->look_due;
+}
+
+
+/* How many of n steps are left. */
+static unsigned
+steps_left(const look_t *look, unsigned n)
+{
+    return n > KMQ_RING_COUNT ? look->left : 0;
+}
+
+
+int
+kmq_retry_leases(kmq_t *kmq, kmq_client_t *client, unsigned *n)
+{
+    look_t  look;
+
+    look_init(kmq, &look, client, *n);
+    release_ended(kmq, &look);
+    released(kmq, &look);
+
+    *n = steps_left(&look, *n);
+    client->look_due = look.due;
+
+    if (look.more || look.due == 0) {
+        client->look = look.more ? client->look : 0;
+        kmq_look_add(kmq, client);
+        return 1;
+    }
+
+    client->look = 0;
+    KMQ_SET(client->charge, 1);
+    KMQ_POINT("lease-look");
+
+    if (client->in_flight) {
+        kmq_look_in(kmq, client, look.due - kmq->mono);
+    }
+
+    return 0;
+}
+
+
+/* ------------------------------------------------------------------ parked */
+
+static int
+is_received(kmq_shard_t *s, const kmq_received_t *received,
+    const kmq_delivery_t *entry)
+{
+    const kmq_slot_t  *slot = KMQ_AT(s, entry->slot);
+
+    return received->sequence
+           ? slot->sequence <= received->sequence
+           : (int32_t) (entry->position - received->position) <= 0;
+}
+
+
+int
+kmq_retry_resume(kmq_t *kmq, kmq_client_t *client,
+    const kmq_received_t *received, unsigned *n)
+{
+    look_t           look;
+    kmq_delivery_t  *entry;
+
+    look_init(kmq, &look, client, *n);
+
+    while ((entry = look_next(kmq->shard, &look))) {
+
+        if (is_received(kmq->shard, received, entry)) {
+            entry->time = entry->again ? entry->time : (uint32_t) kmq->mono;
+
+        } else if (client->push_type == KMQ_PUSH_ALL) {
+            entry->again = 1;
+            entry->time = (uint32_t) kmq->mono;
+
+        } else {
+            look_release(kmq, &look, entry, KMQ_FAILED_NOT);
+        }
+    }
+
+    released(kmq, &look);
+
+    *n = steps_left(&look, *n);
+    client->disordered = 1;
+    client->look = look.more ? client->look : 0;
+
+    return look.more;
 }
 
 

@@ -12,13 +12,29 @@
 #define WALK_SLICE   256
 
 
-static void
-info_fill(kmq_shard_t *s, kmq_client_t *client, uint64_t mono,
-    kmq_client_info_t *info)
+/* For how many ms it stays apart as it is. */
+static uint64_t
+left(const kmq_t *kmq, const kmq_client_t *client)
 {
+    if (client->apart == KMQ_PARKED) {
+        return kmq_apart_left(kmq, client, client->since);
+    }
+
+    return client->timed == KMQ_SCHEDULED && client->timer.due > kmq->mono
+           ? client->timer.due - kmq->mono : 0;
+}
+
+
+static void
+info_fill(const kmq_t *kmq, kmq_client_t *client, kmq_client_info_t *info)
+{
+    int           apart;
+    kmq_shard_t  *s = kmq->shard;
     kmq_topic_t  *topic = KMQ_AT(s, client->topic);
 
-    info->role = client->role;
+    apart = client->role == KMQ_APART;
+
+    info->role = apart ? KMQ_CONSUMER : client->role;
     info->mode = client->mode;
     info->ref = KMQ_REF(KMQ_BLOCK(s), client);
     info->last_seen = __atomic_load_n(&client->last_seen, __ATOMIC_RELAXED);
@@ -30,9 +46,14 @@ info_fill(kmq_shard_t *s, kmq_client_t *client, uint64_t mono,
     info->worker = client->worker;
     info->in_flight = client->in_flight;
     info->by_code = client->by_code;
+    info->pull = client->pull;
+    info->settles = client->settles;
+    info->leased = apart && client->apart == KMQ_LEASED;
+    info->parked = apart && client->apart == KMQ_PARKED;
+    info->left = apart ? left(kmq, client) : 0;
     info->resting = (client->held & KMQ_HELD_RESTING) != 0;
     info->silent = __atomic_load_n(&client->silent, __ATOMIC_RELAXED);
-    info->oldest = kmq_deliveries_oldest(s, client, mono);
+    info->oldest = kmq_deliveries_oldest(s, client, kmq->mono);
     info->id_len = client->id_len;
     info->topic_len = topic->name_len;
     info->addr_len = client->addr_len;
@@ -63,8 +84,10 @@ walk_slice(kmq_t *kmq, uint32_t role, uint64_t *cursor,
             return;
         }
 
-        if (client->role == role) {
-            info_fill(kmq->shard, client, kmq->mono, &info[(*filled)++]);
+        if (client->role == role
+            || (client->role == KMQ_APART && role == KMQ_CONSUMER))
+        {
+            info_fill(kmq, client, &info[(*filled)++]);
         }
     }
 

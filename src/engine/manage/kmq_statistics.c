@@ -74,6 +74,8 @@ count_shard(const kmq_shard_t *s, kmq_counts_t *counts)
     counts->topics += s->topics;
     counts->producers += s->producers;
     counts->consumers += s->consumers;
+    counts->leases += s->leases;
+    counts->parked += s->parked;
     counts->repairs += s->repairs;
     counts->lock_waits += s->waits;
     counts->bytes_free += (uint64_t) s->free_pages * KMQ_PAGE_SIZE

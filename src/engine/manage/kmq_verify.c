@@ -50,6 +50,12 @@ verify_slots(kmq_verify_t *v)
         v->state[slot->state]++;
         v->cells += kmq_message_cells(v->s, slot);
 
+        if (slot->state == KMQ_RESERVED
+            && !KMQ_GET(KMQ_BLOCK(v->s)->worker[slot->owner].attached))
+        {
+            kmq_wrong(v, "a message is reserved by nobody");
+        }
+
         if (slot->state == KMQ_CONSUMED) {
             v->history_size += slot->size;
         }
@@ -249,7 +255,7 @@ verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
     verify_parts(v, topic);
 
     if (topic->idle && (topic->slots || consumers || topic->producers
-                        || topic->routes))
+                        || topic->away || topic->routes))
     {
         kmq_wrong(v, "a topic in use counts as idle");
     }
@@ -267,6 +273,9 @@ verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
     v->retrying += topic->retrying;
     v->aside += topic->suspects.count;
     v->resting += topic->resting.count;
+    v->away += topic->away;
+    v->matching += topic->matching;
+    v->unpaced += topic->unpaced;
 
     verify_kept(v, topic, &topic->history, KMQ_CONSUMED, "history");
     verify_kept(v, topic, &topic->suspects, KMQ_ASIDE, "suspects");
@@ -385,13 +394,40 @@ verify_consumer(kmq_verify_t *v, kmq_client_t *client)
     }
 
     v->timers += client->timed == KMQ_SCHEDULED;
-    v->overdue += client->timed == KMQ_OVERDUE;
+    v->overdue += client->timed == KMQ_OVERDUE && client->role != KMQ_APART;
+    v->lapsed += client->timed == KMQ_OVERDUE && client->role == KMQ_APART;
 
-    if (client->timed == KMQ_IDLE && client->role == KMQ_CONSUMER
-        && is_timed(client, topic))
+    if (client->timed == KMQ_IDLE
+        && (client->role == KMQ_APART
+            || (client->role == KMQ_CONSUMER && is_timed(client, topic))))
     {
         kmq_wrong(v, "nobody looks at a consumer in time");
     }
+}
+
+
+/* How many consumers are in the lists by ids? */
+static uint64_t
+ids_count(kmq_shard_t *s)
+{
+    unsigned             i;
+    uint64_t             n;
+    kmq_ref_t            ref, prev;
+    const kmq_client_t  *client;
+
+    n = 0;
+
+    for (i = 0; i < KMQ_ID_BUCKETS; i++) {
+        prev = 0;
+
+        for (ref = s->id_bucket[i]; ref; ref = client->same_id.next) {
+            client = KMQ_AT(s, ref);
+            n += client->settles && client->same_id.prev == prev;
+            prev = ref;
+        }
+    }
+
+    return n;
 }
 
 
@@ -399,25 +435,55 @@ static void
 verify_clients(kmq_verify_t *v)
 {
     kmq_walk_t     walk;
-    uint64_t       consumers, producers;
+    uint64_t       role[KMQ_APART + 1], leases, matching, pulls;
+    kmq_shard_t   *s = v->s;
     kmq_client_t  *client;
 
     memset(&walk, 0, sizeof(walk));
-    consumers = 0;
-    producers = 0;
+    memset(role, 0, sizeof(role));
+    leases = 0;
+    matching = 0;
+    pulls = 0;
 
-    while ((client = kmq_table_scan(v->s, KMQ_CLASS_CLIENT, &walk)))
-    {
-        consumers += client->role == KMQ_CONSUMER;
-        producers += client->role == KMQ_PRODUCER;
+    while ((client = kmq_table_scan(s, KMQ_CLASS_CLIENT, &walk))) {
 
-        if (client->role == KMQ_CONSUMER || client->role == KMQ_LEAVING) {
-            verify_consumer(v, client);
+        if (client->role > KMQ_APART) {
+            kmq_wrong(v, "a client has role %u", client->role);
+            return;
         }
+
+        role[client->role]++;
+
+        if (client->role == 0 || client->role == KMQ_PRODUCER) {
+            continue;
+        }
+
+        verify_consumer(v, client);
+
+        leases += client->role == KMQ_APART && client->apart == KMQ_LEASED;
+        pulls += client->pull && client->ready;
+        v->told += client->told;
+        v->ids += client->settles && client->role != KMQ_LEAVING;
+        matching += client->role == KMQ_CONSUMER
+                    ? kmq_ready_matches(s, client)
+                    : client->role == KMQ_APART && kmq_apart_owed(s, client);
     }
 
-    kmq_same(v, "the number of consumers", v->s->consumers, consumers);
-    kmq_same(v, "the number of producers", v->s->producers, producers);
+    kmq_same(v, "the number of consumers", s->consumers, role[KMQ_CONSUMER]);
+    kmq_same(v, "the number of producers", s->producers, role[KMQ_PRODUCER]);
+    kmq_same(v, "the number of leases", s->leases, leases);
+    kmq_same(v, "the number of parked consumers", s->parked,
+             role[KMQ_APART] - leases);
+    kmq_same(v, "the list of those that are apart", s->apart.count,
+             role[KMQ_APART]);
+    kmq_same(v, "the list of those that leave", s->leaving.count,
+             role[KMQ_LEAVING]);
+    kmq_same(v, "the topics' consumers that are away", v->away,
+             role[KMQ_APART] + role[KMQ_LEAVING]);
+    kmq_same(v, "the topics' consumers of their types", v->matching,
+             matching);
+    kmq_same(v, "the topics' ready consumers that pull", v->unpaced, pulls);
+    kmq_same(v, "the lists by ids", ids_count(s), v->ids);
 }
 
 
@@ -425,9 +491,10 @@ static void
 verify_counts(kmq_verify_t *v)
 {
     unsigned      i, workers;
-    uint64_t      reserved, overdue;
+    uint64_t      reserved, overdue, told;
     kmq_shard_t  *s = v->s;
 
+    told = 0;
     overdue = 0;
     reserved = 0;
     workers = KMQ_GET(KMQ_BLOCK(s)->nworkers);
@@ -436,6 +503,7 @@ verify_counts(kmq_verify_t *v)
         verify_list(v, &s->duty[i].reserved, KMQ_RESERVED, "reserved");
         reserved += s->duty[i].reserved.count;
         overdue += s->duty[i].overdue.count;
+        told += s->duty[i].changed.count;
     }
 
     verify_list(v, &s->history, KMQ_CONSUMED, "history");
@@ -471,6 +539,8 @@ verify_counts(kmq_verify_t *v)
              v->state[KMQ_DELAYED]);
     kmq_same(v, "what is deleted in flight", s->doomed, v->doomed);
     kmq_same(v, "the overdue consumers", overdue, v->overdue);
+    kmq_same(v, "those whose time apart is over", s->lapsed.count, v->lapsed);
+    kmq_same(v, "consumers whose workers are told", told, v->told);
     kmq_same(v, "what consumers owe", v->owed, v->pending);
 }
 
@@ -607,6 +677,22 @@ verify_room(kmq_verify_t *v, const kmq_block_t *b)
 }
 
 
+/* Only who is there, or has died and is given back, commits batches. */
+static void
+verify_batches(kmq_verify_t *v, const kmq_block_t *b)
+{
+    unsigned  i, workers;
+
+    workers = KMQ_GET(b->nworkers);
+
+    for (i = 0; i < workers; i++) {
+        if (KMQ_GET(b->worker[i].decided) && !KMQ_GET(b->worker[i].attached)) {
+            kmq_wrong(v, "a worker that is gone commits a batch");
+        }
+    }
+}
+
+
 static int
 verify_block(kmq_t *kmq, char *text, size_t size)
 {
@@ -628,6 +714,7 @@ verify_block(kmq_t *kmq, char *text, size_t size)
 
     kmq_verify_owners(&v, kmq->block);
     verify_room(&v, kmq->block);
+    verify_batches(&v, kmq->block);
 
     kmq_common_unlock(kmq);
 

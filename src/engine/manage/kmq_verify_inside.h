@@ -33,6 +33,12 @@ typedef struct {
     uint64_t      resting;
     uint64_t      timers;
     uint64_t      overdue;
+    uint64_t      lapsed;
+    uint64_t      told;
+    uint64_t      ids;
+    uint64_t      away;
+    uint64_t      matching;
+    uint64_t      unpaced;
     uint64_t      granted;
     uint64_t      owed;
 } kmq_verify_t;

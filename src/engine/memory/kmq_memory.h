@@ -182,6 +182,8 @@ typedef struct {
             uint32_t     pending;    /* consumers that have not confirmed */
         };
 
+        uint64_t         batch;  /* reserved: of its worker; 0: of none.
+                                    Truth */
         kmq_link_t       kept;   /* consumed: the topic's history; alone:
                                     the topic's suspects */
     };

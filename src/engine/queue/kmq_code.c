@@ -185,9 +185,8 @@ kmq_code_of(const kmq_shard_t *s, uint64_t sequence, uint32_t create_time,
 }
 
 
-/* Is it the code of a message that there is, or has been? */
 int
-kmq_code_genuine(const kmq_shard_t *s, const char *code)
+kmq_code_sequence(const kmq_shard_t *s, const char *code, uint64_t *sequence)
 {
     char      right[KMQ_CODE_LEN];
     uint32_t  high, low, create_time;
@@ -195,12 +194,23 @@ kmq_code_genuine(const kmq_shard_t *s, const char *code)
     if (hex_read(code, &high) != 0 || hex_read(code + 8, &low) != 0
         || hex_read(code + 32, &create_time) != 0)
     {
-        return 0;
+        return KMQ_ERROR;
     }
 
-    kmq_code_of(s, (uint64_t) high << 32 | low, create_time, right);
+    *sequence = (uint64_t) high << 32 | low;
+    kmq_code_of(s, *sequence, create_time, right);
 
-    return memcmp(right, code, KMQ_CODE_LEN) == 0;
+    return memcmp(right, code, KMQ_CODE_LEN) == 0 ? KMQ_OK : KMQ_ERROR;
+}
+
+
+/* Is it the code of a message that there is, or has been? */
+int
+kmq_code_genuine(const kmq_shard_t *s, const char *code)
+{
+    uint64_t  sequence;
+
+    return kmq_code_sequence(s, code, &sequence) == KMQ_OK;
 }
 
 

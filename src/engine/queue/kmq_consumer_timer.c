@@ -2,7 +2,8 @@
  * A consumer's only timer: when its worker has to look at it, for what is
  * overdue, or because it is held no more.  It is armed for the earliest of
  * these, and not touched for each message: nothing whose clock begins later is
- * overdue before it, since it is never later than retry_time from now.
+ * overdue before it, since it is never later than retry_time from now.  Whoever
+ * has time looks at one that is apart.
  */
 
 #include "../kmq_block.h"
@@ -10,6 +11,15 @@
 #include "../worker/kmq_worker.h"
 #include "../time/kmq_time.h"
 #include "kmq_queue_inside.h"
+
+
+/* The list where it waits for the look. */
+static kmq_list_t *
+list_of(kmq_shard_t *s, const kmq_client_t *client)
+{
+    return client->role == KMQ_APART ? &s->lapsed
+                                     : &s->duty[client->worker].overdue;
+}
 
 
 void
@@ -21,7 +31,7 @@ kmq_look_in(kmq_t *kmq, kmq_client_t *client, uint64_t ms)
 
     retry_time = topic->settings.retry_time;
 
-    if (retry_time && ms > retry_time) {
+    if (retry_time && ms > retry_time && client->role != KMQ_APART) {
         ms = retry_time;
     }
 
@@ -51,8 +61,7 @@ kmq_look_cancel(kmq_shard_t *s, kmq_client_t *client)
         kmq_unschedule(s, &client->timer);
 
     } else if (client->timed == KMQ_OVERDUE) {
-        kmq_list_remove(s, &s->duty[client->worker].overdue,
-                        &client->timer.link);
+        kmq_list_remove(s, list_of(s, client), &client->timer.link);
     }
 
     client->timed = KMQ_IDLE;
@@ -65,9 +74,13 @@ kmq_look_add(kmq_t *kmq, kmq_client_t *client)
     kmq_shard_t  *s = kmq->shard;
 
     client->timed = KMQ_OVERDUE;
-    kmq_list_append(s, &s->duty[client->worker].overdue,
-                    &client->timer.link);
-    kmq_worker_tell(kmq, client->worker);
+    kmq_list_append(s, list_of(s, client), &client->timer.link);
+
+    if (client->role == KMQ_APART) {
+        kmq->work |= KMQ_BIT(s);
+    } else {
+        kmq_worker_tell(kmq, client->worker);
+    }
 }
 
 

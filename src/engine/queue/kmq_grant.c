@@ -7,11 +7,30 @@
  * ready draws on it.  In publish/subscribe no lots are drawn: the routes are
  * told, and the quickest consumer pulls.
  *
- * Paced, grants wait for the next batch (kmq_pace_pushes.c).
+ * Paced, grants wait for the next batch (kmq_pace_pushes.c), but those of
+ * consumers that pull, who have routes of their own: while some wait, they get
+ * what there is.
  */
 
 #include "../kmq_block.h"
 #include "kmq_queue_inside.h"
+
+
+/* 1: those that pull get what is ready, since others wait for a batch. */
+static int
+grant_unpaced(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+{
+    uint64_t  backlog;
+
+    if (kmq->block->settings.batch_interval == 0) {
+        return 0;
+    }
+
+    backlog = kmq_pace_backlog(kmq->shard, topic);
+    n = n < backlog ? n : backlog;
+
+    return n == 0 || kmq_routes_grant(kmq, topic, n, 1) != 0;
+}
 
 
 /* n more messages of topic are ready: grants them, or tells its routes. */
@@ -39,6 +58,10 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
         kmq_routes_tell_still(kmq, topic);
     }
 
+    if (topic->unpaced && grant_unpaced(kmq, topic, n)) {
+        return;
+    }
+
     n = kmq_pace(kmq, topic, n);
 
     /* a window that began just now may have granted them already */
@@ -51,7 +74,7 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
     }
 
     if (n) {
-        kmq_pace_credit(kmq, n - kmq_routes_grant(kmq, topic, n));
+        kmq_pace_credit(kmq, n - kmq_routes_grant(kmq, topic, n, 0));
     }
 }
 
@@ -68,16 +91,30 @@ kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t n)
         return;
     }
 
-    n = kmq_pace(kmq, topic, n < backlog ? n : backlog);
-    backlog = kmq_pace_backlog(kmq->shard, topic);
+    n = n < backlog ? n : backlog;
 
-    if (n > backlog) {
-        kmq_pace_credit(kmq, n - backlog);
-        n = backlog;
+    if (!route->unpaced) {
+        n = kmq_pace(kmq, topic, n);
+        backlog = kmq_pace_backlog(kmq->shard, topic);
+
+        if (n > backlog) {
+            kmq_pace_credit(kmq, n - backlog);
+            n = backlog;
+        }
     }
 
     route->grant += n;
     topic->granted += n;
+}
+
+
+/* A route gives back n of its grant. */
+static void
+credit(kmq_t *kmq, const kmq_route_t *route, uint64_t n)
+{
+    if (!route->unpaced) {
+        kmq_pace_credit(kmq, n);
+    }
 }
 
 
@@ -96,7 +133,7 @@ kmq_grant_return(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route)
     route->grant = 0;
     topic->granted -= n;
 
-    kmq_pace_credit(kmq, n);
+    credit(kmq, route, n);
     kmq_grant(kmq, topic, n);
 }
 
@@ -123,6 +160,6 @@ kmq_grant_trim(kmq_t *kmq, kmq_topic_t *topic)
         topic->granted -= less;
         n -= less;
 
-        kmq_pace_credit(kmq, less);
+        credit(kmq, route, less);
     }
 }

@@ -252,6 +252,15 @@ kmq_hold_review(kmq_t *kmq, kmq_topic_t *topic)
 
 
 void
+kmq_hold_fewer(kmq_t *kmq, kmq_topic_t *topic)
+{
+    if (topic->resting.count && topic->resting.count == topic->matching) {
+        kmq_hold_review(kmq, topic);
+    }
+}
+
+
+void
 kmq_hold_rest(kmq_t *kmq, kmq_client_t *client)
 {
     kmq_topic_t  *topic = topic_of(kmq, client);

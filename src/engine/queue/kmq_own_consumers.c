@@ -295,10 +295,68 @@ kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
 }
 
 
-/* Makes the tables fit what a repair, or another worker, has left in the
- * shard. */
 void
-kmq_own_resync(kmq_t *kmq)
+kmq_own_tell(kmq_t *kmq, kmq_client_t *client)
+{
+    kmq_shard_t  *s = kmq->shard;
+
+    if (!client->told) {
+        client->told = 1;
+        kmq_list_append(s, &s->duty[client->worker].changed,
+                        &client->changed);
+    }
+
+    s->changes++;
+    kmq->changes[s->number] = s->changes;
+}
+
+
+void
+kmq_own_tell_cancel(kmq_shard_t *s, kmq_client_t *client)
+{
+    if (client->told) {
+        client->told = 0;
+        kmq_list_remove(s, &s->duty[client->worker].changed,
+                        &client->changed);
+    }
+}
+
+
+/* Enters those whose readiness others have changed. */
+static void
+changed_enter(kmq_t *kmq)
+{
+    uint32_t       i;
+    kmq_list_t    *list = &kmq->shard->duty[kmq->worker].changed;
+    kmq_client_t  *client;
+
+    while (list->head) {
+        KMQ_STEP();
+        client = KMQ_CLIENT_OF(KMQ_AT(kmq->shard, list->head), changed);
+        kmq_own_tell_cancel(kmq->shard, client);
+
+        if (!kmq_own_has(kmq, client)) {
+            continue;
+        }
+
+        i = client->local;
+
+        if (client->ready == (kmq->client[i].ready_index != KMQ_NOT_READY)) {
+            continue;
+        }
+
+        if (client->ready) {
+            kmq_own_ready_add(kmq, i);
+        } else {
+            kmq_own_ready_remove(kmq, i);
+        }
+    }
+}
+
+
+/* Makes the tables anew. */
+static void
+tables_make(kmq_t *kmq)
 {
     uint8_t        shard;
     uint32_t       i;
@@ -306,6 +364,7 @@ kmq_own_resync(kmq_t *kmq)
     kmq_client_t  *client;
 
     shard = kmq->shard->number;
+    kmq->upheavals[shard] = kmq->shard->upheavals;
 
     for (i = 0; i < kmq->nroutes; i++) {
 
@@ -340,4 +399,29 @@ kmq_own_resync(kmq_t *kmq)
     }
 
     kmq->work |= KMQ_BIT(kmq->shard);
+}
+
+
+/* Makes the tables fit what a repair, or another worker, has left in the
+ * shard. */
+void
+kmq_own_resync(kmq_t *kmq)
+{
+    if (kmq->upheavals[kmq->shard->number] != kmq->shard->upheavals) {
+        tables_make(kmq);
+    }
+
+    changed_enter(kmq);
+}
+
+
+void
+kmq_own_upheave(kmq_t *kmq)
+{
+    kmq_shard_t  *s = kmq->shard;
+
+    s->upheavals++;
+    s->changes++;
+    kmq->changes[s->number] = s->changes;
+    kmq_own_resync(kmq);
 }

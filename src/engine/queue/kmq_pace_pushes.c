@@ -164,7 +164,7 @@ topic_allot(kmq_t *kmq, kmq_topic_t *topic, uint32_t n)
         kmq_routes_tell(kmq, topic, 0);
 
     } else {
-        n = (uint32_t) kmq_routes_grant(kmq, topic, n);
+        n = (uint32_t) kmq_routes_grant(kmq, topic, n, 0);
     }
 
     return n;

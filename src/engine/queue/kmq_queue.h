@@ -40,7 +40,7 @@ typedef struct {
 } kmq_topic_period_t;
 
 #define KMQ_FEW          2       /* periods that each topic has room for */
-#define KMQ_NAME_SHORT   48      /* bytes of a name, too */
+#define KMQ_NAME_SHORT   40      /* bytes of a name, too */
 
 #define KMQ_TOPIC_PARTS  3
 
@@ -73,12 +73,14 @@ typedef struct {
     uint32_t     window;         /* in that window alone */
     uint32_t     consumers;
     uint32_t     matching;       /* of these, of the topic's push_type: the
-                                    others wait until these have gone */
+                                    others wait until these have gone; and
+                                    those that are parked and keep a place */
     uint32_t     producers;
     uint32_t     ready_consumers;    /* sum of the routes', */
     uint32_t     ready_resting;  /* and of these, that rest */
     uint32_t     alone;          /* consumers that have a suspect alone */
     uint32_t     retrying;       /* messages; suspects, too */
+    uint32_t     away;           /* consumers that leave, or are apart */
     kmq_ref_t    emptying;       /* the consumer that is run empty for one */
     kmq_ref_t    routes;
 
@@ -95,6 +97,7 @@ typedef struct {
     kmq_ref_t    part[KMQ_TOPIC_PARTS];  /* by class, from KMQ_CLASS_NAME on:
                                     what does not fit here; 0: it does.
                                     Truth */
+    uint32_t     unpaced;        /* of the ready consumers, those that pull */
 
     kmq_topic_totals_t  totals;
 
@@ -143,6 +146,7 @@ typedef struct {
     uint64_t     grant;          /* messages that this route may take */
     uint8_t      used;
     uint8_t      dirty;
+    uint8_t      unpaced;        /* of those that pull.  Truth */
     uint32_t     lots;           /* while grants are drawn */
 } kmq_route_t;
 
@@ -150,6 +154,11 @@ typedef struct {
 /* ----------------------------------------------------------------- clients */
 
 #define KMQ_LEAVING  3           /* a consumer that gives back its backlog */
+#define KMQ_APART    4           /* one that is no worker's, and keeps it */
+
+/* Why it is apart: kmq_apart.c. */
+#define KMQ_LEASED   1           /* each of its deliveries has a lease */
+#define KMQ_PARKED   2           /* it may come back */
 
 #define KMQ_TOLD     3           /* closing */
 
@@ -182,26 +191,34 @@ typedef struct {
         kmq_timer_t  timer;      /* when a confirmation may be overdue */
     };
 
-    kmq_link_t   peers;          /* the worker's clients, or the leaving */
+    kmq_link_t   peers;          /* the worker's clients, the leaving, or those
+                                    that are apart */
     kmq_link_t   to_close;       /* the worker's that have to go */
+    kmq_link_t   changed;        /* the worker's whose readiness others have
+                                    changed */
 
     uint8_t      timed;
     uint8_t      stalled;        /* something waits to be pushed again until
                                     the connection takes bytes */
     uint8_t      disordered;     /* the times in its ring do not just grow */
     uint8_t      push_type;      /* which it came for.  Truth */
-    uint8_t      role;           /* 0, KMQ_PRODUCER, KMQ_CONSUMER or
-                                    KMQ_LEAVING.  Truth */
+    uint8_t      role;           /* 0, KMQ_PRODUCER, KMQ_CONSUMER, KMQ_LEAVING
+                                    or KMQ_APART.  Truth */
     uint8_t      open;           /* its connection takes bytes; only its worker
                                     writes it, and reads it without the lock */
     uint8_t      ready;          /* counted in its route's ready */
     uint8_t      closing;        /* why it has to go: KMQ_TOO_SLOW, ..., or
                                     KMQ_TOLD: its worker knows */
-    uint8_t      failed;         /* leaving: its end is a failure, and */
-    uint8_t      charge;         /* still to be charged to one of its messages.
-                                    Truth */
+    uint8_t      failed;         /* leaving, or parked: its end is a failure,
+                                    and */
+    uint8_t      charge;         /* still to be charged to one of its messages;
+                                    leased: so is the next look.  Truth */
     uint8_t      by_code;        /* it confirms by codes alone */
     uint8_t      silent;         /* as its worker says, without the lock */
+    uint8_t      told:1;         /* in its worker's list changed */
+    uint8_t      pull:1;         /* it is not paced */
+    uint8_t      settles:1;      /* it is found by its id */
+    uint8_t      apart;          /* KMQ_LEASED or KMQ_PARKED.  Truth */
     uint16_t     held;           /* KMQ_HELD_... */
     uint32_t     worker;
     uint32_t     local;          /* index in the worker's handle */
@@ -215,10 +232,19 @@ typedef struct {
                                     while something is in flight */
     uint32_t     started;        /* position up to which the clocks of its
                                     deliveries run */
-    uint32_t     until[KMQ_HELD_TIMES];  /* ms, mono: when it is held no more */
+    union {
+        uint32_t     until[KMQ_HELD_TIMES];  /* ms, mono: when it is held no
+                                    more */
+        struct {                 /* apart */
+            uint32_t     lease;  /* ms: how long each lease is, or it is
+                                    parked, */
+            uint32_t     since;  /* from that time on, mono */
+        };
+    };
     uint32_t     past;           /* publish/subscribe: position of the suspect
                                     for which it has waited long enough */
     kmq_link_t   rest;           /* the topic's consumers that rest */
+    kmq_link_t   same_id;        /* those that settle, with the same hash */
     kmq_ref_t    ring;           /* oldest part.  Truth */
     kmq_ref_t    ring_tail;
     kmq_ref_t    found;          /* the part where a message was found last */
@@ -229,6 +255,10 @@ typedef struct {
     /* what it gave back last, behind which the next ones belong */
     kmq_ref_t    returned;
     uint64_t     returned_sequence;
+
+    /* settles: of what it has confirmed by codes, the last one pushed */
+    uint32_t     newest_position;
+    uint32_t     newest_sequence;    /* its lowest bits; 0: there is none */
 
     uint32_t     next_position;  /* publish/subscribe: what it has not been
                                     pushed yet begins here.  Truth */
@@ -244,8 +274,8 @@ typedef struct {
     uint64_t     confirmed;
     uint64_t     join_time;
     uint64_t     number;
-    uint16_t     id_len;
-    uint16_t     addr_len;
+    uint8_t      id_len;
+    uint8_t      addr_len;
     char         id[KMQ_NAME_MAX];
     char         addr[KMQ_ADDR_MAX];
 } kmq_client_t;
@@ -256,6 +286,7 @@ typedef struct {
 
 _Static_assert(offsetof(kmq_client_t, peers) % 8 == 0
                && offsetof(kmq_client_t, to_close) % 8 == 0
+               && offsetof(kmq_client_t, changed) % 8 == 0
                && offsetof(kmq_client_t, rest) % 8 == 0,
                "lists can refer to them");
 
@@ -521,15 +552,21 @@ void kmq_code_of(const kmq_shard_t *s, uint64_t sequence,
 /* The message of a code; NULL: there is none. */
 kmq_slot_t *kmq_code_find(kmq_shard_t *s, const char *code) KMQ_LOCKED;
 
+/* Reads the number of the message that it is the code of.  KMQ_ERROR: it is no
+ * such code.  Needs no lock. */
+int kmq_code_sequence(const kmq_shard_t *s, const char *code,
+    uint64_t *sequence);
+
 /* Is it the code of a message that is there, or has been? */
 int kmq_code_genuine(const kmq_shard_t *s, const char *code) KMQ_LOCKED;
 
 
 /* ------------------------------------------------------- routes and grants */
 
-/* The route of topic to this worker, made when there is none.  NULL: no
- * memory. */
-kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+/* The route of topic to this worker, or the one of those that pull, made when
+ * there is none.  NULL: no memory. */
+kmq_route_t *kmq_route_find(kmq_t *kmq, kmq_topic_t *topic, int unpaced)
+    KMQ_LOCKED;
 
 /* Enters a used route into its topic. */
 void kmq_route_link(kmq_shard_t *s, kmq_route_t *route) KMQ_LOCKED;
@@ -607,7 +644,8 @@ void kmq_ready_update(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 
 /* -------------------------------------------------- a consumer's only timer */
 
-/* Has the client's worker look at it in ms, or earlier. */
+/* Has the client's worker, or, where it is apart, anybody look at it in ms, or
+ * earlier. */
 void kmq_look_in(kmq_t *kmq, kmq_client_t *client, uint64_t ms) KMQ_LOCKED;
 
 /* Has it look now.  add: its timer is in no list; now: wherever it is. */
@@ -648,8 +686,68 @@ void kmq_hold_leave(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
 /* For a repair: enters a consumer as it is held. */
 void kmq_hold_link(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
 
-/* Consumers that rest look whether others are ready. */
+/* Consumers that rest look whether others are ready; and, when one is none of
+ * the topic's any more, whether they are the only ones. */
 void kmq_hold_review(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+void kmq_hold_fewer(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
+
+/* ------------------------------------------------- consumers that are apart */
+
+/* Does it keep its place in a log, so that it is owed what comes? */
+static inline int kmq_apart_owed(kmq_shard_t *s, const kmq_client_t *client)
+    KMQ_LOCKED;
+
+static inline int
+kmq_apart_owed(kmq_shard_t *s, const kmq_client_t *client)
+{
+    return client->apart == KMQ_PARKED && client->push_type == KMQ_PUSH_ALL
+           && kmq_ready_matches(s, client);
+}
+
+
+/*
+ * For how many ms a time has passed, of 32 bits, up to 48 days.  Another
+ * worker's clock may be ahead, by less than a day: what is to come is now.
+ * Needs no lock.
+ */
+static inline uint32_t
+kmq_age(const kmq_t *kmq, uint32_t time)
+{
+    uint32_t  age;
+
+    age = (uint32_t) kmq->mono - time;
+
+    return age > UINT32_MAX - 86400000 ? 0 : age;
+}
+
+
+/* In how many ms a lease that began then ends, or it is parked no more; 0: that
+ * is over. */
+static inline uint32_t kmq_apart_left(const kmq_t *kmq,
+    const kmq_client_t *client, uint32_t time) KMQ_LOCKED;
+
+static inline uint32_t
+kmq_apart_left(const kmq_t *kmq, const kmq_client_t *client, uint32_t time)
+{
+    uint32_t  age;
+
+    age = kmq_age(kmq, time);
+
+    return age < client->lease ? client->lease - age : 0;
+}
+
+
+/* -------------------------------------------------- consumers by their ids */
+
+/* Enters one that settles, and removes it. */
+void kmq_id_link(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
+void kmq_id_unlink(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
+
+/* The first, or the next one behind another, of a topic and an id.  *left says
+ * how many may be looked at, and counts down.  NULL: there is none. */
+kmq_client_t *kmq_id_next(kmq_shard_t *s, kmq_ref_t topic, const char *id,
+    size_t len, const kmq_client_t *before, unsigned *left) KMQ_LOCKED;
 
 
 /* ------------------------------------------------- the handle's own tables */
@@ -671,8 +769,16 @@ int kmq_own_route_join(kmq_t *kmq, kmq_route_t *route, uint32_t i)
 void kmq_own_served(kmq_t *kmq, kmq_own_route_t *route, uint32_t place)
     KMQ_LOCKED;
 
+/* A client of another handle is ready, or is not any more: that one's tables
+ * follow when it has the lock next.  It goes, so they need not. */
+void kmq_own_tell(kmq_t *kmq, kmq_client_t *client) KMQ_LOCKED;
+void kmq_own_tell_cancel(kmq_shard_t *s, kmq_client_t *client) KMQ_LOCKED;
+
 /* Makes the tables fit what a repair, or another worker, has left. */
 void kmq_own_resync(kmq_t *kmq) KMQ_LOCKED;
+
+/* All handles' tables are to be made anew, this one's at once. */
+void kmq_own_upheave(kmq_t *kmq) KMQ_LOCKED;
 
 /* Frees them.  Needs no lock. */
 void kmq_own_free(kmq_t *kmq);

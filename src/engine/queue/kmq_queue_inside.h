@@ -8,6 +8,9 @@
 
 /* ------------------------------------------------------------------ topics */
 
+/* The hash of a topic's name, or of a consumer's id.  Needs no lock. */
+uint32_t kmq_name_hash(const char *name, size_t len);
+
 /* Returns a part of zeros that names the topic, which does not refer to it yet.
  * NULL: no memory. */
 void *kmq_topic_part(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
@@ -41,9 +44,10 @@ int kmq_pin_keep(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 uint32_t kmq_routes_ready(const kmq_shard_t *s, const kmq_topic_t *topic)
     KMQ_LOCKED;
 
-/* Grants n messages to the routes of these consumers.  Returns how many: none
- * where nobody is ready any more. */
-uint64_t kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+/* Grants n messages to the routes of these consumers, or only of those that
+ * pull.  Returns how many: none where nobody is ready any more. */
+uint64_t kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n,
+    int unpaced)
     KMQ_LOCKED;
 
 /* Makes sure that workers that stand still look at a topic when they are

@@ -80,6 +80,7 @@ kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
     if (ready) {
         route->ready++;
         topic->ready_consumers++;
+        topic->unpaced += client->pull;
 
         if (consumer_has_work(client, topic)) {
             kmq_route_dirty(kmq, route);
@@ -88,6 +89,7 @@ kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
     } else {
         route->ready--;
         topic->ready_consumers--;
+        topic->unpaced -= client->pull;
     }
 
     if (topic->ready_consumers <= 1) {
@@ -104,6 +106,9 @@ kmq_ready_update(kmq_t *kmq, kmq_client_t *client)
         } else {
             kmq_own_ready_remove(kmq, client->local);
         }
+
+    } else {
+        kmq_own_tell(kmq, client);
     }
 
     if (route->ready == 0) {

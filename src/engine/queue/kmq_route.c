@@ -24,10 +24,8 @@ kmq_route_link(kmq_shard_t *s, kmq_route_t *route)
 }
 
 
-/* The route of topic to this worker, made when there is none; NULL: no
- * memory. */
 kmq_route_t *
-kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
+kmq_route_find(kmq_t *kmq, kmq_topic_t *topic, int unpaced)
 {
     kmq_ref_t     ref;
     kmq_shard_t  *s = kmq->shard;
@@ -36,7 +34,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(s, ref);
 
-        if (route->worker == kmq->worker) {
+        if (route->worker == kmq->worker && route->unpaced == unpaced) {
             return route;
         }
     }
@@ -49,6 +47,7 @@ kmq_route_find(kmq_t *kmq, kmq_topic_t *topic)
     route->topic = KMQ_REF(s, topic);
     route->worker = kmq->worker;
     route->local = KMQ_NOT_READY;
+    route->unpaced = unpaced;
 
     KMQ_SET(route->used, 1);
     KMQ_POINT("route-create");
@@ -105,8 +104,7 @@ is_still(const kmq_shard_t *s, const kmq_route_t *route)
 }
 
 
-/* How many consumers can take something now.  Those of a worker that stands
- * still cannot. */
+/* How many consumers can take something now. */
 uint32_t
 kmq_routes_ready(const kmq_shard_t *s, const kmq_topic_t *topic)
 {
@@ -153,7 +151,7 @@ kmq_routes_tell_still(kmq_t *kmq, kmq_topic_t *topic)
  * it is asked once for each.
  */
 static uint32_t
-lots_give(const kmq_shard_t *s, const kmq_topic_t *topic)
+lots_give(const kmq_shard_t *s, const kmq_topic_t *topic, int unpaced)
 {
     int           still;
     uint32_t      n;
@@ -165,7 +163,8 @@ lots_give(const kmq_shard_t *s, const kmq_topic_t *topic)
 
     for (ref = topic->routes; ref; ref = route->topic_next) {
         route = KMQ_AT(s, ref);
-        route->lots = still && is_still(s, route) ? 0 : route->ready;
+        route->lots = (still && is_still(s, route))
+                      || (unpaced && !route->unpaced) ? 0 : route->ready;
         n += route->lots;
     }
 
@@ -197,17 +196,17 @@ route_draw(kmq_t *kmq, kmq_topic_t *topic, uint32_t lots)
 }
 
 
-/* Gives n messages of a point to point topic to its routes.  Returns how many:
- * all, or none. */
+/* Gives n messages of a point to point topic to its routes, or only to those of
+ * consumers that pull.  Returns how many: all, or none. */
 uint64_t
-kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
+kmq_routes_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n, int unpaced)
 {
     uint32_t      lots;
     uint64_t      each, left;
     kmq_ref_t     ref;
     kmq_route_t  *route;
 
-    lots = lots_give(kmq->shard, topic);
+    lots = lots_give(kmq->shard, topic, unpaced);
 
     if (lots == 0) {
 

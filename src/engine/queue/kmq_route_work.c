@@ -86,7 +86,7 @@ kmq_route_go_on(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route,
         return;
     }
 
-    if (kmq_pace_open(kmq, topic)) {
+    if (route->unpaced || kmq_pace_open(kmq, topic)) {
         kmq_route_dirty(kmq, route);
 
     } else {

@@ -22,8 +22,8 @@
 
 /* FNV-1a: the names come from holders of the key, and a long chain is slow,
  * not wrong. */
-static uint32_t
-name_hash(const char *name, size_t len)
+uint32_t
+kmq_name_hash(const char *name, size_t len)
 {
     size_t    i;
     uint32_t  hash;
@@ -43,7 +43,7 @@ kmq_shard_t *
 kmq_topic_shard(const kmq_t *kmq, const char *name, size_t len)
 {
     return KMQ_SHARD(kmq->block,
-                     name_hash(name, len) & (kmq->block->nshards - 1));
+                     kmq_name_hash(name, len) & (kmq->block->nshards - 1));
 }
 
 
@@ -84,7 +84,7 @@ kmq_topic_idle(kmq_shard_t *s, kmq_topic_t *topic)
     int  idle;
 
     idle = topic->slots == 0 && topic->consumers == 0 && topic->producers == 0
-           && topic->routes == 0;
+           && topic->away == 0 && topic->routes == 0;
 
     if (idle == topic->idle) {
         return;
@@ -319,7 +319,7 @@ topic_search(kmq_shard_t *s, const char *name, size_t len, uint32_t hash)
 kmq_topic_t *
 kmq_topic_get(kmq_shard_t *s, const char *name, size_t len)
 {
-    return topic_search(s, name, len, name_hash(name, len));
+    return topic_search(s, name, len, kmq_name_hash(name, len));
 }
 
 
@@ -330,7 +330,7 @@ kmq_topic_find(kmq_t *kmq, const char *name, size_t len)
     uint32_t      hash;
     kmq_topic_t  *topic;
 
-    hash = name_hash(name, len);
+    hash = kmq_name_hash(name, len);
     topic = topic_search(kmq->shard, name, len, hash);
 
     if (topic == NULL) {

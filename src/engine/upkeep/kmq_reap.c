@@ -5,6 +5,7 @@
 #include "../worker/kmq_worker.h"
 #include "../journal/kmq_journal.h"
 #include "../queue/kmq_queue.h"
+#include "../delivery/kmq_delivery.h"
 #include "../client/kmq_client.h"
 #include "kmq_upkeep_inside.h"
 
@@ -27,22 +28,36 @@ dirty_clear(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
 }
 
 
+/* What worker i has reserved goes; but of its batches, those that it has
+ * decided to commit, and did not get to, are committed. */
 static void
-reserved_free(kmq_t *kmq, kmq_duty_t *duty, unsigned *n)
+reserved_settle(kmq_t *kmq, unsigned i, unsigned *n)
 {
+    uint64_t      decided;
+    kmq_list_t   *reserved;
     kmq_slot_t   *slot;
     kmq_shard_t  *s = kmq->shard;
 
-    for ( /* void */ ; duty->reserved.head && *n; (*n)--) {
-        slot = KMQ_AT(s, duty->reserved.head);
-        kmq_list_remove(s, &duty->reserved, &slot->link);
+    reserved = &s->duty[i].reserved;
+    decided = KMQ_GET(kmq->block->worker[i].decided);
+
+    for ( /* void */ ; reserved->head && *n; (*n)--) {
+        slot = KMQ_AT(s, reserved->head);
+
+        if (slot->batch && slot->batch <= decided) {
+            kmq_reserved_commit(kmq, slot);
+            KMQ_POINT("batch-reap");
+            continue;
+        }
+
+        kmq_list_remove(s, reserved, &slot->link);
         kmq_message_discard(kmq, slot);
     }
 }
 
 
 /*
- * Lets the clients that worker i has in the shard leave, and frees what it
+ * Lets the clients that worker i has in the shard leave, and settles what it
  * reserved there: at most *n of them, which counts down; if some are left of
  * these, all is done.  kmq_leave_run() gives back what its consumers had, but
  * not before the last of them has left, so that none gets what another one
@@ -67,7 +82,7 @@ reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
 
     kmq_pin_end(s, duty);
     dirty_clear(kmq, duty, n);
-    reserved_free(kmq, duty, n);
+    reserved_settle(kmq, i, n);
     duty->still_last = 0;
     kmq->blameless = blameless;
 
@@ -105,6 +120,7 @@ reap_end(kmq_t *kmq, unsigned i)
 {
     kmq_keeper_replace(kmq, i);
     KMQ_PUT(kmq->block->worker[i].signalled, 0);
+    KMQ_PUT(kmq->block->worker[i].decided, 0);
 }
 
 

@@ -75,9 +75,11 @@ topics_reset(kmq_shard_t *s)
         topic->allotted = 0;
         topic->consumers = 0;
         topic->matching = 0;
+        topic->away = 0;
         topic->producers = 0;
         topic->in_flight = 0;
         topic->ready_consumers = 0;
+        topic->unpaced = 0;
         topic->ready_resting = 0;
         topic->alone = 0;
         topic->emptying = 0;
@@ -115,6 +117,11 @@ counts_reset(kmq_shard_t *s)
     memset(s->duty, 0,
            KMQ_GET(KMQ_BLOCK(s)->nworkers) * sizeof(kmq_duty_t));
     memset(&s->leaving, 0, sizeof(s->leaving));
+    memset(&s->apart, 0, sizeof(s->apart));
+    memset(&s->lapsed, 0, sizeof(s->lapsed));
+    memset(s->id_bucket, 0, sizeof(s->id_bucket));
+    s->leases = 0;
+    s->parked = 0;
     s->waiting = 0;
     s->reserved = 0;
     s->in_flight = 0;
@@ -173,12 +180,13 @@ clients_relink(kmq_shard_t *s)
         client->disordered = 1;
         client->found = 0;
         client->look = 0;
+        client->told = 0;
         kmq_returned_set(s, client, NULL);
 
         kmq_join_link(s, client);
 
         if (client->closing && client->closing != KMQ_TOLD
-            && client->role != KMQ_LEAVING)
+            && client->role != KMQ_LEAVING && client->role != KMQ_APART)
         {
             kmq_list_append(s, &s->duty[client->worker].to_close,
                             &client->to_close);
@@ -271,7 +279,12 @@ slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
         s->doomed += (slot->flags & KMQ_DELETED) != 0;
         topic->in_flight += !(slot->flags & KMQ_DELETED);
 
-        if ((int32_t) (slot->position - topic->position) > 0) {
+        /* point to point it was there before; a lease may be so old that the
+         * distance means nothing */
+
+        if (slot->flags & KMQ_SHARED
+            && (int32_t) (slot->position - topic->position) > 0)
+        {
             topic->position = slot->position;
         }
 
@@ -412,11 +425,16 @@ consumers_ready(kmq_t *kmq)
             kmq_look_add(kmq, client);
         }
 
+        if (client->role == KMQ_APART) {
+            kmq_look_add(kmq, client);
+        }
+
         if (client->role == KMQ_CONSUMER && kmq_ready(s, client)) {
             client->ready = 1;
             ((kmq_route_t *) KMQ_AT(s, client->route))->ready++;
             topic = KMQ_AT(s, client->topic);
             topic->ready_consumers++;
+            topic->unpaced += client->pull;
             kmq_topic_active(s, topic);
         }
     }
@@ -497,6 +515,7 @@ kmq_repair(kmq_t *kmq)
 
     KMQ_SET(s->repairs, s->repairs + 1);
     s->changes++;
+    s->upheavals++;
     kmq->repaired = 1;
     kmq_journal_loss(kmq);
 

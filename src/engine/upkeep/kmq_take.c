@@ -37,7 +37,8 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
         return;
     }
 
-    /* a consumer: its own worker looks for what it has not confirmed */
+    /* a consumer: its own worker looks for what it has not confirmed; or one
+     * that is apart */
 
     kmq_look_add(kmq, object);
 }
@@ -89,6 +90,26 @@ times_run(kmq_t *kmq)
 }
 
 
+/* May those be looked at that are apart and whose time has come?  What others
+ * say of their messages may still be unheard. */
+static int
+lapse_wanted(const kmq_t *kmq)
+{
+    return kmq->shard->lapsed.head && kmq->mono >= kmq->heard;
+}
+
+
+static int
+lapse_run(kmq_t *kmq)
+{
+    if (lapse_wanted(kmq)) {
+        kmq_lapse_run(kmq, KMQ_SLICE);
+    }
+
+    return lapse_wanted(kmq) || kmq->shard->leaving.head;
+}
+
+
 /* A slice of whatever is due in the shard, except for batches.  1: there is
  * more. */
 static int
@@ -115,6 +136,7 @@ upkeep_run(kmq_t *kmq, kmq_batch_t *batch)
     }
 
     more |= times_run(kmq);
+    more |= lapse_run(kmq);
 
     if (kmq_retry_wanted(kmq)) {
         kmq_retry_run(kmq, batch);
@@ -212,7 +234,7 @@ shard_run(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
     if (!more && !duty->dirty && !kmq_retry_wanted(kmq)) {
         kmq->work &= ~KMQ_BIT(s);
 
-        if (duty->overdue.head) {
+        if (duty->overdue.head || s->lapsed.head) {
             kmq->unheard |= KMQ_BIT(s);
         }
     }
@@ -364,8 +386,9 @@ shard_tick(kmq_t *kmq, kmq_shard_t *s, uint64_t *backlog)
     /* who was to signal this worker, or to start a batch, may have died */
 
     if (duty->dirty || duty->overdue.head || s->leaving.head
-        || s->look_walk.page || s->check_walk.page || kmq->check & KMQ_BIT(s)
-        || is_due(kmq, s) || KMQ_GET(kmq->block->nstill))
+        || s->lapsed.head || s->look_walk.page || s->check_walk.page
+        || kmq->check & KMQ_BIT(s) || is_due(kmq, s)
+        || KMQ_GET(kmq->block->nstill))
     {
         kmq->work |= KMQ_BIT(s);
 

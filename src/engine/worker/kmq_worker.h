@@ -32,6 +32,8 @@ typedef struct {
     uint32_t         reaped;     /* it is dead, and somebody who gives back what
                                     it had holds alive meanwhile.  The common
                                     lock guards it */
+    uint64_t         decided;    /* its batches up to this one are being
+                                    committed; 0: none is.  Truth */
 } kmq_worker_t;
 
 

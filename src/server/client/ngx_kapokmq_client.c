@@ -12,52 +12,113 @@
 #define NGX_KAPOKMQ_PRODUCERS   1
 
 
+static ngx_int_t ngx_kapokmq_client_names(ngx_http_request_t *r,
+    ngx_kapokmq_names_t *names, const char **error);
+static ngx_kapokmq_by_e ngx_kapokmq_client_by(ngx_http_request_t *r);
 static const char *ngx_kapokmq_client_query(ngx_http_request_t *r,
-    uint32_t role, kmq_topic_config_t *topic);
+    uint32_t role, ngx_kapokmq_by_e by, kmq_topic_config_t *topic);
 
 
-const char *
+const char *const  ngx_kapokmq_by_names[NGX_KAPOKMQ_BYS] = {
+    "websocket", "events", "pull"
+};
+
+
+ngx_int_t
 ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
-    kmq_client_info_t *info)
+    kmq_client_info_t *info, const char **error)
 {
-    size_t               topic_len, id_len;
-    ngx_str_t           *addr;
-    const char          *error;
-    kmq_topic_config_t   topic;
+    ngx_int_t             rc;
+    ngx_str_t            *addr;
+    ngx_kapokmq_by_e      by;
+    kmq_topic_config_t    topic;
+    ngx_kapokmq_names_t   names;
 
     addr = &r->connection->addr_text;
 
-    error = ngx_kapokmq_http_names(r, (u_char *) info->topic, &topic_len,
-                                   (u_char *) info->id, &id_len);
-    if (error) {
-        return error;
+    rc = ngx_kapokmq_client_names(r, &names, error);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    kmq_config_topic(ngx_kapokmq_worker.config, info->topic, topic_len,
+    info->topic_len = names.topic.len;
+    ngx_memcpy(info->topic, names.topic.data, names.topic.len);
+    info->id_len = names.id.len;
+    ngx_memcpy(info->id, names.id.data, names.id.len);
+
+    kmq_config_topic(ngx_kapokmq_worker.config, info->topic, info->topic_len,
                      &topic);
 
-    error = ngx_kapokmq_client_query(r, role, &topic);
-    if (error) {
-        return error;
+    by = ngx_kapokmq_client_by(r);
+
+    *error = ngx_kapokmq_client_query(r, role, by, &topic);
+    if (*error) {
+        return NGX_HTTP_BAD_REQUEST;
     }
 
     info->role = role;
-    info->mode = ngx_kapokmq_mode(topic.confirm, topic.heartbeat);
+    info->mode = ngx_kapokmq_mode(topic.confirm, by, topic.heartbeat);
     info->by_code = (topic.confirm == KMQ_CONFIRM_ACK);
+    info->pull = (by == NGX_KAPOKMQ_BY_PULL);
+    info->settles = (by == NGX_KAPOKMQ_BY_EVENTS && info->by_code);
     info->prefetch = ngx_max(1, ngx_min(topic.prefetch, KMQ_PREFETCH_MAX));
-    info->topic_len = topic_len;
-    info->id_len = id_len;
     info->addr_len = ngx_min(addr->len, KMQ_ADDR_MAX);
     ngx_memcpy(info->addr, addr->data, info->addr_len);
 
-    return NULL;
+    return NGX_OK;
 }
 
 
-/* Changes what holds for the topic into what the query asks for. */
+/* Its names, which are those of its line in the access log, too, whatever
+ * becomes of variables until then. */
+static ngx_int_t
+ngx_kapokmq_client_names(ngx_http_request_t *r, ngx_kapokmq_names_t *names,
+    const char **error)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_kapokmq_path_names(r, names, error);
+
+    if (rc != NGX_OK) {
+        ngx_kapokmq_path_log(r, rc, *error);
+        return rc;
+    }
+
+    if (ngx_kapokmq_facts_names(r, names) != NGX_OK) {
+        *error = "There is no memory";
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_kapokmq_by_e
+ngx_kapokmq_client_by(ngx_http_request_t *r)
+{
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    switch (lcf->endpoint.kind) {
+
+    case NGX_KAPOKMQ_EVENTS:
+        return NGX_KAPOKMQ_BY_EVENTS;
+
+    case NGX_KAPOKMQ_PULL:
+        return NGX_KAPOKMQ_BY_PULL;
+
+    default:
+        return NGX_KAPOKMQ_BY_WEBSOCKET;
+    }
+}
+
+
+/* Changes what holds for the topic into what holds for the client: how it is
+ * connected says that, and what its query asks for. */
 static const char *
 ngx_kapokmq_client_query(ngx_http_request_t *r, uint32_t role,
-    kmq_topic_config_t *topic)
+    ngx_kapokmq_by_e by, kmq_topic_config_t *topic)
 {
     ngx_uint_t       n;
     const char      *error;
@@ -68,6 +129,16 @@ ngx_kapokmq_client_query(ngx_http_request_t *r, uint32_t role,
         { "confirm", NULL, 0 },
         { "prefetch", NULL, 0 }
     };
+
+    if (by == NGX_KAPOKMQ_BY_PULL) {
+        topic->confirm = KMQ_CONFIRM_ACK;
+        topic->heartbeat = 0;
+        return NULL;
+    }
+
+    if (by == NGX_KAPOKMQ_BY_EVENTS) {
+        topic->confirm = KMQ_CONFIRM_SOCKET;
+    }
 
     if (r->args.len == 0) {
         return NULL;
@@ -81,7 +152,9 @@ ngx_kapokmq_client_query(ngx_http_request_t *r, uint32_t role,
     }
 
     if (error == NULL) {
-        error = ngx_kapokmq_field_misspelt(r, fields, n, &misspelt);
+        error = (by == NGX_KAPOKMQ_BY_EVENTS)
+                ? ngx_kapokmq_field_strict(r, fields, n, &misspelt)
+                : ngx_kapokmq_field_misspelt(r, fields, n, &misspelt);
     }
 
     if (error == NULL && fields[0].value) {
@@ -92,6 +165,13 @@ ngx_kapokmq_client_query(ngx_http_request_t *r, uint32_t role,
     if (error == NULL && fields[1].value) {
         error = kmq_query_confirm((char *) fields[1].value, fields[1].len,
                                   &topic->confirm);
+
+        if (by == NGX_KAPOKMQ_BY_EVENTS
+            && topic->confirm != KMQ_CONFIRM_SOCKET
+            && topic->confirm != KMQ_CONFIRM_ACK)
+        {
+            error = "confirm must be socket or ack";
+        }
     }
 
     if (error == NULL && fields[2].value) {
@@ -136,6 +216,16 @@ ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
     client->ref = kmq_join(ngx_kapokmq_worker.kmq, info, client);
 
     return client->ref ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_kapokmq_client_resume(ngx_kapokmq_client_t *client,
+    const kmq_client_info_t *info, const char *last)
+{
+    client->ref = kmq_resume(ngx_kapokmq_worker.kmq, info, client, last);
+
+    return client->ref ? NGX_OK : NGX_DECLINED;
 }
 
 

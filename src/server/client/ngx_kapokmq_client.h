@@ -24,19 +24,35 @@ struct ngx_kapokmq_client_s {
     ngx_kapokmq_client_close_pt  close;
 };
 
-/* A client's mode, as the engine keeps it: KMQ_CONFIRM_... and heartbeat. */
-#define ngx_kapokmq_mode(confirm, heartbeat)  ((heartbeat) << 8 | (confirm))
-#define ngx_kapokmq_mode_confirm(mode)        ((mode) & 0xff)
+/* How a client is connected. */
+typedef enum {
+    NGX_KAPOKMQ_BY_WEBSOCKET = 0,
+    NGX_KAPOKMQ_BY_EVENTS,
+    NGX_KAPOKMQ_BY_PULL
+} ngx_kapokmq_by_e;
+
+#define NGX_KAPOKMQ_BYS  3
+
+/* "websocket", and so on. */
+extern const char *const  ngx_kapokmq_by_names[NGX_KAPOKMQ_BYS];
+
+/* A client's mode, as the engine keeps it: KMQ_CONFIRM_..., how it is
+ * connected, and heartbeat. */
+#define ngx_kapokmq_mode(confirm, by, heartbeat)                              \
+    ((heartbeat) << 8 | (uint32_t) (by) << 4 | (confirm))
+#define ngx_kapokmq_mode_confirm(mode)        ((mode) & 0xf)
+#define ngx_kapokmq_mode_by(mode)             ((mode) >> 4 & 0xf)
 #define ngx_kapokmq_mode_heartbeat(mode)      ((mode) >> 8)
 
 /*
  * Who a request is from, and what it wants: its names, its topic's prefetch and
  * mode.  A consumer's query may set confirm, prefetch and heartbeat, and a
- * producer's heartbeat.  role is KMQ_PRODUCER or KMQ_CONSUMER; info is zeroed.
- * NULL, or what is wrong with the request.
+ * producer's heartbeat; that of a pull is not looked at.  role is KMQ_PRODUCER
+ * or KMQ_CONSUMER; info is zeroed.
+ * NGX_OK, or a status and an error to answer with.
  */
-const char *ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
-    kmq_client_info_t *info);
+ngx_int_t ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
+    kmq_client_info_t *info, const char **error);
 
 /* Joins; log and close are set.  NGX_ERROR: no memory. */
 ngx_int_t ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
@@ -45,6 +61,11 @@ ngx_int_t ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
 /* For how many ms one that has messages in flight may say nothing; 0: for
  * ever. */
 ngx_msec_t ngx_kapokmq_client_silence(const kmq_client_info_t *info);
+
+/* The same for one whose stream has ended, where it is parked; last as in
+ * kmq_resume().  NGX_DECLINED: there is none to go on with. */
+ngx_int_t ngx_kapokmq_client_resume(ngx_kapokmq_client_t *client,
+    const kmq_client_info_t *info, const char *last);
 
 /* Leaves, unless it has.  failed: 1, it ended by itself, or for what it did,
  * and a message may be to blame; 0, we ended it. */

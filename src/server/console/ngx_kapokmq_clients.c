@@ -50,6 +50,8 @@ static u_char *ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages,
     unsigned i, u_char *p);
 static u_char *ngx_kapokmq_clients_page_consumer(u_char *p,
     const kmq_client_info_t *client);
+static u_char *ngx_kapokmq_clients_page_left(u_char *p, uint32_t has,
+    uint64_t left);
 static u_char *ngx_kapokmq_clients_page_oldest(u_char *p,
     const kmq_client_info_t *client);
 static ngx_int_t ngx_kapokmq_clients_page_name(const kmq_field_t *field,
@@ -244,6 +246,8 @@ ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages, unsigned i,
                     client->silent ? "true" : "false");
     p = ngx_kapokmq_http_decimal(p, ngx_kapokmq_mode_heartbeat(client->mode)
                                     / 1000.0);
+    p = ngx_sprintf(p, ",\"Transport\":\"%s\"",
+                    ngx_kapokmq_by_names[ngx_kapokmq_mode_by(client->mode)]);
 
     if (client->role == KMQ_CONSUMER) {
         return ngx_kapokmq_clients_page_consumer(p, client);
@@ -251,7 +255,8 @@ ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages, unsigned i,
 
     return ngx_sprintf(p, ",\"Confirmed\":null,\"InFlight\":null,"
                        "\"OldestInFlight\":null,\"Prefetch\":null,"
-                       "\"Confirm\":null,\"Resting\":null}");
+                       "\"Confirm\":null,\"Resting\":null,\"Lease\":null,"
+                       "\"Parked\":null}");
 }
 
 
@@ -263,10 +268,25 @@ ngx_kapokmq_clients_page_consumer(u_char *p, const kmq_client_info_t *client)
                     client->in_flight);
     p = ngx_kapokmq_clients_page_oldest(p, client);
 
-    return ngx_sprintf(p, ",\"Prefetch\":%uD,\"Confirm\":\"%s\","
-                       "\"Resting\":%s}", client->prefetch,
-                       kmq_confirm_name(ngx_kapokmq_mode_confirm(client->mode)),
-                       client->resting ? "true" : "false");
+    p = ngx_sprintf(p, ",\"Prefetch\":%uD,\"Confirm\":\"%s\","
+                    "\"Resting\":%s,\"Lease\":", client->prefetch,
+                    kmq_confirm_name(ngx_kapokmq_mode_confirm(client->mode)),
+                    client->resting ? "true" : "false");
+    p = ngx_kapokmq_clients_page_left(p, client->leased, client->left);
+    p = ngx_sprintf(p, ",\"Parked\":");
+    p = ngx_kapokmq_clients_page_left(p, client->parked, client->left);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* The seconds that are left of its lease, or until it is given up. */
+static u_char *
+ngx_kapokmq_clients_page_left(u_char *p, uint32_t has, uint64_t left)
+{
+    return has ? ngx_kapokmq_http_decimal(p, left / 1000.0)
+               : ngx_sprintf(p, "null");
 }
 
 

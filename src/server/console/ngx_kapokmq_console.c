@@ -5,8 +5,12 @@
 #include "../worker/ngx_kapokmq_worker.h"
 
 
+#define NGX_KAPOKMQ_CONSOLE_PATH                                              \
+    "One function is expected behind the location: {function}"
+
+
 typedef struct {
-    ngx_str_t      name;           /* the last segment of the path */
+    ngx_str_t      name;
     void         (*handler)(ngx_http_request_t *r);
 } ngx_kapokmq_function_t;
 
@@ -52,26 +56,23 @@ ngx_kapokmq_console_handler(ngx_http_request_t *r)
 static void
 ngx_kapokmq_console_body(ngx_http_request_t *r)
 {
-    u_char                     *name, *end;
+    ngx_str_t                      name;
     const ngx_kapokmq_function_t  *function;
 
     if (ngx_kapokmq_http_still(r) != NGX_OK) {
         return;
     }
 
-    end = r->uri.data + r->uri.len;
-
-    if (end[-1] == '/') {
-        end--;
-    }
-
-    for (name = end; name > r->uri.data && name[-1] != '/'; name--) {
-        /* void */
+    if (ngx_kapokmq_path_function(r, &name) != NGX_OK) {
+        ngx_kapokmq_path_log(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_CONSOLE_PATH);
+        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
+                               NGX_KAPOKMQ_CONSOLE_PATH);
+        return;
     }
 
     for (function = ngx_kapokmq_functions; function->handler; function++) {
-        if (function->name.len == (size_t) (end - name)
-            && ngx_memcmp(function->name.data, name, function->name.len) == 0)
+        if (function->name.len == name.len
+            && ngx_memcmp(function->name.data, name.data, name.len) == 0)
         {
             ngx_kapokmq_clock();
             function->handler(r);

@@ -1,5 +1,6 @@
 /* Consumers: when they are ready for more, and how far they have come. */
 
+#include "ngx_kapokmq_chunk.h"
 #include "ngx_kapokmq_deliver_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
@@ -12,6 +13,13 @@ void
 ngx_kapokmq_deliver_init(void)
 {
     ngx_queue_init(&ngx_kapokmq_turns);
+}
+
+
+void
+ngx_kapokmq_deliver_exit(void)
+{
+    ngx_kapokmq_chunk_batch_free();
 }
 
 
@@ -48,26 +56,41 @@ ngx_kapokmq_consumer_sent(ngx_kapokmq_consumer_t *c, uint32_t position)
 
 
 void
-ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c)
+ngx_kapokmq_consumer_want_later(ngx_kapokmq_consumer_t *c)
 {
     if (!c->queued) {
         ngx_queue_insert_tail(&ngx_kapokmq_turns, &c->queue);
         c->queued = 1;
     }
+}
+
+
+void
+ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c)
+{
+    ngx_kapokmq_consumer_want_later(c);
 
     ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);
 }
 
 
-void
+/* Those that want another one wait for the next event. */
+ngx_uint_t
 ngx_kapokmq_consumer_turns(void)
 {
-    ngx_queue_t             *q;
+    ngx_queue_t             *q, now;
     ngx_kapokmq_consumer_t  *c;
 
-    while (!ngx_queue_empty(&ngx_kapokmq_turns)) {
+    ngx_queue_init(&now);
 
-        q = ngx_queue_head(&ngx_kapokmq_turns);
+    if (!ngx_queue_empty(&ngx_kapokmq_turns)) {
+        ngx_queue_add(&now, &ngx_kapokmq_turns);
+        ngx_queue_init(&ngx_kapokmq_turns);
+    }
+
+    while (!ngx_queue_empty(&now)) {
+
+        q = ngx_queue_head(&now);
         ngx_queue_remove(q);
 
         c = ngx_queue_data(q, ngx_kapokmq_consumer_t, queue);
@@ -75,6 +98,8 @@ ngx_kapokmq_consumer_turns(void)
 
         c->transport->turn(c);
     }
+
+    return !ngx_queue_empty(&ngx_kapokmq_turns);
 }
 
 

@@ -59,7 +59,7 @@ ngx_kapokmq_deliver(ngx_event_t *ev)
     }
 
     more |= ngx_kapokmq_client_close();
-    ngx_kapokmq_consumer_turns();
+    more |= ngx_kapokmq_consumer_turns();
 
     /* others have their turn before the next batches; and until the engine has
      * said that there are none, nobody else wakes this worker */

@@ -29,7 +29,8 @@ typedef struct {
     size_t     (*push)(const kmq_batch_t *batch, const kmq_run_t *run,
                        ngx_uint_t n, size_t *sent);
 
-    /* The turn that ngx_kapokmq_consumer_want_turn() asked for. */
+    /* The turn that ngx_kapokmq_consumer_want_turn() asked for; NULL where it
+     * does not.  The consumer may end there. */
     void       (*turn)(ngx_kapokmq_consumer_t *c);
 
     /* Answers that what the client said is wrong.  NGX_ERROR: it ends.  NULL
@@ -67,6 +68,10 @@ void ngx_kapokmq_consumer_sent(ngx_kapokmq_consumer_t *c, uint32_t position);
 /* Asks for a turn: its transport is called when what there is to be pushed has
  * been pushed. */
 void ngx_kapokmq_consumer_want_turn(ngx_kapokmq_consumer_t *c);
+
+/* The same, but in another event, after others have had their turn; for a
+ * transport in its turn. */
+void ngx_kapokmq_consumer_want_later(ngx_kapokmq_consumer_t *c);
 
 /* It is to end: no more messages for it.  Returns how many are in
  * flight, which may still be confirmed. */
@@ -111,6 +116,8 @@ u_char *ngx_kapokmq_compose_tail(u_char *p, const kmq_message_t *m);
  * one turn, and closes clients that have to go. */
 void ngx_kapokmq_deliver(ngx_event_t *ev);
 
+/* In a worker, before its first consumer, and behind its last. */
 void ngx_kapokmq_deliver_init(void);
+void ngx_kapokmq_deliver_exit(void);
 
 #endif /* NGX_KAPOKMQ_DELIVER_H */

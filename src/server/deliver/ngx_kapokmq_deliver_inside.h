@@ -6,8 +6,8 @@
 #include "ngx_kapokmq_deliver.h"
 
 
-/* Those that want a turn get it. */
-void ngx_kapokmq_consumer_turns(void);
+/* Those that want a turn get it.  1: some want another one. */
+ngx_uint_t ngx_kapokmq_consumer_turns(void);
 
 /* Forgets codes that were gathered: their consumer goes. */
 void ngx_kapokmq_codes_drop(void);

@@ -4,9 +4,6 @@
 #include "../../protocol/kmq_json.h"
 
 
-#define NGX_KAPOKMQ_UNAVAILABLE  "The queue is not available"
-
-
 void
 ngx_kapokmq_http_json_type(ngx_http_request_t *r, off_t size)
 {

@@ -1,6 +1,7 @@
 /* The parameters of the console's functions. */
 
 #include "ngx_kapokmq_http.h"
+#include "../../protocol/kmq_json.h"
 #include "../../protocol/kmq_utf8.h"
 
 
@@ -29,6 +30,20 @@ ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
 }
 
 
+/* A name that came as it can be shown. */
+static void
+ngx_kapokmq_field_show(char shown[KMQ_UTF8_SHOWN], const u_char *name,
+    size_t len)
+{
+    if (kmq_utf8_valid(name, len)) {
+        kmq_utf8_show(shown, name, len);
+
+    } else {
+        ngx_memcpy(shown, "?", sizeof("?"));
+    }
+}
+
+
 const char *
 ngx_kapokmq_field_misspelt(ngx_http_request_t *r, const kmq_field_t *fields,
     ngx_uint_t n, const kmq_misspelt_t *misspelt)
@@ -48,15 +63,48 @@ ngx_kapokmq_field_misspelt(ngx_http_request_t *r, const kmq_field_t *fields,
         return "a parameter is misspelt";
     }
 
-    if (kmq_utf8_valid(misspelt->name[i], misspelt->len[i])) {
-        kmq_utf8_show(shown, misspelt->name[i], misspelt->len[i]);
-
-    } else {
-        ngx_memcpy(shown, "?", sizeof("?"));
-    }
+    ngx_kapokmq_field_show(shown, misspelt->name[i], misspelt->len[i]);
 
     ngx_snprintf(text, NGX_KAPOKMQ_FIELD_ERROR, "unknown parameter \"%s\", "
                  "did you mean \"%s\"?%Z", shown, fields[i].name);
+
+    return (char *) text;
+}
+
+
+const char *
+ngx_kapokmq_field_strict(ngx_http_request_t *r, const kmq_field_t *fields,
+    ngx_uint_t n, const kmq_misspelt_t *misspelt)
+{
+    char         shown[KMQ_UTF8_SHOWN];
+    u_char      *text;
+    ngx_uint_t   i;
+    const char  *error;
+
+    error = ngx_kapokmq_field_misspelt(r, fields, n, misspelt);
+
+    if (error || (misspelt->unknown == NULL && misspelt->repeated == 0)) {
+        return error;
+    }
+
+    text = ngx_pnalloc(r->pool, NGX_KAPOKMQ_FIELD_ERROR);
+    if (text == NULL) {
+        return "a parameter is unknown, or given more than once";
+    }
+
+    if (misspelt->unknown) {
+        ngx_kapokmq_field_show(shown, misspelt->unknown,
+                               misspelt->unknown_len);
+        ngx_snprintf(text, NGX_KAPOKMQ_FIELD_ERROR,
+                     "unknown parameter \"%s\"%Z", shown);
+
+        return (char *) text;
+    }
+
+    for (i = 0; !(misspelt->repeated >> i & 1); i++) { /* void */ }
+
+    ngx_snprintf(text, NGX_KAPOKMQ_FIELD_ERROR,
+                 "%s is given more than once%Z", fields[i].name);
 
     return (char *) text;
 }
@@ -102,6 +150,30 @@ ngx_kapokmq_field_number(ngx_http_request_t *r, const kmq_field_t *field,
     }
 
     ngx_sprintf(wanted, "a number from %i to %i%Z", min, max);
+    ngx_kapokmq_field_error(r, field, (char *) wanted);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_kapokmq_field_seconds(ngx_http_request_t *r, const kmq_field_t *field,
+    uint64_t min, uint64_t max, uint64_t *ms)
+{
+    u_char  *p, wanted[96];
+
+    if (field->len == 0
+        || (field->value[0] != '-'
+            && kmq_data_delay((char *) field->value, field->len, ms) == 0
+            && *ms >= min && *ms <= max))
+    {
+        return NGX_OK;
+    }
+
+    p = ngx_sprintf(wanted, "a number of seconds from ");
+    p = ngx_kapokmq_http_decimal(p, min / 1000.0);
+    ngx_sprintf(p, " to %uL%Z", max / 1000);
+
     ngx_kapokmq_field_error(r, field, (char *) wanted);
 
     return NGX_ERROR;

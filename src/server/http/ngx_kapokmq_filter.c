@@ -8,11 +8,12 @@
 
 
 static ngx_int_t ngx_kapokmq_filter_header(ngx_http_request_t *r);
+static ngx_uint_t ngx_kapokmq_filter_shared(ngx_kapokmq_kind_e kind);
 static ngx_uint_t ngx_kapokmq_filter_page(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_filter_error(ngx_http_request_t *r);
 static const char *ngx_kapokmq_filter_text(ngx_uint_t status);
 static ngx_int_t ngx_kapokmq_filter_cors(ngx_http_request_t *r,
-    ngx_array_t *allowed);
+    ngx_kapokmq_kind_e kind, ngx_array_t *allowed);
 static const char *ngx_kapokmq_filter_origin(ngx_http_request_t *r,
     ngx_array_t *allowed);
 
@@ -39,15 +40,34 @@ ngx_kapokmq_filter_header(ngx_http_request_t *r)
         return ngx_kapokmq_next_header_filter(r);
     }
 
-    if ((lcf->endpoint.kind == NGX_KAPOKMQ_SEND
-         || lcf->endpoint.kind == NGX_KAPOKMQ_CONSOLE)
-        && ngx_kapokmq_filter_cors(r, lcf->cors_origins) != NGX_OK)
+    if (ngx_kapokmq_filter_shared(lcf->endpoint.kind)
+        && ngx_kapokmq_filter_cors(r, lcf->endpoint.kind, lcf->cors_origins)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_kapokmq_filter_page(r) ? ngx_kapokmq_filter_error(r)
                                       : ngx_kapokmq_next_header_filter(r);
+}
+
+
+/* Is it of a kind that pages of other origins may use? */
+static ngx_uint_t
+ngx_kapokmq_filter_shared(ngx_kapokmq_kind_e kind)
+{
+    switch (kind) {
+
+    case NGX_KAPOKMQ_EVENTS:
+    case NGX_KAPOKMQ_PULL:
+    case NGX_KAPOKMQ_SETTLE:
+    case NGX_KAPOKMQ_SEND:
+    case NGX_KAPOKMQ_CONSOLE:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -141,7 +161,8 @@ ngx_kapokmq_filter_text(ngx_uint_t status)
 /* ------------------------------------------------------------------- CORS */
 
 static ngx_int_t
-ngx_kapokmq_filter_cors(ngx_http_request_t *r, ngx_array_t *allowed)
+ngx_kapokmq_filter_cors(ngx_http_request_t *r, ngx_kapokmq_kind_e kind,
+    ngx_array_t *allowed)
 {
     const char  *origin;
 
@@ -168,16 +189,19 @@ ngx_kapokmq_filter_cors(ngx_http_request_t *r, ngx_array_t *allowed)
     }
 
     if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Methods",
-                                "POST, OPTIONS")
+                                ngx_kapokmq_http_methods(r))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    /* secretKey, and what pages written for the original may send along */
+    /* secretKey, and what pages written for the original may send along; and
+     * what an EventSource says that is none of the browser's own */
     if (ngx_kapokmq_http_header(r, "Access-Control-Allow-Headers",
-                                "secretKey, Content-Type, AccessToken, "
-                                "X-CSRF-Token, Authorization, Token")
+                                kind == NGX_KAPOKMQ_EVENTS
+                                ? "secretKey, Last-Event-ID, Authorization"
+                                : "secretKey, Content-Type, AccessToken, "
+                                  "X-CSRF-Token, Authorization, Token")
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -1,4 +1,4 @@
-/* Requests: where they go, how they begin, what their bodies say. */
+/* Requests: how they begin, what their bodies say. */
 
 #include "ngx_kapokmq_http_inside.h"
 
@@ -7,84 +7,77 @@
 #define NGX_KAPOKMQ_BODY_GROWTH  6
 #define NGX_KAPOKMQ_BODY_EXTRA   65536
 
+/* The 10,000 MessageCodes of a request that settles, however small messages
+ * are. */
+#define NGX_KAPOKMQ_BODY_LEAST   (512 * 1024)
+
 
 static ngx_int_t ngx_kapokmq_http_options(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_http_encoded(ngx_http_request_t *r);
-static off_t ngx_kapokmq_http_body_max(void);
+static ngx_int_t ngx_kapokmq_http_form_lists(ngx_http_request_t *r,
+    kmq_field_t *fields, ngx_uint_t n, ngx_uint_t lists,
+    kmq_misspelt_t *misspelt);
+static ngx_int_t ngx_kapokmq_http_form_bytes(ngx_http_request_t *r,
+    ngx_str_t *body, kmq_field_t *fields, ngx_uint_t n, ngx_uint_t lists,
+    kmq_misspelt_t *misspelt);
+static const char *ngx_kapokmq_http_strict_query(ngx_http_request_t *r,
+    kmq_field_t *fields, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_http_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static u_char *ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf);
 
 
-/* --------------------------------------------------------------- the path */
+/* ------------------------------------------------------------------ start */
+
+static ngx_uint_t
+ngx_kapokmq_http_gets(ngx_http_request_t *r)
+{
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    return lcf->endpoint.kind == NGX_KAPOKMQ_EVENTS;
+}
+
+
+const char *
+ngx_kapokmq_http_methods(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_gets(r) ? "GET, OPTIONS" : "POST, OPTIONS";
+}
+
 
 ngx_int_t
-ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest)
+ngx_kapokmq_http_method(ngx_http_request_t *r)
 {
-    ngx_str_t                 *prefix;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_uint_t  gets;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    prefix = &clcf->name;
+    /* answers are written by the request's own connection */
+    if (r != r->main) {
+        return NGX_HTTP_FORBIDDEN;
+    }
 
-    if (r->uri.len < prefix->len
-        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0)
-    {
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return ngx_kapokmq_http_options(r);
+    }
+
+    gets = ngx_kapokmq_http_gets(r);
+
+    if (r->method == (gets ? NGX_HTTP_GET : NGX_HTTP_POST)) {
         return NGX_DECLINED;
     }
 
-    rest->data = r->uri.data + prefix->len;
-    rest->len = r->uri.len - prefix->len;
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_kapokmq_http_slashes(const u_char *p, const u_char *end)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; p < end; p++) {
-        n += (*p == '/');
-    }
-
-    return n;
-}
-
-
-/* A slash may end the path where both names stand before it. */
-const char *
-ngx_kapokmq_http_names(ngx_http_request_t *r, u_char topic[KMQ_NAME_MAX],
-    size_t *topic_len, u_char id[KMQ_NAME_MAX], size_t *id_len)
-{
-    u_char      *path, *end;
-    ngx_str_t    rest;
-    ngx_uint_t   names;
-
-    path = r->unparsed_uri.data;
-    end = ngx_strlchr(path, path + r->unparsed_uri.len, '?');
-
-    if (end == NULL) {
-        end = path + r->unparsed_uri.len;
-    }
-
-    if (end > path && end[-1] == '/'
-        && ngx_kapokmq_http_rest(r, &rest) == NGX_OK)
+    if (ngx_kapokmq_http_header(r, "Allow", ngx_kapokmq_http_methods(r))
+        != NGX_OK)
     {
-        names = ngx_kapokmq_http_slashes(path, end)
-                - ngx_kapokmq_http_slashes(r->uri.data, rest.data);
-
-        if (names == (rest.len && rest.data[0] == '/' ? 3 : 2)) {
-            end--;
-        }
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return kmq_path_names(path, end - path, topic, topic_len, id, id_len);
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                                   gets ? "The method must be GET"
+                                        : "The method must be POST");
 }
 
-
-/* ------------------------------------------------------------------ start */
 
 static ngx_int_t
 ngx_kapokmq_http_options(ngx_http_request_t *r)
@@ -96,7 +89,9 @@ ngx_kapokmq_http_options(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_kapokmq_http_header(r, "Allow", "POST, OPTIONS") != NGX_OK) {
+    if (ngx_kapokmq_http_header(r, "Allow", ngx_kapokmq_http_methods(r))
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -108,28 +103,14 @@ ngx_kapokmq_http_options(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_kapokmq_http_start(ngx_http_request_t *r,
-    ngx_http_client_body_handler_pt handler)
+ngx_kapokmq_http_check(ngx_http_request_t *r)
 {
     ngx_int_t   rc;
     ngx_str_t  *key;
 
-    /* answers are written by the request's own connection */
-    if (r != r->main) {
-        return NGX_HTTP_FORBIDDEN;
-    }
-
-    if (r->method == NGX_HTTP_OPTIONS) {
-        return ngx_kapokmq_http_options(r);
-    }
-
-    if (r->method != NGX_HTTP_POST) {
-        if (ngx_kapokmq_http_header(r, "Allow", "POST, OPTIONS") != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                                       "The method must be POST");
+    rc = ngx_kapokmq_http_method(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_kapokmq_worker.kmq == NULL) {
@@ -156,6 +137,28 @@ ngx_kapokmq_http_start(ngx_http_request_t *r,
                                        "The body must have no "
                                        "Content-Encoding");
     }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_start(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_kapokmq_http_check(r);
+
+    return rc == NGX_DECLINED ? ngx_kapokmq_http_read(r, handler) : rc;
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_read(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler)
+{
+    ngx_int_t  rc;
 
     if (r->headers_in.content_length_n > ngx_kapokmq_http_body_max()) {
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
@@ -190,11 +193,15 @@ ngx_kapokmq_http_encoded(ngx_http_request_t *r)
 
 /* --------------------------------------------------------------- the body */
 
-static off_t
+off_t
 ngx_kapokmq_http_body_max(void)
 {
-    return (off_t) ngx_kapokmq_worker.config->max_message_size
-           * NGX_KAPOKMQ_BODY_GROWTH + NGX_KAPOKMQ_BODY_EXTRA;
+    off_t  max;
+
+    max = (off_t) ngx_kapokmq_worker.config->max_message_size
+          * NGX_KAPOKMQ_BODY_GROWTH + NGX_KAPOKMQ_BODY_EXTRA;
+
+    return ngx_max(max, NGX_KAPOKMQ_BODY_LEAST);
 }
 
 
@@ -210,9 +217,81 @@ ngx_int_t
 ngx_kapokmq_http_form(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, kmq_misspelt_t *misspelt)
 {
-    ngx_int_t    rc;
-    ngx_str_t    body, type;
-    const char  *err;
+    return ngx_kapokmq_http_form_lists(r, fields, n, 0, misspelt);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_strict(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, ngx_uint_t lists)
+{
+    const char      *error;
+    kmq_misspelt_t   misspelt;
+
+    if (ngx_kapokmq_http_form_lists(r, fields, n, lists, &misspelt)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    error = ngx_kapokmq_field_strict(r, fields, n, &misspelt);
+
+    if (error == NULL) {
+        error = ngx_kapokmq_http_strict_query(r, fields, n);
+    }
+
+    if (error) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, error);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* What the body has not said may be in the query. */
+static const char *
+ngx_kapokmq_http_strict_query(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n)
+{
+    ngx_uint_t       i;
+    const char      *error;
+    kmq_field_t      query[KMQ_FORM_FIELDS];
+    kmq_misspelt_t   misspelt;
+
+    if (r->args.len == 0) {
+        return NULL;
+    }
+
+    ngx_memcpy(query, fields, n * sizeof(kmq_field_t));
+
+    if (ngx_kapokmq_http_query(r, query, n, &misspelt, &error) != NGX_OK) {
+        return "the query could not be read";
+    }
+
+    for (i = 0; i < n && error == NULL; i++) {
+
+        if (query[i].value == NULL) {
+            continue;
+        }
+
+        if (fields[i].value) {
+            misspelt.repeated |= 1 << i;
+        }
+
+        fields[i] = query[i];
+    }
+
+    return error ? error : ngx_kapokmq_field_strict(r, query, n, &misspelt);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_http_form_lists(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, ngx_uint_t lists, kmq_misspelt_t *misspelt)
+{
+    ngx_int_t  rc;
+    ngx_str_t  body;
 
     rc = ngx_kapokmq_http_body(r, &body);
 
@@ -228,14 +307,34 @@ ngx_kapokmq_http_form(ngx_http_request_t *r, kmq_field_t *fields,
         return NGX_ERROR;
     }
 
+    return ngx_kapokmq_http_form_bytes(r, &body, fields, n, lists, misspelt);
+}
+
+
+ngx_int_t
+ngx_kapokmq_http_form_of(ngx_http_request_t *r, ngx_str_t *body,
+    kmq_field_t *fields, ngx_uint_t n, kmq_misspelt_t *misspelt)
+{
+    return ngx_kapokmq_http_form_bytes(r, body, fields, n, 0, misspelt);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_http_form_bytes(ngx_http_request_t *r, ngx_str_t *body,
+    kmq_field_t *fields, ngx_uint_t n, ngx_uint_t lists,
+    kmq_misspelt_t *misspelt)
+{
+    ngx_str_t    type;
+    const char  *err;
+
     ngx_str_null(&type);
 
     if (r->headers_in.content_type) {
         type = r->headers_in.content_type->value;
     }
 
-    err = kmq_form_read(body.data, body.len, (char *) type.data, type.len,
-                        fields, n, misspelt);
+    err = kmq_form_lists(body->data, body->len, (char *) type.data, type.len,
+                         fields, n, lists, misspelt);
     if (err) {
         ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST, err);
         return NGX_ERROR;

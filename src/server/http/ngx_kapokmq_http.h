@@ -18,6 +18,28 @@
 ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
 
+/* The same in two parts, for whoever reads a body as it comes: NGX_DECLINED,
+ * nothing is wrong so far; and the rest. */
+ngx_int_t ngx_kapokmq_http_check(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_http_read(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler);
+
+/* Of a worker that cannot serve: without the queue, or exiting. */
+#define NGX_KAPOKMQ_UNAVAILABLE  "The queue is not available"
+
+/* The bytes that a form, or a single message, may have; and what a larger one
+ * is told. */
+#define NGX_KAPOKMQ_TOO_LARGE  "The request is too large"
+
+off_t ngx_kapokmq_http_body_max(void);
+
+/* The methods of the request's location, for headers. */
+const char *ngx_kapokmq_http_methods(ngx_http_request_t *r);
+
+/* The first part of that: NGX_DECLINED, the method is the location's; else the
+ * request has been answered, OPTIONS too. */
+ngx_int_t ngx_kapokmq_http_method(ngx_http_request_t *r);
+
 /*
  * Reads the body, which must be there, as a form: see kmq_form_read().
  * NGX_ERROR: it could not be, the request has been answered and finalized.
@@ -29,21 +51,19 @@ ngx_int_t ngx_kapokmq_http_fields(ngx_http_request_t *r, kmq_field_t *fields,
 ngx_int_t ngx_kapokmq_http_form(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, kmq_misspelt_t *misspelt);
 
+/* The same for a body that is here, and not nginx's. */
+ngx_int_t ngx_kapokmq_http_form_of(ngx_http_request_t *r, ngx_str_t *body,
+    kmq_field_t *fields, ngx_uint_t n, kmq_misspelt_t *misspelt);
+
+/* The same with lists (see kmq_form_lists()) and with what the query says; who
+ * names what is not wanted, or a field twice, gets 400. */
+ngx_int_t ngx_kapokmq_http_strict(ngx_http_request_t *r, kmq_field_t *fields,
+    ngx_uint_t n, ngx_uint_t lists);
+
 /* Reads the query of the request's URI: see kmq_form_query(), whose answer is
  * error.  NGX_ERROR: no memory. */
 ngx_int_t ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, kmq_misspelt_t *misspelt, const char **error);
-
-/*
- * What of the request's URI follows the prefix of its location, and NGX_OK;
- * NGX_DECLINED: the location has none, as one with a regular expression.
- */
-ngx_int_t ngx_kapokmq_http_rest(ngx_http_request_t *r, ngx_str_t *rest);
-
-/* The names in a WebSocket's path: see kmq_path_names(). */
-const char *ngx_kapokmq_http_names(ngx_http_request_t *r,
-    u_char topic[KMQ_NAME_MAX], size_t *topic_len, u_char id[KMQ_NAME_MAX],
-    size_t *id_len);
 
 /* Adds a header to the answer; name and value must stay. */
 ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
@@ -54,11 +74,48 @@ ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
     size_t len);
 
 
+/* ---------------------------------------------------------------- the path */
+
+/* A producer's, or consumer's: they lie where the URI, or variables, do. */
+typedef struct {
+    ngx_str_t            topic;
+    ngx_str_t            id;
+} ngx_kapokmq_names_t;
+
+/*
+ * What an endpoint takes from its URI.  It is what nginx has matched, so that
+ * what an access rule sees is what is served.
+ *
+ * _names: what the location's topic= and id= say, or else the two segments
+ * behind its prefix.  NGX_OK, or a status and an error to answer with.  It may
+ * be asked for at any time, by variables.
+ *
+ * _function: the one segment behind the prefix; of an exact location its own
+ * last one.  NGX_OK, or NGX_DECLINED.
+ *
+ * _behind: is there nothing behind the prefix, or that one segment (NULL: only
+ * nothing)?  A location without a prefix has nothing behind it.
+ */
+ngx_int_t ngx_kapokmq_path_names(ngx_http_request_t *r,
+    ngx_kapokmq_names_t *names, const char **error);
+ngx_int_t ngx_kapokmq_path_function(ngx_http_request_t *r, ngx_str_t *name);
+ngx_uint_t ngx_kapokmq_path_behind(ngx_http_request_t *r, const char *name);
+
+/* Notes in the error log why a request is refused for its path. */
+void ngx_kapokmq_path_log(ngx_http_request_t *r, ngx_uint_t status,
+    const char *error);
+
+
 /* ---------------------------------------------------------- the secret key */
 
 /* Has the secret key been changed by a reload that this worker does not belong
  * to? */
 ngx_uint_t ngx_kapokmq_key_stale(void);
+
+/* May the request's key produce to that topic?  There is but one key, and it
+ * may do everything. */
+ngx_uint_t ngx_kapokmq_key_may_produce(ngx_http_request_t *r,
+    const u_char *topic, size_t len);
 
 /* Compares the key a client gave in constant time: 1 when it is right. */
 ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);
@@ -176,6 +233,14 @@ ngx_int_t ngx_kapokmq_field_required(ngx_http_request_t *r,
 const char *ngx_kapokmq_field_misspelt(ngx_http_request_t *r,
     const kmq_field_t *fields, ngx_uint_t n, const kmq_misspelt_t *misspelt);
 
+/* The same of any name that is no field's, and of a field that came twice. */
+const char *ngx_kapokmq_field_strict(ngx_http_request_t *r,
+    const kmq_field_t *fields, ngx_uint_t n, const kmq_misspelt_t *misspelt);
+
+/* A number of seconds with decimals, from min to max ms. */
+ngx_int_t ngx_kapokmq_field_seconds(ngx_http_request_t *r,
+    const kmq_field_t *field, uint64_t min, uint64_t max, uint64_t *ms);
+
 /* Answers that the field must be what is wanted, not what it is. */
 void ngx_kapokmq_field_error(ngx_http_request_t *r, const kmq_field_t *field,
     const char *wanted);
@@ -228,7 +293,8 @@ void ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
 
 /* What a request's access log line tells of it, beside its URI. */
 typedef struct {
-    ngx_str_t            topic;     /* of a message sent by HTTP */
+    ngx_kapokmq_names_t  names;     /* of a client; a sent message's topic */
+    void               **location;  /* r->loc_conf where these were noted */
     ngx_uint_t           messages;  /* accepted from, or pushed to, it */
     ngx_uint_t           confirmed;
     ngx_uint_t           confirm;   /* KMQ_CONFIRM_...; 0: no consumer */
@@ -239,6 +305,10 @@ typedef struct {
 /* The request's facts, which are made when there are none yet; NULL: no
  * memory.  They stay until it has been logged. */
 ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
+
+/* Notes the names by which it is served.  NGX_ERROR: no memory. */
+ngx_int_t ngx_kapokmq_facts_names(ngx_http_request_t *r,
+    const ngx_kapokmq_names_t *names);
 
 /* The handler of the facts' cleanup in the request's pool; it does nothing. */
 void ngx_kapokmq_facts_cleanup(void *data);
@@ -253,7 +323,9 @@ ngx_uint_t ngx_kapokmq_variables_of_end(ngx_conf_t *cf);
 
 /* ---------------------------------------------------------- configuration */
 
-/* Puts the filter of all answers in place; a postconfiguration. */
+/* Put the filter of all answers, and the handler of all paths, in place; a
+ * postconfiguration. */
 void ngx_kapokmq_filter_init(void);
+ngx_int_t ngx_kapokmq_path_init(ngx_conf_t *cf);
 
 #endif /* NGX_KAPOKMQ_HTTP_H */

@@ -6,8 +6,6 @@
 #include "ngx_kapokmq_http.h"
 
 
-#define NGX_KAPOKMQ_TOO_LARGE  "The request is too large"
-
 /* The headers of type and size; a body as a chain of one buffer; the body of
  * an error, with the header that its status needs. */
 void ngx_kapokmq_http_json_type(ngx_http_request_t *r, off_t size);

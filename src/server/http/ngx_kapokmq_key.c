@@ -24,6 +24,18 @@ ngx_kapokmq_key_stale(void)
 }
 
 
+ngx_uint_t
+ngx_kapokmq_key_may_produce(ngx_http_request_t *r, const u_char *topic,
+    size_t len)
+{
+    (void) r;
+    (void) topic;
+    (void) len;
+
+    return 1;
+}
+
+
 /* Takes a time that depends on the length of the given key alone. */
 ngx_uint_t
 ngx_kapokmq_key_matches(const u_char *key, size_t len)

@@ -12,10 +12,13 @@
 static ngx_uint_t ngx_kapokmq_variable_is(const ngx_str_t *name,
     const char *text);
 static ngx_kapokmq_facts_t *ngx_kapokmq_facts_find(ngx_http_request_t *r);
+static ngx_kapokmq_facts_t *ngx_kapokmq_facts_done(ngx_http_request_t *r);
 static ngx_kapokmq_kind_e ngx_kapokmq_variable_kind(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_variable_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_role(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_kapokmq_variable_transport(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_messages(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -42,6 +45,9 @@ static ngx_http_variable_t  ngx_kapokmq_vars[] = {
       NGX_KAPOKMQ_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("kapokmq_role"), NULL, ngx_kapokmq_variable_role,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("kapokmq_transport"), NULL, ngx_kapokmq_variable_transport,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("kapokmq_messages"), NULL, ngx_kapokmq_variable_messages,
@@ -141,6 +147,24 @@ ngx_kapokmq_facts(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_kapokmq_facts_names(ngx_http_request_t *r,
+    const ngx_kapokmq_names_t *names)
+{
+    ngx_kapokmq_facts_t  *facts;
+
+    facts = ngx_kapokmq_facts(r);
+    if (facts == NULL) {
+        return NGX_ERROR;
+    }
+
+    facts->names = *names;
+    facts->location = r->loc_conf;
+
+    return NGX_OK;
+}
+
+
 /* By its cleanup, since a session, and an internal redirect, leave the request
  * without a context. */
 static ngx_kapokmq_facts_t *
@@ -167,6 +191,22 @@ ngx_kapokmq_facts_session(ngx_http_request_t *r)
     facts = ngx_kapokmq_facts_find(r);
 
     return (facts && facts->status) ? facts : NULL;
+}
+
+
+/* Those of what has been done: a session's, or an HTTP request's. */
+static ngx_kapokmq_facts_t *
+ngx_kapokmq_facts_done(ngx_http_request_t *r)
+{
+    switch (ngx_kapokmq_variable_kind(r)) {
+
+    case NGX_KAPOKMQ_PRODUCER:
+    case NGX_KAPOKMQ_CONSUMER:
+        return ngx_kapokmq_facts_session(r);
+
+    default:
+        return ngx_kapokmq_facts_find(r);
+    }
 }
 
 
@@ -250,38 +290,45 @@ ngx_kapokmq_variable_kind(ngx_http_request_t *r)
 }
 
 
-/* The names in a WebSocket's path, which can be asked for from the beginning;
- * or the topic of a message, once the body has been read. */
+/* Is it of a kind whose URI has names? */
+static ngx_uint_t
+ngx_kapokmq_variable_client(ngx_kapokmq_kind_e kind)
+{
+    return kind == NGX_KAPOKMQ_PRODUCER || kind == NGX_KAPOKMQ_CONSUMER
+           || kind == NGX_KAPOKMQ_EVENTS || kind == NGX_KAPOKMQ_PULL;
+}
+
+
+/* A client's names, which can be asked for before it is served; or the topic of
+ * a message, once the body has been read. */
 static ngx_int_t
 ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char                topic[KMQ_NAME_MAX], id[KMQ_NAME_MAX];
-    size_t                topic_len, id_len;
+    ngx_str_t            *name;
+    const char           *error;
     ngx_kapokmq_kind_e    kind;
+    ngx_kapokmq_names_t   names;
     ngx_kapokmq_facts_t  *facts;
 
     kind = ngx_kapokmq_variable_kind(r);
+    facts = ngx_kapokmq_facts_find(r);
 
-    if (kind == NGX_KAPOKMQ_SEND && data == NGX_KAPOKMQ_TOPIC) {
-        facts = ngx_kapokmq_facts_find(r);
+    ngx_memzero(&names, sizeof(ngx_kapokmq_names_t));
 
-        if (facts && facts->topic.len) {
-            return ngx_kapokmq_variable_set(v, facts->topic.data,
-                                            facts->topic.len);
-        }
-    }
+    if (facts && facts->location == r->loc_conf) {
+        names = facts->names;
 
-    if ((kind != NGX_KAPOKMQ_PRODUCER
-         && kind != NGX_KAPOKMQ_CONSUMER)
-        || ngx_kapokmq_http_names(r, topic, &topic_len, id, &id_len) != NULL)
+    } else if (!ngx_kapokmq_variable_client(kind)
+               || ngx_kapokmq_path_names(r, &names, &error) != NGX_OK)
     {
         return ngx_kapokmq_variable_none(v);
     }
 
-    return (data == NGX_KAPOKMQ_TOPIC)
-           ? ngx_kapokmq_variable_copy(r, v, topic, topic_len)
-           : ngx_kapokmq_variable_copy(r, v, id, id_len);
+    name = (data == NGX_KAPOKMQ_TOPIC) ? &names.topic : &names.id;
+
+    return name->len ? ngx_kapokmq_variable_set(v, name->data, name->len)
+                     : ngx_kapokmq_variable_none(v);
 }
 
 
@@ -297,10 +344,39 @@ ngx_kapokmq_variable_role(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return ngx_kapokmq_variable_text(v, "producer");
 
     case NGX_KAPOKMQ_CONSUMER:
+    case NGX_KAPOKMQ_EVENTS:
+    case NGX_KAPOKMQ_PULL:
         return ngx_kapokmq_variable_text(v, "consumer");
+
+    case NGX_KAPOKMQ_SETTLE:
+        return ngx_kapokmq_variable_text(v, "settle");
 
     case NGX_KAPOKMQ_SEND:
         return ngx_kapokmq_variable_text(v, "send");
+
+    default:
+        return ngx_kapokmq_variable_none(v);
+    }
+}
+
+
+static ngx_int_t
+ngx_kapokmq_variable_transport(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    (void) data;
+
+    switch (ngx_kapokmq_variable_kind(r)) {
+
+    case NGX_KAPOKMQ_PRODUCER:
+    case NGX_KAPOKMQ_CONSUMER:
+        return ngx_kapokmq_variable_text(v, "websocket");
+
+    case NGX_KAPOKMQ_EVENTS:
+        return ngx_kapokmq_variable_text(v, "events");
+
+    case NGX_KAPOKMQ_PULL:
+        return ngx_kapokmq_variable_text(v, "pull");
 
     default:
         return ngx_kapokmq_variable_none(v);
@@ -316,9 +392,8 @@ ngx_kapokmq_variable_messages(ngx_http_request_t *r,
 
     (void) data;
 
-    facts = (ngx_kapokmq_variable_kind(r) == NGX_KAPOKMQ_SEND)
-            ? ngx_kapokmq_facts_find(r)
-            : ngx_kapokmq_facts_session(r);
+    facts = (ngx_kapokmq_variable_kind(r) == NGX_KAPOKMQ_SETTLE)
+            ? NULL : ngx_kapokmq_facts_done(r);
 
     return facts ? ngx_kapokmq_variable_number(r, v, facts->messages)
                  : ngx_kapokmq_variable_none(v);
@@ -333,11 +408,31 @@ ngx_kapokmq_variable_confirmed(ngx_http_request_t *r,
 
     (void) data;
 
-    facts = ngx_kapokmq_facts_session(r);
+    facts = ngx_kapokmq_facts_done(r);
 
-    return (facts && facts->confirm)
-           ? ngx_kapokmq_variable_number(r, v, facts->confirmed)
-           : ngx_kapokmq_variable_none(v);
+    switch (ngx_kapokmq_variable_kind(r)) {
+
+    case NGX_KAPOKMQ_CONSUMER:
+    case NGX_KAPOKMQ_SETTLE:
+        break;
+
+    case NGX_KAPOKMQ_EVENTS:
+
+        /* in mode ack others do it */
+
+        if (facts && facts->confirm == KMQ_CONFIRM_SOCKET) {
+            break;
+        }
+
+        /* fall through */
+
+    default:
+        facts = NULL;
+        break;
+    }
+
+    return facts ? ngx_kapokmq_variable_number(r, v, facts->confirmed)
+                 : ngx_kapokmq_variable_none(v);
 }
 
 

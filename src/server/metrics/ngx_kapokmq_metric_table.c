@@ -93,6 +93,22 @@ const ngx_kapokmq_family_t
     { "consumers", NULL, "Consumers that are connected.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.consumers) },
 
+    { "consumers_websocket", NULL, "Of these, those with a WebSocket.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(by[NGX_KAPOKMQ_BY_WEBSOCKET]) },
+
+    { "consumers_events", NULL, "Of these, streams of events.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(by[NGX_KAPOKMQ_BY_EVENTS]) },
+
+    { "consumers_pull", NULL, "Of these, pulls that wait.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(by[NGX_KAPOKMQ_BY_PULL]) },
+
+    { "consumers_parked", NULL,
+      "Streams of events that have ended and may come back.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.parked) },
+
+    { "leases", NULL, "Answers to pulls whose messages are leased.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.leases) },
+
     { "consumers_resting", NULL,
       "Of these, those that let a message become overdue.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_value(counts.resting) },

@@ -18,6 +18,8 @@
 /* What is written at once: the histogram, or a topic's longest name. */
 #define NGX_KAPOKMQ_METRICS_ROOM   4096
 
+#define NGX_KAPOKMQ_METRICS_PATH  "Nothing is expected behind the location"
+
 #define NGX_KAPOKMQ_METRICS_TEXT                                              \
     "text/plain; version=0.0.4; charset=utf-8"
 #define NGX_KAPOKMQ_METRICS_OPEN                                              \
@@ -112,6 +114,13 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
     /* the answer is written by the request's own connection */
     if (r != r->main) {
         return NGX_HTTP_FORBIDDEN;
+    }
+
+    if (!ngx_kapokmq_path_behind(r, NULL)) {
+        ngx_kapokmq_path_log(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_METRICS_PATH);
+
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_FOUND,
+                                       NGX_KAPOKMQ_METRICS_PATH);
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -329,14 +338,21 @@ ngx_kapokmq_metrics_gather(ngx_kapokmq_scrape_t *scrape)
 static void
 ngx_kapokmq_metrics_consumers(ngx_kapokmq_scrape_t *scrape)
 {
-    uint64_t  oldest;
-    unsigned  i, n;
+    uint64_t                  oldest;
+    unsigned                  i, n;
+    const kmq_client_info_t  *client;
 
     n = kmq_clients(ngx_kapokmq_worker.kmq, KMQ_CONSUMER, &scrape->cursor,
                     scrape->slice.clients, NGX_KAPOKMQ_METRICS_SLICE);
 
     for (i = 0; i < n; i++) {
-        oldest = scrape->slice.clients[i].oldest / 1000;
+        client = &scrape->slice.clients[i];
+        oldest = client->oldest / 1000;
+
+        if (!client->leased && !client->parked) {
+            scrape->values.by[ngx_kapokmq_mode_by(client->mode)]++;
+        }
+
         scrape->values.oldest_in_flight =
             ngx_max(scrape->values.oldest_in_flight, oldest);
     }

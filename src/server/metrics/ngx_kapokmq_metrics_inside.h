@@ -4,6 +4,7 @@
 #define NGX_KAPOKMQ_METRICS_INSIDE_H
 
 #include "../ngx_kapokmq.h"
+#include "../client/ngx_kapokmq_client.h"
 
 
 typedef enum {
@@ -35,6 +36,8 @@ typedef struct {
     uint64_t                       persistence;
     uint64_t                       failing;
     uint64_t                       summed;         /* topics */
+    uint64_t                       by[NGX_KAPOKMQ_BYS];    /* consumers that
+                                      are connected, by transport */
 } ngx_kapokmq_metrics_t;
 
 /* Counters that may be restored from files, one behind the other, and what
@@ -46,7 +49,7 @@ typedef struct {
 } ngx_kapokmq_totals_t;
 
 /* Families of one sample, whose values are in a ngx_kapokmq_metrics_t, */
-#define NGX_KAPOKMQ_FAMILIES        39
+#define NGX_KAPOKMQ_FAMILIES        44
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_families[NGX_KAPOKMQ_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;

@@ -10,9 +10,6 @@
 #include "ngx_kapokmq_publish.h"
 
 
-/* Messages committed under one lock. */
-#define NGX_KAPOKMQ_COMMIT     512
-
 /* Room for more messages than that is given back when they are settled. */
 #define NGX_KAPOKMQ_KEPT       16384
 
@@ -24,6 +21,7 @@ typedef struct {
     kmq_message_t           *messages;  /* reserved, and in the journal */
     ngx_uint_t               n;
     ngx_uint_t               allocated;
+    uint64_t                 batch;     /* the last one among them, or 0 */
     ngx_queue_t              answers;
 } ngx_kapokmq_held_t;
 
@@ -123,20 +121,15 @@ ngx_kapokmq_pending_settle(ngx_int_t rc, const char *reason)
 static void
 ngx_kapokmq_pending_commit(ngx_kapokmq_held_t *held, ngx_int_t rc)
 {
-    ngx_uint_t      n;
-    kmq_message_t  *m;
+    if (rc == NGX_OK) {
+        ngx_kapokmq_publish_commit(held->messages, held->n, held->batch);
 
-    for (m = held->messages; held->n; m += n) {
-        n = ngx_min(held->n, NGX_KAPOKMQ_COMMIT);
-        held->n -= n;
-
-        if (rc == NGX_OK) {
-            kmq_commit(ngx_kapokmq_worker.kmq, m, n);
-
-        } else {
-            kmq_discard(ngx_kapokmq_worker.kmq, m, n);
-        }
+    } else {
+        ngx_kapokmq_publish_discard(held->messages, held->n);
     }
+
+    held->n = 0;
+    held->batch = 0;
 
     if (held->allocated > NGX_KAPOKMQ_KEPT) {
         free(held->messages);
@@ -157,11 +150,15 @@ ngx_kapokmq_pending_late(ngx_event_t *ev)
 /* --------------------------------------------------------------- waiting */
 
 ngx_int_t
-ngx_kapokmq_pending_hold(kmq_message_t *m, ngx_uint_t n)
+ngx_kapokmq_pending_hold(kmq_message_t *m, ngx_uint_t n, uint64_t batch)
 {
     if (ngx_kapokmq_pending_keep(m, n) != NGX_OK) {
         kmq_discard(ngx_kapokmq_worker.kmq, m, n);
         return NGX_ERROR;
+    }
+
+    if (batch) {
+        ngx_kapokmq_gathering->batch = batch;
     }
 
     return NGX_OK;

@@ -18,6 +18,14 @@
 /* Writes the body of a message that has been reserved for data. */
 void ngx_kapokmq_publish_write(kmq_message_t *m, const kmq_data_t *data);
 
+/* Commits n messages, a part of them under one lock.  batch: those of that
+ * batch, and of earlier ones, are all among them; 0: there is none. */
+void ngx_kapokmq_publish_commit(kmq_message_t *m, ngx_uint_t n,
+    uint64_t batch);
+
+/* Discards them, in such parts. */
+void ngx_kapokmq_publish_discard(kmq_message_t *m, ngx_uint_t n);
+
 /* The handler of kapokmq_send: POST /Producer/Send. */
 ngx_int_t ngx_kapokmq_send_handler(ngx_http_request_t *r);
 
@@ -39,8 +47,10 @@ struct ngx_kapokmq_pending_s {
 };
 
 /* Has n messages that are reserved and written go to disk, together with what
- * else is pending.  NGX_ERROR: no memory, and they are discarded. */
-ngx_int_t ngx_kapokmq_pending_hold(kmq_message_t *m, ngx_uint_t n);
+ * else is pending; they are that batch, or 0.  NGX_ERROR: no memory, and they
+ * are discarded. */
+ngx_int_t ngx_kapokmq_pending_hold(kmq_message_t *m, ngx_uint_t n,
+    uint64_t batch);
 
 /* Adds an answer, behind all others; takes one away that nobody wants any
  * more. */

@@ -1,12 +1,13 @@
-/* POST /Producer/Send: one message by HTTP. */
+/* POST /Producer/Send: one message by HTTP; ngx_kapokmq_send_batch.c has
+ * batches. */
 
-#include "ngx_kapokmq_publish.h"
+#include "ngx_kapokmq_send_inside.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
-#include "../../protocol/kmq_utf8.h"
 
 
-#define NGX_KAPOKMQ_SEND_FIELDS  3
+#define NGX_KAPOKMQ_SEND_PATH                                                 \
+    "Nothing, or \"Send\", is expected behind the location"
 
 
 /* A message that waits for the disk, and its request with it. */
@@ -18,14 +19,14 @@ typedef struct {
 } ngx_kapokmq_sent_t;
 
 
-static ngx_uint_t ngx_kapokmq_send_named(ngx_http_request_t *r);
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);
+static void ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body);
 static const char *ngx_kapokmq_send_names(ngx_http_request_t *r,
     const kmq_field_t fields[], const kmq_misspelt_t *misspelt);
 static void ngx_kapokmq_send_fact(ngx_http_request_t *r,
     const kmq_field_t *topic);
-static const char *ngx_kapokmq_send_check(const kmq_field_t *topic,
-    const kmq_field_t *text, const kmq_field_t *delay, kmq_data_t *data);
+static void ngx_kapokmq_send_message(ngx_http_request_t *r,
+    kmq_field_t fields[], const kmq_misspelt_t *misspelt);
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
     const kmq_field_t *topic, const kmq_data_t *data);
 static ngx_int_t ngx_kapokmq_send_hold(ngx_http_request_t *r,
@@ -42,90 +43,99 @@ static void ngx_kapokmq_send_answer(ngx_http_request_t *r,
 ngx_int_t
 ngx_kapokmq_send_handler(ngx_http_request_t *r)
 {
-    return ngx_kapokmq_http_start(r, ngx_kapokmq_send_body);
-}
+    ngx_int_t         rc;
+    ngx_str_t         type;
+    kmq_form_batch_t  batch;
 
+    rc = ngx_kapokmq_http_check(r);
 
-/* Is it this function that the URI names?  Behind the location's prefix there
- * is nothing, or its name. */
-static ngx_uint_t
-ngx_kapokmq_send_named(ngx_http_request_t *r)
-{
-    ngx_str_t  rest;
-
-    if (ngx_kapokmq_http_rest(r, &rest) != NGX_OK) {
-        return 1;
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
-    if (rest.len && rest.data[0] == '/') {
-        rest.data++;
-        rest.len--;
+    if (!ngx_kapokmq_path_behind(r, "Send")) {
+        ngx_kapokmq_path_log(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_SEND_PATH);
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_FOUND,
+                                       NGX_KAPOKMQ_SEND_PATH);
     }
 
-    if (rest.len && rest.data[rest.len - 1] == '/') {
-        rest.len--;
+    ngx_str_null(&type);
+
+    if (r->headers_in.content_type) {
+        type = r->headers_in.content_type->value;
     }
 
-    return rest.len == 0
-           || (rest.len == sizeof("Send") - 1
-               && ngx_strncmp(rest.data, "Send", rest.len) == 0);
+    batch = kmq_form_batch((char *) type.data, type.len);
+
+    /* what says that it is JSON may be a batch of any size; else a body that
+     * is too long for a message is not even asked for */
+
+    if (batch == KMQ_FORM_BATCH_NONE
+        || (batch == KMQ_FORM_BATCH_MAYBE
+            && r->headers_in.content_length_n > ngx_kapokmq_http_body_max()))
+    {
+        return ngx_kapokmq_http_read(r, ngx_kapokmq_send_body);
+    }
+
+    return ngx_kapokmq_send_parts(r, batch == KMQ_FORM_BATCH_LINES,
+                                  ngx_kapokmq_send_one);
 }
 
 
 static void
 ngx_kapokmq_send_body(ngx_http_request_t *r)
 {
-    kmq_data_t       data;
-    const char      *err;
-    kmq_misspelt_t   misspelt;
+    kmq_misspelt_t  misspelt;
 
-    kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = {
-        { "topic", NULL, 0 },
-        { "messageData", NULL, 0 },
-        { "delayTime", NULL, 0 }
-    };
+    kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = NGX_KAPOKMQ_SEND_NAMES;
 
-    if (ngx_kapokmq_http_still(r) != NGX_OK) {
-        return;
-    }
-
-    if (!ngx_kapokmq_send_named(r)) {
-        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
-                               "There is no such function");
-        return;
-    }
-
-    if (ngx_kapokmq_http_form(r, fields, NGX_KAPOKMQ_SEND_FIELDS, &misspelt)
-        != NGX_OK)
+    if (ngx_kapokmq_http_still(r) == NGX_OK
+        && ngx_kapokmq_http_form(r, fields, NGX_KAPOKMQ_SEND_FIELDS,
+                                 &misspelt)
+           == NGX_OK)
     {
-        return;
+        ngx_kapokmq_send_message(r, fields, &misspelt);
     }
+}
+
+
+/* Sends the message that is the whole body. */
+static void
+ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body)
+{
+    kmq_misspelt_t  misspelt;
+
+    kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = NGX_KAPOKMQ_SEND_NAMES;
+
+    if (ngx_kapokmq_http_form_of(r, body, fields, NGX_KAPOKMQ_SEND_FIELDS,
+                                 &misspelt)
+        == NGX_OK)
+    {
+        ngx_kapokmq_send_message(r, fields, &misspelt);
+    }
+}
+
+
+/* Sends the message of these fields. */
+static void
+ngx_kapokmq_send_message(ngx_http_request_t *r, kmq_field_t fields[],
+    const kmq_misspelt_t *misspelt)
+{
+    kmq_data_t   data;
+    ngx_uint_t   status;
+    const char  *err;
 
     ngx_kapokmq_send_fact(r, &fields[0]);
 
-    err = ngx_kapokmq_send_names(r, fields, &misspelt);
+    status = NGX_HTTP_BAD_REQUEST;
+    err = ngx_kapokmq_send_names(r, fields, misspelt);
 
     if (err == NULL) {
-        err = ngx_kapokmq_send_check(&fields[0], &fields[1], &fields[2],
-                                     &data);
+        err = ngx_kapokmq_send_check(r, fields, 0, &data, &status);
     }
 
     if (err) {
-        ngx_kapokmq_send_refuse(r, &fields[0], NGX_HTTP_BAD_REQUEST, err);
-        return;
-    }
-
-    if (data.size > ngx_kapokmq_worker.config->max_message_size) {
-        ngx_kapokmq_send_refuse(r, &fields[0],
-                                NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                "messageData is larger than maxMessageSize");
-        return;
-    }
-
-    if (data.escaped > kmq_body_max(ngx_kapokmq_worker.kmq)) {
-        ngx_kapokmq_send_refuse(r, &fields[0],
-                                NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                "messageData is too large for the zone");
+        ngx_kapokmq_send_refuse(r, &fields[0], status, err);
         return;
     }
 
@@ -164,57 +174,14 @@ ngx_kapokmq_send_names(ngx_http_request_t *r, const kmq_field_t fields[],
 static void
 ngx_kapokmq_send_fact(ngx_http_request_t *r, const kmq_field_t *topic)
 {
-    ngx_kapokmq_facts_t  *facts;
+    ngx_kapokmq_names_t  names;
 
-    facts = ngx_kapokmq_facts(r);
+    ngx_str_null(&names.id);
+    names.topic.data = topic->value;
+    names.topic.len = topic->len;
 
-    if (facts) {
-        facts->topic.data = topic->value;
-        facts->topic.len = topic->len;
-    }
-}
-
-
-/* Returns what is wrong, or NULL and the data. */
-static const char *
-ngx_kapokmq_send_check(const kmq_field_t *topic, const kmq_field_t *text,
-    const kmq_field_t *delay, kmq_data_t *data)
-{
-    const char  *err;
-
-    if (topic->value == NULL || topic->len == 0
-        || text->value == NULL || text->len == 0)
-    {
-        return "Required data cannot be empty";
-    }
-
-    if (topic->len > KMQ_NAME_MAX) {
-        return "topic is longer than 255 bytes";
-    }
-
-    if (memchr(topic->value, '\0', topic->len)) {
-        return "topic has a zero byte";
-    }
-
-    if (!kmq_utf8_valid(topic->value, topic->len)) {
-        return "topic is not valid UTF-8";
-    }
-
-    err = kmq_data_text(data, text->value, text->len);
-    if (err) {
-        return err;
-    }
-
-    data->delay = 0;
-
-    if (delay->value
-        && kmq_data_delay((char *) delay->value, delay->len, &data->delay)
-           != 0)
-    {
-        return "delayTime is not a number of seconds up to ten years";
-    }
-
-    return NULL;
+    /* without memory the line is without a topic */
+    (void) ngx_kapokmq_facts_names(r, &names);
 }
 
 
@@ -289,7 +256,7 @@ ngx_kapokmq_send_hold(ngx_http_request_t *r, const kmq_field_t *topic,
     sent->request = r;
     sent->topic = *topic;
 
-    if (ngx_kapokmq_pending_hold(m, 1) != NGX_OK) {
+    if (ngx_kapokmq_pending_hold(m, 1, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_kapokmq_heartbeat.h"
+#include "../client/ngx_kapokmq_peer.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
@@ -268,7 +269,7 @@ ngx_kapokmq_close_free(void *data)
 {
     ngx_kapokmq_session_t  *s = data;
 
-    ngx_kapokmq_staying_leave(s);
+    ngx_kapokmq_drain_remove(&s->stay);
     ngx_kapokmq_close_leave(s);
     ngx_kapokmq_input_free(s);
     ngx_kapokmq_output_free(s);

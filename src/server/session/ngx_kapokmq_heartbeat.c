@@ -12,6 +12,8 @@
 
 #include "ngx_kapokmq_heartbeat.h"
 #include "ngx_kapokmq_push.h"
+#include "../client/ngx_kapokmq_beat.h"
+#include "../client/ngx_kapokmq_peer.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 
@@ -19,22 +21,12 @@
  * before, which came a little later, does not cost a timer of its own. */
 #define NGX_KAPOKMQ_BEAT_EARLY     32
 
-/* Timers are set to multiples of that part of a heartbeat, and of so many ms at
- * most: a worker wakes up once for all of them. */
-#define NGX_KAPOKMQ_BEAT_STEP      64
-#define NGX_KAPOKMQ_BEAT_STEP_MAX  250
-
-/* Pings in one turn of the event loop; those beyond come so many ms later. */
-#define NGX_KAPOKMQ_BEATS          256
-#define NGX_KAPOKMQ_BEATS_LATER    10
-
 /* After the process stood still: see ngx_kapokmq_hears(). */
 #define NGX_KAPOKMQ_BEAT_HEAR      500
 
 
 static void ngx_kapokmq_heartbeat_timer(ngx_kapokmq_session_t *s,
     ngx_msec_t ms);
-static ngx_msec_t ngx_kapokmq_heartbeat_later(void);
 static ngx_msec_t ngx_kapokmq_heartbeat_since(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_heartbeat_missed(ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_heartbeat_reads(ngx_kapokmq_session_t *s);
@@ -98,9 +90,10 @@ ngx_kapokmq_heartbeat_due(ngx_kapokmq_session_t *s)
     since = ngx_kapokmq_heartbeat_since(s);
 
     if (since >= beat) {
-        rc = ngx_kapokmq_peer_check(s, since);
+        rc = ngx_kapokmq_peer_check(s->connection, &s->probed, since);
 
         if (rc == NGX_DONE) {
+            s->reset = 1;
             ngx_log_error(NGX_LOG_INFO, s->client.log, 0,
                           "client is gone: its machine has acknowledged "
                           "nothing for %M ms", since);
@@ -141,48 +134,8 @@ ngx_kapokmq_heartbeat_due(ngx_kapokmq_session_t *s)
 static void
 ngx_kapokmq_heartbeat_timer(ngx_kapokmq_session_t *s, ngx_msec_t ms)
 {
-    ngx_msec_t  step;
-
-    step = ngx_min(s->client.heartbeat / NGX_KAPOKMQ_BEAT_STEP,
-                   NGX_KAPOKMQ_BEAT_STEP_MAX);
-
-    if (step > 1) {
-        ms += step - 1;
-        ms -= (ngx_current_msec + ms) % step;
-    }
-
-    ngx_add_timer(s->connection->write, ms);
-}
-
-
-/* 0: this turn has time for another ping; else how many ms later one has. */
-static ngx_msec_t
-ngx_kapokmq_heartbeat_later(void)
-{
-    ngx_msec_int_t     left;
-    static ngx_msec_t  turn, later;
-    static ngx_uint_t  n, nlater;
-
-    if (turn != ngx_current_msec) {
-        turn = ngx_current_msec;
-        n = 0;
-    }
-
-    if (n < NGX_KAPOKMQ_BEATS) {
-        n++;
-        return 0;
-    }
-
-    left = (ngx_msec_int_t) (later - turn);
-
-    if (left <= 0 || nlater == NGX_KAPOKMQ_BEATS) {
-        later = turn + ngx_max(left, 0) + NGX_KAPOKMQ_BEATS_LATER;
-        nlater = 0;
-    }
-
-    nlater++;
-
-    return later - turn;
+    ngx_add_timer(s->connection->write,
+                  ngx_kapokmq_beat_step(s->client.heartbeat, ms));
 }
 
 
@@ -263,7 +216,7 @@ ngx_kapokmq_heartbeat_ask(ngx_kapokmq_session_t *s, ngx_msec_t beat,
     if (ngx_kapokmq_output_direct(s)
         && (!s->asked || ngx_current_msec - s->said >= beat))
     {
-        later = ngx_kapokmq_heartbeat_later();
+        later = ngx_kapokmq_beat_later();
 
         if (later) {
             ngx_add_timer(s->connection->write, later);

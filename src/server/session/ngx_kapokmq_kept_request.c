@@ -44,7 +44,7 @@ ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return NULL;
     }
 
-    ngx_queue_init(&s->queue);
+    ngx_kapokmq_drain_init(&s->stay, ngx_kapokmq_session_told);
 
     cleanup->handler = ngx_kapokmq_close_free;
     cleanup->data = s;
@@ -93,7 +93,7 @@ ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s)
     r->read_event_handler = ngx_kapokmq_kept_first;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_kapokmq_staying_join(s);
+    ngx_kapokmq_drain_add(&s->stay);
 
     if (c->sockaddr->sa_family != AF_UNIX) {
         (void) ngx_tcp_nodelay(c);

@@ -3,7 +3,7 @@
 #ifndef NGX_KAPOKMQ_OUTPUT_H
 #define NGX_KAPOKMQ_OUTPUT_H
 
-#include "ngx_kapokmq_chunk.h"
+#include "../deliver/ngx_kapokmq_chunk.h"
 
 
 typedef struct ngx_kapokmq_session_s  ngx_kapokmq_session_t;

@@ -97,7 +97,7 @@ ngx_kapokmq_owed_hold(ngx_kapokmq_session_t *s, kmq_message_t *m,
         return NGX_ERROR;
     }
 
-    if (ngx_kapokmq_pending_hold(m, n) != NGX_OK) {
+    if (ngx_kapokmq_pending_hold(m, n, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 

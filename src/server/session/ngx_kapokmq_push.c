@@ -5,10 +5,6 @@
 #include "ngx_kapokmq_push.h"
 
 
-/* The chunk that usually holds all of a batch; one for large messages is not
- * kept. */
-#define NGX_KAPOKMQ_PUSH_CHUNK  (2 * 1024 * 1024)
-
 /* Messages of so many bytes, on the average, are sent from where they lie. */
 #define NGX_KAPOKMQ_IN_PLACE    4096
 
@@ -25,7 +21,6 @@ static size_t ngx_kapokmq_push_measure(ngx_kapokmq_frames_t *f,
     const kmq_run_t *run, ngx_uint_t n);
 static void ngx_kapokmq_push_pings(ngx_kapokmq_frames_t *f,
     const kmq_run_t *run);
-static ngx_kapokmq_chunk_t *ngx_kapokmq_push_chunk(size_t size);
 static size_t ngx_kapokmq_push_run(ngx_kapokmq_frames_t *f,
     const kmq_run_t *run);
 static ngx_uint_t ngx_kapokmq_push_asks(ngx_kapokmq_frames_t *f,
@@ -52,9 +47,6 @@ static ngx_kapokmq_frames_t  ngx_kapokmq_frames;
  * where it lies. */
 static ngx_uint_t            ngx_kapokmq_shared;
 static ngx_uint_t            ngx_kapokmq_in_place;
-
-/* Used again for the next batch unless a slow consumer still needs it. */
-static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
 
 
 /* Where consumers share messages, those that are pinged more often are a group
@@ -115,7 +107,7 @@ ngx_kapokmq_push_runs(ngx_kapokmq_frames_t *f, const kmq_run_t *run,
     ngx_uint_t  i;
 
     size = ngx_kapokmq_push_measure(f, run, n);
-    f->chunk = ngx_kapokmq_push_chunk(size);
+    f->chunk = ngx_kapokmq_chunk_batch(size);
 
     if (f->chunk) {
         ngx_kapokmq_frames_layout(f);
@@ -139,9 +131,7 @@ ngx_kapokmq_push_runs(ngx_kapokmq_frames_t *f, const kmq_run_t *run,
         }
     }
 
-    if (f->chunk && f->chunk->size > NGX_KAPOKMQ_PUSH_CHUNK) {
-        ngx_kapokmq_push_free();
-    }
+    ngx_kapokmq_chunk_batch_done();
 
     return size;
 }
@@ -208,35 +198,6 @@ ngx_kapokmq_push_pings(ngx_kapokmq_frames_t *f, const kmq_run_t *run)
     if (!s->pinged) {
         f->ping[end - 1] = 1;
     }
-}
-
-
-static ngx_kapokmq_chunk_t *
-ngx_kapokmq_push_chunk(size_t size)
-{
-    ngx_kapokmq_chunk_t  *chunk;
-
-    chunk = ngx_kapokmq_chunk;
-
-    if (chunk && chunk->refs == 1 && chunk->size >= size) {
-        return chunk;
-    }
-
-    ngx_kapokmq_chunk_release(chunk);
-
-    size = ngx_max(size, NGX_KAPOKMQ_PUSH_CHUNK);
-
-    ngx_kapokmq_chunk = ngx_kapokmq_chunk_create(size, KMQ_BATCH_MESSAGES);
-
-    return ngx_kapokmq_chunk;
-}
-
-
-void
-ngx_kapokmq_push_free(void)
-{
-    ngx_kapokmq_chunk_release(ngx_kapokmq_chunk);
-    ngx_kapokmq_chunk = NULL;
 }
 
 

@@ -15,9 +15,6 @@
 
 extern const ngx_kapokmq_transport_t  ngx_kapokmq_websocket;
 
-/* Frees what is kept for the next batch. */
-void ngx_kapokmq_push_free(void);
-
 
 /* ----------------------------------------------------------------- frames */
 

@@ -433,3 +433,15 @@ ngx_kapokmq_session_control(ngx_kapokmq_session_t *s)
                                         s->parser.size);
     }
 }
+
+
+void
+ngx_kapokmq_session_told(ngx_kapokmq_stay_t *stay)
+{
+    ngx_kapokmq_session_t  *s;
+
+    s = ngx_queue_data(stay, ngx_kapokmq_session_t, stay);
+
+    s->exiting = 1;
+    ngx_kapokmq_session_readable(s);
+}

@@ -14,8 +14,7 @@ ngx_int_t ngx_kapokmq_consumer_handler(ngx_http_request_t *r);
 /* The handler of the worker's event: producers that wait for room try again. */
 void ngx_kapokmq_producers_resume(ngx_event_t *ev);
 
-/* In a worker, before its first session, and behind its last. */
-void ngx_kapokmq_session_init(ngx_cycle_t *cycle);
-void ngx_kapokmq_session_exit(void);
+/* In a worker, before its first session. */
+void ngx_kapokmq_session_init(void);
 
 #endif /* NGX_KAPOKMQ_SESSION_H */

@@ -6,16 +6,8 @@
 
 
 void
-ngx_kapokmq_session_init(ngx_cycle_t *cycle)
+ngx_kapokmq_session_init(void)
 {
     ngx_kapokmq_output_init();
-    ngx_kapokmq_staying_init();
-    ngx_kapokmq_drain_listen(cycle);
 }
 
-
-void
-ngx_kapokmq_session_exit(void)
-{
-    ngx_kapokmq_push_free();
-}

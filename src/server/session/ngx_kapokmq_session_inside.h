@@ -23,6 +23,7 @@
 #define NGX_KAPOKMQ_SESSION_INSIDE_H
 
 #include "../ngx_kapokmq.h"
+#include "../client/ngx_kapokmq_drain.h"
 #include "../deliver/ngx_kapokmq_deliver.h"
 #include "../../protocol/kmq_websocket.h"
 #include "ngx_kapokmq_input.h"
@@ -81,7 +82,7 @@ struct ngx_kapokmq_session_s {
         ngx_kapokmq_consumer_t    consumer;
     };
 
-    ngx_queue_t               queue;       /* in those that may stay */
+    ngx_kapokmq_stay_t        stay;
     ngx_connection_t         *connection;
     ngx_http_request_t       *request;     /* NULL: it was given back */
     const ngx_kapokmq_role_t *role;
@@ -126,7 +127,7 @@ struct ngx_kapokmq_session_s {
     /* heartbeat, times in ms */
     unsigned                  asked:1;     /* an answer is awaited */
     unsigned                  silent:1;    /* and has not come in time */
-    unsigned                  probed:1;    /* so does the kernel wait */
+    ngx_uint_t                probed;      /* so does the kernel wait */
     ngx_msec_t                heard;       /* when something came from it, */
     ngx_msec_t                said;        /* and was sent to it */
     ngx_msec_t                asked_at;
@@ -236,6 +237,9 @@ void ngx_kapokmq_close_finish(ngx_kapokmq_session_t *s);
 ngx_int_t ngx_kapokmq_close_timeout(ngx_kapokmq_session_t *s);
 ngx_int_t ngx_kapokmq_close_exiting(ngx_kapokmq_session_t *s);
 
+/* That one is about to come: see ngx_kapokmq_drain.h. */
+void ngx_kapokmq_session_told(ngx_kapokmq_stay_t *stay);
+
 /* A client's close: see ngx_kapokmq_client.h. */
 void ngx_kapokmq_close_client(ngx_kapokmq_client_t *client, int why,
     const char *reason);
@@ -262,20 +266,5 @@ ngx_kapokmq_session_t *ngx_kapokmq_kept_create(ngx_http_request_t *r,
 /* The response's header has been sent: the request's events are the session's
  * from now on. */
 void ngx_kapokmq_kept_begin(ngx_kapokmq_session_t *s);
-
-
-/* ------------------------------------------------------------------ drain */
-
-/* A session is there, and may stay; or not any more, if it was and might. */
-void ngx_kapokmq_staying_join(ngx_kapokmq_session_t *s);
-void ngx_kapokmq_staying_leave(ngx_kapokmq_session_t *s);
-
-/* How many they are, and, if there are any, the oldest one. */
-ngx_uint_t ngx_kapokmq_staying(void);
-ngx_kapokmq_session_t *ngx_kapokmq_staying_oldest(void);
-void ngx_kapokmq_staying_init(void);
-
-/* Has all of them closed when the worker is to go. */
-void ngx_kapokmq_drain_listen(ngx_cycle_t *cycle);
 
 #endif /* NGX_KAPOKMQ_SESSION_INSIDE_H */

@@ -41,9 +41,9 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    error = ngx_kapokmq_client_info(r, role->number, s->info);
-    if (error) {
-        return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST, error);
+    rc = ngx_kapokmq_client_info(r, role->number, s->info, &error);
+    if (rc != NGX_OK) {
+        return ngx_kapokmq_http_refuse(r, rc, error);
     }
 
     if (ngx_kapokmq_upgrade_facts(r, s) != NGX_OK) {

@@ -44,6 +44,9 @@ CONF
         config => <<'CONF',
 location /Producers/Conn/ { kapokmq_producer; }
 location /Consumers/Conn/ { kapokmq_consumer; }
+location /Consumers/Events/ { kapokmq_events; }
+location /Consumers/Pull/ { kapokmq_pull; }
+location /Consumers/Settle { kapokmq_settle; }
 location = /Producer/Send { kapokmq_send; }
 location /Console/ { kapokmq_console; }
 CONF

@@ -341,6 +341,9 @@ http {
         $part{conf}
         location /Producers/Conn/ { kapokmq_producer; }
         location /Consumers/Conn/ { kapokmq_consumer; $part{consumer} }
+        location /Consumers/Events/ { kapokmq_events; $part{consumer} }
+        location /Consumers/Pull/ { kapokmq_pull; $part{consumer} }
+        location /Consumers/Settle { kapokmq_settle; }
         location = /Producer/Send { kapokmq_send; }
         location /Console/ { kapokmq_console; }
     }

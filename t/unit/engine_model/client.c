@@ -87,6 +87,7 @@ join(client_t *c, unsigned role, unsigned topic)
     info.prefetch = c->prefetch;
     info.mode = c->mode;
     info.by_code = (uint32_t) c->by_code;
+    info.settles = 1;
     info.topic_len = (uint16_t) strlen(t->name);
     memcpy(info.topic, t->name, info.topic_len);
     info.id_len = (uint16_t) sprintf(info.id, "%u", c->serial);

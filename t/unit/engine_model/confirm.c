@@ -54,7 +54,7 @@ named_in(const list_t *list, unsigned topic, const char *code)
 
 
 /* One that c names waits again, after it was pushed to somebody. */
-static int
+int
 confirmed_late(client_t *c, const char *code)
 {
     uint32_t   id;

@@ -5,6 +5,7 @@
 
 
 void confirmed(client_t *c, delivery_t *d);
+int confirmed_late(client_t *c, const char *code);
 void op_confirm_upto(void);
 void op_confirm_codes(void);
 void op_extend(void);

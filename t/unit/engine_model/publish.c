@@ -42,7 +42,7 @@ check_refusal(unsigned h, unsigned topic, unsigned n, unsigned got, int why,
 
     /* history goes for it, but not where all of it would not be enough */
 
-    spare = SIZE / 32 + 32 * 8192;
+    spare = SIZE / 32 + 36 * 8192;
 
     CHECK(c.consumed == 0
           || c.bytes_history + c.bytes_free < size + size / 64 + spare + holes,

@@ -165,6 +165,16 @@ export default {
     'client.messages': 'Messages',
     'client.rate': 'Rate',
     'client.confirm': 'Confirm mode',
+    'client.transport': 'Transport',
+    'transport.websocket': 'WebSocket',
+    'transport.events': 'Events',
+    'transport.pull': 'Pull',
+    'client.leased': 'Leased',
+    'client.about.leased': 'It pulled messages, and has them until they are '
+        + 'settled or their leases end.',
+    'client.parked': 'Parked',
+    'client.about.parked': 'Its stream of events has ended, and may come back '
+        + 'to what it had.',
     'client.oldest': 'Works on one for',
     'client.state': 'State',
     'client.resting': 'Resting',

@@ -41,6 +41,8 @@ const timeCell = (name) => (client) => html`
 const oddities = (client) => [
     client.Resting && ['warn', 'resting'],
     client.Silent && ['bad', 'silent'],
+    client.Lease !== null && ['plain', 'leased'],
+    client.Parked !== null && ['plain', 'parked'],
 ].filter(Boolean);
 
 function State({ client }) {
@@ -86,6 +88,8 @@ const columns = (onDisconnect) => [
     { name: 'Odd', label: t('client.state'), class: 'tags',
         descending: true, cell: (client) => html`
             <${State} client=${client} />` },
+    { name: 'Transport', label: t('client.transport'),
+        cell: (client) => t(`transport.${client.Transport}`) },
     { name: 'Confirm', label: t('client.confirm'),
         cell: (client) => client.Confirm ?? NOTHING },
     { name: 'Prefetch', label: t('setting.prefetch.name'), class: 'number',

@@ -27,6 +27,14 @@ typedef struct {
 ngx_kapokmq_chunk_t *ngx_kapokmq_chunk_create(size_t size,
     ngx_uint_t nframes);
 
+/* The worker's own chunk for a batch, of size bytes at least, and with room for
+ * all its messages.  It is used again for the next one unless a slow consumer
+ * still needs it; the caller has no reference.  _batch_done: the batch is on
+ * its way; _batch_free: nothing is to be kept. */
+ngx_kapokmq_chunk_t *ngx_kapokmq_chunk_batch(size_t size);
+void ngx_kapokmq_chunk_batch_done(void);
+void ngx_kapokmq_chunk_batch_free(void);
+
 /* Gives a reference back; chunk may be NULL. */
 void ngx_kapokmq_chunk_release(ngx_kapokmq_chunk_t *chunk);
 

@@ -4,7 +4,7 @@
  * not read.
  */
 
-#include "ngx_kapokmq_heartbeat.h"
+#include "ngx_kapokmq_peer.h"
 
 
 /* Probes of keep-alive, and what comes before them, in quarters of a heartbeat:
@@ -73,14 +73,13 @@ ngx_kapokmq_peer_watch(ngx_connection_t *c, ngx_msec_t heartbeat)
  * the probes since the last answer: some now, and some a heartbeat before.
  */
 ngx_int_t
-ngx_kapokmq_peer_check(ngx_kapokmq_session_t *s, ngx_msec_t ms)
+ngx_kapokmq_peer_check(ngx_connection_t *c, ngx_uint_t *probed,
+    ngx_msec_t ms)
 {
-    socklen_t          len;
-    ngx_uint_t         probed;
-    struct tcp_info    ti;
-    ngx_connection_t  *c;
+    socklen_t        len;
+    ngx_uint_t       before;
+    struct tcp_info  ti;
 
-    c = s->connection;
     len = sizeof(struct tcp_info);
 
     if (!ngx_kapokmq_peer_tcp(c)
@@ -89,27 +88,22 @@ ngx_kapokmq_peer_check(ngx_kapokmq_session_t *s, ngx_msec_t ms)
         return NGX_OK;
     }
 
-    probed = s->probed;
-    s->probed = (ti.tcpi_probes != 0);
+    before = *probed;
+    *probed = (ti.tcpi_probes != 0);
 
     if (ti.tcpi_last_ack_recv < ms) {
         return NGX_OK;
     }
 
     if (ti.tcpi_unacked == 0) {
-        s->reset = probed && s->probed
-                   && ti.tcpi_last_ack_recv >= NGX_KAPOKMQ_PROBE_ACK;
-
-    } else if (ti.tcpi_retransmits < 2
-               || ti.tcpi_last_ack_recv < ti.tcpi_rto / 1000)
-    {
-        return NGX_AGAIN;
-
-    } else {
-        s->reset = 1;
+        return before && *probed
+               && ti.tcpi_last_ack_recv >= NGX_KAPOKMQ_PROBE_ACK
+               ? NGX_DONE : NGX_OK;
     }
 
-    return s->reset ? NGX_DONE : NGX_OK;
+    return ti.tcpi_retransmits < 2
+           || ti.tcpi_last_ack_recv < ti.tcpi_rto / 1000
+           ? NGX_AGAIN : NGX_DONE;
 }
 
 

@@ -7,12 +7,12 @@
  * time; nor is there any where nginx stops, and nobody is to come back.
  */
 
-#include "ngx_kapokmq_session_inside.h"
+#include "ngx_kapokmq_drain.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 
-/* Between two looks, in ms; and what sessions have to end before nginx cuts
+/* Between two looks, in ms; and what clients have to end before nginx cuts
  * them, at worker_shutdown_timeout. */
 #define NGX_KAPOKMQ_DRAIN_TICK      10
 #define NGX_KAPOKMQ_DRAIN_TICK_MAX  100
@@ -26,6 +26,10 @@ static ngx_uint_t ngx_kapokmq_drain_rest(ngx_msec_t *left);
 static void ngx_kapokmq_drain_tell(ngx_uint_t rest);
 
 
+/* Those that have not been told, the oldest first. */
+static ngx_queue_t  ngx_kapokmq_staying;
+static ngx_uint_t   ngx_kapokmq_nstaying;
+
 /* How many they were, when all have to be told, and how long that takes. */
 static ngx_uint_t   ngx_kapokmq_drained;
 static ngx_msec_t   ngx_kapokmq_drain_end;
@@ -33,6 +37,33 @@ static ngx_msec_t   ngx_kapokmq_drain_span;
 
 /* Not cancelable: the worker waits for it. */
 static ngx_event_t  ngx_kapokmq_drain_timer;
+
+
+void
+ngx_kapokmq_drain_init(ngx_kapokmq_stay_t *stay, ngx_kapokmq_tell_pt tell)
+{
+    ngx_queue_init(&stay->queue);
+    stay->tell = tell;
+}
+
+
+void
+ngx_kapokmq_drain_add(ngx_kapokmq_stay_t *stay)
+{
+    ngx_queue_insert_tail(&ngx_kapokmq_staying, &stay->queue);
+    ngx_kapokmq_nstaying++;
+}
+
+
+void
+ngx_kapokmq_drain_remove(ngx_kapokmq_stay_t *stay)
+{
+    if (!ngx_queue_empty(&stay->queue)) {
+        ngx_queue_remove(&stay->queue);
+        ngx_queue_init(&stay->queue);
+        ngx_kapokmq_nstaying--;
+    }
+}
 
 
 /* A connection that is idle for ever has its handler called when the worker
@@ -43,6 +74,8 @@ ngx_kapokmq_drain_listen(ngx_cycle_t *cycle)
     int                fd;
     ngx_uint_t         i;
     ngx_connection_t  *c;
+
+    ngx_queue_init(&ngx_kapokmq_staying);
 
     ngx_kapokmq_event_init(&ngx_kapokmq_drain_timer, ngx_kapokmq_drain_turn,
                            cycle->log);
@@ -68,7 +101,7 @@ ngx_kapokmq_drain_begin(ngx_event_t *ev)
 {
     (void) ev;
 
-    ngx_kapokmq_drained = ngx_kapokmq_staying();
+    ngx_kapokmq_drained = ngx_kapokmq_nstaying;
     ngx_kapokmq_drain_span = ngx_kapokmq_drain_time();
     ngx_kapokmq_drain_end = ngx_current_msec + ngx_kapokmq_drain_span;
 
@@ -116,7 +149,7 @@ ngx_kapokmq_drain_turn(ngx_event_t *ev)
     rest = ngx_kapokmq_drain_rest(&left);
     ngx_kapokmq_drain_tell(rest);
 
-    if (ngx_kapokmq_staying() == 0) {
+    if (ngx_kapokmq_nstaying == 0) {
         kmq_retire(ngx_kapokmq_worker.kmq);
         ngx_kapokmq_wake();
         return;
@@ -155,14 +188,15 @@ ngx_kapokmq_drain_rest(ngx_msec_t *left)
 static void
 ngx_kapokmq_drain_tell(ngx_uint_t rest)
 {
-    ngx_kapokmq_session_t  *s;
+    ngx_queue_t         *q;
+    ngx_kapokmq_stay_t  *stay;
 
-    while (ngx_kapokmq_staying() > rest) {
+    while (ngx_kapokmq_nstaying > rest) {
 
-        s = ngx_kapokmq_staying_oldest();
-        ngx_kapokmq_staying_leave(s);
+        q = ngx_queue_head(&ngx_kapokmq_staying);
+        stay = ngx_queue_data(q, ngx_kapokmq_stay_t, queue);
 
-        s->exiting = 1;
-        ngx_kapokmq_session_readable(s);
+        ngx_kapokmq_drain_remove(stay);
+        stay->tell(stay);
     }
 }

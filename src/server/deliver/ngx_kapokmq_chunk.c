@@ -3,6 +3,13 @@
 #include "ngx_kapokmq_chunk.h"
 
 
+/* What usually holds all of a batch; one for large messages is not kept. */
+#define NGX_KAPOKMQ_CHUNK_BATCH  (2 * 1024 * 1024)
+
+
+static ngx_kapokmq_chunk_t  *ngx_kapokmq_chunk;
+
+
 ngx_kapokmq_chunk_t *
 ngx_kapokmq_chunk_create(size_t size, ngx_uint_t nframes)
 {
@@ -57,4 +64,46 @@ ngx_kapokmq_chunk_frames(const ngx_kapokmq_chunk_t *chunk, size_t pos)
     }
 
     return low;
+}
+
+
+/* ------------------------------------------------------------- for a batch */
+
+ngx_kapokmq_chunk_t *
+ngx_kapokmq_chunk_batch(size_t size)
+{
+    ngx_kapokmq_chunk_t  *chunk;
+
+    chunk = ngx_kapokmq_chunk;
+
+    if (chunk && chunk->refs == 1 && chunk->size >= size) {
+        return chunk;
+    }
+
+    ngx_kapokmq_chunk_release(chunk);
+
+    size = ngx_max(size, NGX_KAPOKMQ_CHUNK_BATCH);
+
+    ngx_kapokmq_chunk = ngx_kapokmq_chunk_create(size, KMQ_BATCH_MESSAGES);
+
+    return ngx_kapokmq_chunk;
+}
+
+
+void
+ngx_kapokmq_chunk_batch_done(void)
+{
+    if (ngx_kapokmq_chunk
+        && ngx_kapokmq_chunk->size > NGX_KAPOKMQ_CHUNK_BATCH)
+    {
+        ngx_kapokmq_chunk_batch_free();
+    }
+}
+
+
+void
+ngx_kapokmq_chunk_batch_free(void)
+{
+    ngx_kapokmq_chunk_release(ngx_kapokmq_chunk);
+    ngx_kapokmq_chunk = NULL;
 }
