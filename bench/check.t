@@ -1,7 +1,8 @@
 #!/bin/bash
 #
-# Does the load generator find what it is there to find?  The floor harms one
-# message of many, and the generator must say so.  TAP, for prove.
+# Does the load generator find what it is there to find?  The floor, and for
+# clients without a WebSocket floor/doors.py, harm one message of many, and the
+# generator must say so.  TAP, for prove.
 
 cd "$(dirname "$0")" || exit
 make -s -j2 || exit
@@ -11,6 +12,7 @@ PORT=${PORT:-8050}
 files=$(mktemp -d) || exit
 floor=
 preload=
+doors=
 tests=0
 failed=0
 
@@ -33,9 +35,12 @@ turns() {
 
 # load FLOOR-ARGUMENTS LOAD-ARGUMENTS: sets $result and $status
 load() {
+    local floor_is=("$OUT/kmq-floor" --port "$PORT" --seconds 60)
+
+    [ -z "$doors" ] || floor_is=(floor/doors.py "$PORT" test)
+
     # shellcheck disable=SC2086
-    LD_PRELOAD=$preload KMQ_TURNS=$files/turns \
-        "$OUT/kmq-floor" --port "$PORT" --seconds 60 $1 &
+    LD_PRELOAD=$preload KMQ_TURNS=$files/turns "${floor_is[@]}" $1 &
     floor=$!
 
     for _ in {1..200}; do
@@ -174,6 +179,61 @@ check_more "questions with pauses between them" "" \
     '"search".*"answer_us": ."count": ([0-9]+)'
 check "and with a long one" "" "--rate 20000 --search count --pause 90" 0 \
     '"answer_us": {"count": 1,'
+
+# clients without a WebSocket, with a relay that has doors for them
+
+doors=1
+all='"delivered": 20000'
+events="--batch 100 --events --producers 3 --consumers 5"
+pull="--batch 100 --pull 50 --wait 0.1 --producers 3 --consumers 5"
+
+check "batches, nobody consumes" "" "--ingest-only --batch 100" \
+    0 '"accepted": 20000, "errors": 0, "unanswered": 0'
+check "lines, several on their way, the last ones few" "" \
+    "--ingest-only --batch 99 --ndjson --window 300" \
+    0 '"accepted": 20000, "errors": 0, "unanswered": 0'
+check_more "the time of their answers is known" "" \
+    "--ingest-only --batch 100 --answers --warmup 0" 15000 \
+    '"answer_us": ."count": ([0-9]+)'
+check "streams of events: nothing wrong" "" "$events" 0 "$all, $good"
+check "acknowledged: nothing wrong" "" "$events --confirm ack" 0 "$all, $good"
+check "pulls: nothing wrong" "" "$pull" 0 "$all, $good"
+check "confirmed between them: nothing wrong" "" "$pull --apart" \
+    0 "$all, $good"
+check "pulls of 1,000 that take several reads: nothing wrong" "" \
+    "--batch 1000 --pull 1000 --size 1000" 0 "$all, $good"
+check "topics: nothing wrong" "" "$events --topics 2" 0 "$all, $good"
+
+for door in "$events" "$pull"; do
+    name=${door#--batch 100 }
+    name=${name%% *}
+    one="$door --producers 1 --consumers 1"
+    check "$name: a lost message is found" lose "$door" \
+        1 '"lost": 1, "duplicate": 0, "disorder": 0'
+    check "$name: a message that comes twice is found" twice "$door" \
+        1 '"lost": 0, "duplicate": 1'
+    check "$name: a message out of order is found" late "$one" \
+        1 '"lost": 0, "duplicate": 0, "disorder": 1'
+    check "$name: a damaged message is found" damage "$door" 1 '"corrupt": 1'
+done
+
+check "events: a message that is not confirmed is found" unsettled \
+    "$events --confirm ack" 1 "not all were confirmed"
+check "pulls: a message that is not confirmed is found" unsettled "$pull" \
+    1 "not all were confirmed"
+check "a stream that ends is found" end "$events" 1 "the stream ended"
+check "a batch that is refused is found" refuse "$pull" 1 "HTTP/1.1 503"
+check "a wrong key is found" "" "$pull --key other" 1 "HTTP/1.1 401"
+check "streams with a wrong key are an error" "" "$events --key other" 2 ""
+doors=
+
+for wrong in "--events --pull 1" "--pull 1 --confirm ack" \
+    "--pull 1 --fanout" "--events --confirm pong" \
+    "--batch 100 --window 10" "--batch 10 --json" \
+    "--pull 1 --idle 1 --return 1"
+do
+    check "$wrong makes no sense" "" "$wrong" 2 ""
+done
 
 # the same over TLS
 

@@ -9,9 +9,12 @@
 #   ROWS="p2p ..."  only these rows; ROWS=list prints their names
 #   DURATION=3      seconds of a run
 #   SERVER_CPU=0  LOAD_CPU=1  cores of the server and of the load generator
-#   IDLE=20000      consumers of the rows "idle", "heartbeat", "reload"
-#   BEATS=90        seconds of each part of the row "heartbeat"
+#   IDLE=20000      consumers of the rows "idle", "heartbeat", "reload",
+#                   "doors-idle"
+#   BEATS=90        seconds of each part of the rows "heartbeat", "doors-idle"
 #   DRAIN=10        drainTime of the row "reload"
+#   DOORS="ws events ..."   sides of the row "doors"; those that others are
+#                   compared with are ws, ws-ack, ws-ingest
 #   INGEST=2000000  messages of the rows "ingest"
 #   WAITING=500000  messages of the row "waiting"
 #   DELAYED=1000000  DELAY=60    messages, and seconds, of the row "delay"
@@ -115,8 +118,8 @@ die() {
 }
 
 
-for part in servers runs memory liveness questions engine tls workers mode2 \
-    checkpoint stall
+for part in servers runs memory liveness doors questions engine tls workers \
+    mode2 checkpoint stall
 do
     # shellcheck source=/dev/null
     . "bench/rows/$part.sh"
@@ -180,6 +183,8 @@ all_rows() {
     row_waiting
     row_heartbeat
     row_reload
+    row_doors
+    row_doors_idle
     rows_tls
     row_workers
     row_cores_nginx

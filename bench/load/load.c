@@ -61,7 +61,11 @@ load_run(const load_protocol_t *protocol, int argc, char **argv)
         return 2;
     }
 
-    if (net_nofile(l->nclients + 16) == -1) {
+    /* streams that confirm have a connection for that, too */
+
+    if (net_nofile((l->nclients << (l->o.events && l->o.confirm != NULL))
+                   + 16) == -1)
+    {
         fprintf(stderr, "kmq-load: %u connections are more than the limit of "
                 "open files allows\n", l->nclients);
         return 2;

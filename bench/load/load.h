@@ -7,6 +7,11 @@
  *   load_options.c     the command line
  *   load_websocket.c   the protocol: login, what producers and consumers send
  *                      and read
+ *   load_door.c        clients that speak HTTP instead: their requests' answers
+ *   load_events.c      --events: consumers with a stream of events
+ *   load_pull.c        --pull: consumers that ask for messages
+ *   load_batch.c       --batch: producers that send many at a time
+ *   load_settle.c      how the latter two, and streams, confirm
  *   load_report.c      the result as JSON
  *
  * what a run may have besides:
@@ -19,6 +24,7 @@
  * and what all of these use:
  *
  *   load_connection.c  opening and closing
+ *   load_message.c     messages' data and stamps, windows
  *   load_check.c       which message came where: losses, duplicates, disorder
  *   load_watch.c       moments of a run: counters, CPU time, memory
  *
@@ -44,8 +50,10 @@
 #define LOAD_CONSUMER  1
 #define LOAD_VISITOR   2       /* a consumer of --churn */
 #define LOAD_SEARCHER  3       /* a connection of --search */
+#define LOAD_SETTLER   4       /* what a stream of --events confirms by */
 
-#define LOAD_SEARCHES  16      /* such connections */
+#define LOAD_SEARCHES  16      /* connections of --search */
+#define LOAD_TOPIC     300     /* bytes for a topic's name */
 
 
 typedef struct {
@@ -60,6 +68,8 @@ typedef struct {
     unsigned     size;
     unsigned     window;
     unsigned     idle;
+    unsigned     pull;         /* messages that a pull asks for */
+    unsigned     batch;        /* messages of a request */
     unsigned     rounds;       /* --depth */
     uint64_t     depth;        /* messages that wait, 0: none are kept so */
     double       delay;        /* the longest delay, in seconds */
@@ -76,6 +86,7 @@ typedef struct {
     unsigned     nwatch;
     uint8_t      search[LOAD_SEARCHES];
     unsigned     nsearch;
+    double       wait;         /* seconds that a pull may wait */
     double       pause;        /* seconds from one question to the next */
     unsigned     delayed:1;    /* --delay, also with 0 */
     unsigned     json:1;
@@ -84,6 +95,9 @@ typedef struct {
     unsigned     remote:1;
     unsigned     answers:1;    /* --answers */
     unsigned     tls:1;
+    unsigned     events:1;
+    unsigned     apart:1;      /* --apart */
+    unsigned     ndjson:1;
 } load_options_t;
 
 
@@ -112,8 +126,10 @@ typedef enum {
     CLIENT_CLOSED
 } client_state_t;
 
-typedef struct load_s    load_t;
-typedef struct client_s  client_t;
+typedef struct load_s       load_t;
+typedef struct client_s     client_t;
+typedef struct load_door_s  load_door_t;
+typedef struct load_http_s  load_http_t;
 
 struct client_s {
     int              fd;
@@ -131,6 +147,8 @@ struct client_s {
     uint32_t         sent;
     uint32_t         answered;
     uint32_t         errors;   /* of these, not "ok" */
+    size_t           frame_size;                /* --batch: of that */
+    size_t           stamp_at;
     uint64_t        *asked;    /* --answers: when each that has no answer was
                                   sent; a ring of o.window */
 
@@ -150,6 +168,68 @@ struct client_s {
 
     /* a searcher's */
     void            *search;
+
+    /* NULL: it speaks WebSocket */
+    const load_door_t  *door;
+    load_http_t        *http;
+};
+
+/* A read whose bytes are parsed. */
+typedef struct {
+    load_t     *load;
+    client_t   *client;
+    uint64_t    now;
+} load_read_t;
+
+/* A send time, ready for the stamp. */
+typedef struct {
+    uint64_t    high;
+    uint64_t    low;
+} load_time_t;
+
+
+/* What a client does that speaks HTTP. */
+struct load_door_s {
+    /* Composes what its connection begins with: 0, or -1. */
+    int            (*request)(load_t *l, client_t *c);
+
+    /* Takes what is there of an answer's body; whole: up to its end, or to a
+     * chunk's.  Returns how much of it was used, or NET_CLOSE. */
+    size_t         (*body)(load_read_t *r, const unsigned char *data,
+        size_t size, int whole);
+
+    /* An answer is complete: 0, or -1. */
+    int            (*done)(load_t *l, client_t *c);
+
+    /* All that has come was read, none of it may be answered yet: 0, or -1.
+     * NULL: nothing is to be done. */
+    int            (*rest)(load_t *l, client_t *c);
+
+    /* It is ready when its first request has been written, not before an
+     * answer. */
+    unsigned         writes:1;
+};
+
+typedef enum {
+    HTTP_HEAD = 0,
+    HTTP_BODY,
+    HTTP_CHUNK,                /* the line with its size is to come */
+    HTTP_CHUNK_END             /* and that behind it */
+} load_http_state_t;
+
+struct load_http_s {
+    load_http_state_t  state;
+    uint64_t        left;      /* bytes of the body, or of its chunk */
+    unsigned        chunked:1;
+    unsigned        begun:1;   /* messages of this answer may follow */
+
+    /* MessageCodes with commas, yet to be confirmed */
+    net_out_t       codes;
+    uint32_t        ncodes;
+    uint32_t        settling;  /* so many were sent, and are not answered */
+
+    /* a stream's: confirms what it gets; its own is the stream */
+    client_t       *settler;
 };
 
 
@@ -269,6 +349,47 @@ int load_run(const load_protocol_t *protocol, int argc, char **argv);
 
 /* load_websocket.c */
 extern const load_protocol_t  load_websocket;
+
+/* load_door.c: the client's door, if it is to have one: 0, or -1. */
+int load_door_init(load_t *l, client_t *c);
+void load_door_event(load_t *l, client_t *c, unsigned events);
+
+/* Appends a POST to what the client sends: 0, or -1. */
+int load_post(load_t *l, client_t *c, const char *path, const char *type,
+    const void *body, size_t size);
+
+/* The length of the pushed message at p, 0 while it is not all there. */
+size_t load_door_message(const load_t *l, const unsigned char *p, size_t size);
+
+extern const load_door_t  load_events;
+extern const load_door_t  load_pull;
+extern const load_door_t  load_batch;
+extern const load_door_t  load_settler;
+
+/* load_batch.c: sends what the window allows. */
+void load_batch_fill(load_t *l, client_t *c);
+
+/* load_settle.c: keeps a message's code; asks, on another connection or the
+ * client's own, to confirm those kept; takes the answer, as a door's body. */
+int load_settle_keep(client_t *c, const unsigned char *message);
+int load_settle(load_t *l, client_t *on, client_t *c);
+size_t load_settled(load_read_t *r, client_t *c, const unsigned char *data,
+    size_t size, int whole);
+
+/* load_message.c */
+int load_data_init(load_t *l);
+/* topic: LOAD_TOPIC bytes */
+void load_topic(const load_t *l, const client_t *c, char *topic);
+load_time_t load_time(uint64_t time);
+
+/* How many messages a producer may send now. */
+uint64_t load_credit(const load_t *l, const client_t *c);
+
+/* A producer's messages were answered, in the order in which they were sent. */
+void load_answered(load_read_t *r, uint32_t n);
+
+/* A pushed message has come. */
+void load_message(load_read_t *r, const unsigned char *p, size_t size);
 
 /* load_options.c: 0, or -1 when the command line makes no sense. */
 int load_options(load_options_t *o, int argc, char **argv);

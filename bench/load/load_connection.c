@@ -83,7 +83,9 @@ void
 load_close(load_t *l, client_t *c, const char *why)
 {
     /* by role */
-    static const char  *const  name[] = { "producer", "consumer", "visitor" };
+    static const char  *const  name[] = {
+        "producer", "consumer", "visitor", "searcher", "settler"
+    };
 
     if (load_return_again(l, c)) {
         return;

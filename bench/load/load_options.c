@@ -19,10 +19,11 @@ enum {
     OPT_PORT = 0, OPT_PRODUCERS, OPT_CONSUMERS, OPT_TOPICS, OPT_SIZE,
     OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_DELAY,
     OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_RETURN, OPT_WARMUP,
-    OPT_DRAIN, OPT_TIMEOUT, OPT_PAUSE,
+    OPT_DRAIN, OPT_TIMEOUT, OPT_PAUSE, OPT_PULL, OPT_WAIT, OPT_BATCH,
 
     OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH, OPT_TLS,
-    OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_HELP
+    OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_EVENTS,
+    OPT_APART, OPT_NDJSON, OPT_HELP
 };
 
 static const load_number_t  load_numbers[] = {
@@ -47,6 +48,9 @@ static const load_number_t  load_numbers[] = {
     { "drain", 0.1, 3600, "seconds without progress that end a run (5)" },
     { "timeout", 1, 7200, "seconds after which the program ends (120)" },
     { "pause", 0, 3600, "with --search: seconds between two questions (0)" },
+    { "pull", 1, 1000, "consumers pull by HTTP, so many at a time" },
+    { "wait", 0, 60, "with --pull: seconds to wait for a message (5)" },
+    { "batch", 1, 1000, "producers send by HTTP, so many in a request" },
 };
 
 static const struct option  load_names[] = {
@@ -70,6 +74,9 @@ static const struct option  load_names[] = {
     { "drain", 1, NULL, OPT_DRAIN },
     { "timeout", 1, NULL, OPT_TIMEOUT },
     { "pause", 1, NULL, OPT_PAUSE },
+    { "pull", 1, NULL, OPT_PULL },
+    { "wait", 1, NULL, OPT_WAIT },
+    { "batch", 1, NULL, OPT_BATCH },
     { "host", 1, NULL, OPT_HOST },
     { "topic", 1, NULL, OPT_TOPIC },
     { "key", 1, NULL, OPT_KEY },
@@ -82,6 +89,9 @@ static const struct option  load_names[] = {
     { "answers", 0, NULL, OPT_ANSWERS },
     { "remote", 0, NULL, OPT_REMOTE },
     { "tls", 0, NULL, OPT_TLS },
+    { "events", 0, NULL, OPT_EVENTS },
+    { "apart", 0, NULL, OPT_APART },
+    { "ndjson", 0, NULL, OPT_NDJSON },
     { "help", 0, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 }
 };
@@ -97,6 +107,10 @@ static const char  load_help[] =
     "  --ingest-only    no consumers\n"
     "  --answers        report the time from sending to the answer\n"
     "  --tls            wss: with TLS\n"
+    "  --events         consumers have streams of server-sent events\n"
+    "  --apart          with --pull: messages are confirmed before others are\n"
+    "                   asked for, not by a request just before that one\n"
+    "  --ndjson         with --batch: lines, not an array\n"
     "  --watch PID,...  report the CPU time of these processes, too\n"
     "  --search KIND,...  ask the console meanwhile, with a connection each:\n"
     "                   page, topic, time, status, get, delete or count\n";
@@ -154,6 +168,9 @@ load_number(load_options_t *o, int opt, const char *text)
     case OPT_WARMUP: o->warmup = value; break;
     case OPT_DRAIN: o->drain = value; break;
     case OPT_PAUSE: o->pause = value; break;
+    case OPT_PULL: o->pull = (unsigned) value; break;
+    case OPT_WAIT: o->wait = value; break;
+    case OPT_BATCH: o->batch = (unsigned) value; break;
     default: o->timeout = value; break;
     }
 
@@ -240,10 +257,55 @@ load_option(load_options_t *o, int opt, const char *value)
         o->tls = 1;
         return 0;
 
+    case OPT_EVENTS:
+        o->events = 1;
+        return 0;
+
+    case OPT_APART:
+        o->apart = 1;
+        return 0;
+
+    case OPT_NDJSON:
+        o->ndjson = 1;
+        return 0;
+
     default:
         load_usage();
         return -1;
     }
+}
+
+
+/* What clients that speak HTTP cannot do, or not yet. */
+static int
+load_options_doors(const load_options_t *o)
+{
+    if ((o->events || o->pull != 0)
+        && ((o->events && o->pull != 0) || o->depth != 0 || o->back != 0))
+    {
+        fprintf(stderr, "kmq-load: --events and --pull exclude each other, "
+                "--depth and --return\n");
+        return -1;
+    }
+
+    if ((o->pull != 0 && (o->fanout || o->confirm != NULL))
+        || (o->events && o->confirm != NULL && o->confirm[0] == 'p'))
+    {
+        fprintf(stderr, "kmq-load: --pull is for point to point, without "
+                "--confirm, and --events without pong\n");
+        return -1;
+    }
+
+    if (o->batch != 0
+        && (o->batch > o->window || o->json || o->delayed || o->rate != 0
+            || o->depth != 0))
+    {
+        fprintf(stderr, "kmq-load: --batch is at most the window, and "
+                "excludes --json, --delay, --rate and --depth\n");
+        return -1;
+    }
+
+    return 0;
 }
 
 
@@ -294,7 +356,7 @@ load_options_check(const load_options_t *o)
         return -1;
     }
 
-    return 0;
+    return load_options_doors(o);
 }
 
 
@@ -317,6 +379,7 @@ load_options(load_options_t *o, int argc, char **argv)
     o->seconds = 5;
     o->rounds = 3;
     o->stay = 0.02;
+    o->wait = 5;
     o->warmup = -1;
     o->drain = 5;
     o->timeout = 120;

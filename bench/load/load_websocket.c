@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "load.h"
 #include "../common/wire.h"
@@ -15,19 +14,6 @@
 
 static const char  load_welcome[] = "Secret key matching succeeded";
 static const unsigned char  load_ok[4] = { 0x81, 0x02, 'o', 'k' };
-
-typedef struct {
-    load_t     *load;
-    client_t   *client;
-    uint64_t    now;           /* of the read whose bytes are parsed */
-} load_read_t;
-
-/* A send time, ready for the stamp. */
-typedef struct {
-    uint64_t    high;
-    uint64_t    low;
-} load_time_t;
-
 
 static int load_clients_init(load_t *l);
 static int load_request(load_t *l, client_t *c);
@@ -45,27 +31,6 @@ const load_protocol_t  load_websocket = {
 
 
 /* ---------------------------------------------------------------- opening */
-
-/* Every message's data: room for the stamp, then text without escapes. */
-static int
-load_data_init(load_t *l)
-{
-    unsigned  i;
-
-    l->data = malloc(l->o.size);
-
-    if (l->data == NULL) {
-        return -1;
-    }
-
-    for (i = 0; i < l->o.size; i++) {
-        l->data[i] = (unsigned char) ("0123456789abcdefghijklmnopqrstuvwxyz "
-                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 63]);
-    }
-
-    return 0;
-}
-
 
 /*
  * A producer's frame, masked: the mask stays the same for the connection, so
@@ -142,7 +107,7 @@ load_clients_init(load_t *l)
         if (c->role == LOAD_PRODUCER) {
             c->topic = c->number / l->o.producers;
 
-            if (load_frame_init(l, c) == -1) {
+            if (l->o.batch == 0 && load_frame_init(l, c) == -1) {
                 return -1;
             }
 
@@ -157,6 +122,10 @@ load_clients_init(load_t *l)
         } else if (l->o.idle == 0) {
             c->topic = c->number / l->o.consumers;
         }
+
+        if (load_door_init(l, c) == -1) {
+            return -1;
+        }
     }
 
     return 0;
@@ -170,16 +139,14 @@ load_request(load_t *l, client_t *c)
     static const char  *const  prefix[] = { "p", "c", "v" };
 
     int             n;
-    char            topic[300], query[32];
+    char            topic[LOAD_TOPIC], query[32];
     unsigned char  *p;
 
-    if (l->o.topics == 1) {
-        snprintf(topic, sizeof(topic), "%s", l->o.topic);
-
-    } else {
-        snprintf(topic, sizeof(topic), "%s-%u", l->o.topic, c->topic);
+    if (c->door != NULL) {
+        return c->door->request(l, c);
     }
 
+    load_topic(l, c, topic);
     query[0] = '\0';
 
     if (c->role != LOAD_PRODUCER && l->o.confirm != NULL) {
@@ -227,6 +194,11 @@ load_event(load_t *l, client_t *c, unsigned events)
 
     if (c->role == LOAD_SEARCHER) {
         load_search_event(l, c, events);
+        return;
+    }
+
+    if (c->door != NULL) {
+        load_door_event(l, c, events);
         return;
     }
 
@@ -279,125 +251,6 @@ load_answer(client_t *c, unsigned opcode, const unsigned char *data,
 }
 
 
-/* How long a message took that was due at the given time, and so on. */
-static void
-load_times(load_read_t *r, uint64_t due)
-{
-    load_t    *l;
-    client_t  *c;
-
-    l = r->load;
-    c = r->client;
-
-    if (l->o.delayed && r->now < due) {
-        l->early++;
-        l->earliest = due - r->now > l->earliest ? due - r->now
-                                                 : l->earliest;
-        load_fail(l, "a message came %llu us before its time",
-                  (unsigned long long) (due - r->now) / 1000);
-    }
-
-    if (due >= l->measure) {
-        histogram_add(&l->latency, r->now > due ? r->now - due : 0);
-
-        /* it was not there when the sockets were looked at before */
-
-        if (l->spin) {
-            histogram_add(&l->unread, r->now - l->looked_before);
-        }
-    }
-
-    if (l->o.rate != 0) {
-        if (c->last != 0 && c->last >= l->measure) {
-            histogram_add(&l->gap, r->now - c->last);
-        }
-
-        c->last = r->now;
-    }
-}
-
-
-/* A producer's messages were answered, in the order in which they were sent. */
-static void
-load_answered(load_read_t *r, uint32_t n)
-{
-    load_t    *l;
-    client_t  *c;
-    uint64_t   sent;
-
-    l = r->load;
-    c = r->client;
-
-    for ( /* void */ ; c->asked != NULL && n != 0; n--) {
-        sent = c->asked[c->answered++ % l->o.window];
-        l->answered++;
-
-        if (sent >= l->measure) {
-            histogram_add(&l->answer, r->now - sent);
-        }
-    }
-
-    c->answered += n;
-    l->answered += n;
-}
-
-
-/* A pushed message; what is fixed in it is compared as it comes. */
-static int
-load_message(load_read_t *r, const unsigned char *p, size_t size)
-{
-    load_t               *l;
-    uint64_t              bad, time;
-    uint32_t              producer, number;
-    const unsigned char  *data;
-
-    l = r->load;
-    data = p + WIRE_DATA_AT;
-
-    if (size < WIRE_DATA_AT + l->o.size + 1
-        || memcmp(p, WIRE_HEAD, sizeof(WIRE_HEAD) - 1) != 0
-        || memcmp(data - (sizeof(WIRE_HEAD_DATA) - 1), WIRE_HEAD_DATA,
-                  sizeof(WIRE_HEAD_DATA) - 1) != 0
-        || data[l->o.size] != '"'
-        || memcmp(data + LOAD_STAMP, l->data + LOAD_STAMP,
-                  l->o.size - LOAD_STAMP) != 0)
-    {
-        l->check.corrupt++;
-        load_fail(l, "not a pushed message: %.*s",
-                  size > 200 ? 200 : (int) size, p);
-        return 0;
-    }
-
-    bad = 0;
-    producer = wire_number(wire_load(data), &bad);
-    number = wire_number(wire_load(data + 8), &bad);
-    time = (uint64_t) wire_number(wire_load(data + 16), &bad) << 32;
-    time |= wire_number(wire_load(data + 24), &bad);
-
-    if (bad) {
-        l->check.corrupt++;
-        load_fail(l, "a message's stamp is damaged: %.32s", data);
-        return 0;
-    }
-
-    if (r->client->role == LOAD_VISITOR) {
-        load_churn_message(l, r->client, producer, number);
-
-    } else {
-        l->delivered++;
-        load_check_message(l, r->client, producer, number);
-        load_times(r, time);
-    }
-
-    if (l->o.confirm != NULL && l->o.confirm[0] == 'a') {
-        return load_answer(r->client, WIRE_TEXT, p + sizeof(WIRE_HEAD) - 1,
-                           WIRE_CODE_LEN);
-    }
-
-    return 0;
-}
-
-
 static int
 load_text(load_read_t *r, const unsigned char *data, size_t size)
 {
@@ -429,7 +282,12 @@ load_text(load_read_t *r, const unsigned char *data, size_t size)
     }
 
     if (c->role != LOAD_PRODUCER) {
-        return load_message(r, data, size);
+        load_message(r, data, size);
+
+        return l->o.confirm != NULL && l->o.confirm[0] == 'a'
+               ? load_answer(c, WIRE_TEXT, data + sizeof(WIRE_HEAD) - 1,
+                             WIRE_CODE_LEN)
+               : 0;
     }
 
     load_answered(r, 1);
@@ -588,18 +446,6 @@ load_parse(void *arg, unsigned char *data, size_t size)
 
 /* ---------------------------------------------------------------- sending */
 
-static load_time_t
-load_time(uint64_t time)
-{
-    load_time_t  t;
-
-    t.high = wire_letters((uint32_t) (time >> 32));
-    t.low = wire_letters((uint32_t) time);
-
-    return t;
-}
-
-
 /* Draws a delay and writes it: milliseconds. */
 static uint32_t
 load_delay(load_t *l, client_t *c, unsigned char *frame)
@@ -660,36 +506,6 @@ load_append(load_t *l, client_t *c, uint64_t now, load_time_t time)
 }
 
 
-/* How many messages a producer may send now. */
-static uint64_t
-load_credit(const load_t *l, const client_t *c)
-{
-    uint64_t  n, left;
-    uint32_t  open;
-
-    if (l->phase != LOAD_RUNNING || c->state != CLIENT_READY) {
-        return 0;
-    }
-
-    open = c->sent - c->answered;
-    n = l->o.window > open ? l->o.window - open : 0;
-
-    /* a few at a time would measure system calls */
-
-    if (n < l->o.window / 4 && open != 0) {
-        return 0;
-    }
-
-    if (l->o.messages != 0) {
-        left = l->deep != NULL ? load_deep_credit(l)
-                               : l->o.messages - l->sent;
-        n = n < left ? n : left;
-    }
-
-    return n;
-}
-
-
 /* Sends what a producer's window allows. */
 static void
 load_fill(load_t *l, client_t *c)
@@ -697,6 +513,11 @@ load_fill(load_t *l, client_t *c)
     int          rc;
     uint64_t     n, most, now;
     load_time_t  time;
+
+    if (c->door != NULL) {
+        load_batch_fill(l, c);
+        return;
+    }
 
     if (l->o.rate != 0) {
         return;

@@ -73,6 +73,13 @@ http {
         $listens
         location /Producers/Conn/ { kapokmq_producer; }
         location /Consumers/Conn/ { kapokmq_consumer; }
+        location = /Producer/Send {
+            kapokmq_send;
+            client_max_body_size 16m;
+        }
+        location /Consumers/Events/ { kapokmq_events; }
+        location /Consumers/Pull/ { kapokmq_pull; }
+        location = /Consumers/Settle { kapokmq_settle; }
         location /Console/ { kapokmq_console; }
         location / { root $PWD/view/dist; include /etc/nginx/mime[.]types; }
     }
