@@ -6,10 +6,11 @@
  *              or its time is over.
  *   emptying   It runs empty for a suspect.
  *   paused     It gave back what it had not begun.
- *   resting    It let a message become overdue: it gets none while another
- *              consumer of the topic is ready, and one at a time else.  Its
- *              next pong ends that; where it confirms by codes, time does, and
- *              then it has to confirm one first (proving).
+ *   resting    It let a message become overdue: it gets none while the topic
+ *              has another consumer that does not rest, or, once it has
+ *              confirmed something, while such a one is ready; else one at a
+ *              time.  Its next pong ends that; where it confirms by codes,
+ *              time does, and then it has to confirm one first (proving).
  *   giving     It let two become overdue and confirmed none between them: all
  *              that it has goes back.
  */

@@ -171,8 +171,8 @@ typedef struct {
 #define KMQ_HELD_RESTING    8    /* it let a message become overdue; with a
                                     time where it confirms by codes */
 #define KMQ_HELD_GIVING    16    /* all that it has goes back */
-#define KMQ_HELD_ADMITTED  32    /* it rests, but no other is ready: it may have
-                                    one message */
+#define KMQ_HELD_ADMITTED  32    /* it rests, but so do all others, or none is
+                                    ready: it may have one message */
 #define KMQ_HELD_PROVING   64    /* it has rested, and may have one message
                                     until it confirms one */
 #define KMQ_HELD_LATE     128    /* one was overdue, and none confirmed since */

@@ -47,21 +47,16 @@ kmq_suspect_add(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 }
 
 
-/* Nobody has to run empty any more. */
-static void
-emptying_end(kmq_t *kmq, kmq_topic_t *topic)
+/* The consumer that is run empty goes on as others do.  Returns it. */
+static kmq_client_t *
+emptying_end(kmq_shard_t *s, kmq_topic_t *topic)
 {
-    kmq_client_t  *client;
+    kmq_client_t  *client = KMQ_AT(s, topic->emptying);
 
-    if (topic->emptying == 0) {
-        return;
-    }
-
-    client = KMQ_AT(kmq->shard, topic->emptying);
     topic->emptying = 0;
     client->held &= ~KMQ_HELD_EMPTYING;
 
-    kmq_look_now(kmq, client);
+    return client;
 }
 
 
@@ -70,8 +65,8 @@ kmq_suspect_forget(kmq_t *kmq, kmq_topic_t *topic, kmq_slot_t *slot)
 {
     kmq_list_remove(kmq->shard, &topic->suspects, &slot->kept);
 
-    if (topic->suspects.head == 0) {
-        emptying_end(kmq, topic);
+    if (topic->suspects.head == 0 && topic->emptying) {
+        kmq_look_now(kmq, emptying_end(kmq->shard, topic));
     }
 }
 
@@ -96,8 +91,6 @@ kmq_suspect_stay(kmq_t *kmq, kmq_client_t *client)
         return;
     }
 
-    topic->emptying = 0;
-    client->held &= ~KMQ_HELD_EMPTYING;
-
+    (void) emptying_end(kmq->shard, topic);
     kmq_routes_tell(kmq, topic, 0);
 }
