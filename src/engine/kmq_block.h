@@ -259,6 +259,7 @@ struct kmq_block_s {
     kmq_pace_t       pace;
     uint64_t         mono;       /* ms, as somebody told it lately */
     uint64_t         wall;
+    int64_t          wall_ahead; /* ms, of mono, kmq_search.c.  Atomic */
     uint64_t         start_time; /* s: the first that somebody told */
     uint32_t         stills;     /* times a worker was found so */
     uint64_t         clients;    /* numbers given out.  Atomic */

@@ -588,6 +588,42 @@ message(kmq_t *kmq, unsigned number)
 }
 
 
+/* A due time is the same to all who look, whatever a ms makes of their clocks;
+ * but the clock may be set. */
+static void
+test_due_steady(void)
+{
+    size_t      i;
+    ec_queue_t  q;
+
+    static const struct {
+        int64_t     ahead;           /* ms, of the wall clock */
+        int64_t     due;             /* s */
+        const char  *name;
+    } look[] = {
+        { 0, 0, "due at a whole second" },
+        { -1, 0, "read a ms earlier: the same" },
+        { 2, 0, "and later" },
+        { 3600 * SECOND, 3600, "the clock was set: it moves" },
+        { 3600 * SECOND - 1, 3600, "and stays there" },
+        { -7 * SECOND, -7, "set back, too" },
+    };
+
+    ec_open_retry(&q, KMQ_PUSH_ONE, 300 * SECOND, 1);
+    ec_clock(q.kmq, SECOND);
+    ec_delayed(q.kmq, q.p, 1, 2000);
+
+    for (i = 0; i < sizeof(look) / sizeof(look[0]); i++) {
+        kmq_clock(q.kmq, SECOND,
+                  (uint64_t) (EC_WALL + SECOND + look[i].ahead));
+        is_int((long long) message(q.kmq, 1).due,
+               EC_WALL / 1000 + 3 + look[i].due, "%s", look[i].name);
+    }
+
+    ec_close(&q, "a steady time");
+}
+
+
 /* What is told of a message besides its status. */
 static void
 test_message(uint32_t push_type)
@@ -835,6 +871,7 @@ main(void)
     test_latency(KMQ_PUSH_ONE);
     test_latency(KMQ_PUSH_ALL);
     test_latency_requeued();
+    test_due_steady();
     test_message(KMQ_PUSH_ONE);
     test_message(KMQ_PUSH_ALL);
     test_clients();

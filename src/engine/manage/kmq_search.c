@@ -23,6 +23,8 @@
 #define SEARCH_NODE     16       /* a node costs as much as so many */
 #define SEARCH_AHEAD     8
 
+#define CLOCK_JITTER   100       /* ms: two clocks, read one after the other */
+
 
 static int
 status_of(const kmq_slot_t *slot)
@@ -53,14 +55,40 @@ visible(const kmq_slot_t *slot)
 }
 
 
+/*
+ * How far the wall clock is ahead of mono, in ms.  The two are not read at one
+ * moment: what they differ by changes by a ms from look to look.  All workers
+ * keep to one figure until somebody has set the clock, so that a message is
+ * not due now at this second, now at that one.
+ */
+static int64_t
+wall_ahead(const kmq_t *kmq)
+{
+    int64_t       now, kept;
+    kmq_block_t  *b = kmq->block;
+
+    now = (int64_t) (kmq->wall - kmq->mono);
+    kept = __atomic_load_n(&b->wall_ahead, __ATOMIC_RELAXED);
+
+    if (now - kept < CLOCK_JITTER && kept - now < CLOCK_JITTER) {
+        return kept;
+    }
+
+    __atomic_store_n(&b->wall_ahead, now, __ATOMIC_RELAXED);
+
+    return now;
+}
+
+
+/* What is due already is due now. */
 static uint64_t
 due_wall(const kmq_t *kmq, const kmq_slot_t *slot)
 {
-    uint64_t  wait;
+    uint64_t  due;
 
-    wait = slot->timer.due > kmq->mono ? slot->timer.due - kmq->mono : 0;
+    due = slot->timer.due > kmq->mono ? slot->timer.due : kmq->mono;
 
-    return (kmq->wall + wait) / 1000;
+    return (due + (uint64_t) wall_ahead(kmq)) / 1000;
 }
 
 

@@ -57,7 +57,8 @@ async function overdue(visitor, { topic, code }) {
     visitor.is(listed[visitor.t("message.lastError")],
                visitor.t("failure.overdue"), "with what went wrong");
     visitor.ok(listed[visitor.t("message.nextTry")].includes(shown),
-               "and when it is tried again");
+               "and when it is tried again",
+               `${shown}: ${listed[visitor.t("message.nextTry")]}`);
     await visitor.accessible("a message that failed");
 }
 
