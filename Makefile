@@ -17,6 +17,7 @@
 # NGINX_FLAGS=...  arguments for its configure; else those of Debian's nginx,
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, LTO=, BUILD=DIR
+# KAPOKMQ_JWT=NO   without libjwt: application.yaml cannot have tokens then
 # SANITIZE=1       a module with the sanitizers, for live-fuzz; in another BUILD
 # FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
 #                  named points; BUILD should be another one, too
@@ -34,6 +35,7 @@ CFLAGS      ?= -O2 -g $(LTO)
 LDFLAGS     ?= $(LTO)
 BUILD       ?= build
 FAULTS      ?=
+KAPOKMQ_JWT ?= YES
 SANITIZE    ?=
 GCC         ?= gcc
 CLANG       ?= clang
@@ -70,19 +72,20 @@ SO    := ngx_kapokmq_module.so
 ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
 CORE_SRC   := $(wildcard src/engine/*.c src/engine/*/*.c src/disk/*.c \
-    src/protocol/*.c)
+    src/protocol/*.c src/access/*.c)
 SERVER_SRC := ngx_kapokmq_module.c \
     $(wildcard src/server/*.c src/server/*/*.c)
 HEADERS    := $(wildcard src/*/*.h src/*/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
-PLAIN_SRC  := $(CORE_SRC) $(wildcard src/server/config/kmq_*.c)
+PLAIN_SRC  := $(filter-out src/access/kmq_jwt_none.c,$(CORE_SRC)) \
+    $(wildcard src/server/config/kmq_*.c)
 DUMP_SRC   := $(wildcard src/dump/*.c)
 TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*/*.c)
-LIBS       := -lyaml -ljansson -lpthread
+LIBS       := -lyaml -ljansson -ljwt -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive lint lint-text lint-rooms cppcheck bench bench-peers test \
@@ -98,7 +101,8 @@ build: $(OUT)/$(SO) $(OUT)/kapokmq-dump
 
 # changes when one of these does
 $(OUT)/configured-with: export CONFIGURED = \
-    $(NGINX_SRC) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT) $(POOL_IS)
+    $(NGINX_SRC) $(NGINX_FLAGS) $(CC) $(CFLAGS) $(LDFLAGS) $(ROOT) $(POOL_IS) \
+    $(KAPOKMQ_JWT)
 $(OUT)/configured-with: FORCE
 	@mkdir -p $(OUT)
 	@echo "$$CONFIGURED" | cmp -s - $@ || echo "$$CONFIGURED" > $@
@@ -119,6 +123,7 @@ $(OBJS)/Makefile: config $(OUT)/configured-with
 	if [ -e configure ]; then configure=configure; fi && \
 	NGX_CONF_FLAGS=(--with-compat --with-threads) && \
 	if [ -e conf_flags ]; then . ./conf_flags; fi && \
+	export KAPOKMQ_JWT=$(KAPOKMQ_JWT) && \
 	$(if $(NGINX_FLAGS),NGX_CONF_FLAGS=($(NGINX_FLAGS)) &&) \
 	bash $$configure "$${NGX_CONF_FLAGS[@]}" --with-cc='$(CC)' \
 	    --with-cc-opt='-Wall -Wextra -Werror $(CFLAGS) $(NGINX_CC_OPT)' \
@@ -191,7 +196,7 @@ $(call objects,tool,$(TOOL_SRC)): $(OUT)/configured-with
 
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \
-    $(wildcard t/unit/engine_threads.c))
+    $(wildcard t/unit/engine_threads.c t/unit/access_keys.c))
 FUZZERS   := $(patsubst t/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
 
 $(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \

@@ -14,35 +14,43 @@
 /* What directives of locations stand for. */
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_producer = {
-    NGX_KAPOKMQ_PRODUCER, ngx_kapokmq_producer_handler
+    NGX_KAPOKMQ_PRODUCER, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_producer_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_consumer = {
-    NGX_KAPOKMQ_CONSUMER, ngx_kapokmq_consumer_handler
+    NGX_KAPOKMQ_CONSUMER, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_consumer_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_events = {
-    NGX_KAPOKMQ_EVENTS, ngx_kapokmq_events_handler
+    NGX_KAPOKMQ_EVENTS, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_events_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_pull = {
-    NGX_KAPOKMQ_PULL, ngx_kapokmq_pull_handler
+    NGX_KAPOKMQ_PULL, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_pull_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_settle = {
-    NGX_KAPOKMQ_SETTLE, ngx_kapokmq_settle_handler
+    NGX_KAPOKMQ_SETTLE, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_settle_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_send = {
-    NGX_KAPOKMQ_SEND, ngx_kapokmq_send_handler
+    NGX_KAPOKMQ_SEND, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
+    ngx_kapokmq_send_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_console = {
-    NGX_KAPOKMQ_CONSOLE, ngx_kapokmq_console_handler
+    NGX_KAPOKMQ_CONSOLE, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_CONSOLE),
+    ngx_kapokmq_console_handler
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_metrics = {
-    NGX_KAPOKMQ_METRICS, ngx_kapokmq_metrics_handler
+    NGX_KAPOKMQ_METRICS, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_METRICS),
+    ngx_kapokmq_metrics_handler
 };
 
 
@@ -50,6 +58,11 @@ static ngx_conf_enum_t  ngx_kapokmq_access_log[] = {
     { ngx_string("upgrade"), NGX_KAPOKMQ_LOG_UPGRADE },
     { ngx_string("end"), NGX_KAPOKMQ_LOG_END },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_kapokmq_auth_limit = {
+    ngx_conf_check_num_bounds, 0, KMQ_TRIES_MAX
 };
 
 
@@ -130,6 +143,27 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       ngx_kapokmq_conf_cors,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("kapokmq_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_kapokmq_conf_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("kapokmq_auth_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_kapokmq_loc_conf_t, auth_limit),
+      &ngx_kapokmq_auth_limit },
+
+    { ngx_string("kapokmq_user"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_kapokmq_loc_conf_t, auth_user),
       NULL },
 
     { ngx_string("kapokmq_access_log"),

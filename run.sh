@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 . ./packages.sh
 
-need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev
+need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev \
+    libjwt-dev libssl-dev
 command -v npm > /dev/null || need_packages nodejs npm
 
 # nginx's prefix: links to what it reads, and room for what it writes.  The

@@ -15,7 +15,7 @@ if [[ $PWD = *[[:space:]]* ]]; then
 fi
 
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
-    libyaml-dev libjansson-dev libssl-dev openssl libmojolicious-perl \
+    libyaml-dev libjansson-dev libjwt-dev libssl-dev openssl libmojolicious-perl \
     libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
     chromium faketime prometheus valgrind
 command -v npm > /dev/null || need_packages nodejs npm

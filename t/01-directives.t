@@ -14,7 +14,7 @@ no_long_string();
 add_block_preprocessor(\&KapokMQ::Suite::queue);
 add_block_preprocessor(\&KapokMQ::Suite::ping);
 
-plan tests => 103;
+plan tests => 115;
 run_tests();
 
 __DATA__
@@ -374,3 +374,46 @@ POST /ping/Ping
 --- response_body: {"code":0}
 --- error_log eval
 [qr/\[warn\].*"kapokmq_consumer" needs "topic=" and "id=" in an exact/]
+
+=== TEST 50: off for a whole server
+--- config
+kapokmq_auth off;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_auth" directive can be "off" in a location only/]
+
+=== TEST 51: authentication that is none
+--- config
+kapokmq_auth maybe;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_auth" directive must be "off", "key"/]
+
+=== TEST 52: off with a variable
+--- config
+location /p/ { kapokmq_producer; kapokmq_auth off $arg_x; }
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_auth" directive must be "off", "key"/]
+
+=== TEST 53: authentication twice
+--- config
+kapokmq_auth key;
+kapokmq_auth key;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_auth" directive is duplicate/]
+
+=== TEST 54: a limit that is too high
+--- config
+kapokmq_auth_limit 33;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*value must be between 0 and 32/]
+
+=== TEST 55: a user without a variable
+--- config
+kapokmq_user $nothing_of_that_name;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*unknown "nothing_of_that_name" variable/]

@@ -23,7 +23,7 @@ sub at {
 
 $ENV{KMQ_TEST_KEY} = 'opened';
 
-plan tests => 139;
+plan tests => 159;
 run_tests();
 
 __DATA__
@@ -405,3 +405,68 @@ mq: { secretKey: sesame, isPersistent: 0, rePushCount: 5 }
 --- must_die
 --- error_log eval
 ["[emerg]", "application.yaml", "No such file"]
+
+=== TEST 38: a key without a value
+--- user_files
+>>> application.yaml
+mq:
+  secretKey: sesame
+  keys:
+    shop:
+      produce: [orders.*]
+--- must_die
+--- error_log eval
+["[emerg]", "mq.keys.shop", main::at(5, 7)]
+
+=== TEST 39: a key of the same value as the secret key, which is not shown
+--- user_files
+>>> application.yaml
+mq:
+  secretKey: sesame
+  keys:
+    shop: { key: sesame }
+--- must_die
+--- error_log eval
+["[emerg]", "mq.secretKey", main::at(4, 18)]
+--- no_error_log
+sesame
+
+=== TEST 40: a public key's file that is not there
+--- user_files
+>>> application.yaml
+mq:
+  secretKey: sesame
+  tokens: { algorithms: ES256, publicKeyFile: nowhere.pem }
+--- must_die
+--- error_log eval
+["[emerg]", "nowhere.pem", "No such file"]
+
+=== TEST 41: a file that has no public key
+--- user_files
+>>> application.yaml
+mq:
+  secretKey: sesame
+  tokens: { algorithms: ES256, publicKeyFile: ../html/application.yaml }
+--- must_die
+--- error_log eval
+["[emerg]", "no public key", main::at(3, 47)]
+
+=== TEST 42: keys and tokens
+--- user_files
+>>> key.pem
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAERAXkvP7ofXa5HTZr+3x6wGaWIwY0
+X+uKKAaSd8JSIkAE4s/RvfS6pShF102s86mH5VCwMmDda8o1mnOIwmhQ1Q==
+-----END PUBLIC KEY-----
+>>> application.yaml
+mq:
+  secretKey: sesame
+  isPersistent: 0
+  keys:
+    shop: { key: [old-shop, new-shop], produce: [orders.*] }
+  tokens: { algorithms: [ES256], publicKeyFile: ../html/key.pem }
+--- more_headers
+secretKey: sesame
+--- response_body: {"code":0}
+--- no_error_log
+[warn]

@@ -261,7 +261,7 @@ wait_for { (ask('GetGrowth', unit => 'minute')->[-1]{Backlog} // 0) == 3 }
 
 my $client_members = 'Connection Role Id Topic Ip JoinTime LastSeen Worker
     Messages Silent Heartbeat Confirmed InFlight OldestInFlight Prefetch Confirm
-    Resting Transport Lease Parked';
+    Resting Transport User Lease Parked';
 my $client = client_of();
 is_deeply([sort keys %$client], [qw(acker holder killer p1)], 'all clients');
 members($client->{$_}, $client_members, "the members of $_")

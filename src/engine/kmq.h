@@ -110,6 +110,7 @@
 #define KMQ_WORKERS        1024    /* handles at a time */
 #define KMQ_NAME_MAX        255    /* bytes of a topic's or client's name */
 #define KMQ_ADDR_MAX         47    /* bytes of a client's address as text */
+#define KMQ_USER_MAX          64
 #define KMQ_PREFETCH_MAX  65535
 #define KMQ_DELIVERIES_MAX 65535
 #define KMQ_BATCH_MESSAGES 1024    /* messages in one kmq_take() */
@@ -344,9 +345,11 @@ typedef struct {
     uint16_t    id_len;
     uint16_t    topic_len;
     uint16_t    addr_len;
+    uint16_t    user_len;
     char        id[KMQ_NAME_MAX];
     char        topic[KMQ_NAME_MAX];
     char        addr[KMQ_ADDR_MAX];
+    char        user[KMQ_USER_MAX];    /* by whose key it is here */
 } kmq_client_info_t;
 
 /*
@@ -841,6 +844,11 @@ int kmq_topic(kmq_t *kmq, const char *name, size_t len,
 /* All producers, or all consumers, of all workers. */
 unsigned kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
     kmq_client_info_t *info, unsigned n);
+
+/* One of them, by what kmq_clients() told, or a client of this worker by its
+ * reference (number 0).  KMQ_OK or KMQ_GONE. */
+int kmq_client(kmq_t *kmq, kmq_ref_t client, uint64_t number,
+    kmq_client_info_t *info);
 
 
 /* ---------------------------------------------------------------- messages */

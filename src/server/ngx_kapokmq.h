@@ -14,6 +14,7 @@
 #include <ngx_event.h>
 #include <ngx_http.h>
 
+#include "../access/kmq_access.h"
 #include "../engine/kmq.h"
 #include "config/kmq_config.h"
 
@@ -32,7 +33,6 @@ extern ngx_module_t  ngx_kapokmq_module;
 
 /* In the zone, beside the engine's block. */
 typedef struct {
-    ngx_atomic_t     key_number;    /* of the newest workers' configuration */
     ngx_atomic_t     reloads;       /* the master alone writes it */
 } ngx_kapokmq_shared_t;
 
@@ -41,7 +41,8 @@ typedef struct {
     void            *block;         /* the engine's part of it */
     size_t           block_size;
     ngx_kapokmq_shared_t *shared;
-    ngx_uint_t       key_number;    /* how often secretKey has changed */
+    kmq_valid_t     *valid;         /* in the zone, too */
+    kmq_tries_t     *tries;
     ngx_uint_t       reloads;       /* how many came before this one */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
@@ -65,10 +66,24 @@ typedef enum {
     NGX_KAPOKMQ_METRICS
 } ngx_kapokmq_kind_e;
 
+/* What whoever comes in there needs. */
+typedef enum {
+    NGX_KAPOKMQ_RIGHT_UNSET = 0,
+    NGX_KAPOKMQ_RIGHT_TOPIC,        /* for each topic that is named */
+    NGX_KAPOKMQ_RIGHT_CONSOLE,      /* to read; a function may need more */
+    NGX_KAPOKMQ_RIGHT_METRICS
+} ngx_kapokmq_right_e;
+
 typedef struct {
     ngx_kapokmq_kind_e   kind;
-    ngx_http_handler_pt  handler;
+    ngx_kapokmq_right_e  right;
+    ngx_http_handler_pt  handler;   /* called by ngx_kapokmq_door() */
 } ngx_kapokmq_endpoint_t;
+
+/* A right that was not thought of does not compile: 0, but an array of -1
+ * elements where there is none. */
+#define NGX_KAPOKMQ_SET(right)                                                \
+    ((right) + 0 * sizeof(char [(right) ? 1 : -1]))
 
 /* How nginx finds a location. */
 typedef enum {
@@ -87,6 +102,10 @@ typedef struct {
     ngx_http_complex_value_t  *id;          /* in the URI */
 } ngx_kapokmq_path_t;
 
+/* kapokmq_auth: what decides who may come in. */
+#define NGX_KAPOKMQ_AUTH_KEY  0     /* a key or token, wherever it may be */
+#define NGX_KAPOKMQ_AUTH_OFF  1     /* nginx has done that already */
+
 /* kapokmq_access_log: a session's request is logged when it begins, and its
  * memory given back, or when it ends */
 #define NGX_KAPOKMQ_LOG_UPGRADE  0
@@ -100,6 +119,10 @@ typedef struct {
                                                NULL: any origin */
     ngx_uint_t              metrics_topics; /* with series of their own */
     ngx_uint_t              metrics_key;    /* is asked for */
+    ngx_uint_t              auth;           /* NGX_KAPOKMQ_AUTH_... */
+    ngx_http_complex_value_t *auth_key;     /* a key may be there, too */
+    ngx_http_complex_value_t *auth_user;    /* kapokmq_user */
+    ngx_uint_t              auth_limit;     /* of different wrong keys */
 } ngx_kapokmq_loc_conf_t;
 
 
@@ -111,7 +134,11 @@ typedef struct {
                                        every request gets a 503 */
     kmq_config_t         *config;
     ngx_kapokmq_shared_t *shared;
-    ngx_uint_t            key_number;
+    const kmq_valid_t    *valid;
+    kmq_tries_t          *tries;
+    kmq_keys_t           *keys;     /* ngx_kapokmq_keys(); NULL: none yet */
+    uint64_t              keys_number;
+    kmq_token_memory_t   *tokens;       /* verified ones; NULL: none */
     ngx_uint_t            reloads;
     ngx_uint_t            persistent;       /* isPersistent */
     ngx_log_t            *log;

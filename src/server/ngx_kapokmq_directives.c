@@ -4,8 +4,10 @@
 #include "http/ngx_kapokmq_http.h"
 
 
-/* What nginx's slab allocator takes of a zone for itself, at most. */
-#define NGX_KAPOKMQ_OVERHEAD(size)  ((size) / 64 + 8 * ngx_pagesize)
+/* What nginx's slab allocator takes of a zone for itself, at most, and what is
+ * about keys. */
+#define NGX_KAPOKMQ_OVERHEAD(size)                                            \
+    ((size) / 64 + 10 * ngx_pagesize + kmq_valid_size() + kmq_tries_size())
 
 #define NGX_KAPOKMQ_FILE_MAX        (1024 * 1024)
 
@@ -20,6 +22,7 @@ static char *ngx_kapokmq_conf_resized(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 static ngx_int_t ngx_kapokmq_conf_read(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text);
+static ngx_int_t ngx_kapokmq_conf_seal(ngx_conf_t *cf, kmq_config_t *config);
 static ngx_int_t ngx_kapokmq_conf_defaults(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
 static const char *ngx_kapokmq_conf_env(const char *name);
@@ -30,6 +33,8 @@ static void ngx_kapokmq_conf_path(ngx_http_core_loc_conf_t *clcf,
     ngx_kapokmq_path_t *path);
 static char *ngx_kapokmq_conf_name(ngx_conf_t *cf, ngx_str_t *value,
     ngx_kapokmq_path_t *path);
+static char *ngx_kapokmq_conf_value(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t **value);
 static char *ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf,
     ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
@@ -182,6 +187,7 @@ ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_kapokmq_main_conf_t  *mcf = conf;
 
+    int         rc;
     ngx_str_t  *value, text;
 
     (void) cmd;
@@ -200,15 +206,42 @@ ngx_kapokmq_conf_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (kmq_config_parse(mcf->config, (char *) mcf->config_file.data,
-                         text.data, text.len, ngx_kapokmq_conf_env,
-                         ngx_kapokmq_conf_log, cf)
-        != 0)
-    {
+    rc = kmq_config_parse(mcf->config, (char *) mcf->config_file.data,
+                          text.data, text.len, ngx_kapokmq_conf_env,
+                          ngx_kapokmq_conf_log, cf);
+
+    /* it has keys in it, and the pool's memory will be somebody else's */
+    ngx_explicit_memzero(text.data, text.len);
+
+    if (rc != 0 || ngx_kapokmq_conf_seal(cf, mcf->config) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* The public key, where a file has it, and which keys are valid. */
+static ngx_int_t
+ngx_kapokmq_conf_seal(ngx_conf_t *cf, kmq_config_t *config)
+{
+    ngx_str_t  name, pem;
+
+    ngx_str_null(&pem);
+
+    name.data = (u_char *) config->token_key_file;
+    name.len = ngx_strlen(name.data);
+
+    if (name.len
+        && (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
+            || ngx_kapokmq_conf_read(cf, &name, &pem) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    return kmq_config_seal(config, (char *) pem.data, pem.len,
+                           ngx_kapokmq_conf_log, cf)
+           == 0 ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -353,7 +386,7 @@ ngx_kapokmq_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     lcf->endpoint = *endpoint;
-    clcf->handler = endpoint->handler;
+    clcf->handler = ngx_kapokmq_door;
     ngx_kapokmq_conf_path(clcf, &lcf->path);
 
     if (mcf->user == NULL) {
@@ -441,10 +474,9 @@ static char *
 ngx_kapokmq_conf_name(ngx_conf_t *cf, ngx_str_t *value,
     ngx_kapokmq_path_t *path)
 {
-    size_t                              skip;
-    ngx_str_t                           text;
-    ngx_http_complex_value_t          **name;
-    ngx_http_compile_complex_value_t    ccv;
+    size_t                      skip;
+    ngx_str_t                   text;
+    ngx_http_complex_value_t  **name;
 
     if (ngx_strncmp(value->data, "topic=", 6) == 0) {
         name = &path->topic;
@@ -470,16 +502,27 @@ ngx_kapokmq_conf_name(ngx_conf_t *cf, ngx_str_t *value,
     text.data = value->data + skip;
     text.len = value->len - skip;
 
-    *name = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*name == NULL) {
+    return ngx_kapokmq_conf_value(cf, &text, name);
+}
+
+
+/* A text with variables. */
+static char *
+ngx_kapokmq_conf_value(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t **value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    *value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (*value == NULL) {
         return NGX_CONF_ERROR;
     }
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
-    ccv.value = &text;
-    ccv.complex_value = *name;
+    ccv.value = text;
+    ccv.complex_value = *value;
 
     return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? NGX_CONF_OK
                                                             : NGX_CONF_ERROR;
@@ -598,6 +641,46 @@ ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* kapokmq_auth off; kapokmq_auth key [$VARIABLE]; */
+char *
+ngx_kapokmq_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    ngx_str_t  *value;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+
+    if (lcf->auth != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value[1].data, "key") == 0) {
+        lcf->auth = NGX_KAPOKMQ_AUTH_KEY;
+
+        return cf->args->nelts == 3
+               ? ngx_kapokmq_conf_value(cf, &value[2], &lcf->auth_key)
+               : NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "off") != 0 || cf->args->nelts == 3) {
+        return "must be \"off\", \"key\" or \"key $VARIABLE\"";
+    }
+
+    /* a whole server that is open may be so by mistake */
+
+    if (!(cf->cmd_type & NGX_HTTP_LOC_CONF)) {
+        return "can be \"off\" in a location only";
+    }
+
+    lcf->auth = NGX_KAPOKMQ_AUTH_OFF;
+
+    return NGX_CONF_OK;
+}
+
+
 /* --------------------------------------------------------------- contexts */
 
 void *
@@ -637,7 +720,9 @@ ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf)
         return ngx_kapokmq_conf_directory(cf, mcf);
     }
 
-    if (ngx_kapokmq_conf_defaults(cf, mcf) != NGX_OK) {
+    if (ngx_kapokmq_conf_defaults(cf, mcf) != NGX_OK
+        || ngx_kapokmq_conf_seal(cf, mcf->config) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -661,6 +746,8 @@ ngx_kapokmq_conf_create_loc(ngx_conf_t *cf)
 
     if (conf) {
         conf->access_log = NGX_CONF_UNSET_UINT;
+        conf->auth = NGX_CONF_UNSET_UINT;
+        conf->auth_limit = NGX_CONF_UNSET_UINT;
     }
 
     return conf;
@@ -676,6 +763,20 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     if (conf->cors_origins == NULL) {
         conf->cors_origins = prev->cors_origins;
     }
+
+    /* one directive says both */
+
+    if (conf->auth == NGX_CONF_UNSET_UINT) {
+        conf->auth_key = prev->auth_key;
+    }
+
+    if (conf->auth_user == NULL) {
+        conf->auth_user = prev->auth_user;
+    }
+
+    ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_KAPOKMQ_AUTH_KEY);
+    ngx_conf_merge_uint_value(conf->auth_limit, prev->auth_limit,
+                              KMQ_TRIES_LIMIT);
 
     ngx_conf_merge_uint_value(conf->access_log, prev->access_log,
                               ngx_kapokmq_variables_of_end(cf)
@@ -703,7 +804,7 @@ ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
         conf->metrics_key = prev->metrics_key;
 
         if (clcf->lmt_excpt) {
-            clcf->handler = conf->endpoint.handler;
+            clcf->handler = prev->endpoint.kind ? ngx_kapokmq_door : NULL;
         }
 
         return NGX_CONF_OK;
@@ -711,7 +812,7 @@ ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
 
     /* a later proxy_pass, for example, would have taken its place */
 
-    if (conf->endpoint.kind && clcf->handler != conf->endpoint.handler) {
+    if (conf->endpoint.kind && clcf->handler != ngx_kapokmq_door) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "location \"%V\" has a kapokmq handler and another "
                            "handler", &clcf->name);

@@ -3,6 +3,7 @@
 
 #include "ngx_kapokmq_process.h"
 #include "client/ngx_kapokmq_drain.h"
+#include "client/ngx_kapokmq_guest.h"
 #include "console/ngx_kapokmq_console.h"
 #include "deliver/ngx_kapokmq_deliver.h"
 #include "disk/ngx_kapokmq_disk.h"
@@ -38,7 +39,15 @@ ngx_kapokmq_main_conf(ngx_cycle_t *cycle)
 ngx_int_t
 ngx_kapokmq_init_module(ngx_cycle_t *cycle)
 {
-    if (!ngx_test_config && ngx_kapokmq_main_conf(cycle)) {
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = ngx_kapokmq_main_conf(cycle);
+
+    if (!ngx_test_config && mcf) {
+        /* this configuration cannot be refused any more: from now on workers
+         * of the one before know which of their keys are not valid */
+        kmq_valid_write(mcf->valid, mcf->config->valid, ngx_time());
+
         ngx_kapokmq_wake_create(cycle);
 #ifdef KMQ_FAULTS
         ngx_kapokmq_fault_init(cycle->log);
@@ -88,6 +97,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_kapokmq_deliver_init();
+    ngx_kapokmq_guests_init();
     ngx_kapokmq_drain_listen(cycle);
     ngx_kapokmq_session_init();
 
@@ -138,6 +148,7 @@ ngx_kapokmq_tick(ngx_event_t *ev)
                       dead);
     }
 
+    ngx_kapokmq_guests_check();
     ngx_kapokmq_wake_producers();
     ngx_kapokmq_checkpoint_tick();
     ngx_post_event(&ngx_kapokmq_worker.deliver, &ngx_posted_events);

@@ -22,6 +22,7 @@ char *ngx_kapokmq_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_kapokmq_conf_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_console(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_kapokmq_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void *ngx_kapokmq_conf_create_main(ngx_conf_t *cf);
 char *ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf);

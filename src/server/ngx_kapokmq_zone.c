@@ -7,8 +7,8 @@
 #include <sys/random.h>
 
 
-static ngx_uint_t ngx_kapokmq_zone_new_key(
-    const ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_main_conf_t *omcf);
+static ngx_int_t ngx_kapokmq_zone_access(ngx_shm_zone_t *zone,
+    ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
     ngx_kapokmq_main_conf_t *mcf);
 
@@ -37,7 +37,8 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->block_size = omcf->block_size;
     mcf->shared = omcf->shared;
     mcf->reloads = ++mcf->shared->reloads;
-    mcf->key_number = omcf->key_number + ngx_kapokmq_zone_new_key(mcf, omcf);
+    mcf->valid = omcf->valid;
+    mcf->tries = omcf->tries;
 
     if (!ngx_test_config
         && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
@@ -56,19 +57,34 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/* Is what clients have to know another key? */
-static ngx_uint_t
-ngx_kapokmq_zone_new_key(const ngx_kapokmq_main_conf_t *mcf,
-    const ngx_kapokmq_main_conf_t *omcf)
+/* Which keys are valid, and who tries wrong ones, beside the block. */
+static ngx_int_t
+ngx_kapokmq_zone_access(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 {
-    size_t  len;
+    int               rc;
+    ngx_slab_pool_t  *shpool;
 
-    len = mcf->config->secret_key_len;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
-    return len != omcf->config->secret_key_len
-           || ngx_memcmp(mcf->config->secret_key, omcf->config->secret_key,
-                         len)
-              != 0;
+    mcf->valid = ngx_slab_alloc(shpool, kmq_valid_size());
+    mcf->tries = ngx_slab_alloc(shpool, kmq_tries_size());
+
+    if (mcf->valid == NULL || mcf->tries == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    kmq_valid_init(mcf->valid);
+    rc = kmq_tries_init(mcf->tries);
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, rc,
+                      "no lock for zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -87,6 +103,10 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
     if (mcf->shared == NULL) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_kapokmq_zone_access(zone, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -59,6 +59,45 @@ check_key(void *arg, const char *key, double number, const char *text)
 }
 
 
+/* Every key has a value and rights, and none of them may do everything. */
+static void
+check_access(const kmq_config_t *config)
+{
+    size_t  i;
+
+    for (i = 0; i < config->nkeys; i++) {
+        if (config->keys[i].nvalues == 0 || config->keys[i].name_len == 0
+            || kmq_rights_kind(config->keys[i].rights) != KMQ_WHO_KEY
+            || !kmq_rights_check(config->keys[i].rights,
+                                 kmq_rights_size(config->keys[i].rights)))
+        {
+            abort();
+        }
+    }
+
+    if (config->tokens.algorithms
+        && (config->tokens.nsecrets != 0) == (config->token_key_file[0] != 0))
+    {
+        abort();
+    }
+}
+
+
+/* What is valid can be made, or there is a message. */
+static void
+check_seal(kmq_config_t *config)
+{
+    int  rc;
+
+    rc = kmq_config_seal(config, config->token_key_file[0] ? "" : NULL, 0,
+                         log_message, NULL);
+
+    if ((rc == 0) != (errors == 0) || (rc == 0) != (config->valid != NULL)) {
+        abort();
+    }
+}
+
+
 static void
 check(const kmq_config_t *config)
 {
@@ -73,6 +112,7 @@ check(const kmq_config_t *config)
         abort();
     }
 
+    check_access(config);
     check_topic(&config->topic);
     kmq_config_each(config, check_key, NULL);
 
@@ -108,6 +148,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (rc == 0) {
         check(&config);
+        check_seal(&config);
     }
 
     kmq_config_free(&config);

@@ -106,6 +106,60 @@ test_nobody(void)
 }
 
 
+/* One is looked at by its reference, with the user that it has joined with. */
+static void
+test_look(void)
+{
+    uint32_t           i;
+    unsigned           wrong;
+    kmq_ref_t          c;
+    ec_queue_t         q;
+    kmq_client_info_t  info, found;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+
+    memset(&info, 0, sizeof(info));
+    info.role = KMQ_CONSUMER;
+    info.prefetch = 1;
+    info.topic_len = 1;
+    info.topic[0] = 't';
+    info.id_len = 1;
+    info.id[0] = 'c';
+    info.user_len = KMQ_USER_MAX;
+    memset(info.user, 'u', KMQ_USER_MAX);
+
+    c = kmq_join(q.kmq, &info, &q);
+    ok(c != 0, "it joins");
+
+    memset(&found, 0, sizeof(found));
+    is_int(kmq_client(q.kmq, c, 0, &found), KMQ_OK, "it is there");
+    is_bytes(found.topic, found.topic_len, "t", 1, "its topic");
+    is_bytes(found.id, found.id_len, "c", 1, "its id");
+    is_bytes(found.user, found.user_len, info.user, KMQ_USER_MAX, "its user");
+    is_int(kmq_client(q.kmq, c, found.number, &found), KMQ_OK,
+           "by its number, too");
+    is_int(kmq_client(q.kmq, c, found.number + 1, &found), KMQ_GONE,
+           "by no other");
+    is_int(kmq_client(q.kmq, UINT32_MAX, 0, &found), KMQ_GONE,
+           "beyond the block");
+
+    for (i = 0, wrong = 0; i < EC_SIZE / 8; i++) {
+        wrong += i != c && kmq_client(q.kmq, i, found.number, &found)
+                           != KMQ_GONE;
+    }
+
+    is_int(wrong, 0, "any other place");
+
+    kmq_leave(q.kmq, c, 0);
+    is_int(kmq_client(q.kmq, c, found.number, &found), KMQ_GONE, "it has left");
+
+    info.user_len++;
+    is_int(kmq_join(q.kmq, &info, &q), 0, "a user that is too long");
+
+    ec_close(&q, "look");
+}
+
+
 /* What the consumer had goes to others. */
 static void
 test_in_flight(void)
@@ -221,6 +275,7 @@ main(void)
     test_disconnect(KMQ_PRODUCER, 0);
     test_disconnect(KMQ_PRODUCER, 1);
     test_nobody();
+    test_look();
     test_in_flight();
     test_lost_wake();
     test_forgotten_route();

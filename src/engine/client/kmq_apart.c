@@ -268,7 +268,9 @@ info_take(kmq_t *kmq, kmq_client_t *client, const kmq_client_info_t *info)
     client->limit = info->prefetch;
     client->join_time = kmq->wall;
     client->addr_len = info->addr_len;
+    client->user_len = info->user_len;
     memcpy(client->addr, info->addr, info->addr_len);
+    memcpy(client->user, info->user, info->user_len);
 
     client->closing = 0;
     client->failed = 0;

@@ -173,8 +173,10 @@ join(kmq_t *kmq, const kmq_client_info_t *info, kmq_topic_t *topic,
                                         __ATOMIC_RELAXED);
     client->id_len = info->id_len;
     client->addr_len = info->addr_len;
+    client->user_len = info->user_len;
     memcpy(client->id, info->id, info->id_len);
     memcpy(client->addr, info->addr, info->addr_len);
+    memcpy(client->user, info->user, info->user_len);
 
     if (kmq_own_client_add(kmq, client, user) != KMQ_OK) {
         kmq_table_free(s, KMQ_CLASS_CLIENT, client);
@@ -198,7 +200,8 @@ int
 kmq_join_valid(const kmq_client_info_t *info)
 {
     if (info->topic_len == 0 || info->topic_len > KMQ_NAME_MAX
-        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX)
+        || info->id_len > KMQ_NAME_MAX || info->addr_len > KMQ_ADDR_MAX
+        || info->user_len > KMQ_USER_MAX)
     {
         return 0;
     }

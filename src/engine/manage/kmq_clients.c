@@ -57,10 +57,12 @@ info_fill(const kmq_t *kmq, kmq_client_t *client, kmq_client_info_t *info)
     info->id_len = client->id_len;
     info->topic_len = topic->name_len;
     info->addr_len = client->addr_len;
+    info->user_len = client->user_len;
 
     memcpy(info->id, client->id, client->id_len);
     memcpy(info->topic, kmq_topic_name(s, topic), topic->name_len);
     memcpy(info->addr, client->addr, client->addr_len);
+    memcpy(info->user, client->user, client->user_len);
 }
 
 
@@ -117,4 +119,33 @@ kmq_clients(kmq_t *kmq, uint32_t role, uint64_t *cursor,
     }
 
     return filled;
+}
+
+
+int
+kmq_client(kmq_t *kmq, kmq_ref_t ref, uint64_t number,
+    kmq_client_info_t *info)
+{
+    int            rc;
+    kmq_client_t  *client;
+
+    rc = KMQ_GONE;
+
+    /* the reference may be wrong, or void by now */
+
+    kmq_lock_at(kmq, ref);
+
+    client = kmq_table_at(kmq->shard, KMQ_CLASS_CLIENT,
+                          KMQ_IN(kmq->shard, ref));
+
+    if (client && (number == 0 || client->number == number)
+        && client->role && client->role != KMQ_LEAVING)
+    {
+        info_fill(kmq, client, info);
+        rc = KMQ_OK;
+    }
+
+    kmq_unlock(kmq);
+
+    return rc;
 }

@@ -276,8 +276,10 @@ typedef struct {
     uint64_t     number;
     uint8_t      id_len;
     uint8_t      addr_len;
+    uint8_t      user_len;
     char         id[KMQ_NAME_MAX];
     char         addr[KMQ_ADDR_MAX];
+    char         user[KMQ_USER_MAX];
 } kmq_client_t;
 
 #define KMQ_CLIENT_OF(link, member)                                          \

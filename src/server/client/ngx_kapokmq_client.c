@@ -17,6 +17,8 @@ static ngx_int_t ngx_kapokmq_client_names(ngx_http_request_t *r,
 static ngx_kapokmq_by_e ngx_kapokmq_client_by(ngx_http_request_t *r);
 static const char *ngx_kapokmq_client_query(ngx_http_request_t *r,
     uint32_t role, ngx_kapokmq_by_e by, kmq_topic_config_t *topic);
+static ngx_int_t ngx_kapokmq_client_let_in(ngx_kapokmq_client_t *client,
+    ngx_kapokmq_pass_t *pass);
 
 
 const char *const  ngx_kapokmq_by_names[NGX_KAPOKMQ_BYS] = {
@@ -209,23 +211,78 @@ ngx_kapokmq_client_silence(const kmq_client_info_t *info)
 }
 
 
+void
+ngx_kapokmq_client_user(kmq_client_info_t *info,
+    const ngx_kapokmq_pass_t *pass)
+{
+    size_t  len;
+
+    len = ngx_min(pass->user.len, KMQ_USER_MAX);
+
+    /* of a character that is cut nothing is left */
+
+    while (len < pass->user.len && len
+           && (pass->user.data[len] & 0xc0) == 0x80)
+    {
+        len--;
+    }
+
+    info->user_len = (uint16_t) len;
+
+    if (len) {
+        ngx_memcpy(info->user, pass->user.data, len);
+    }
+}
+
+
 ngx_int_t
 ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
-    const kmq_client_info_t *info)
+    const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass)
 {
+    if (!ngx_kapokmq_guest_may(info, pass->access.rights)) {
+        return NGX_DECLINED;
+    }
+
     client->ref = kmq_join(ngx_kapokmq_worker.kmq, info, client);
 
-    return client->ref ? NGX_OK : NGX_ERROR;
+    if (client->ref == 0) {
+        return NGX_ERROR;
+    }
+
+    return ngx_kapokmq_client_let_in(client, pass);
 }
 
 
 ngx_int_t
 ngx_kapokmq_client_resume(ngx_kapokmq_client_t *client,
-    const kmq_client_info_t *info, const char *last)
+    const kmq_client_info_t *info, const char *last,
+    ngx_kapokmq_pass_t *pass)
 {
+    if (!ngx_kapokmq_guest_may(info, pass->access.rights)) {
+        return NGX_DECLINED;
+    }
+
     client->ref = kmq_resume(ngx_kapokmq_worker.kmq, info, client, last);
 
-    return client->ref ? NGX_OK : NGX_DECLINED;
+    if (client->ref == 0) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_kapokmq_client_let_in(client, pass);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_client_let_in(ngx_kapokmq_client_t *client,
+    ngx_kapokmq_pass_t *pass)
+{
+    if (ngx_kapokmq_guest_in(&client->guest, pass) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_client_leave(client, 0);
+
+    return NGX_ERROR;
 }
 
 
@@ -236,6 +293,8 @@ ngx_kapokmq_client_leave(ngx_kapokmq_client_t *client, ngx_uint_t failed)
         kmq_leave(ngx_kapokmq_worker.kmq, client->ref, (int) failed);
         client->ref = 0;
     }
+
+    ngx_kapokmq_guest_out(&client->guest);
 }
 
 

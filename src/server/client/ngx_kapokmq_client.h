@@ -7,6 +7,8 @@
 #define NGX_KAPOKMQ_CLIENT_H
 
 #include "../ngx_kapokmq.h"
+#include "../http/ngx_kapokmq_http.h"
+#include "ngx_kapokmq_guest.h"
 
 
 typedef struct ngx_kapokmq_client_s  ngx_kapokmq_client_t;
@@ -22,6 +24,7 @@ struct ngx_kapokmq_client_s {
     ngx_msec_t                   heartbeat;    /* 0: none */
     ngx_log_t                   *log;
     ngx_kapokmq_client_close_pt  close;
+    ngx_kapokmq_guest_t          guest;    /* by what it was let in */
 };
 
 /* How a client is connected. */
@@ -54,9 +57,17 @@ extern const char *const  ngx_kapokmq_by_names[NGX_KAPOKMQ_BYS];
 ngx_int_t ngx_kapokmq_client_info(ngx_http_request_t *r, uint32_t role,
     kmq_client_info_t *info, const char **error);
 
-/* Joins; log and close are set.  NGX_ERROR: no memory. */
+/* Notes whose key it has. */
+void ngx_kapokmq_client_user(kmq_client_info_t *info,
+    const ngx_kapokmq_pass_t *pass);
+
+/*
+ * Joins; log and close are set.  NGX_ERROR: no memory; NGX_DECLINED: it may
+ * not.  It is closed when what it was let in with does not hold any more, and
+ * has taken from pass what is needed for that.
+ */
 ngx_int_t ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
-    const kmq_client_info_t *info);
+    const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass);
 
 /* For how many ms one that has messages in flight may say nothing; 0: for
  * ever. */
@@ -65,7 +76,8 @@ ngx_msec_t ngx_kapokmq_client_silence(const kmq_client_info_t *info);
 /* The same for one whose stream has ended, where it is parked; last as in
  * kmq_resume().  NGX_DECLINED: there is none to go on with. */
 ngx_int_t ngx_kapokmq_client_resume(ngx_kapokmq_client_t *client,
-    const kmq_client_info_t *info, const char *last);
+    const kmq_client_info_t *info, const char *last,
+    ngx_kapokmq_pass_t *pass);
 
 /* Leaves, unless it has.  failed: 1, it ended by itself, or for what it did,
  * and a message may be to blame; 0, we ended it. */

@@ -3,12 +3,12 @@
  * after the other, within drainTime, and served until then: the rest of all is
  * as large as what is left of the time.
  *
- * A worker whose key is not valid any more, or whose master is gone, has no
- * time; nor is there any where nginx stops, and nobody is to come back.
+ * Those whose key is not valid any more have no time; nor has anybody where the
+ * master is gone, or nginx stops, and nobody is to come back.
  */
 
 #include "ngx_kapokmq_drain.h"
-#include "../http/ngx_kapokmq_http.h"
+#include "ngx_kapokmq_guest.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 
@@ -101,6 +101,9 @@ ngx_kapokmq_drain_begin(ngx_event_t *ev)
 {
     (void) ev;
 
+    ngx_kapokmq_clock();
+    ngx_kapokmq_guests_check();
+
     ngx_kapokmq_drained = ngx_kapokmq_nstaying;
     ngx_kapokmq_drain_span = ngx_kapokmq_drain_time();
     ngx_kapokmq_drain_end = ngx_current_msec + ngx_kapokmq_drain_span;
@@ -173,7 +176,7 @@ ngx_kapokmq_drain_rest(ngx_msec_t *left)
 
     ms = (ngx_msec_int_t) (ngx_kapokmq_drain_end - ngx_current_msec);
 
-    if (ms <= 0 || ngx_kapokmq_key_stale() || ngx_kapokmq_worker_orphan()) {
+    if (ms <= 0 || ngx_kapokmq_worker_orphan()) {
         *left = 0;
         return 0;
     }

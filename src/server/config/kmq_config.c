@@ -118,6 +118,8 @@ static const kmq_key_t  kmq_mq_keys[] = {
     { "drainTime", kmq_value_seconds, KMQ_MEMBER(drain_time),
       0, 3600000, 2000, 0 },
     { "topics", kmq_read_topics, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "keys", kmq_read_keys, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
+    { "tokens", kmq_read_tokens, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
 
     { "persistentPath", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
     { "rePushCount", kmq_read_ignored, 0, 0, 0, 0, KMQ_CONFIG_HIDDEN },
@@ -140,9 +142,7 @@ _Static_assert(KMQ_TOPIC_MEMBER(line)
 
 /* --------------------------------------------------------------- mappings */
 
-/* 1 when the current event begins a mapping to be read; 0 when it is empty,
- * or was something else, which has been reported. */
-static int
+int
 kmq_enter(kmq_yaml_t *y, const char *where, const char *name)
 {
     char  what[KMQ_YAML_WHAT];
@@ -307,8 +307,7 @@ kmq_read_value(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key,
 }
 
 
-/* Reads the mapping that the current event begins, up to its end. */
-static void
+void
 kmq_read_map(kmq_yaml_t *y, kmq_map_t *map)
 {
     yaml_mark_t       mark;
@@ -730,6 +729,8 @@ kmq_config_free(kmq_config_t *config)
 
     config->topics = NULL;
     config->ntopics = 0;
+
+    kmq_config_access_free(config);
 }
 
 

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../access/kmq_keys.h"
+#include "../../access/kmq_token.h"
+
 
 #define KMQ_CONFIRM_SOCKET  1
 #define KMQ_CONFIRM_PONG    2
@@ -17,7 +20,7 @@
 #define KMQ_SECRET_MAX      255    /* bytes of secretKey */
 #define KMQ_PATH_MAX       1023    /* bytes of persistentFile */
 
-#define KMQ_CONFIG_KEYS      40    /* in one mapping, at most */
+#define KMQ_CONFIG_KEYS      48    /* in one mapping, at most */
 #define KMQ_CONFIG_OWN        9    /* that a topic may have of its own */
 
 
@@ -40,6 +43,25 @@ typedef struct {
     /* where the file sets these for a single topic, in this order */
     uint32_t    line[KMQ_CONFIG_OWN];
 } kmq_topic_config_t;
+
+/* One value of a key, and where it stands. */
+typedef struct {
+    kmq_digest_t   digest;
+    uint32_t       line;
+    uint32_t       column;
+} kmq_key_value_t;
+
+#define KMQ_KEY_VALUES  8
+
+/* One of mq.keys.  Of its values there is nothing but digests. */
+typedef struct {
+    char             *name;
+    size_t            name_len;
+    kmq_rights_t     *rights;
+    kmq_key_value_t   value[KMQ_KEY_VALUES];
+    size_t            nvalues;
+    uint32_t          line;
+} kmq_key_config_t;
 
 typedef struct {
     uint32_t    port;              /* server.port, 0: not given */
@@ -66,6 +88,16 @@ typedef struct {
     kmq_topic_config_t  *topics;       /* those that differ */
     size_t               ntopics;
 
+    kmq_key_config_t    *keys;         /* in the order of the file */
+    size_t               nkeys;
+
+    kmq_tokens_t         tokens;       /* without the public key at first */
+    char                 token_key_file[KMQ_PATH_MAX + 1];    /* its file */
+    uint32_t             token_line;   /* where that is named */
+    uint32_t             token_column;
+
+    kmq_keys_t          *valid;        /* kmq_config_seal() */
+
     const char          *file;         /* that was read, NULL: none */
     uint32_t             line[KMQ_CONFIG_KEYS];    /* where it sets what */
 } kmq_config_t;
@@ -89,7 +121,16 @@ int kmq_config_parse(kmq_config_t *config, const char *file,
     const unsigned char *text, size_t size,
     const char *(*env)(const char *name), kmq_config_log_t log, void *arg);
 
-/* Frees what kmq_config_parse() allocated. */
+/*
+ * Makes config->valid of the secret key, the keys and the tokens; to be called
+ * once, after kmq_config_defaults() and, where there is a file,
+ * kmq_config_parse().  pem is what token_key_file has in it, NULL where none is
+ * named.  log is called as above.  0 or -1.
+ */
+int kmq_config_seal(kmq_config_t *config, const char *pem, size_t len,
+    kmq_config_log_t log, void *arg);
+
+/* Frees what kmq_config_parse() and kmq_config_seal() allocated. */
 void kmq_config_free(kmq_config_t *config);
 
 /* The values for a topic by name: config->topic with the topic's own. */

@@ -28,7 +28,7 @@ kmq_value_number(kmq_config_t *config, kmq_topic_config_t *topic,
 }
 
 
-static void
+void
 kmq_value_wrong(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
     const char *wanted)
 {
@@ -337,7 +337,7 @@ kmq_value_confirm(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 
 /* The current event as a text that is there; else reports and returns 0. */
 static int
-kmq_text(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+kmq_text(kmq_yaml_t *y, const kmq_map_t *map, const char *name)
 {
     if (y->event.type == YAML_SCALAR_EVENT && !kmq_yaml_is_null(y)
         && y->event.data.scalar.length)
@@ -345,7 +345,7 @@ kmq_text(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
         return 1;
     }
 
-    kmq_value_wrong(y, map, key->name, "a text");
+    kmq_value_wrong(y, map, name, "a text");
     kmq_yaml_skip(y);
 
     return 0;
@@ -358,7 +358,7 @@ kmq_value_path(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
     size_t          i, len;
     unsigned char  *text;
 
-    if (!kmq_text(y, map, key)) {
+    if (!kmq_text(y, map, key->name)) {
         return;
     }
 
@@ -397,7 +397,8 @@ kmq_variable(const char *text)
  * 1, or 0 when there is none, which has been reported.
  */
 static int
-kmq_environment(kmq_yaml_t *y, const char **text, const char **value)
+kmq_environment(kmq_yaml_t *y, const kmq_map_t *map, const char *key,
+    const char **text, const char **value)
 {
     char    name[KMQ_VARIABLE_MAX + 1];
     size_t  n;
@@ -405,8 +406,9 @@ kmq_environment(kmq_yaml_t *y, const char **text, const char **value)
     n = kmq_variable(*text + 2);
 
     if (n == 0 || n > KMQ_VARIABLE_MAX || (*text)[2 + n] != '}') {
-        kmq_yaml_report_here(y, 1, "\"mq.secretKey\" has a \"${\" without the "
-                             "name of a variable and a \"}\" behind it");
+        kmq_yaml_report_here(y, 1, "\"%s%s\" has a \"${\" without the name of "
+                             "a variable and a \"}\" behind it", map->where,
+                             key);
         return 0;
     }
 
@@ -417,8 +419,9 @@ kmq_environment(kmq_yaml_t *y, const char **text, const char **value)
     *value = y->env(name);
 
     if (*value == NULL) {
-        kmq_yaml_report_here(y, 1, "\"mq.secretKey\" names the environment "
-                             "variable \"%s\", which is not set", name);
+        kmq_yaml_report_here(y, 1, "\"%s%s\" names the environment variable "
+                             "\"%s\", which is not set", map->where, key,
+                             name);
     }
 
     return *value != NULL;
@@ -428,7 +431,7 @@ kmq_environment(kmq_yaml_t *y, const char **text, const char **value)
 /* Copies the key, with variables put in, to to[KMQ_SECRET_MAX + 1]: its full
  * length, of which no more than fits is copied; -1 after an error. */
 static ptrdiff_t
-kmq_expand(kmq_yaml_t *y, char *to)
+kmq_expand(kmq_yaml_t *y, const kmq_map_t *map, const char *key, char *to)
 {
     size_t       n, len;
     const char  *text, *value;
@@ -439,7 +442,7 @@ kmq_expand(kmq_yaml_t *y, char *to)
     while (*text) {
 
         if (text[0] == '$' && text[1] == '{') {
-            if (!kmq_environment(y, &text, &value)) {
+            if (!kmq_environment(y, map, key, &text, &value)) {
                 return -1;
             }
 
@@ -463,28 +466,28 @@ kmq_expand(kmq_yaml_t *y, char *to)
 
 
 /* The messages do not show the key: they end in a log. */
-void
-kmq_value_secret(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+size_t
+kmq_value_hidden(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
+    char secret[KMQ_SECRET_MAX + 1])
 {
-    char       secret[KMQ_SECRET_MAX + 1];
     size_t     i;
     ptrdiff_t  len;
 
-    if (!kmq_text(y, map, key)) {
-        return;
+    if (!kmq_text(y, map, name)) {
+        return 0;
     }
 
     secret[0] = '\0';
-    len = kmq_expand(y, secret);
+    len = kmq_expand(y, map, name, secret);
 
     if (len < 0) {
-        return;
+        return 0;
     }
 
     if (len == 0 || len > KMQ_SECRET_MAX) {
         kmq_yaml_report_here(y, 1, "\"%s%s\" must have 1 to %d bytes, not %td",
-                             map->where, key->name, KMQ_SECRET_MAX, len);
-        return;
+                             map->where, name, KMQ_SECRET_MAX, len);
+        return 0;
     }
 
     for (i = 0; i < (size_t) len; i++) {
@@ -500,10 +503,24 @@ kmq_value_secret(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
     {
         kmq_yaml_report_here(y, 1, "\"%s%s\" must not have control "
                              "characters, nor a space at its beginning or end",
-                             map->where, key->name);
-        return;
+                             map->where, name);
+        return 0;
     }
 
-    memcpy(y->config->secret_key, secret, (size_t) len + 1);
-    y->config->secret_key_len = (size_t) len;
+    return (size_t) len;
+}
+
+
+void
+kmq_value_secret(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    char    secret[KMQ_SECRET_MAX + 1];
+    size_t  len;
+
+    len = kmq_value_hidden(y, map, key->name, secret);
+
+    if (len) {
+        memcpy(y->config->secret_key, secret, len + 1);
+        y->config->secret_key_len = len;
+    }
 }

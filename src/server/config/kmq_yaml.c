@@ -74,6 +74,7 @@ kmq_yaml_what(const kmq_yaml_t *y, char to[KMQ_YAML_WHAT])
 static void
 kmq_yaml_syntax(kmq_yaml_t *y)
 {
+    int             alias;
     size_t          i, line, column;
     yaml_parser_t  *parser;
 
@@ -104,10 +105,15 @@ kmq_yaml_syntax(kmq_yaml_t *y)
         }
     }
 
-    kmq_yaml_report(y, 1, line, column, "%s%s%s%s",
+    /* topics have one often */
+    alias = parser->context && strstr(parser->context, "an alias");
+
+    kmq_yaml_report(y, 1, line, column, "%s%s%s%s%s",
                     parser->problem ? parser->problem : "not valid YAML",
                     parser->context ? " (" : "",
                     parser->context ? parser->context : "",
+                    alias ? "; a text with a \"*\" at its beginning needs "
+                            "quotes" : "",
                     parser->context ? ")" : "");
 }
 

@@ -102,12 +102,41 @@ struct kmq_map_s {
     const kmq_key_t     *keys;      /* up to one without a name */
     kmq_topic_config_t  *topic;     /* where settings of topics go */
     int                  single;    /* 1: only such are allowed */
+    void                *to;        /* what else is being made of it */
     char                 where[KMQ_CONFIG_WHERE];     /* "mq.topics.a." */
     size_t               line[KMQ_CONFIG_KEYS];       /* of the keys so far */
 };
 
+/* 1 when the current event begins a mapping to be read; 0 when it is empty,
+ * or was something else, which has been reported. */
+int kmq_enter(kmq_yaml_t *y, const char *where, const char *name);
+
+/* Reads the mapping that the current event begins, up to its end. */
+void kmq_read_map(kmq_yaml_t *y, kmq_map_t *map);
+
+
+/* ------------------------------------------------------- keys and tokens */
+
+void kmq_read_keys(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key);
+void kmq_read_tokens(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key);
+
+/* Frees what these two allocated, and forgets the secrets. */
+void kmq_config_access_free(kmq_config_t *config);
+
 
 /* ----------------------------------------------------------------- values */
+
+/* "mq.topics.a.key must be WANTED, not ...", for the current event. */
+void kmq_value_wrong(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
+    const char *wanted);
+
+/*
+ * The current event as a secret, with variables of the environment put in: its
+ * length, from 1 on, or 0 when it is none, which has been reported without
+ * showing it.
+ */
+size_t kmq_value_hidden(kmq_yaml_t *y, const kmq_map_t *map, const char *name,
+    char secret[KMQ_SECRET_MAX + 1]);
 
 void kmq_value_port(kmq_yaml_t *y, kmq_map_t *map,
     const kmq_key_t *key);

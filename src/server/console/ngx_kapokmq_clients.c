@@ -7,7 +7,7 @@
 
 /* A client at its longest: names and address escaped, and the rest. */
 #define NGX_KAPOKMQ_CLIENT_MAX                                                \
-    (6 * (2 * KMQ_NAME_MAX + KMQ_ADDR_MAX) + 512)
+    (6 * (2 * KMQ_NAME_MAX + KMQ_ADDR_MAX + KMQ_USER_MAX) + 528)
 
 
 /* Producers first, then consumers; or those of one role alone. */
@@ -17,6 +17,7 @@ typedef struct {
     unsigned             both:1;
     ngx_str_t            topic;
     ngx_str_t            search;
+    const kmq_rights_t  *rights;
     kmq_client_info_t    slice[NGX_KAPOKMQ_PAGES_SLICE];
 } ngx_kapokmq_clients_page_t;
 
@@ -91,7 +92,7 @@ static const ngx_kapokmq_list_t  ngx_kapokmq_both[] = {
 /* ------------------------------------------------------------------- list */
 
 void
-ngx_kapokmq_clients_list(ngx_http_request_t *r)
+ngx_kapokmq_clients_list(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_clients_page_t  *cs;
 
@@ -123,6 +124,7 @@ ngx_kapokmq_clients_list(ngx_http_request_t *r)
     cs->topic.len = fields[1].len;
     cs->search.data = fields[2].value;
     cs->search.len = fields[2].len;
+    cs->rights = rights;
 
     cs->pages.fetch = ngx_kapokmq_clients_page_fetch;
     cs->pages.fits = ngx_kapokmq_clients_page_fits;
@@ -212,7 +214,15 @@ ngx_kapokmq_clients_page_fits(ngx_kapokmq_pages_t *pages, unsigned i)
         return 0;
     }
 
+    if (!ngx_kapokmq_access_sees(cs->rights, 0, client->topic,
+                                  client->topic_len))
+    {
+        return 0;
+    }
+
     return ngx_kapokmq_field_found(&cs->search, client->id, client->id_len)
+           || ngx_kapokmq_field_found(&cs->search, client->user,
+                                      client->user_len)
            || ngx_kapokmq_field_found(&cs->search, client->topic,
                                       client->topic_len)
            || ngx_kapokmq_field_found(&cs->search, client->addr,
@@ -238,6 +248,10 @@ ngx_kapokmq_clients_page_write(ngx_kapokmq_pages_t *pages, unsigned i,
     p = ngx_kapokmq_http_quote(p, client->topic, client->topic_len);
     p = ngx_sprintf(p, ",\"Ip\":");
     p = ngx_kapokmq_http_quote(p, client->addr, client->addr_len);
+    p = ngx_sprintf(p, ",\"User\":");
+    p = client->user_len ? ngx_kapokmq_http_quote(p, client->user,
+                                                  client->user_len)
+                         : ngx_sprintf(p, "null");
 
     p = ngx_sprintf(p, ",\"JoinTime\":%uL,\"LastSeen\":%uD,\"Worker\":%uD,"
                     "\"Messages\":%uL,\"Silent\":%s,\"Heartbeat\":",
@@ -303,11 +317,13 @@ ngx_kapokmq_clients_page_oldest(u_char *p, const kmq_client_info_t *client)
 /* ------------------------------------------------------------- disconnect */
 
 void
-ngx_kapokmq_clients_disconnect(ngx_http_request_t *r)
+ngx_kapokmq_clients_disconnect(ngx_http_request_t *r,
+    const kmq_rights_t *rights)
 {
-    uint64_t   number;
-    kmq_ref_t  ref;
-    ngx_str_t  json = ngx_string("{\"code\":0}");
+    uint64_t           number;
+    kmq_ref_t          ref;
+    ngx_str_t          json = ngx_string("{\"code\":0}");
+    kmq_client_info_t  info;
 
     kmq_field_t  connection = { "connection", NULL, 0 };
 
@@ -323,12 +339,29 @@ ngx_kapokmq_clients_disconnect(ngx_http_request_t *r)
         return;
     }
 
+    if (number == 0
+        || kmq_client(ngx_kapokmq_worker.kmq, ref, number, &info) != KMQ_OK)
+    {
+        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
+                               "There is no such connection");
+        return;
+    }
+
+    if (ngx_kapokmq_access_topic(r, rights, 1, info.topic, info.topic_len)
+        != NGX_OK)
+    {
+        return;
+    }
+
     if (kmq_disconnect(ngx_kapokmq_worker.kmq, ref, number) != KMQ_OK) {
         ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND,
                                "There is no such connection");
         return;
     }
 
+    ngx_kapokmq_audit(r, info.role == KMQ_CONSUMER ? "consumer disconnected"
+                                                   : "producer disconnected",
+                      (u_char *) info.id, info.id_len, 1);
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
 }
 
@@ -365,22 +398,28 @@ ngx_kapokmq_clients_page_name(const kmq_field_t *field, uint64_t *number,
 /* ------------------------------------------------------------- all at once */
 
 void
-ngx_kapokmq_clients_producers(ngx_http_request_t *r)
+ngx_kapokmq_clients_producers(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
+    (void) rights;
+
     ngx_kapokmq_clients_whole(r, ngx_kapokmq_producers);
 }
 
 
 void
-ngx_kapokmq_clients_consumers(ngx_http_request_t *r)
+ngx_kapokmq_clients_consumers(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
+    (void) rights;
+
     ngx_kapokmq_clients_whole(r, ngx_kapokmq_consumers);
 }
 
 
 void
-ngx_kapokmq_clients_both(ngx_http_request_t *r)
+ngx_kapokmq_clients_both(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
+    (void) rights;
+
     ngx_kapokmq_clients_whole(r, ngx_kapokmq_both);
 }
 

@@ -46,12 +46,14 @@ static u_char *ngx_kapokmq_config_view_comma(ngx_kapokmq_config_view_t *v,
 /* -------------------------------------------------------------- GetConfig */
 
 void
-ngx_kapokmq_config_view_get(ngx_http_request_t *r)
+ngx_kapokmq_config_view_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     u_char        *p;
     size_t         i, size;
     ngx_str_t      json;
     kmq_config_t  *config;
+
+    (void) rights;
 
     config = ngx_kapokmq_worker.config;
 
@@ -135,10 +137,12 @@ ngx_kapokmq_config_view_emit(void *arg, const char *key, double number,
 /* ------------------------------------------------------------ GetSettings */
 
 void
-ngx_kapokmq_config_view_list(ngx_http_request_t *r)
+ngx_kapokmq_config_view_list(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     size_t                 room;
     ngx_kapokmq_config_view_t  *v;
+
+    (void) rights;
 
     v = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_config_view_t));
     if (v == NULL) {

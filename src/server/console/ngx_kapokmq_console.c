@@ -9,40 +9,64 @@
     "One function is expected behind the location: {function}"
 
 
+/* What a function needs. */
+typedef enum {
+    NGX_KAPOKMQ_MAY_UNSET = 0,
+    NGX_KAPOKMQ_MAY_READ,           /* it tells, or does, what is about topics,
+                                       and asks for the right to each; */
+    NGX_KAPOKMQ_MAY_READ_ALL,       /* or about the whole queue */
+    NGX_KAPOKMQ_MAY_WRITE
+} ngx_kapokmq_may_e;
+
 typedef struct {
-    ngx_str_t      name;
-    void         (*handler)(ngx_http_request_t *r);
+    ngx_str_t            name;
+    ngx_kapokmq_may_e    may;
+    void               (*handler)(ngx_http_request_t *r,
+                                  const kmq_rights_t *rights);
 } ngx_kapokmq_function_t;
 
 
 static void ngx_kapokmq_console_body(ngx_http_request_t *r);
-static void ngx_kapokmq_console_ping(ngx_http_request_t *r);
-static void ngx_kapokmq_console_count(ngx_http_request_t *r);
+static const char *ngx_kapokmq_console_may(ngx_kapokmq_may_e may,
+    const kmq_rights_t *rights);
+static void ngx_kapokmq_console_ping(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+static void ngx_kapokmq_console_count(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
+
+#define NGX_KAPOKMQ_FUNCTION(name, may, handler)                              \
+    { ngx_string(name), NGX_KAPOKMQ_SET(NGX_KAPOKMQ_MAY_##may), handler }
 
 static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
-    { ngx_string("Ping"), ngx_kapokmq_console_ping },
-    { ngx_string("GetProducers"), ngx_kapokmq_clients_producers },
-    { ngx_string("GetConsumers"), ngx_kapokmq_clients_consumers },
-    { ngx_string("GetClients"), ngx_kapokmq_clients_both },
-    { ngx_string("GetConfig"), ngx_kapokmq_config_view_get },
-    { ngx_string("CountMessage"), ngx_kapokmq_console_count },
-    { ngx_string("GetMessageList"), ngx_kapokmq_messages_list },
-    { ngx_string("GetMessage"), ngx_kapokmq_messages_get },
-    { ngx_string("DelMessage"), ngx_kapokmq_messages_delete },
-    { ngx_string("RequeueMessage"), ngx_kapokmq_messages_requeue },
-    { ngx_string("GetOverview"), ngx_kapokmq_overview_get },
-    { ngx_string("GetGrowth"), ngx_kapokmq_growth_get },
-    { ngx_string("GetTopics"), ngx_kapokmq_topics_list },
-    { ngx_string("GetTopic"), ngx_kapokmq_topics_get },
-    { ngx_string("PurgeTopic"), ngx_kapokmq_topics_purge },
-    { ngx_string("GetClientList"), ngx_kapokmq_clients_list },
-    { ngx_string("Disconnect"), ngx_kapokmq_clients_disconnect },
-    { ngx_string("GetSettings"), ngx_kapokmq_config_view_list },
+    NGX_KAPOKMQ_FUNCTION("Ping", READ, ngx_kapokmq_console_ping),
+    NGX_KAPOKMQ_FUNCTION("GetAccess", READ, ngx_kapokmq_access_get),
+    NGX_KAPOKMQ_FUNCTION("GetKeys", READ_ALL, ngx_kapokmq_access_keys),
+    NGX_KAPOKMQ_FUNCTION("GetProducers", READ_ALL,
+                         ngx_kapokmq_clients_producers),
+    NGX_KAPOKMQ_FUNCTION("GetConsumers", READ_ALL,
+                         ngx_kapokmq_clients_consumers),
+    NGX_KAPOKMQ_FUNCTION("GetClients", READ_ALL, ngx_kapokmq_clients_both),
+    NGX_KAPOKMQ_FUNCTION("GetConfig", READ_ALL, ngx_kapokmq_config_view_get),
+    NGX_KAPOKMQ_FUNCTION("CountMessage", READ_ALL, ngx_kapokmq_console_count),
+    NGX_KAPOKMQ_FUNCTION("GetMessageList", READ, ngx_kapokmq_messages_list),
+    NGX_KAPOKMQ_FUNCTION("GetMessage", READ, ngx_kapokmq_messages_get),
+    NGX_KAPOKMQ_FUNCTION("DelMessage", WRITE, ngx_kapokmq_messages_delete),
+    NGX_KAPOKMQ_FUNCTION("RequeueMessage", WRITE,
+                         ngx_kapokmq_messages_requeue),
+    NGX_KAPOKMQ_FUNCTION("GetOverview", READ_ALL, ngx_kapokmq_overview_get),
+    NGX_KAPOKMQ_FUNCTION("GetGrowth", READ_ALL, ngx_kapokmq_growth_get),
+    NGX_KAPOKMQ_FUNCTION("GetTopics", READ, ngx_kapokmq_topics_list),
+    NGX_KAPOKMQ_FUNCTION("GetTopic", READ, ngx_kapokmq_topics_get),
+    NGX_KAPOKMQ_FUNCTION("PurgeTopic", WRITE, ngx_kapokmq_topics_purge),
+    NGX_KAPOKMQ_FUNCTION("GetClientList", READ, ngx_kapokmq_clients_list),
+    NGX_KAPOKMQ_FUNCTION("Disconnect", WRITE, ngx_kapokmq_clients_disconnect),
+    NGX_KAPOKMQ_FUNCTION("GetSettings", READ_ALL,
+                         ngx_kapokmq_config_view_list),
 #ifdef KMQ_FAULTS
-    { ngx_string("Fault"), ngx_kapokmq_fault },
+    NGX_KAPOKMQ_FUNCTION("Fault", WRITE, ngx_kapokmq_fault),
 #endif
-    { ngx_null_string, NULL }
+    { ngx_null_string, NGX_KAPOKMQ_MAY_UNSET, NULL }
 };
 
 
@@ -57,9 +81,12 @@ static void
 ngx_kapokmq_console_body(ngx_http_request_t *r)
 {
     ngx_str_t                      name;
+    const char                    *error;
+    ngx_kapokmq_pass_t            *pass;
     const ngx_kapokmq_function_t  *function;
 
-    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+    pass = ngx_kapokmq_door_still(r);
+    if (pass == NULL) {
         return;
     }
 
@@ -74,8 +101,15 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
         if (function->name.len == name.len
             && ngx_memcmp(function->name.data, name.data, name.len) == 0)
         {
+            error = ngx_kapokmq_console_may(function->may,
+                                            pass->access.rights);
+            if (error) {
+                ngx_kapokmq_http_error(r, NGX_HTTP_FORBIDDEN, error);
+                return;
+            }
+
             ngx_kapokmq_clock();
-            function->handler(r);
+            function->handler(r, pass->access.rights);
 
             /* any look at the queue may have found that a worker has died */
             ngx_kapokmq_wake();
@@ -88,10 +122,36 @@ ngx_kapokmq_console_body(ngx_http_request_t *r)
 }
 
 
+/* What is missing; NULL: nothing, but the right to what the function is about,
+ * for which it asks. */
+static const char *
+ngx_kapokmq_console_may(ngx_kapokmq_may_e may, const kmq_rights_t *rights)
+{
+    switch (may) {
+
+    case NGX_KAPOKMQ_MAY_READ:
+        return NULL;
+
+    case NGX_KAPOKMQ_MAY_READ_ALL:
+        return kmq_may_console_all(rights, 0)
+               ? NULL : "The key has no right to what concerns all topics";
+
+    case NGX_KAPOKMQ_MAY_WRITE:
+        return kmq_rights_console(rights) == KMQ_CONSOLE_WRITE
+               ? NULL : "The key has no right to change anything";
+
+    default:
+        return "Nobody has a right to this";
+    }
+}
+
+
 static void
-ngx_kapokmq_console_ping(ngx_http_request_t *r)
+ngx_kapokmq_console_ping(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_str_t  json = ngx_string("{\"code\":0}");
+
+    (void) rights;
 
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
 }
@@ -99,11 +159,13 @@ ngx_kapokmq_console_ping(ngx_http_request_t *r)
 
 /* The last two members are names that two others had in an early version. */
 static void
-ngx_kapokmq_console_count(ngx_http_request_t *r)
+ngx_kapokmq_console_count(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     uint64_t      waiting;
     ngx_str_t     json;
     kmq_counts_t  n;
+
+    (void) rights;
 
     kmq_count(ngx_kapokmq_worker.kmq, &n);
 

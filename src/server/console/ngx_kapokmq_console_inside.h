@@ -1,5 +1,6 @@
 /* The console's functions.  Each is called when the request's body is there,
- * and finalizes the request when it has been answered. */
+ * and finalizes the request when it has been answered.  rights are those of
+ * whoever asks, and stay as long as the request. */
 
 #ifndef NGX_KAPOKMQ_CONSOLE_INSIDE_H
 #define NGX_KAPOKMQ_CONSOLE_INSIDE_H
@@ -7,28 +8,58 @@
 #include "../http/ngx_kapokmq_http.h"
 
 
-void ngx_kapokmq_clients_producers(ngx_http_request_t *r);
-void ngx_kapokmq_clients_consumers(ngx_http_request_t *r);
-void ngx_kapokmq_clients_both(ngx_http_request_t *r);
-void ngx_kapokmq_clients_list(ngx_http_request_t *r);
-void ngx_kapokmq_clients_disconnect(ngx_http_request_t *r);
+void ngx_kapokmq_clients_producers(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_clients_consumers(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_clients_both(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_clients_list(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_clients_disconnect(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
-void ngx_kapokmq_messages_list(ngx_http_request_t *r);
-void ngx_kapokmq_messages_get(ngx_http_request_t *r);
-void ngx_kapokmq_messages_delete(ngx_http_request_t *r);
-void ngx_kapokmq_messages_requeue(ngx_http_request_t *r);
+void ngx_kapokmq_messages_list(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_messages_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_messages_delete(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_messages_requeue(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
-void ngx_kapokmq_topics_list(ngx_http_request_t *r);
-void ngx_kapokmq_topics_get(ngx_http_request_t *r);
-void ngx_kapokmq_topics_purge(ngx_http_request_t *r);
+void ngx_kapokmq_topics_list(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_topics_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_topics_purge(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
-void ngx_kapokmq_overview_get(ngx_http_request_t *r);
-void ngx_kapokmq_growth_get(ngx_http_request_t *r);
-void ngx_kapokmq_config_view_get(ngx_http_request_t *r);
-void ngx_kapokmq_config_view_list(ngx_http_request_t *r);
+void ngx_kapokmq_overview_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_growth_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_config_view_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_config_view_list(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+
+void ngx_kapokmq_access_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_access_keys(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+
+/* May its owner see, or with write change, what is about that topic?  _topic:
+ * NGX_ERROR, not, which has been answered. */
+ngx_uint_t ngx_kapokmq_access_sees(const kmq_rights_t *rights,
+    ngx_uint_t write, const char *topic, size_t len);
+ngx_int_t ngx_kapokmq_access_topic(ngx_http_request_t *r,
+    const kmq_rights_t *rights, ngx_uint_t write, const char *topic,
+    size_t len);
 
 #ifdef KMQ_FAULTS
-void ngx_kapokmq_fault(ngx_http_request_t *r);
+void ngx_kapokmq_fault(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 #endif
 
 /* Appends a topic's last minutes and days, after other members. */

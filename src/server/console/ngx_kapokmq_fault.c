@@ -106,7 +106,7 @@ ngx_kapokmq_fault_pass(const char *point)
  * given), or, empty, that all works again.
  */
 void
-ngx_kapokmq_fault(ngx_http_request_t *r)
+ngx_kapokmq_fault(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_str_t            json = ngx_string("{\"code\":0}");
     ngx_kapokmq_plan_t  *plan;
@@ -119,6 +119,8 @@ ngx_kapokmq_fault(ngx_http_request_t *r)
         { "io", NULL, 0 },
         { "errno", NULL, 0 }
     };
+
+    (void) rights;
 
     if (ngx_kapokmq_http_fields(r, fields, 6) != NGX_OK) {
         return;

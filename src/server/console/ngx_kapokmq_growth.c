@@ -49,7 +49,7 @@ static const ngx_kapokmq_unit_t  ngx_kapokmq_units[] = {
 
 
 void
-ngx_kapokmq_growth_get(ngx_http_request_t *r)
+ngx_kapokmq_growth_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_int_t                  count;
     ngx_uint_t                 choice;
@@ -60,6 +60,8 @@ ngx_kapokmq_growth_get(ngx_http_request_t *r)
         { "unit", NULL, 0 },
         { "count", NULL, 0 }
     };
+
+    (void) rights;
 
     choice = 1;
 

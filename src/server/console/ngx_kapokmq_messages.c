@@ -23,6 +23,7 @@
 /* A search, and where its answer stands. */
 typedef struct {
     kmq_query_t         query;
+    const kmq_rights_t *rights;
     uint64_t            cursor;
     uint64_t            last;          /* sequence of the last one listed */
     ngx_uint_t          left;          /* of limit */
@@ -46,6 +47,7 @@ typedef struct {
 typedef struct {
     ngx_str_t           topic;
     uint64_t            n;
+    ngx_http_request_t *request;
 } ngx_kapokmq_requeue_t;
 
 
@@ -72,7 +74,7 @@ static u_char *ngx_kapokmq_messages_whereabouts(u_char *p,
 static ngx_int_t ngx_kapokmq_messages_code(ngx_http_request_t *r,
     const kmq_field_t *field);
 static void ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
-    const kmq_field_t *code);
+    const kmq_rights_t *rights, const kmq_field_t *code);
 static u_char *ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st,
     u_char *p, u_char *end);
 
@@ -80,7 +82,7 @@ static u_char *ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st,
 /* ------------------------------------------------------------------- list */
 
 void
-ngx_kapokmq_messages_list(ngx_http_request_t *r)
+ngx_kapokmq_messages_list(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_search_t  *search;
 
@@ -103,9 +105,17 @@ ngx_kapokmq_messages_list(ngx_http_request_t *r)
         return;
     }
 
-    if (ngx_kapokmq_messages_query(r, search, fields) != NGX_OK) {
+    if (ngx_kapokmq_messages_query(r, search, fields) != NGX_OK
+        || (fields[1].len
+            && ngx_kapokmq_access_topic(r, rights, 0,
+                                         (char *) fields[1].value,
+                                         fields[1].len)
+               != NGX_OK))
+    {
         return;
     }
+
+    search->rights = rights;
 
     ngx_kapokmq_sliced(r, ngx_kapokmq_messages_fill, search,
                        NGX_KAPOKMQ_MESSAGE_MAX);
@@ -254,6 +264,13 @@ ngx_kapokmq_messages_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
         }
 
         m = &search->slice[search->next++];
+
+        if (!ngx_kapokmq_access_sees(search->rights, 0, m->topic,
+                                      m->topic_len))
+        {
+            continue;
+        }
+
         search->left--;
         search->last = m->sequence;
 
@@ -336,7 +353,7 @@ ngx_kapokmq_messages_failure(u_char *p, const kmq_message_info_t *m)
 
 
 void
-ngx_kapokmq_messages_get(ngx_http_request_t *r)
+ngx_kapokmq_messages_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_read_t  *read;
 
@@ -358,6 +375,13 @@ ngx_kapokmq_messages_get(ngx_http_request_t *r)
         != KMQ_OK)
     {
         ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_NO_MESSAGE);
+        return;
+    }
+
+    if (ngx_kapokmq_access_topic(r, rights, 0, read->info.topic,
+                                  read->info.topic_len)
+        != NGX_OK)
+    {
         return;
     }
 
@@ -465,9 +489,10 @@ ngx_kapokmq_messages_code(ngx_http_request_t *r, const kmq_field_t *field)
 
 /* What is not there, under whatever code, need not be deleted. */
 void
-ngx_kapokmq_messages_delete(ngx_http_request_t *r)
+ngx_kapokmq_messages_delete(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
-    ngx_str_t  json = ngx_string("{\"code\":0}");
+    ngx_str_t           json = ngx_string("{\"code\":0}");
+    kmq_message_info_t  info;
 
     kmq_field_t  code = { "messageCode", NULL, 0 };
 
@@ -478,9 +503,21 @@ ngx_kapokmq_messages_delete(ngx_http_request_t *r)
     }
 
     if (code.len == KMQ_CODE_LEN
-        && kmq_delete(ngx_kapokmq_worker.kmq, (char *) code.value) == KMQ_OK)
+        && kmq_find(ngx_kapokmq_worker.kmq, (char *) code.value, &info)
+           == KMQ_OK)
     {
-        ngx_kapokmq_wake_producers();
+        if (ngx_kapokmq_access_topic(r, rights, 1, info.topic,
+                                      info.topic_len)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        if (kmq_delete(ngx_kapokmq_worker.kmq, (char *) code.value) == KMQ_OK)
+        {
+            ngx_kapokmq_audit(r, "message deleted", code.value, code.len, 1);
+            ngx_kapokmq_wake_producers();
+        }
     }
 
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
@@ -489,7 +526,7 @@ ngx_kapokmq_messages_delete(ngx_http_request_t *r)
 
 /* By code, or all dead messages of a topic. */
 void
-ngx_kapokmq_messages_requeue(ngx_http_request_t *r)
+ngx_kapokmq_messages_requeue(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_requeue_t  *requeue;
 
@@ -503,13 +540,20 @@ ngx_kapokmq_messages_requeue(ngx_http_request_t *r)
     }
 
     if (fields[0].len) {
-        ngx_kapokmq_messages_requeue_one(r, &fields[0]);
+        ngx_kapokmq_messages_requeue_one(r, rights, &fields[0]);
         return;
     }
 
     if (fields[1].len == 0) {
         ngx_kapokmq_http_error(r, NGX_HTTP_BAD_REQUEST,
                                "messageCode or topic is required");
+        return;
+    }
+
+    if (ngx_kapokmq_access_topic(r, rights, 1, (char *) fields[1].value,
+                                  fields[1].len)
+        != NGX_OK)
+    {
         return;
     }
 
@@ -521,6 +565,7 @@ ngx_kapokmq_messages_requeue(ngx_http_request_t *r)
 
     requeue->topic.data = fields[1].value;
     requeue->topic.len = fields[1].len;
+    requeue->request = r;
 
     ngx_kapokmq_sliced(r, ngx_kapokmq_messages_requeue_fill, requeue,
                        NGX_KAPOKMQ_MESSAGE_MAX);
@@ -529,16 +574,29 @@ ngx_kapokmq_messages_requeue(ngx_http_request_t *r)
 
 static void
 ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
-    const kmq_field_t *code)
+    const kmq_rights_t *rights, const kmq_field_t *code)
 {
-    int        rc;
-    ngx_str_t  json = ngx_string("{\"code\":0,\"data\":1}");
+    int                 rc;
+    ngx_str_t           json = ngx_string("{\"code\":0,\"data\":1}");
+    kmq_message_info_t  info;
 
     if (ngx_kapokmq_messages_code(r, code) != NGX_OK) {
         return;
     }
 
-    rc = kmq_requeue(ngx_kapokmq_worker.kmq, (char *) code->value);
+    rc = kmq_find(ngx_kapokmq_worker.kmq, (char *) code->value, &info);
+
+    if (rc == KMQ_OK) {
+
+        if (ngx_kapokmq_access_topic(r, rights, 1, info.topic,
+                                      info.topic_len)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        rc = kmq_requeue(ngx_kapokmq_worker.kmq, (char *) code->value);
+    }
 
     if (rc == KMQ_GONE) {
         ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_NO_MESSAGE);
@@ -551,6 +609,7 @@ ngx_kapokmq_messages_requeue_one(ngx_http_request_t *r,
         return;
     }
 
+    ngx_kapokmq_audit(r, "message requeued", code->value, code->len, 1);
     ngx_kapokmq_wake();
     ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
 }
@@ -577,6 +636,9 @@ ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     }
 
     st->done = 1;
+
+    ngx_kapokmq_audit(requeue->request, "messages requeued of topic",
+                      requeue->topic.data, requeue->topic.len, requeue->n);
 
     return ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", requeue->n);
 }

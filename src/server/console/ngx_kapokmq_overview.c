@@ -39,9 +39,11 @@ static u_char *ngx_kapokmq_overview_workers(u_char *p, const kmq_counts_t *n);
 
 
 void
-ngx_kapokmq_overview_get(ngx_http_request_t *r)
+ngx_kapokmq_overview_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_oldest_t  *old;
+
+    (void) rights;
 
     old = ngx_pcalloc(r->pool, sizeof(ngx_kapokmq_oldest_t));
     if (old == NULL) {

@@ -20,6 +20,7 @@
 typedef struct {
     ngx_kapokmq_pages_t  pages;
     ngx_str_t            search;
+    const kmq_rights_t  *rights;
     kmq_topic_info_t     slice[NGX_KAPOKMQ_PAGES_SLICE];
 } ngx_kapokmq_topics_t;
 
@@ -28,6 +29,7 @@ typedef struct {
     kmq_query_t          query;
     uint64_t             cursor;
     uint64_t             deleted;
+    ngx_http_request_t  *request;
 } ngx_kapokmq_purge_t;
 
 
@@ -40,7 +42,8 @@ static u_char *ngx_kapokmq_topics_element(ngx_kapokmq_pages_t *pages,
 static u_char *ngx_kapokmq_topics_write(u_char *p,
     const kmq_topic_info_t *topic);
 static ngx_int_t ngx_kapokmq_topics_find(ngx_http_request_t *r,
-    const kmq_field_t *field, kmq_topic_detail_t *detail);
+    const kmq_rights_t *rights, ngx_uint_t write, const kmq_field_t *field,
+    kmq_topic_detail_t *detail);
 static u_char *ngx_kapokmq_topics_settings(u_char *p,
     const kmq_topic_detail_t *detail);
 static u_char *ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st,
@@ -50,7 +53,7 @@ static u_char *ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st,
 /* ------------------------------------------------------------------- list */
 
 void
-ngx_kapokmq_topics_list(ngx_http_request_t *r)
+ngx_kapokmq_topics_list(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_kapokmq_topics_t  *topics;
 
@@ -75,6 +78,7 @@ ngx_kapokmq_topics_list(ngx_http_request_t *r)
 
     topics->search.data = fields[0].value;
     topics->search.len = fields[0].len;
+    topics->rights = rights;
 
     topics->pages.fetch = ngx_kapokmq_topics_fetch;
     topics->pages.fits = ngx_kapokmq_topics_fits;
@@ -103,8 +107,10 @@ ngx_kapokmq_topics_fits(ngx_kapokmq_pages_t *pages, unsigned i)
 
     topic = &topics->slice[i];
 
-    return ngx_kapokmq_field_found(&topics->search, topic->name,
-                                   topic->name_len);
+    return ngx_kapokmq_access_sees(topics->rights, 0, topic->name,
+                                    topic->name_len)
+           && ngx_kapokmq_field_found(&topics->search, topic->name,
+                                      topic->name_len);
 }
 
 
@@ -153,7 +159,7 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
 /* -------------------------------------------------------------- one topic */
 
 void
-ngx_kapokmq_topics_get(ngx_http_request_t *r)
+ngx_kapokmq_topics_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     u_char              *p;
     ngx_str_t            json;
@@ -170,7 +176,7 @@ ngx_kapokmq_topics_get(ngx_http_request_t *r)
     }
 
     if (ngx_kapokmq_http_fields(r, &topic, 1) != NGX_OK
-        || ngx_kapokmq_topics_find(r, &topic, detail) != NGX_OK)
+        || ngx_kapokmq_topics_find(r, rights, 0, &topic, detail) != NGX_OK)
     {
         return;
     }
@@ -189,11 +195,14 @@ ngx_kapokmq_topics_get(ngx_http_request_t *r)
 
 /* NGX_ERROR: there is none, which has been answered. */
 static ngx_int_t
-ngx_kapokmq_topics_find(ngx_http_request_t *r, const kmq_field_t *field,
-    kmq_topic_detail_t *detail)
+ngx_kapokmq_topics_find(ngx_http_request_t *r, const kmq_rights_t *rights,
+    ngx_uint_t write, const kmq_field_t *field, kmq_topic_detail_t *detail)
 {
     if (ngx_kapokmq_field_required(r, field) != NGX_OK
-        || ngx_kapokmq_field_name(r, field) != NGX_OK)
+        || ngx_kapokmq_field_name(r, field) != NGX_OK
+        || ngx_kapokmq_access_topic(r, rights, write, (char *) field->value,
+                                     field->len)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -238,7 +247,7 @@ ngx_kapokmq_topics_settings(u_char *p, const kmq_topic_detail_t *detail)
 /* ------------------------------------------------------------------ purge */
 
 void
-ngx_kapokmq_topics_purge(ngx_http_request_t *r)
+ngx_kapokmq_topics_purge(ngx_http_request_t *r, const kmq_rights_t *rights)
 {
     ngx_int_t             status;
     kmq_topic_detail_t   *detail;
@@ -263,7 +272,8 @@ ngx_kapokmq_topics_purge(ngx_http_request_t *r)
         || ngx_kapokmq_field_number(r, &fields[1], KMQ_STATUS_WAITING,
                                     KMQ_STATUS_ANY, &status)
            != NGX_OK
-        || ngx_kapokmq_topics_find(r, &fields[0], detail) != NGX_OK)
+        || ngx_kapokmq_topics_find(r, rights, 1, &fields[0], detail)
+           != NGX_OK)
     {
         return;
     }
@@ -272,6 +282,7 @@ ngx_kapokmq_topics_purge(ngx_http_request_t *r)
     purge->query.topic = (char *) fields[0].value;
     purge->query.topic_len = fields[0].len;
     purge->query.to = UINT32_MAX;
+    purge->request = r;
 
     ngx_kapokmq_sliced(r, ngx_kapokmq_topics_purge_fill, purge,
                        NGX_KAPOKMQ_TOPIC_MAX);
@@ -297,6 +308,9 @@ ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st, u_char *p,
         if (purge->cursor == 0) {
             st->done = 1;
             p = ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", purge->deleted);
+            ngx_kapokmq_audit(purge->request, "messages purged of topic",
+                              (u_char *) purge->query.topic,
+                              purge->query.topic_len, purge->deleted);
             break;
         }
     }

@@ -5,17 +5,19 @@
 #include "../worker/ngx_kapokmq_worker.h"
 
 
-static ngx_int_t ngx_kapokmq_events_check(ngx_http_request_t *r);
+static ngx_int_t ngx_kapokmq_events_check(ngx_http_request_t *r,
+    ngx_kapokmq_pass_t **pass);
 
 
 ngx_int_t
 ngx_kapokmq_events_handler(ngx_http_request_t *r)
 {
-    ngx_int_t           rc;
-    const char         *error;
-    kmq_client_info_t   info;
+    ngx_int_t            rc;
+    const char          *error;
+    kmq_client_info_t    info;
+    ngx_kapokmq_pass_t  *pass;
 
-    rc = ngx_kapokmq_events_check(r);
+    rc = ngx_kapokmq_events_check(r, &pass);
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -27,9 +29,16 @@ ngx_kapokmq_events_handler(ngx_http_request_t *r)
         return ngx_kapokmq_http_refuse(r, rc, error);
     }
 
+    if (!ngx_kapokmq_guest_may(&info, pass->access.rights)) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_FORBIDDEN,
+                                       NGX_KAPOKMQ_NO_TOPIC_RIGHT);
+    }
+
+    ngx_kapokmq_client_user(&info, pass);
+
     ngx_kapokmq_clock();
 
-    rc = ngx_kapokmq_stream_begin(r, &info);
+    rc = ngx_kapokmq_stream_begin(r, &info, pass);
 
     ngx_kapokmq_wake();
 
@@ -40,11 +49,9 @@ ngx_kapokmq_events_handler(ngx_http_request_t *r)
 /* An EventSource that gets anything but 200 gives up for ever: that is for who
  * will never be served. */
 static ngx_int_t
-ngx_kapokmq_events_check(ngx_http_request_t *r)
+ngx_kapokmq_events_check(ngx_http_request_t *r, ngx_kapokmq_pass_t **pass)
 {
-    ngx_int_t    rc;
-    ngx_str_t   *key;
-    ngx_uint_t   right;
+    ngx_int_t  rc;
 
     rc = ngx_kapokmq_http_method(r);
     if (rc != NGX_DECLINED) {
@@ -60,14 +67,9 @@ ngx_kapokmq_events_check(ngx_http_request_t *r)
         return ngx_kapokmq_events_later(r);
     }
 
-    key = ngx_kapokmq_key_header(r);
-    right = key && ngx_kapokmq_key_matches(key->data, key->len);
+    rc = ngx_kapokmq_door_enter(r, 0, pass);
 
-    if (!right && ngx_kapokmq_key_stale()) {
-        return ngx_kapokmq_events_later(r);
-    }
-
-    return ngx_kapokmq_http_key(r, right);
+    return rc == NGX_BUSY ? ngx_kapokmq_events_later(r) : rc;
 }
 
 

@@ -88,7 +88,7 @@ void ngx_kapokmq_events_free_output(ngx_kapokmq_stream_t *s);
 /* Begins one: joins, or goes on with what was parked.  Returns what a content
  * handler does. */
 ngx_int_t ngx_kapokmq_stream_begin(ngx_http_request_t *r,
-    const kmq_client_info_t *info);
+    const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass);
 
 /* Something has been sent, which has returned rc, but not in the stream's own
  * events: it waits for the connection, or is ended in one. */

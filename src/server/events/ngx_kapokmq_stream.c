@@ -16,7 +16,7 @@
 static ngx_kapokmq_stream_t *ngx_kapokmq_stream_create(
     ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_stream_join(ngx_kapokmq_stream_t *s,
-    const kmq_client_info_t *info);
+    const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass);
 static const char *ngx_kapokmq_stream_last(ngx_http_request_t *r);
 static void ngx_kapokmq_stream_event(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_stream_due(ngx_kapokmq_stream_t *s);
@@ -42,7 +42,8 @@ static void ngx_kapokmq_stream_free(void *data);
 /* ------------------------------------------------------------------- begin */
 
 ngx_int_t
-ngx_kapokmq_stream_begin(ngx_http_request_t *r, const kmq_client_info_t *info)
+ngx_kapokmq_stream_begin(ngx_http_request_t *r, const kmq_client_info_t *info,
+    ngx_kapokmq_pass_t *pass)
 {
     ngx_int_t              rc;
     ngx_kapokmq_stream_t  *s;
@@ -52,7 +53,7 @@ ngx_kapokmq_stream_begin(ngx_http_request_t *r, const kmq_client_info_t *info)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_kapokmq_stream_join(s, info) != NGX_OK) {
+    if (ngx_kapokmq_stream_join(s, info, pass) != NGX_OK) {
         return ngx_kapokmq_events_later(r);
     }
 
@@ -130,7 +131,8 @@ ngx_kapokmq_stream_create(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_kapokmq_stream_join(ngx_kapokmq_stream_t *s, const kmq_client_info_t *info)
+ngx_kapokmq_stream_join(ngx_kapokmq_stream_t *s, const kmq_client_info_t *info,
+    ngx_kapokmq_pass_t *pass)
 {
     ngx_kapokmq_consumer_t  *c;
 
@@ -145,13 +147,14 @@ ngx_kapokmq_stream_join(ngx_kapokmq_stream_t *s, const kmq_client_info_t *info)
 
     if (info->settles
         && ngx_kapokmq_client_resume(&c->client, info,
-                                     ngx_kapokmq_stream_last(s->request))
+                                     ngx_kapokmq_stream_last(s->request),
+                                     pass)
            == NGX_OK)
     {
         return NGX_OK;
     }
 
-    return ngx_kapokmq_client_join(&c->client, info);
+    return ngx_kapokmq_client_join(&c->client, info, pass);
 }
 
 

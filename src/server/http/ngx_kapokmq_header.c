@@ -8,27 +8,42 @@ ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name, size_t len)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
+
+    part = NULL;
+    i = 0;
+
+    return ngx_kapokmq_http_each(r, name, len, &part, &i);
+}
+
+
+ngx_str_t *
+ngx_kapokmq_http_each(ngx_http_request_t *r, const char *name, size_t len,
+    ngx_list_part_t **part, ngx_uint_t *i)
+{
     ngx_table_elt_t  *header;
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
+    if (*part == NULL) {
+        *part = &r->headers_in.headers.part;
+    }
 
-    for (i = 0; /* void */ ; i++) {
+    for ( ;; ) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
+        if (*i >= (*part)->nelts) {
+            if ((*part)->next == NULL) {
                 return NULL;
             }
 
-            part = part->next;
-            header = part->elts;
-            i = 0;
+            *part = (*part)->next;
+            *i = 0;
+            continue;
         }
 
-        if (header[i].hash && header[i].key.len == len
-            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        header = (ngx_table_elt_t *) (*part)->elts + (*i)++;
+
+        if (header->hash && header->key.len == len
+            && ngx_strncasecmp(header->key.data, (u_char *) name, len) == 0)
         {
-            return &header[i].value;
+            return &header->value;
         }
     }
 }

@@ -103,10 +103,9 @@ ngx_kapokmq_http_options(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_kapokmq_http_check(ngx_http_request_t *r)
+ngx_kapokmq_http_check(ngx_http_request_t *r, ngx_kapokmq_pass_t **pass)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *key;
+    ngx_int_t  rc;
 
     rc = ngx_kapokmq_http_method(r);
     if (rc != NGX_DECLINED) {
@@ -117,12 +116,10 @@ ngx_kapokmq_http_check(ngx_http_request_t *r)
         return ngx_kapokmq_http_unavailable(r);
     }
 
-    key = ngx_kapokmq_key_header(r);
+    rc = ngx_kapokmq_door_enter(r, 0, pass);
 
-    rc = ngx_kapokmq_http_key(r, key && ngx_kapokmq_key_matches(key->data,
-                                                                key->len));
     if (rc != NGX_DECLINED) {
-        return rc;
+        return rc == NGX_BUSY ? ngx_kapokmq_http_unavailable(r) : rc;
     }
 
     if (ngx_kapokmq_http_encoded(r)) {
@@ -146,9 +143,10 @@ ngx_int_t
 ngx_kapokmq_http_start(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_kapokmq_pass_t  *pass;
 
-    rc = ngx_kapokmq_http_check(r);
+    rc = ngx_kapokmq_http_check(r, &pass);
 
     return rc == NGX_DECLINED ? ngx_kapokmq_http_read(r, handler) : rc;
 }

@@ -9,6 +9,57 @@
 #include "../../protocol/kmq_form.h"
 
 
+/* ------------------------------------------------------------------- doors */
+
+/*
+ * What somebody was let in with.  Whatever gives or takes messages, or shows or
+ * changes them, wants one, or the rights in it; and there is no other way to
+ * have one than to ask for it here.
+ */
+typedef struct {
+    kmq_access_t         access;    /* rights: NULL, it has not been let in */
+    uint64_t             number;    /* of the keys by which that was so */
+    ngx_str_t            user;      /* whose key it is, for people to read */
+    unsigned             open:1;    /* kapokmq_auth off: there was no key */
+    unsigned             fewer:1;   /* its rights have changed since */
+} ngx_kapokmq_pass_t;
+
+/* The content handler of each location with an endpoint: refuses foreign pages
+ * where browsers send credentials by themselves, or calls the endpoint's. */
+ngx_int_t ngx_kapokmq_door(ngx_http_request_t *r);
+
+/*
+ * Lets a request in by what it has for a key, and by the right that its
+ * endpoint wants.  NGX_DECLINED: it is in, and pass is its own, which stays as
+ * long as the request; NGX_BUSY: another worker may know its key; else it has
+ * been answered.  login: one without a key is let in, and pass is NULL.
+ */
+ngx_int_t ngx_kapokmq_door_enter(ngx_http_request_t *r, ngx_uint_t login,
+    ngx_kapokmq_pass_t **pass);
+
+/* The same for who is in already, when the body is there, which may have taken
+ * long.  NULL: not any more, the request has been answered and finalized. */
+ngx_kapokmq_pass_t *ngx_kapokmq_door_still(ngx_http_request_t *r);
+
+/* The same for a key that comes by another way.  pass is zeroed, and its rights
+ * are to be given to free(). */
+kmq_access_e ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit,
+    const u_char *key, size_t len, ngx_kapokmq_pass_t *pass, uint32_t *wait);
+
+/* What a request has for a key; NGX_DECLINED: nothing; NGX_ERROR: no memory. */
+ngx_int_t ngx_kapokmq_key_given(ngx_http_request_t *r, ngx_str_t *key);
+
+/* May a page of the request's Origin, if it has one, open a WebSocket? */
+ngx_uint_t ngx_kapokmq_door_origin(ngx_http_request_t *r);
+
+#define NGX_KAPOKMQ_NO_TOPIC_RIGHT  "The key has no right to this topic"
+
+/* Who changes something through the console notes it in the error log: what,
+ * of what, and how many. */
+void ngx_kapokmq_audit(ngx_http_request_t *r, const char *what,
+    const u_char *name, size_t len, uint64_t n);
+
+
 /* --------------------------------------------------------------- requests */
 
 /*
@@ -20,7 +71,8 @@ ngx_int_t ngx_kapokmq_http_start(ngx_http_request_t *r,
 
 /* The same in two parts, for whoever reads a body as it comes: NGX_DECLINED,
  * nothing is wrong so far; and the rest. */
-ngx_int_t ngx_kapokmq_http_check(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_http_check(ngx_http_request_t *r,
+    ngx_kapokmq_pass_t **pass);
 ngx_int_t ngx_kapokmq_http_read(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
 
@@ -69,6 +121,11 @@ ngx_int_t ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
 ngx_int_t ngx_kapokmq_http_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
+/* The values of a request's header by its name in lower case, one a call, from
+ * *part and *i on, which are NULL and 0 at first; NULL: that was all. */
+ngx_str_t *ngx_kapokmq_http_each(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_list_part_t **part, ngx_uint_t *i);
+
 /* A request's header by its name in lower case, NULL when there is none. */
 ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
     size_t len);
@@ -104,33 +161,6 @@ ngx_uint_t ngx_kapokmq_path_behind(ngx_http_request_t *r, const char *name);
 /* Notes in the error log why a request is refused for its path. */
 void ngx_kapokmq_path_log(ngx_http_request_t *r, ngx_uint_t status,
     const char *error);
-
-
-/* ---------------------------------------------------------- the secret key */
-
-/* Has the secret key been changed by a reload that this worker does not belong
- * to? */
-ngx_uint_t ngx_kapokmq_key_stale(void);
-
-/* May the request's key produce to that topic?  There is but one key, and it
- * may do everything. */
-ngx_uint_t ngx_kapokmq_key_may_produce(ngx_http_request_t *r,
-    const u_char *topic, size_t len);
-
-/* Compares the key a client gave in constant time: 1 when it is right. */
-ngx_uint_t ngx_kapokmq_key_matches(const u_char *key, size_t len);
-
-/* The request's header "secretKey", NULL when there is none. */
-ngx_str_t *ngx_kapokmq_key_header(ngx_http_request_t *r);
-
-/*
- * Refuses, before the body was read, a request whose key is not the right one
- * of this worker, or not valid any more; NGX_DECLINED: it is.  _still is for
- * when the body is there, which may have taken long: NGX_ERROR, the request has
- * been answered and finalized.
- */
-ngx_int_t ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right);
-ngx_int_t ngx_kapokmq_http_still(ngx_http_request_t *r);
 
 
 /* ---------------------------------------------------------------- answers */
@@ -293,8 +323,11 @@ void ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
 
 /* What a request's access log line tells of it, beside its URI. */
 typedef struct {
+    ngx_kapokmq_pass_t   pass;
+    ngx_str_t            user;      /* of that, or of the session */
     ngx_kapokmq_names_t  names;     /* of a client; a sent message's topic */
     void               **location;  /* r->loc_conf where these were noted */
+    ngx_uint_t           served;    /* 1: what is told here has been done */
     ngx_uint_t           messages;  /* accepted from, or pushed to, it */
     ngx_uint_t           confirmed;
     ngx_uint_t           confirm;   /* KMQ_CONFIRM_...; 0: no consumer */
@@ -310,7 +343,7 @@ ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
 ngx_int_t ngx_kapokmq_facts_names(ngx_http_request_t *r,
     const ngx_kapokmq_names_t *names);
 
-/* The handler of the facts' cleanup in the request's pool; it does nothing. */
+/* The handler of the facts' cleanup in the request's pool. */
 void ngx_kapokmq_facts_cleanup(void *data);
 
 /* $kapokmq_...; a preconfiguration. */

@@ -1,96 +1,267 @@
-/* The secret key: where a request has it, and whether it is right. */
+/* Keys: where a request may have one, and what one is good for. */
 
 #include "ngx_kapokmq_http.h"
+#include "../worker/ngx_kapokmq_worker.h"
+#include "../../protocol/kmq_base64.h"
 
 
-#define NGX_KAPOKMQ_WRONG_KEY  "Secret key matching error"
+/* A subprotocol that is a key, in base64url. */
+#define NGX_KAPOKMQ_PROTOCOL_KEY  "kapokmq.key."
 
 
-ngx_str_t *
-ngx_kapokmq_key_header(ngx_http_request_t *r)
+static ngx_uint_t ngx_kapokmq_key_bearer(ngx_http_request_t *r,
+    ngx_str_t *key);
+static ngx_int_t ngx_kapokmq_key_protocol(ngx_http_request_t *r,
+    ngx_str_t *key);
+static ngx_str_t ngx_kapokmq_key_find(const ngx_str_t *value);
+static ngx_int_t ngx_kapokmq_key_decode(ngx_http_request_t *r,
+    const ngx_str_t *text, ngx_str_t *key);
+static ngx_int_t ngx_kapokmq_key_variable(ngx_http_request_t *r,
+    ngx_str_t *key);
+static void ngx_kapokmq_key_from(ngx_connection_t *c, kmq_tries_from_t *from);
+
+
+/* ------------------------------------------------------------------- where */
+
+ngx_int_t
+ngx_kapokmq_key_given(ngx_http_request_t *r, ngx_str_t *key)
 {
-    return ngx_kapokmq_http_find(r, "secretkey", sizeof("secretkey") - 1);
+    ngx_int_t   rc;
+    ngx_str_t  *value;
+
+    value = ngx_kapokmq_http_find(r, "secretkey", sizeof("secretkey") - 1);
+
+    if (value) {
+        *key = *value;
+        return NGX_OK;
+    }
+
+    if (ngx_kapokmq_key_bearer(r, key)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_kapokmq_key_protocol(r, key);
+
+    return rc == NGX_DECLINED ? ngx_kapokmq_key_variable(r, key) : rc;
 }
 
 
-ngx_uint_t
-ngx_kapokmq_key_stale(void)
+/* "Authorization: Bearer KEY".  Other schemes are nginx's. */
+static ngx_uint_t
+ngx_kapokmq_key_bearer(ngx_http_request_t *r, ngx_str_t *key)
 {
-    ngx_kapokmq_worker_t  *w;
+    ngx_str_t  *value;
 
-    w = &ngx_kapokmq_worker;
+    value = ngx_kapokmq_http_find(r, "authorization",
+                                  sizeof("authorization") - 1);
 
-    return w->key_number != w->shared->key_number;
-}
+    if (value == NULL || value->len < sizeof("Bearer ") - 1
+        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
+                           sizeof("Bearer ") - 1)
+           != 0)
+    {
+        return 0;
+    }
 
+    key->data = value->data + sizeof("Bearer ") - 1;
+    key->len = value->len - (sizeof("Bearer ") - 1);
 
-ngx_uint_t
-ngx_kapokmq_key_may_produce(ngx_http_request_t *r, const u_char *topic,
-    size_t len)
-{
-    (void) r;
-    (void) topic;
-    (void) len;
+    while (key->len && key->data[0] == ' ') {
+        key->data++;
+        key->len--;
+    }
 
     return 1;
 }
 
 
-/* Takes a time that depends on the length of the given key alone. */
-ngx_uint_t
-ngx_kapokmq_key_matches(const u_char *key, size_t len)
+/* Of a WebSocket alone, since nobody else can have one. */
+static ngx_int_t
+ngx_kapokmq_key_protocol(ngx_http_request_t *r, ngx_str_t *key)
 {
-    size_t               i, secret_len;
-    const u_char        *secret;
-    volatile ngx_uint_t  difference;
+    ngx_str_t               *value, text;
+    ngx_uint_t               i;
+    ngx_list_part_t         *part;
+    ngx_kapokmq_loc_conf_t  *lcf;
 
-    secret = (u_char *) ngx_kapokmq_worker.config->secret_key;
-    secret_len = ngx_kapokmq_worker.config->secret_key_len;
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    if (secret_len == 0) {
-        return 0;
-    }
-
-    difference = len ^ secret_len;
-
-    for (i = 0; i < len; i++) {
-        difference |= key[i] ^ secret[i % secret_len];
-    }
-
-    return difference == 0;
-}
-
-
-/* A worker whose key was changed can only say that a key was right once; any
- * other may be the new one, and the next try comes to another worker. */
-ngx_int_t
-ngx_kapokmq_http_key(ngx_http_request_t *r, ngx_uint_t right)
-{
-    if (ngx_kapokmq_key_stale()) {
-        r->keepalive = 0;
-
-        if (!right) {
-            return ngx_kapokmq_http_unavailable(r);
-        }
-
-    } else if (right) {
+    if (lcf->endpoint.kind != NGX_KAPOKMQ_PRODUCER
+        && lcf->endpoint.kind != NGX_KAPOKMQ_CONSUMER)
+    {
         return NGX_DECLINED;
     }
 
-    return ngx_kapokmq_http_refuse(r, NGX_HTTP_UNAUTHORIZED,
-                                   NGX_KAPOKMQ_WRONG_KEY);
+    part = NULL;
+    i = 0;
+
+    for ( ;; ) {
+        value = ngx_kapokmq_http_each(r, "sec-websocket-protocol",
+                                      sizeof("sec-websocket-protocol") - 1,
+                                      &part, &i);
+        if (value == NULL) {
+            return NGX_DECLINED;
+        }
+
+        text = ngx_kapokmq_key_find(value);
+
+        if (text.data) {
+            return ngx_kapokmq_key_decode(r, &text, key);
+        }
+    }
 }
 
 
-ngx_int_t
-ngx_kapokmq_http_still(ngx_http_request_t *r)
+/* The key of a list of subprotocols, without what it begins with. */
+static ngx_str_t
+ngx_kapokmq_key_find(const ngx_str_t *value)
 {
-    if (!ngx_kapokmq_key_stale()) {
-        return NGX_OK;
+    u_char     *p, *end, *next;
+    ngx_str_t   text;
+
+    ngx_str_null(&text);
+
+    end = value->data + value->len;
+
+    for (p = value->data; p < end; p = next + 1) {
+
+        while (p < end && (*p == ' ' || *p == '\t' || *p == ',')) {
+            p++;
+        }
+
+        next = p;
+
+        while (next < end && *next != ',' && *next != ' ' && *next != '\t') {
+            next++;
+        }
+
+        if ((size_t) (next - p) >= sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1
+            && ngx_strncmp(p, NGX_KAPOKMQ_PROTOCOL_KEY,
+                           sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1)
+               == 0)
+        {
+            text.data = p + sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1;
+            text.len = next - text.data;
+            break;
+        }
     }
 
-    r->keepalive = 0;
-    ngx_kapokmq_http_error(r, NGX_HTTP_UNAUTHORIZED, NGX_KAPOKMQ_WRONG_KEY);
+    return text;
+}
 
-    return NGX_ERROR;
+
+/* What cannot be decoded is a key, too: a wrong one. */
+static ngx_int_t
+ngx_kapokmq_key_decode(ngx_http_request_t *r, const ngx_str_t *text,
+    ngx_str_t *key)
+{
+    long  n;
+
+    key->data = ngx_pnalloc(r->pool, KMQ_BASE64_ROOM(text->len));
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = kmq_base64url_decode(key->data, (char *) text->data, text->len);
+    key->len = n < 0 ? 0 : (size_t) n;
+
+    return NGX_OK;
+}
+
+
+/* kapokmq_auth key $VARIABLE; */
+static ngx_int_t
+ngx_kapokmq_key_variable(ngx_http_request_t *r, ngx_str_t *key)
+{
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    if (lcf->auth_key == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_complex_value(r, lcf->auth_key, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return key->len ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* -------------------------------------------------------------------- what */
+
+kmq_access_e
+ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit, const u_char *key,
+    size_t len, ngx_kapokmq_pass_t *pass, uint32_t *wait)
+{
+    kmq_text_t             name;
+    kmq_gate_t             gate;
+    const char            *why;
+    kmq_access_e           rc;
+    kmq_tries_from_t       from;
+    kmq_access_time_t      now;
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+
+    gate.keys = ngx_kapokmq_keys();
+    gate.tokens = &w->config->tokens;
+    gate.memory = w->tokens;
+    gate.tries = w->tries;
+    gate.limit = (unsigned) limit;
+
+    now.wall = ngx_time();
+    now.ms = ngx_current_msec;
+
+    ngx_kapokmq_key_from(c, &from);
+
+    *wait = 0;
+    why = "it is no key";
+
+    rc = kmq_access(&gate, &from, (char *) key, len, &now, &pass->access,
+                    wait, &why);
+
+    if (rc != KMQ_ACCESS_GOOD) {
+        pass->access.rights = NULL;
+        ngx_log_error(NGX_LOG_INFO, c->log, 0, "key refused: %s", why);
+        return rc;
+    }
+
+    pass->number = w->keys_number;
+
+    name = kmq_rights_name(pass->access.rights);
+    pass->user.data = (u_char *) name.data;
+    pass->user.len = name.len;
+
+    return rc;
+}
+
+
+static void
+ngx_kapokmq_key_from(ngx_connection_t *c, kmq_tries_from_t *from)
+{
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    switch (c->sockaddr->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) c->sockaddr;
+        kmq_tries_from(from, sin6->sin6_addr.s6_addr, 16);
+        return;
+#endif
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) c->sockaddr;
+        kmq_tries_from(from, (u_char *) &sin->sin_addr, 4);
+        return;
+
+    default:
+        kmq_tries_from(from, (u_char *) "", 0);
+        return;
+    }
 }

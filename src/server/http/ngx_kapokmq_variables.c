@@ -16,6 +16,8 @@ static ngx_kapokmq_facts_t *ngx_kapokmq_facts_done(ngx_http_request_t *r);
 static ngx_kapokmq_kind_e ngx_kapokmq_variable_kind(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_variable_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_kapokmq_variable_user(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_role(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_transport(ngx_http_request_t *r,
@@ -43,6 +45,9 @@ static ngx_http_variable_t  ngx_kapokmq_vars[] = {
 
     { ngx_string("kapokmq_id"), NULL, ngx_kapokmq_variable_name,
       NGX_KAPOKMQ_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("kapokmq_user"), NULL, ngx_kapokmq_variable_user,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("kapokmq_role"), NULL, ngx_kapokmq_variable_role,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -160,6 +165,7 @@ ngx_kapokmq_facts_names(ngx_http_request_t *r,
 
     facts->names = *names;
     facts->location = r->loc_conf;
+    facts->served = 1;
 
     return NGX_OK;
 }
@@ -198,6 +204,8 @@ ngx_kapokmq_facts_session(ngx_http_request_t *r)
 static ngx_kapokmq_facts_t *
 ngx_kapokmq_facts_done(ngx_http_request_t *r)
 {
+    ngx_kapokmq_facts_t  *facts;
+
     switch (ngx_kapokmq_variable_kind(r)) {
 
     case NGX_KAPOKMQ_PRODUCER:
@@ -205,7 +213,8 @@ ngx_kapokmq_facts_done(ngx_http_request_t *r)
         return ngx_kapokmq_facts_session(r);
 
     default:
-        return ngx_kapokmq_facts_find(r);
+        facts = ngx_kapokmq_facts_find(r);
+        return (facts && facts->served) ? facts : NULL;
     }
 }
 
@@ -213,7 +222,10 @@ ngx_kapokmq_facts_done(ngx_http_request_t *r)
 void
 ngx_kapokmq_facts_cleanup(void *data)
 {
-    (void) data;
+    ngx_kapokmq_facts_t  *facts = data;
+
+    free(facts->pass.access.rights);
+    facts->pass.access.rights = NULL;
 }
 
 
@@ -329,6 +341,23 @@ ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     return name->len ? ngx_kapokmq_variable_set(v, name->data, name->len)
                      : ngx_kapokmq_variable_none(v);
+}
+
+
+/* Whose key let it in. */
+static ngx_int_t
+ngx_kapokmq_variable_user(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_kapokmq_facts_t  *facts;
+
+    (void) data;
+
+    facts = ngx_kapokmq_facts_find(r);
+
+    return facts && facts->user.len
+           ? ngx_kapokmq_variable_set(v, facts->user.data, facts->user.len)
+           : ngx_kapokmq_variable_none(v);
 }
 
 

@@ -67,7 +67,6 @@ typedef struct {
 } ngx_kapokmq_scrape_t;
 
 
-static ngx_uint_t ngx_kapokmq_metrics_allowed(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_metrics_start(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_metrics_open(ngx_http_request_t *r);
 static u_char *ngx_kapokmq_metrics_fill(ngx_kapokmq_sliced_t *st, u_char *p,
@@ -108,7 +107,7 @@ ngx_int_t
 ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
 {
     ngx_int_t                rc;
-    ngx_uint_t               allowed;
+    ngx_kapokmq_pass_t      *pass;
     ngx_kapokmq_loc_conf_t  *lcf;
 
     /* the answer is written by the request's own connection */
@@ -140,18 +139,10 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
     if (lcf->metrics_key) {
-        allowed = ngx_kapokmq_metrics_allowed(r);
+        rc = ngx_kapokmq_door_enter(r, 0, &pass);
 
-        if (!allowed
-            && ngx_kapokmq_http_header(r, "WWW-Authenticate", "Bearer")
-               != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        rc = ngx_kapokmq_http_key(r, allowed);
         if (rc != NGX_DECLINED) {
-            return rc;
+            return rc == NGX_BUSY ? ngx_kapokmq_http_unavailable(r) : rc;
         }
     }
 
@@ -161,41 +152,6 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
     }
 
     return ngx_kapokmq_metrics_start(r);
-}
-
-
-/* "secretKey: KEY", or "Authorization: Bearer KEY". */
-static ngx_uint_t
-ngx_kapokmq_metrics_allowed(ngx_http_request_t *r)
-{
-    u_char     *key, *end;
-    ngx_str_t  *value;
-
-    value = ngx_kapokmq_key_header(r);
-
-    if (value) {
-        return ngx_kapokmq_key_matches(value->data, value->len);
-    }
-
-    value = ngx_kapokmq_http_find(r, "authorization",
-                                  sizeof("authorization") - 1);
-
-    if (value == NULL || value->len < sizeof("Bearer ") - 1
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
-                           sizeof("Bearer ") - 1)
-           != 0)
-    {
-        return 0;
-    }
-
-    key = value->data + sizeof("Bearer ") - 1;
-    end = value->data + value->len;
-
-    while (key < end && *key == ' ') {
-        key++;
-    }
-
-    return ngx_kapokmq_key_matches(key, end - key);
 }
 
 

@@ -20,13 +20,15 @@ typedef struct {
 
 
 static void ngx_kapokmq_send_body(ngx_http_request_t *r);
-static void ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body);
+static void ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body,
+    const kmq_rights_t *rights);
 static const char *ngx_kapokmq_send_names(ngx_http_request_t *r,
     const kmq_field_t fields[], const kmq_misspelt_t *misspelt);
 static void ngx_kapokmq_send_fact(ngx_http_request_t *r,
     const kmq_field_t *topic);
 static void ngx_kapokmq_send_message(ngx_http_request_t *r,
-    kmq_field_t fields[], const kmq_misspelt_t *misspelt);
+    const kmq_rights_t *rights, kmq_field_t fields[],
+    const kmq_misspelt_t *misspelt);
 static void ngx_kapokmq_send_store(ngx_http_request_t *r,
     const kmq_field_t *topic, const kmq_data_t *data);
 static ngx_int_t ngx_kapokmq_send_hold(ngx_http_request_t *r,
@@ -43,11 +45,12 @@ static void ngx_kapokmq_send_answer(ngx_http_request_t *r,
 ngx_int_t
 ngx_kapokmq_send_handler(ngx_http_request_t *r)
 {
-    ngx_int_t         rc;
-    ngx_str_t         type;
-    kmq_form_batch_t  batch;
+    ngx_int_t            rc;
+    ngx_str_t            type;
+    kmq_form_batch_t     batch;
+    ngx_kapokmq_pass_t  *pass;
 
-    rc = ngx_kapokmq_http_check(r);
+    rc = ngx_kapokmq_http_check(r, &pass);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -78,30 +81,34 @@ ngx_kapokmq_send_handler(ngx_http_request_t *r)
     }
 
     return ngx_kapokmq_send_parts(r, batch == KMQ_FORM_BATCH_LINES,
-                                  ngx_kapokmq_send_one);
+                                  ngx_kapokmq_send_one, pass);
 }
 
 
 static void
 ngx_kapokmq_send_body(ngx_http_request_t *r)
 {
-    kmq_misspelt_t  misspelt;
+    kmq_misspelt_t       misspelt;
+    ngx_kapokmq_pass_t  *pass;
 
     kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = NGX_KAPOKMQ_SEND_NAMES;
 
-    if (ngx_kapokmq_http_still(r) == NGX_OK
+    pass = ngx_kapokmq_door_still(r);
+
+    if (pass
         && ngx_kapokmq_http_form(r, fields, NGX_KAPOKMQ_SEND_FIELDS,
                                  &misspelt)
            == NGX_OK)
     {
-        ngx_kapokmq_send_message(r, fields, &misspelt);
+        ngx_kapokmq_send_message(r, pass->access.rights, fields, &misspelt);
     }
 }
 
 
 /* Sends the message that is the whole body. */
 static void
-ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body)
+ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body,
+    const kmq_rights_t *rights)
 {
     kmq_misspelt_t  misspelt;
 
@@ -111,15 +118,15 @@ ngx_kapokmq_send_one(ngx_http_request_t *r, ngx_str_t *body)
                                  &misspelt)
         == NGX_OK)
     {
-        ngx_kapokmq_send_message(r, fields, &misspelt);
+        ngx_kapokmq_send_message(r, rights, fields, &misspelt);
     }
 }
 
 
 /* Sends the message of these fields. */
 static void
-ngx_kapokmq_send_message(ngx_http_request_t *r, kmq_field_t fields[],
-    const kmq_misspelt_t *misspelt)
+ngx_kapokmq_send_message(ngx_http_request_t *r, const kmq_rights_t *rights,
+    kmq_field_t fields[], const kmq_misspelt_t *misspelt)
 {
     kmq_data_t   data;
     ngx_uint_t   status;
@@ -131,7 +138,7 @@ ngx_kapokmq_send_message(ngx_http_request_t *r, kmq_field_t fields[],
     err = ngx_kapokmq_send_names(r, fields, misspelt);
 
     if (err == NULL) {
-        err = ngx_kapokmq_send_check(r, fields, 0, &data, &status);
+        err = ngx_kapokmq_send_check(rights, fields, 0, &data, &status);
     }
 
     if (err) {

@@ -32,6 +32,7 @@ typedef struct {
     ngx_kapokmq_pending_t   pending;
     ngx_http_request_t     *request;       /* NULL: it was answered */
     ngx_kapokmq_send_pt     one;           /* what sends a single message */
+    const ngx_kapokmq_pass_t  *pass;
     kmq_elements_t          elements;
     ngx_array_t             messages;      /* ngx_kapokmq_batch_message_t */
 
@@ -49,7 +50,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_kapokmq_batch_create(ngx_http_request_t *r,
-    ngx_uint_t lines, ngx_kapokmq_send_pt one);
+    ngx_uint_t lines, ngx_kapokmq_send_pt one,
+    const ngx_kapokmq_pass_t *pass);
 static void ngx_kapokmq_batch_read(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_batch_take(ngx_kapokmq_batch_t *batch);
 static ngx_int_t ngx_kapokmq_batch_take_file(ngx_kapokmq_batch_t *batch,
@@ -65,6 +67,7 @@ static ngx_int_t ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch,
 static ngx_int_t ngx_kapokmq_batch_keep(ngx_kapokmq_batch_t *batch,
     const kmq_field_t *topic, const kmq_data_t *data);
 static void ngx_kapokmq_batch_end(ngx_kapokmq_batch_t *batch);
+static ngx_int_t ngx_kapokmq_batch_still(ngx_kapokmq_batch_t *batch);
 static const char *ngx_kapokmq_batch_query(ngx_http_request_t *r);
 static void ngx_kapokmq_batch_store(ngx_kapokmq_batch_t *batch);
 static ngx_int_t ngx_kapokmq_batch_reserve(ngx_kapokmq_batch_t *batch,
@@ -90,11 +93,11 @@ static ngx_uint_t ngx_kapokmq_batch_same(const ngx_kapokmq_batch_t *batch,
 
 ngx_int_t
 ngx_kapokmq_send_parts(ngx_http_request_t *r, ngx_uint_t lines,
-    ngx_kapokmq_send_pt one)
+    ngx_kapokmq_send_pt one, const ngx_kapokmq_pass_t *pass)
 {
     ngx_int_t  rc;
 
-    if (ngx_kapokmq_batch_create(r, lines, one) != NGX_OK) {
+    if (ngx_kapokmq_batch_create(r, lines, one, pass) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -108,7 +111,7 @@ ngx_kapokmq_send_parts(ngx_http_request_t *r, ngx_uint_t lines,
 
 static ngx_int_t
 ngx_kapokmq_batch_create(ngx_http_request_t *r, ngx_uint_t lines,
-    ngx_kapokmq_send_pt one)
+    ngx_kapokmq_send_pt one, const ngx_kapokmq_pass_t *pass)
 {
     ngx_pool_cleanup_t   *cln;
     ngx_kapokmq_batch_t  *batch;
@@ -123,6 +126,7 @@ ngx_kapokmq_batch_create(ngx_http_request_t *r, ngx_uint_t lines,
 
     batch->request = r;
     batch->one = one;
+    batch->pass = pass;
     batch->shared = (r->request_body != NULL);
     kmq_elements_begin(&batch->elements, (int) lines);
 
@@ -408,8 +412,8 @@ ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch, u_char *end)
     }
 
     if (err == NULL) {
-        err = ngx_kapokmq_send_check(batch->request, fields, 1, &data,
-                                     &status);
+        err = ngx_kapokmq_send_check(batch->pass->access.rights, fields, 1,
+                                     &data, &status);
     }
 
     if (err) {
@@ -459,7 +463,9 @@ ngx_kapokmq_batch_end(ngx_kapokmq_batch_t *batch)
     const char           *err;
     kmq_elements_found_t  found;
 
-    if (ngx_kapokmq_http_still(batch->request) != NGX_OK) {
+    if (ngx_kapokmq_door_still(batch->request) == NULL
+        || ngx_kapokmq_batch_still(batch) != NGX_OK)
+    {
         return;
     }
 
@@ -469,7 +475,7 @@ ngx_kapokmq_batch_end(ngx_kapokmq_batch_t *batch)
     if (found == KMQ_ELEMENTS_OTHER) {
         body.data = batch->element ? batch->element : (u_char *) "";
         body.len = (size_t) (batch->last - batch->element);
-        batch->one(batch->request, &body);
+        batch->one(batch->request, &body, batch->pass->access.rights);
         return;
     }
 
@@ -494,6 +500,36 @@ ngx_kapokmq_batch_end(ngx_kapokmq_batch_t *batch)
     }
 
     ngx_kapokmq_batch_store(batch);
+}
+
+
+/* What the key may do has changed while the body was read. */
+static ngx_int_t
+ngx_kapokmq_batch_still(ngx_kapokmq_batch_t *batch)
+{
+    ngx_uint_t                    i;
+    kmq_text_t                    topic;
+    ngx_kapokmq_batch_message_t  *message;
+
+    static const kmq_text_t  nobody = { NULL, 0 };
+
+    if (!batch->pass->fewer) {
+        return NGX_OK;
+    }
+
+    message = batch->messages.elts;
+
+    for (i = 0; i < batch->messages.nelts; i++) {
+        topic.data = message[i].topic.bytes;
+        topic.len = message[i].topic.len;
+
+        if (!kmq_may_produce(batch->pass->access.rights, topic, nobody)) {
+            return ngx_kapokmq_batch_refuse(batch, NGX_HTTP_FORBIDDEN,
+                                            NGX_KAPOKMQ_NO_TOPIC_RIGHT);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

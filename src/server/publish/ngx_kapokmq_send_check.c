@@ -30,11 +30,14 @@ ngx_kapokmq_send_size(const kmq_data_t *data)
 
 
 const char *
-ngx_kapokmq_send_check(ngx_http_request_t *r, const kmq_field_t fields[],
+ngx_kapokmq_send_check(const kmq_rights_t *rights, const kmq_field_t fields[],
     ngx_uint_t raw, kmq_data_t *data, ngx_uint_t *status)
 {
+    kmq_text_t          name;
     const char         *err;
     const kmq_field_t  *topic, *text, *delay;
+
+    static const kmq_text_t  nobody = { NULL, 0 };
 
     topic = &fields[0];
     text = &fields[1];
@@ -67,9 +70,12 @@ ngx_kapokmq_send_check(ngx_http_request_t *r, const kmq_field_t fields[],
         return "delayTime is not a number of seconds up to ten years";
     }
 
-    if (!ngx_kapokmq_key_may_produce(r, topic->value, topic->len)) {
+    name.data = (char *) topic->value;
+    name.len = topic->len;
+
+    if (!kmq_may_produce(rights, name, nobody)) {
         *status = NGX_HTTP_FORBIDDEN;
-        return "The key must not produce to this topic";
+        return NGX_KAPOKMQ_NO_TOPIC_RIGHT;
     }
 
     *status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;

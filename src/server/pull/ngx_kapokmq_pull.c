@@ -43,9 +43,11 @@ ngx_kapokmq_pull_body(ngx_http_request_t *r)
     ngx_int_t             rc;
     const char           *error;
     kmq_client_info_t     info;
+    ngx_kapokmq_pass_t   *pass;
     ngx_kapokmq_asked_t   asked;
 
-    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+    pass = ngx_kapokmq_door_still(r);
+    if (pass == NULL) {
         return;
     }
 
@@ -66,6 +68,14 @@ ngx_kapokmq_pull_body(ngx_http_request_t *r)
         return;
     }
 
+    if (!ngx_kapokmq_guest_may(&info, pass->access.rights)) {
+        ngx_kapokmq_http_error(r, NGX_HTTP_FORBIDDEN,
+                               NGX_KAPOKMQ_NO_TOPIC_RIGHT);
+        return;
+    }
+
+    ngx_kapokmq_client_user(&info, pass);
+
     if (ngx_kapokmq_pull_asked(r, &info, &asked) != NGX_OK) {
         return;
     }
@@ -73,7 +83,7 @@ ngx_kapokmq_pull_body(ngx_http_request_t *r)
     info.prefetch = (uint32_t) ngx_min(asked.max, info.prefetch);
 
     ngx_kapokmq_clock();
-    ngx_kapokmq_pull_begin(r, &info, &asked);
+    ngx_kapokmq_pull_begin(r, &info, &asked, pass);
     ngx_kapokmq_wake();
 }
 

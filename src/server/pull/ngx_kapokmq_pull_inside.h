@@ -45,7 +45,8 @@ typedef struct {
 /* The client has been asked about, and the body read: it begins to wait, or is
  * answered.  Takes over the request. */
 void ngx_kapokmq_pull_begin(ngx_http_request_t *r,
-    const kmq_client_info_t *info, const ngx_kapokmq_asked_t *asked);
+    const kmq_client_info_t *info, const ngx_kapokmq_asked_t *asked,
+    ngx_kapokmq_pass_t *pass);
 
 /* Answers it with what it has got.  It may be gone afterwards. */
 void ngx_kapokmq_pull_answer(ngx_kapokmq_pull_t *p);

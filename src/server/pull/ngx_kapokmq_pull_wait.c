@@ -36,7 +36,7 @@ static const ngx_kapokmq_transport_t  ngx_kapokmq_pull_transport = {
 
 void
 ngx_kapokmq_pull_begin(ngx_http_request_t *r, const kmq_client_info_t *info,
-    const ngx_kapokmq_asked_t *asked)
+    const ngx_kapokmq_asked_t *asked, ngx_kapokmq_pass_t *pass)
 {
     ngx_kapokmq_pull_t    *p;
     ngx_kapokmq_client_t  *client;
@@ -56,7 +56,7 @@ ngx_kapokmq_pull_begin(ngx_http_request_t *r, const kmq_client_info_t *info,
     client->log = r->connection->log;
     client->close = ngx_kapokmq_pull_close;
 
-    if (ngx_kapokmq_client_join(client, info) != NGX_OK) {
+    if (ngx_kapokmq_client_join(client, info, pass) != NGX_OK) {
         ngx_kapokmq_http_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                "The queue has no memory left");
         return;

@@ -55,12 +55,6 @@ ngx_kapokmq_close_exiting(ngx_kapokmq_session_t *s)
         return NGX_ERROR;
     }
 
-    if (s->client.ref && ngx_kapokmq_key_stale()) {
-        ngx_kapokmq_close_leave(s);
-        return ngx_kapokmq_close_send(s, KMQ_WS_POLICY,
-                                      "the secret key has changed");
-    }
-
     return ngx_kapokmq_close_send(s, KMQ_WS_GOING_AWAY,
                                   "the server restarts");
 }
@@ -72,6 +66,15 @@ ngx_kapokmq_close_timeout(ngx_kapokmq_session_t *s)
     if (ngx_kapokmq_hears()) {
         ngx_kapokmq_close_after(s, NGX_KAPOKMQ_HEAR_TIME);
         return NGX_OK;
+    }
+
+    if (s->guessed && s->state == NGX_KAPOKMQ_LOGIN) {
+        s->guessed = 0;
+
+        return ngx_kapokmq_output_text(s, NGX_KAPOKMQ_WRONG_KEY) == NGX_OK
+               ? ngx_kapokmq_close_send(s, KMQ_WS_POLICY,
+                                        NGX_KAPOKMQ_TOO_MANY_KEYS)
+               : NGX_ERROR;
     }
 
     if (s->state == NGX_KAPOKMQ_LOGIN) {
@@ -265,6 +268,22 @@ ngx_kapokmq_close_end(ngx_kapokmq_session_t *s, ngx_int_t rc)
 
 
 void
+ngx_kapokmq_close_login(ngx_kapokmq_session_t *s)
+{
+    if (s->info) {
+        ngx_free(s->info);
+        s->info = NULL;
+    }
+
+    if (s->pass) {
+        free(s->pass->access.rights);
+        ngx_free(s->pass);
+        s->pass = NULL;
+    }
+}
+
+
+void
 ngx_kapokmq_close_free(void *data)
 {
     ngx_kapokmq_session_t  *s = data;
@@ -274,9 +293,7 @@ ngx_kapokmq_close_free(void *data)
     ngx_kapokmq_input_free(s);
     ngx_kapokmq_output_free(s);
 
-    if (s->info) {
-        ngx_free(s->info);
-    }
+    ngx_kapokmq_close_login(s);
 
     ngx_free(s);
 }

@@ -63,7 +63,9 @@ ngx_kapokmq_kept_create(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
     }
 
     s->info = ngx_calloc(sizeof(kmq_client_info_t), log);
-    if (s->info == NULL) {
+    s->pass = ngx_calloc(sizeof(ngx_kapokmq_pass_t), log);
+
+    if (s->info == NULL || s->pass == NULL) {
         return NULL;
     }
 

@@ -184,7 +184,7 @@ ngx_kapokmq_session_run(ngx_kapokmq_session_t *s)
         return NGX_ERROR;
     }
 
-    if (s->state != NGX_KAPOKMQ_FINISHING && !s->paused) {
+    if (s->state != NGX_KAPOKMQ_FINISHING && !s->paused && !s->guessed) {
         rc = ngx_kapokmq_session_input(s);
         if (rc == NGX_ERROR) {
             return NGX_ERROR;

@@ -5,8 +5,14 @@
 #include "ngx_kapokmq_session.h"
 
 
+/* What a frame with another token begins with; an answer to it. */
+#define NGX_KAPOKMQ_RENEW        "Bearer "
+#define NGX_KAPOKMQ_RENEW_ERROR  64
+
+
 static ngx_int_t ngx_kapokmq_session_consumer_message(
     ngx_kapokmq_session_t *s);
+static ngx_int_t ngx_kapokmq_session_consumer_renew(ngx_kapokmq_session_t *s);
 static ngx_int_t ngx_kapokmq_session_consumer_flush(ngx_kapokmq_session_t *s);
 static void ngx_kapokmq_session_consumer_sent(ngx_kapokmq_session_t *s,
     uint32_t position);
@@ -47,7 +53,38 @@ ngx_kapokmq_session_consumer_message(ngx_kapokmq_session_t *s)
         return NGX_ERROR;
     }
 
+    if (s->parser.size > sizeof(NGX_KAPOKMQ_RENEW) - 1
+        && ngx_strncmp(s->parser.data, NGX_KAPOKMQ_RENEW,
+                       sizeof(NGX_KAPOKMQ_RENEW) - 1)
+           == 0)
+    {
+        return ngx_kapokmq_session_consumer_renew(s);
+    }
+
     return ngx_kapokmq_codes_add(&s->consumer, s->parser.data, s->parser.size);
+}
+
+
+/* "Bearer TOKEN": it goes on with that.  What goes wrong is told, what goes
+ * right is not, as with codes. */
+static ngx_int_t
+ngx_kapokmq_session_consumer_renew(ngx_kapokmq_session_t *s)
+{
+    char         text[NGX_KAPOKMQ_RENEW_ERROR];
+    const char  *error;
+
+    error = ngx_kapokmq_guest_renew(&s->client.guest, s->connection, s->limit,
+                                    s->parser.data
+                                    + sizeof(NGX_KAPOKMQ_RENEW) - 1,
+                                    s->parser.size
+                                    - (sizeof(NGX_KAPOKMQ_RENEW) - 1));
+    if (error == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_snprintf((u_char *) text, sizeof(text), "error: %s%Z", error);
+
+    return ngx_kapokmq_output_text(s, text);
 }
 
 

@@ -93,7 +93,9 @@ struct ngx_kapokmq_session_s {
     void                    (*give_back)(ngx_kapokmq_session_t *s,
                                          ngx_int_t rc);
 
-    kmq_client_info_t        *info;        /* until login */
+    kmq_client_info_t        *info;        /* until login, */
+    ngx_kapokmq_pass_t       *pass;        /* as is what it came with */
+    ngx_uint_t                limit;       /* of wrong keys of its address */
     kmq_ws_parser_t           parser;
     ngx_kapokmq_input_t       input;
     ngx_kapokmq_out_t        *out;
@@ -107,7 +109,9 @@ struct ngx_kapokmq_session_s {
     uint8_t                   wrong_keys;
     uint16_t                  close_code;  /* of the client's Close */
     unsigned                  greeted:1;
-    unsigned                  key_given:1; /* the header held the right key */
+    unsigned                  key_given:1; /* the request had the right key */
+    unsigned                  guessed:1;   /* too many wrong ones: it waits to
+                                              be told so */
     unsigned                  closed:1;    /* the client's Close came, */
     unsigned                  broken:1;    /* or a bad frame, */
     unsigned                  ended:1;     /* or the end of its input */
@@ -215,6 +219,9 @@ void ngx_kapokmq_owed_forget(ngx_kapokmq_session_t *s);
 
 /* ------------------------------------------------------------------ login */
 
+#define NGX_KAPOKMQ_WRONG_KEY      "Secret key matching error"
+#define NGX_KAPOKMQ_TOO_MANY_KEYS  "too many wrong secret keys"
+
 /* The first words. */
 ngx_int_t ngx_kapokmq_login_begin(ngx_kapokmq_session_t *s);
 
@@ -252,6 +259,9 @@ ngx_int_t ngx_kapokmq_close_finished(ngx_kapokmq_session_t *s);
 
 /* The end: the connection goes, too. */
 void ngx_kapokmq_close_end(ngx_kapokmq_session_t *s, ngx_int_t rc);
+
+/* Frees what is there until login. */
+void ngx_kapokmq_close_login(ngx_kapokmq_session_t *s);
 
 /* Frees all but request and connection; a pool's cleanup, too. */
 void ngx_kapokmq_close_free(void *data);

@@ -10,11 +10,14 @@
 
 static ngx_int_t ngx_kapokmq_upgrade_check(ngx_http_request_t *r,
     ngx_str_t **found);
+static ngx_int_t ngx_kapokmq_upgrade_enter(ngx_http_request_t *r,
+    ngx_kapokmq_session_t *s);
 static ngx_uint_t ngx_kapokmq_upgrade_key_valid(ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_version(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_upgrade_asked(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_upgrade_facts(ngx_http_request_t *r,
     ngx_kapokmq_session_t *s);
+static ngx_uint_t ngx_kapokmq_upgrade_protocol(ngx_http_request_t *r);
 static char *ngx_kapokmq_upgrade_accept(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_upgrade_answer(ngx_http_request_t *r,
@@ -25,7 +28,7 @@ ngx_int_t
 ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
 {
     ngx_int_t               rc;
-    ngx_str_t              *key, *secret;
+    ngx_str_t              *key;
     const char             *error;
     ngx_kapokmq_session_t  *s;
 
@@ -50,17 +53,9 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    secret = ngx_kapokmq_key_header(r);
-
-    if (secret) {
-
-        rc = ngx_kapokmq_http_key(r, ngx_kapokmq_key_matches(secret->data,
-                                                             secret->len));
-        if (rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        s->key_given = 1;
+    rc = ngx_kapokmq_upgrade_enter(r, s);
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     rc = ngx_kapokmq_upgrade_answer(r, key);
@@ -71,6 +66,49 @@ ngx_kapokmq_upgrade(ngx_http_request_t *r, const ngx_kapokmq_role_t *role)
     ngx_kapokmq_kept_begin(s);
 
     return NGX_DONE;
+}
+
+
+/* What it has for a key is the session's then; without any it will be asked for
+ * it.  NGX_DECLINED: it may come in. */
+static ngx_int_t
+ngx_kapokmq_upgrade_enter(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
+{
+    ngx_int_t                rc;
+    ngx_kapokmq_pass_t      *pass;
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    if (!ngx_kapokmq_door_origin(r)) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_FORBIDDEN,
+                                       "Pages of this origin are not allowed "
+                                       "here");
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+    s->limit = lcf->auth_limit;
+
+    rc = ngx_kapokmq_door_enter(r, 1, &pass);
+
+    if (rc != NGX_DECLINED) {
+        return rc == NGX_BUSY ? ngx_kapokmq_http_unavailable(r) : rc;
+    }
+
+    if (pass == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_kapokmq_guest_may(s->info, pass->access.rights)) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_FORBIDDEN,
+                                       NGX_KAPOKMQ_NO_TOPIC_RIGHT);
+    }
+
+    ngx_kapokmq_client_user(s->info, pass);
+
+    *s->pass = *pass;
+    pass->access.rights = NULL;
+    s->key_given = 1;
+
+    return NGX_DECLINED;
 }
 
 
@@ -255,6 +293,28 @@ ngx_kapokmq_upgrade_accept(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
+/* Is ours among the subprotocols that are offered? */
+static ngx_uint_t
+ngx_kapokmq_upgrade_protocol(ngx_http_request_t *r)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+
+    part = NULL;
+    i = 0;
+
+    do {
+        value = ngx_kapokmq_http_each(r, "sec-websocket-protocol",
+                                      sizeof("sec-websocket-protocol") - 1,
+                                      &part, &i);
+    } while (value && !kmq_ws_has_token((char *) value->data, value->len,
+                                        "kapokmq"));
+
+    return value != NULL;
+}
+
+
 /* 101, on its way through nginx's header filters. */
 static ngx_int_t
 ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
@@ -270,6 +330,13 @@ ngx_kapokmq_upgrade_answer(ngx_http_request_t *r, ngx_str_t *key)
 
     if (ngx_kapokmq_http_header(r, "Upgrade", "websocket") != NGX_OK
         || ngx_kapokmq_http_header(r, "Sec-WebSocket-Accept", accept)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_kapokmq_upgrade_protocol(r)
+        && ngx_kapokmq_http_header(r, "Sec-WebSocket-Protocol", "kapokmq")
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -32,6 +32,12 @@ typedef struct {
     int64_t                     delay;
 } ngx_kapokmq_settle_t;
 
+/* Who does it. */
+typedef struct {
+    const kmq_rights_t         *rights;
+    kmq_text_t                  id;
+} ngx_kapokmq_settle_by_t;
+
 
 static void ngx_kapokmq_settle_body(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_settle_read(ngx_http_request_t *r,
@@ -43,7 +49,9 @@ static ngx_int_t ngx_kapokmq_settle_wrong(ngx_http_request_t *r,
     const kmq_field_t *field, const u_char *wrong, size_t len);
 static ngx_int_t ngx_kapokmq_settle_rest(ngx_http_request_t *r,
     ngx_kapokmq_settle_t *st, kmq_field_t *fields);
-static void ngx_kapokmq_settle_do(ngx_kapokmq_settle_t *st);
+static void ngx_kapokmq_settle_do(ngx_kapokmq_settle_t *st,
+    const kmq_rights_t *rights);
+static int ngx_kapokmq_settle_may(void *arg, const char *topic, size_t len);
 static void ngx_kapokmq_settle_answer(ngx_http_request_t *r,
     ngx_kapokmq_settle_t *st);
 static u_char *ngx_kapokmq_settle_not(u_char *p,
@@ -60,6 +68,7 @@ ngx_kapokmq_settle_handler(ngx_http_request_t *r)
 static void
 ngx_kapokmq_settle_body(ngx_http_request_t *r)
 {
+    ngx_kapokmq_pass_t   *pass;
     ngx_kapokmq_settle_t  st;
 
     kmq_field_t  fields[NGX_KAPOKMQ_SETTLE_FIELDS] = {
@@ -70,7 +79,8 @@ ngx_kapokmq_settle_body(ngx_http_request_t *r)
         { "id", NULL, 0 }
     };
 
-    if (ngx_kapokmq_http_still(r) != NGX_OK) {
+    pass = ngx_kapokmq_door_still(r);
+    if (pass == NULL) {
         return;
     }
 
@@ -92,7 +102,7 @@ ngx_kapokmq_settle_body(ngx_http_request_t *r)
     }
 
     ngx_kapokmq_clock();
-    ngx_kapokmq_settle_do(&st);
+    ngx_kapokmq_settle_do(&st, pass->access.rights);
     ngx_kapokmq_wake();
 
     ngx_kapokmq_settle_answer(r, &st);
@@ -233,19 +243,26 @@ ngx_kapokmq_settle_rest(ngx_http_request_t *r, ngx_kapokmq_settle_t *st,
 /* ------------------------------------------------------------------ answer */
 
 static void
-ngx_kapokmq_settle_do(ngx_kapokmq_settle_t *st)
+ngx_kapokmq_settle_do(ngx_kapokmq_settle_t *st, const kmq_rights_t *rights)
 {
     kmq_t                      *kmq;
     unsigned                    done;
     ngx_uint_t                  i;
     kmq_settle_t                settle;
+    ngx_kapokmq_settle_by_t     by;
     ngx_kapokmq_settle_list_t  *list;
 
     kmq = ngx_kapokmq_worker.kmq;
 
+    by.rights = rights;
+    by.id.data = st->id->len ? (char *) st->id->value : NULL;
+    by.id.len = st->id->len;
+
     ngx_memzero(&settle, sizeof(kmq_settle_t));
     settle.id = (char *) st->id->value;
     settle.id_len = st->id->len;
+    settle.allow = ngx_kapokmq_settle_may;
+    settle.arg = &by;
 
     done = 0;
 
@@ -284,6 +301,20 @@ ngx_kapokmq_settle_do(ngx_kapokmq_settle_t *st)
 }
 
 
+static int
+ngx_kapokmq_settle_may(void *arg, const char *topic, size_t len)
+{
+    ngx_kapokmq_settle_by_t  *by = arg;
+
+    kmq_text_t  name;
+
+    name.data = topic;
+    name.len = len;
+
+    return kmq_may_consume(by->rights, name, by->id);
+}
+
+
 static void
 ngx_kapokmq_settle_answer(ngx_http_request_t *r, ngx_kapokmq_settle_t *st)
 {
@@ -311,6 +342,7 @@ ngx_kapokmq_settle_answer(ngx_http_request_t *r, ngx_kapokmq_settle_t *st)
     }
 
     facts->confirmed = st->list[0].done;
+    facts->served = 1;
 
     p = ngx_sprintf(json.data, "{\"code\":0,\"data\":{\"confirmed\":%ui,"
                     "\"returned\":%ui,\"extended\":%ui,\"notInFlight\":[",

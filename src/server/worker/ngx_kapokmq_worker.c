@@ -5,7 +5,6 @@
 
 static void ngx_kapokmq_worker_waits(void *arg, unsigned ms, unsigned worker,
     int pid);
-static void ngx_kapokmq_worker_key(ngx_kapokmq_worker_t *w);
 
 
 ngx_kapokmq_worker_t  ngx_kapokmq_worker;
@@ -21,11 +20,17 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
 
     w->config = mcf->config;
     w->shared = mcf->shared;
-    w->key_number = mcf->key_number;
+    w->valid = mcf->valid;
+    w->tries = mcf->tries;
     w->reloads = mcf->reloads;
     w->log = cycle->log;
 
     ngx_queue_init(&w->waiting);
+
+    if (w->config->tokens.nsettings) {
+        /* without it, each is verified each time */
+        w->tokens = kmq_token_memory();
+    }
 
     w->kmq = kmq_attach_any(mcf->block, mcf->block_size);
 
@@ -38,7 +43,6 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
     }
 
     kmq_on_wait(w->kmq, ngx_kapokmq_worker_waits, w);
-    ngx_kapokmq_worker_key(w);
 
     return NGX_OK;
 }
@@ -49,6 +53,36 @@ ngx_kapokmq_worker_detach(void)
 {
     kmq_detach(ngx_kapokmq_worker.kmq);
     ngx_kapokmq_worker.kmq = NULL;
+
+    free(ngx_kapokmq_worker.keys);
+    ngx_kapokmq_worker.keys = NULL;
+    ngx_kapokmq_worker.keys_number = 0;
+
+    kmq_token_memory_free(ngx_kapokmq_worker.tokens);
+    ngx_kapokmq_worker.tokens = NULL;
+}
+
+
+const kmq_keys_t *
+ngx_kapokmq_keys(void)
+{
+    uint64_t               number;
+    kmq_keys_t            *keys;
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
+
+    if (kmq_valid_changed(w->valid, w->keys_number)) {
+        keys = kmq_valid_read(w->valid, &number);
+
+        if (keys) {
+            free(w->keys);
+            w->keys = keys;
+            w->keys_number = number;
+        }
+    }
+
+    return w->keys ? w->keys : w->config->valid;
 }
 
 
@@ -68,19 +102,4 @@ ngx_kapokmq_worker_waits(void *arg, unsigned ms, unsigned worker, int pid)
     ngx_log_error(NGX_LOG_WARN, w->log, 0,
                   "waiting for the queue's lock for %ud ms; worker %ud, "
                   "pid %d, holds it", ms, worker, pid);
-}
-
-
-/* From now on workers with another key know that it is not valid any more;
- * unless this one, begun late, is such a worker itself. */
-static void
-ngx_kapokmq_worker_key(ngx_kapokmq_worker_t *w)
-{
-    ngx_atomic_uint_t  newest;
-
-    do {
-        newest = w->shared->key_number;
-    } while (newest < w->key_number
-             && !ngx_atomic_cmp_set(&w->shared->key_number, newest,
-                                    w->key_number));
 }

@@ -21,6 +21,14 @@ void ngx_kapokmq_worker_detach(void);
 /* Is its master gone? */
 ngx_uint_t ngx_kapokmq_worker_orphan(void);
 
+/*
+ * The keys that are valid now, of whichever configuration: a worker of an old
+ * one learns here that a reload has removed or added some.  Good until the next
+ * call, and so are rights in it: who needs them longer copies them, or keeps
+ * the key's digest and asks again.
+ */
+const kmq_keys_t *ngx_kapokmq_keys(void);
+
 /* Gives the engine the settings of application.yaml. */
 void ngx_kapokmq_settings(void);
 

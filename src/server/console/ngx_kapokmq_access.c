@@ -1,0 +1,201 @@
+/* The console's keys: what the one may do that asks, and what all may; their
+ * values are nowhere. */
+
+#include "ngx_kapokmq_console_inside.h"
+
+
+/* What is around both lists, at its longest. */
+#define NGX_KAPOKMQ_ACCESS_REST   (6 * KMQ_RIGHTS_NAME_MAX + 256)
+
+
+static size_t ngx_kapokmq_access_room(const kmq_rights_t *rights);
+static u_char *ngx_kapokmq_access_write(u_char *p, const kmq_rights_t *rights);
+static u_char *ngx_kapokmq_access_topics(u_char *p,
+    const kmq_rights_t *rights, int consume);
+
+
+static const char *const  ngx_kapokmq_access_kinds[] = {
+    "", "secretKey", "key", "token"
+};
+
+static const char *const  ngx_kapokmq_access_console[] = {
+    "none", "read", "write"
+};
+
+
+/* ------------------------------------------------------------------- topics */
+
+ngx_int_t
+ngx_kapokmq_access_topic(ngx_http_request_t *r, const kmq_rights_t *rights,
+    ngx_uint_t write, const char *topic, size_t len)
+{
+    if (ngx_kapokmq_access_sees(rights, write, topic, len)) {
+        return NGX_OK;
+    }
+
+    ngx_kapokmq_http_error(r, NGX_HTTP_FORBIDDEN, NGX_KAPOKMQ_NO_TOPIC_RIGHT);
+
+    return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_access_sees(const kmq_rights_t *rights, ngx_uint_t write,
+    const char *topic, size_t len)
+{
+    kmq_text_t  name;
+
+    name.data = topic;
+    name.len = len;
+
+    return kmq_may_console(rights, (int) write, name);
+}
+
+
+/* ------------------------------------------------------------------- one's */
+
+void
+ngx_kapokmq_access_get(ngx_http_request_t *r, const kmq_rights_t *rights)
+{
+    u_char     *p;
+    ngx_str_t   json;
+
+    json.data = ngx_pnalloc(r->pool, ngx_kapokmq_access_room(rights));
+    if (json.data == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    p = ngx_sprintf(json.data, "{\"code\":0,\"data\":");
+    p = ngx_kapokmq_access_write(p, rights);
+    *p++ = '}';
+
+    json.len = p - json.data;
+
+    ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
+}
+
+
+/* -------------------------------------------------------------------- all */
+
+/* Of application.yaml, in its order.  They and their topics are bounded by the
+ * room for them in the zone. */
+void
+ngx_kapokmq_access_keys(ngx_http_request_t *r, const kmq_rights_t *rights)
+{
+    size_t                   i, room;
+    u_char                  *p;
+    ngx_str_t                json;
+    const kmq_config_t      *config;
+    const kmq_key_config_t  *key;
+
+    (void) rights;
+
+    config = ngx_kapokmq_worker.config;
+    room = NGX_KAPOKMQ_ACCESS_REST;
+
+    for (i = 0; i < config->nkeys; i++) {
+        room += ngx_kapokmq_access_room(config->keys[i].rights);
+    }
+
+    json.data = ngx_pnalloc(r->pool, room);
+    if (json.data == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    p = ngx_sprintf(json.data, "{\"code\":0,\"data\":[");
+
+    for (i = 0; i < config->nkeys; i++) {
+        key = &config->keys[i];
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_kapokmq_access_write(p, key->rights) - 1;
+        p = ngx_sprintf(p, ",\"Values\":%uz}", key->nvalues);
+    }
+
+    p = ngx_sprintf(p, "],\"tokens\":%s}",
+                    config->tokens.algorithms ? "true" : "false");
+
+    json.len = p - json.data;
+
+    ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
+}
+
+
+/* ------------------------------------------------------------------ writing */
+
+static size_t
+ngx_kapokmq_access_room(const kmq_rights_t *rights)
+{
+    int         any, consume;
+    size_t      at, room;
+    kmq_text_t  topic;
+
+    room = NGX_KAPOKMQ_ACCESS_REST;
+
+    for (consume = 0; consume < 2; consume++) {
+        at = 0;
+
+        while (kmq_rights_topic(rights, consume, &at, &topic, &any)) {
+            room += 6 * topic.len + 16;
+        }
+    }
+
+    return room;
+}
+
+
+static u_char *
+ngx_kapokmq_access_write(u_char *p, const kmq_rights_t *rights)
+{
+    kmq_text_t  name;
+
+    name = kmq_rights_name(rights);
+
+    p = ngx_sprintf(p, "{\"Kind\":\"%s\",\"Name\":",
+                    ngx_kapokmq_access_kinds[kmq_rights_kind(rights)]);
+    p = ngx_kapokmq_http_quote(p, name.data, name.len);
+    p = ngx_sprintf(p, ",\"Console\":\"%s\",\"All\":%s,\"Metrics\":%s,"
+                    "\"Produce\":[",
+                    ngx_kapokmq_access_console[kmq_rights_console(rights)],
+                    kmq_may_console_all(rights, 0) ? "true" : "false",
+                    kmq_may_metrics(rights) ? "true" : "false");
+    p = ngx_kapokmq_access_topics(p, rights, 0);
+    p = ngx_sprintf(p, "],\"Consume\":[");
+    p = ngx_kapokmq_access_topics(p, rights, 1);
+
+    return ngx_sprintf(p, "]}");
+}
+
+
+static u_char *
+ngx_kapokmq_access_topics(u_char *p, const kmq_rights_t *rights, int consume)
+{
+    int         any;
+    u_char     *first;
+    size_t      at;
+    kmq_text_t  topic;
+
+    at = 0;
+    first = p;
+
+    while (kmq_rights_topic(rights, consume, &at, &topic, &any)) {
+
+        if (p != first) {
+            *p++ = ',';
+        }
+
+        p = ngx_kapokmq_http_quote(p, topic.data, topic.len);
+
+        if (any) {
+            p[-1] = '*';
+            *p++ = '"';
+        }
+    }
+
+    return p;
+}

@@ -1,0 +1,162 @@
+# What ends what a key or a token allows: its time, and a reload, for those who
+# are connected, too; renewal; keys that change under load.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use Time::HiRes ();
+use KapokMQ::Puller;
+use KapokMQ::Stream;
+use KapokMQ::Test;
+use KapokMQ::Token;
+
+my $OLD = 'an old secret of thirty-two bytes';
+my $NEW = 'a new secret of thirty-two bytes!';
+
+sub yaml {
+    my (%change) = @_;
+
+    return {
+        drainTime => 0,
+        keys => '{ shop: { key: [one], produce: [t.*], consume: [t.*] },
+                   sure: { key: sure, consume: [t.*] } }',
+        tokens => qq({ algorithms: [HS256], secret: ["$OLD"] }),
+        %change,
+    };
+}
+
+my $mq = KapokMQ::Test->start(yaml => yaml());
+
+sub claims {
+    my ($secret, %claims) = @_;
+
+    return token($secret, sub => 'anna', kapokmq => { consume => ['t.*'] },
+                 %claims);
+}
+
+sub connected {
+    my ($path, $key) = @_;
+    my $client = $mq->connect($path, headers => { secretKey => $key });
+
+    wait_for { grep { /succeeded/ } @{$client->texts} } "$path: it is in";
+    return $client;
+}
+
+# --- time
+{
+    my $until = time + 3;
+    my $short = claims($OLD, exp => $until);
+    my $consumer = connected('/Consumers/Conn/t.time/ws', $short);
+    my $renewed = connected('/Consumers/Conn/t.time/renewed', $short);
+    my $stream = KapokMQ::Stream->new($mq, 't.time', 'stream', key => $short,
+                                      again => 1);
+    wait_for { $stream->open } 'a stream';
+
+    $renewed->send('Bearer ' . claims($OLD, sub => 'bob'));
+    $renewed->send('Bearer ' . claims($OLD, kapokmq => { consume => ['x'] }));
+    $renewed->send('Bearer ' . claims($NEW));
+    $renewed->send('Bearer x');
+    wait_for { (grep { /^error: / } @{$renewed->texts}) == 4 }
+             'what does not renew it';
+    like(join("\n", @{$renewed->texts}),
+         qr/another subject\n.*no right to this topic\n.*is wrong\n.*is wrong/,
+         'and why');
+    $renewed->send('Bearer ' . claims($OLD));
+
+    wait_for { $consumer->closed } 'its time is over';
+    # time() is a tick behind the clock that nginx goes by
+    cmp_ok(Time::HiRes::time() + 0.01, '>=', $until, 'not before');
+    is_deeply($consumer->closed, [1008, 'token expired'], 'which is told');
+    wait_for { $stream->status == 401 } 'the stream has to have another one';
+    ok(!$renewed->closed, 'the one with a new one goes on');
+    $mq->publish('t.time', 'still');
+    wait_for { @{$renewed->messages} == 1 } 'and is pushed to';
+    $renewed->finish;
+    $stream->stop;
+}
+
+# --- a reload
+{
+    my @stay = (connected('/Consumers/Conn/t.stay/secret', 'sesame'),
+                connected('/Consumers/Conn/t.stay/sure', 'sure'));
+    my @go = (connected('/Producers/Conn/t.go/p', 'one'),
+              connected('/Consumers/Conn/t.go/c', 'one'),
+              connected('/Consumers/Conn/t.go/token', claims($OLD)));
+    my $stream = KapokMQ::Stream->new($mq, 't.go', 'stream', key => 'one', again => 1);
+    wait_for { $stream->open } 'a stream';
+
+    $mq->reload(yaml => yaml(
+        drainTime => 30,
+        keys => '{ shop: { key: [two], produce: [t.*], consume: [t.*] },
+                   sure: { key: sure, consume: [t.*] } }',
+        tokens => qq({ algorithms: [HS256], secret: ["$NEW"] })));
+    wait_for { !grep { !$_->closed } @go } 'those that are not covered go';
+    is(join(' ', map { $_->closed->[0] } @go), '1008 1008 1008', 'with 1008');
+    wait_for { $stream->status == 401 } 'a stream, too';
+    $stream->stop;
+    wait_for { !grep { !$_->closed } @stay } 'the others are drained';
+    is(join(' ', map { $_->closed->[0] } @stay), '1001 1001', 'with 1001');
+    is($mq->raw('/Consumers/Conn/t.go/c', key => 'one')->status, 401,
+       'the old key');
+    is($mq->raw('/Consumers/Conn/t.go/c', key => 'two')->status, 101,
+       'the new one');
+    is($mq->raw('/Consumers/Conn/t.go/c', key => claims($OLD))->status, 401,
+       'a token of the old secret');
+    is($mq->raw('/Consumers/Conn/t.go/c', key => claims($NEW))->status, 101,
+       'and of the new one');
+}
+
+# --- a right that a reload takes
+{
+    my $consumer = connected('/Consumers/Conn/t.less/c', 'two');
+    $mq->reload(yaml => yaml(keys =>
+        '{ shop: { key: [two], produce: [t.*], consume: [t.more] } }'));
+    wait_for { $consumer->closed } 'a right is taken';
+    is($consumer->closed->[0], 1008, 'with 1008');
+}
+
+# --- keys change under load, step by step: nobody is refused
+{
+    my $keys = sub {
+        return yaml(drainTime => 0.2, keys =>
+            '{ shop: { key: [' . join(', ', @_) . '], produce: [r] } }');
+    };
+    $mq->reload(yaml => $keys->('k0'));
+
+    my ($stopped, %status) = 0;
+    my $key = 'k0';
+    my @posts = map { KapokMQ::Puller->new($mq, key => 'k0') } 1 .. 4;
+    my $post;
+    $post = sub {
+        my ($puller) = @_;
+        $puller->{key} = $key;
+        $puller->post('/Producer/Send', { topic => 'r', messageData => 'x' },
+            sub {
+                # 0: nginx has closed an idle connection
+                $status{$_[0]}++;
+                $post->($puller) unless $stopped;
+            });
+    };
+    $post->($_) for @posts;
+
+    for my $n (1 .. 3) {
+        my $old = 'k' . ($n - 1);
+        $mq->renew(yaml => $keys->($old, "k$n"));
+        $key = "k$n";
+        my $before = $status{200} // 0;
+        wait_for { ($status{200} // 0) > $before + 50 } "step $n";
+        $mq->renew(yaml => $keys->("k$n"));
+    }
+    my $done = $status{200} // 0;
+    wait_for { ($status{200} // 0) > $done + 50 } 'and on';
+    $stopped = 1;
+    is_deeply([sort grep { $_ != 0 && $_ != 200 } keys %status], [],
+              'nobody is refused');
+    undef $post;
+}
+
+$mq->finish;
+done_testing;
