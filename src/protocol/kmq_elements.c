@@ -60,29 +60,47 @@ kmq_elements_space(kmq_elements_t *elements, const unsigned char *p,
 }
 
 
-/* A bracket, a quote, or anything else that is in no string.  1: it closes the
- * element. */
-static int
-kmq_elements_byte(kmq_elements_t *elements, unsigned char c)
+/* What a byte that is in no string does: brackets open and close. */
+enum {
+    KMQ_ELEMENTS_OPENS = 1,
+    KMQ_ELEMENTS_CLOSES,
+    KMQ_ELEMENTS_QUOTES
+};
+
+static const unsigned char  kmq_elements_does[256] = {
+    ['{'] = KMQ_ELEMENTS_OPENS,
+    ['['] = KMQ_ELEMENTS_OPENS,
+    ['}'] = KMQ_ELEMENTS_CLOSES,
+    [']'] = KMQ_ELEMENTS_CLOSES,
+    ['"'] = KMQ_ELEMENTS_QUOTES
+};
+
+
+/* On through a string, and behind its last quote. */
+static const unsigned char *
+kmq_elements_string(kmq_elements_t *elements, const unsigned char *p,
+    const unsigned char *end)
 {
-    switch (c) {
+    while (p < end) {
 
-    case '{':
-    case '[':
-        elements->depth++;
-        return 0;
+        if (elements->escaped) {
+            elements->escaped = 0;
+            p++;
+        }
 
-    case '}':
-    case ']':
-        return --elements->depth == 0;
+        p = kmq_v16_find_special(p, end);
 
-    case '"':
-        elements->quoted = 1;
-        return 0;
+        if (p < end && *p == '"') {
+            elements->quoted = 0;
+            return p + 1;
+        }
 
-    default:
-        return 0;
+        if (p < end) {
+            elements->escaped = (*p++ == '\\');
+        }
     }
+
+    return p;
 }
 
 
@@ -91,30 +109,38 @@ static const unsigned char *
 kmq_elements_inside(kmq_elements_t *elements, const unsigned char *p,
     const unsigned char *end)
 {
-    while (p < end) {
+    for ( ;; ) {
 
-        if (elements->escaped) {
-            elements->escaped = 0;
+        if (elements->quoted) {
+            p = kmq_elements_string(elements, p, end);
+        }
+
+        while (p < end && kmq_elements_does[*p] == 0) {
             p++;
+        }
 
-        } else if (!elements->quoted) {
+        if (p == end) {
+            return NULL;
+        }
 
-            if (kmq_elements_byte(elements, *p++)) {
+        switch (kmq_elements_does[*p++]) {
+
+        case KMQ_ELEMENTS_OPENS:
+            elements->depth++;
+            break;
+
+        case KMQ_ELEMENTS_CLOSES:
+            if (--elements->depth == 0) {
                 return p;
             }
 
-        } else {
-            p = kmq_v16_find_special(p, end);
+            break;
 
-            if (p < end) {
-                elements->quoted = (*p != '"');
-                elements->escaped = (*p == '\\');
-                p++;
-            }
+        default: /* KMQ_ELEMENTS_QUOTES */
+            elements->quoted = 1;
+            break;
         }
     }
-
-    return NULL;
 }
 
 

@@ -340,9 +340,25 @@ kmq_scan_is(const kmq_scan_value_t *name, const char *wanted)
 {
     const unsigned char  *p;
     unsigned char         c;
+    size_t                len;
     int                   unit;
 
-    for (p = name->start; p < name->end; wanted++) {
+    p = name->start;
+    len = (size_t) (name->end - p);
+
+    /* mostly it is quite another, or spelt as it is here */
+
+    if (len && *p != '\\'
+        && kmq_lower(*p) != kmq_lower((unsigned char) *wanted))
+    {
+        return 0;
+    }
+
+    if (strncmp((const char *) p, wanted, len) == 0 && wanted[len] == '\0') {
+        return 1;
+    }
+
+    for ( ; p < name->end; wanted++) {
 
         c = *p++;
 

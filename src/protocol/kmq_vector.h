@@ -45,10 +45,30 @@ kmq_v16_special(kmq_v16_t v)
 }
 
 
+#ifdef __SSE2__
+
+/* One bit of each byte, its top one: it takes an instruction here. */
+static inline unsigned
+kmq_v16_bits(kmq_v16_t v)
+{
+    typedef char  chars_t __attribute__((vector_size(KMQ_V16_SIZE)));
+
+    return (unsigned) __builtin_ia32_pmovmskb128((chars_t) v);
+}
+
+#endif
+
+
 /* The index of the first byte whose comparison held, 16 when none did. */
 static inline unsigned
 kmq_v16_first(kmq_v16_t truth)
 {
+#ifdef __SSE2__
+
+    return (unsigned) __builtin_ctz(kmq_v16_bits(truth) | 1U << KMQ_V16_SIZE);
+
+#else
+
     uint64_t  half[2];
 
     memcpy(half, &truth, sizeof(half));
@@ -64,6 +84,8 @@ kmq_v16_first(kmq_v16_t truth)
 
     return half[1] ? 8 + (unsigned) __builtin_ctzll(half[1]) / 8
                    : KMQ_V16_SIZE;
+
+#endif
 }
 
 
@@ -72,7 +94,10 @@ kmq_v16_first(kmq_v16_t truth)
 static inline const unsigned char *
 kmq_v16_find_special(const unsigned char *p, const unsigned char *end)
 {
-    unsigned  first;
+    unsigned              first;
+    const unsigned char  *start;
+
+    start = p;
 
     while ((size_t) (end - p) >= KMQ_V16_SIZE) {
 
@@ -83,6 +108,15 @@ kmq_v16_find_special(const unsigned char *p, const unsigned char *end)
         }
 
         p += KMQ_V16_SIZE;
+    }
+
+    if (p > start && p < end) {
+
+        /* the last ones, with some before them that are none */
+
+        end -= KMQ_V16_SIZE;
+
+        return end + kmq_v16_first(kmq_v16_special(kmq_v16_load(end)));
     }
 
     while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') {
@@ -97,11 +131,19 @@ kmq_v16_find_special(const unsigned char *p, const unsigned char *end)
 static inline int
 kmq_v16_high(kmq_v16_t v)
 {
+#ifdef __SSE2__
+
+    return kmq_v16_bits(v) != 0;
+
+#else
+
     uint64_t  half[2];
 
     memcpy(half, &v, sizeof(half));
 
     return ((half[0] | half[1]) & UINT64_C(0x8080808080808080)) != 0;
+
+#endif
 }
 
 

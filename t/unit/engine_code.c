@@ -51,6 +51,49 @@ test_bits(void)
 }
 
 
+/* A message is found by its code alone, as it was told: no other byte at any
+ * place of it finds one. */
+static void
+test_find(void)
+{
+    char                 code[KMQ_CODE_LEN];
+    void                *block;
+    kmq_t               *kmq;
+    size_t               i;
+    unsigned             c, found;
+    kmq_ref_t            p;
+    kmq_message_t        m;
+    kmq_message_info_t   info;
+
+    kmq = eu_open(&block, 4 * EU_MB, KMQ_PUSH_ONE);
+    p = eu_producer(kmq, "t");
+
+    memset(&m, 0, sizeof(m));
+    m.size = 1;
+    is_int(kmq_reserve(kmq, p, &m, 1, NULL), 1, "room for a message");
+    kmq_write(kmq, &m, "x", 1);
+    kmq_commit(kmq, &m, 1);
+    kmq_code(kmq, &m, code);
+    is_int(kmq_find(kmq, code, &info), KMQ_OK, "it is found");
+
+    found = 0;
+
+    for (i = 0; i < sizeof(code); i++) {
+        char  right = code[i];
+
+        for (c = 0; c < 256; c++) {
+            code[i] = (char) c;
+            found += code[i] != right && kmq_find(kmq, code, &info) == KMQ_OK;
+        }
+
+        code[i] = right;
+    }
+
+    is_int(found, 0, "by no other code");
+    eu_close(kmq, block, 4 * EU_MB, "a code");
+}
+
+
 int
 main(void)
 {
@@ -60,6 +103,7 @@ main(void)
     test_code(UINT64_C(0x0123456789abcdef), 0xfedcba98,
               "0123456789abcdef4b0e87be00b7ec37fedcba98");
     test_bits();
+    test_find();
 
     return done_testing();
 }
