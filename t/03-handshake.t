@@ -42,7 +42,6 @@ Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
 ! Content-Length
 ! Transfer-Encoding
 --- abort
---- timeout: 200ms
 
 === TEST 2: consumers, headers in other letter cases and as lists
 --- request
@@ -56,7 +55,6 @@ sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==
 --- response_headers
 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
 --- abort
---- timeout: 200ms
 
 === TEST 3: extensions and subprotocols are not taken up
 --- request
@@ -69,7 +67,6 @@ $::Upgrade . "Sec-WebSocket-Extensions: permessage-deflate\n"
 ! Sec-WebSocket-Extensions
 ! Sec-WebSocket-Protocol
 --- abort
---- timeout: 200ms
 
 === TEST 4: a plain GET
 --- request
@@ -205,7 +202,6 @@ GET /Producers/Conn/topic/p1 HTTP/1.0
 --- more_headers eval: $::Upgrade
 --- error_code: 101
 --- abort
---- timeout: 200ms
 
 === TEST 17: names that are not UTF-8
 --- request eval
@@ -248,7 +244,6 @@ GET /Consumers/Conn/topic/c1
 --- more_headers eval: $::Upgrade . "SECRETKEY: sesame\n"
 --- error_code: 101
 --- abort
---- timeout: 200ms
 
 === TEST 21: a confirm mode that does not exist
 --- request eval
@@ -269,7 +264,6 @@ GET /Consumers/Conn/topic/c1
 --- error_code eval
 [101, 101, 101]
 --- abort
---- timeout: 200ms
 
 === TEST 23: a request with a body
 --- request eval
@@ -287,7 +281,6 @@ GET /Consumers/Conn/topic/c1
 --- error_code eval
 [101, 101, 404, 404, 101, 101]
 --- abort
---- timeout: 200ms
 
 === TEST 25: the same where the prefix has none
 --- config
@@ -299,7 +292,6 @@ location /p { kapokmq_producer; }
 --- error_code eval
 [101, 101, 404, 101]
 --- abort
---- timeout: 200ms
 
 === TEST 26: what a consumer may ask for, and what is for others
 --- request eval
@@ -311,7 +303,6 @@ md5=x&expires=5&_=1&t=2&key=k&token=y&id=3 utm_source=a&%zz&%)]
 --- error_code eval
 [(101) x 8]
 --- abort
---- timeout: 200ms
 
 === TEST 27: values that are none
 --- request eval
@@ -348,7 +339,6 @@ GET /Consumers/Conn/topic/c1?prefetc=5&prefetch=5
 --- more_headers eval: $::Upgrade
 --- error_code: 101
 --- abort
---- timeout: 200ms
 
 === TEST 30: a producer has a heartbeat alone
 --- request eval
@@ -359,7 +349,6 @@ prefetc=5)]
 --- error_code eval
 [(101) x 3]
 --- abort
---- timeout: 200ms
 
 === TEST 31: and its own slips
 --- request eval

@@ -157,7 +157,6 @@ location /Consumers/Conn/ {
 --- error_code eval
 [101, 101]
 --- abort
---- timeout: 200ms
 
 === TEST 9: another handler inside takes its place
 --- config
