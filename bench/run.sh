@@ -103,6 +103,7 @@ workers=1
 zone=128m           # small: its pages are all touched before it counts
 buffer=10000000     # messages that may wait
 persistent=0        # isPersistent
+header_buffer=1k    # client_header_buffer_size, nginx's default
 fresh=              # 1: the zone is as the kernel gives it
 launch=()           # what a server is started by
 queue_port=$PORT    # where the queue is measured

@@ -8,6 +8,7 @@ door() {
     measure doors doors "$title" "$1" "$run" "$PORT" "${@:3}"
     stop_server
     zone=128m
+    header_buffer=1k
 }
 
 
@@ -24,9 +25,11 @@ door_side() {
         ws-ack) door "$1" 128m "${p2p[@]}" --confirm ack ;;
         events-ack) door "$1" 128m "${p2p[@]}" --confirm ack --events ;;
         ws-ingest) door "$1" 1g "${ingest[@]}" --window 100 ;;
-        batch) door "$1" 1g "${ingest[@]}" --window 100 --batch 100 ;;
-        batch-lines) door "$1" 1g "${ingest[@]}" --window 100 --batch 100 \
-            --ndjson ;;
+        batch | batch-whole | batch-lines | batch-lines-whole)
+            [[ $1 != *-whole ]] || header_buffer=16k
+            [[ $1 != *-lines* ]] || ingest+=(--ndjson)
+            door "$1" 1g "${ingest[@]}" --window 100 --batch 100
+            ;;
     esac
 }
 
@@ -38,7 +41,7 @@ row_doors() {
 
     wanted doors "$title" || return 0
     echo "bench: doors" >&2
-    sides+=" ws-ingest batch batch-lines"
+    sides+=" ws-ingest batch batch-whole batch-lines batch-lines-whole"
 
     for ((run = 1; run <= RUNS; run++)); do
         for side in ${DOORS:-$sides}; do

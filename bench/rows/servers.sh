@@ -61,6 +61,7 @@ events {
 http {
     access_log off;
     keepalive_requests 1000000000;
+    client_header_buffer_size $header_buffer;
     client_body_temp_path $PREFIX/temp;
     proxy_temp_path $PREFIX/temp;
     fastcgi_temp_path $PREFIX/temp;

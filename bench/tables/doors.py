@@ -18,7 +18,11 @@ SIDES = {
     "ws-ingest": ("ws-ingest", "accepted_per_s",
                   "WebSocket, nobody consumes"),
     "batch": ("ws-ingest", "accepted_per_s", "arrays of 100"),
+    "batch-whole": ("ws-ingest", "accepted_per_s",
+                    "arrays of 100, header buffers of 16 kB"),
     "batch-lines": ("ws-ingest", "accepted_per_s", "100 lines (NDJSON)"),
+    "batch-lines-whole": ("ws-ingest", "accepted_per_s",
+                          "100 lines, header buffers of 16 kB"),
 }
 
 

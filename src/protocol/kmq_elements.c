@@ -274,6 +274,25 @@ kmq_elements_next(kmq_elements_t *elements, const unsigned char **p,
 }
 
 
+int
+kmq_elements_pass(kmq_elements_t *elements, const unsigned char *p,
+    const unsigned char *end)
+{
+    if (!elements->lines) {
+        elements->state = KMQ_ELEMENTS_BEHIND;
+        return 1;
+    }
+
+    if (p == end || *p != '\n') {
+        return 0;
+    }
+
+    elements->state = KMQ_ELEMENTS_NEXT;
+
+    return 1;
+}
+
+
 kmq_elements_found_t
 kmq_elements_end(const kmq_elements_t *elements)
 {

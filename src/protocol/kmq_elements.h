@@ -40,6 +40,14 @@ void kmq_elements_begin(kmq_elements_t *elements, int lines);
 kmq_elements_found_t kmq_elements_next(kmq_elements_t *elements,
     const unsigned char **p, const unsigned char *end);
 
+/*
+ * After KMQ_ELEMENTS_BEGIN: whoever has read the element, and knows that it is
+ * an object that ends before p, goes on there.  1; or 0: it may go on, which is
+ * to be looked for as ever.
+ */
+int kmq_elements_pass(kmq_elements_t *elements, const unsigned char *p,
+    const unsigned char *end);
+
 /* The body has ended: KMQ_ELEMENTS_AGAIN, all elements had; _END, the last one
  * ends here; _OTHER, there was nothing but white space; or _BROKEN. */
 kmq_elements_found_t kmq_elements_end(const kmq_elements_t *elements);

@@ -160,21 +160,49 @@ kmq_form_json_value(kmq_field_t *field, unsigned char *body,
 }
 
 
+static void
+kmq_form_json_begin(kmq_form_json_t *json, const kmq_wanted_t *wanted)
+{
+    unsigned  i;
+
+    json->wanted = wanted;
+
+    for (i = 0; i < wanted->n; i++) {
+        json->values[i].kind = KMQ_SCAN_ABSENT;
+    }
+}
+
+
 /* raw: the field whose string stays as it stands; as many as there are:
  * none. */
+static const char *
+kmq_form_json_values(const kmq_form_json_t *json, unsigned char *body,
+    unsigned raw)
+{
+    unsigned             i;
+    const char          *error;
+    const kmq_wanted_t  *wanted = json->wanted;
+
+    error = NULL;
+
+    for (i = 0; i < wanted->n && error == NULL; i++) {
+        error = kmq_form_json_value(&wanted->fields[i], body,
+                                    &json->values[i], i == raw,
+                                    wanted->lists >> i & 1);
+    }
+
+    return error;
+}
+
+
+/* The same. */
 static const char *
 kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted,
     unsigned raw)
 {
-    unsigned          i;
-    const char       *error;
-    kmq_form_json_t   json;
+    kmq_form_json_t  json;
 
-    json.wanted = wanted;
-
-    for (i = 0; i < wanted->n; i++) {
-        json.values[i].kind = KMQ_SCAN_ABSENT;
-    }
+    kmq_form_json_begin(&json, wanted);
 
     if (!kmq_utf8_valid(body, size)
         || kmq_scan_members(body, body + size, kmq_form_json_place, &json)
@@ -183,14 +211,7 @@ kmq_form_json(unsigned char *body, size_t size, const kmq_wanted_t *wanted,
         return "body is not valid JSON, an object of at most 64 levels";
     }
 
-    error = NULL;
-
-    for (i = 0; i < wanted->n && error == NULL; i++) {
-        error = kmq_form_json_value(&wanted->fields[i], body, &json.values[i],
-                                    i == raw, wanted->lists >> i & 1);
-    }
-
-    return error;
+    return kmq_form_json_values(&json, body, raw);
 }
 
 
@@ -350,6 +371,28 @@ kmq_form_object(unsigned char *object, size_t size, kmq_field_t *fields,
     wanted = kmq_form_begin(fields, n, misspelt);
 
     return kmq_form_json(object, size, &wanted, raw);
+}
+
+
+const char *
+kmq_form_first(unsigned char *object, size_t room, size_t *size,
+    kmq_field_t *fields, unsigned n, unsigned raw, kmq_misspelt_t *misspelt)
+{
+    kmq_wanted_t          wanted;
+    kmq_form_json_t       json;
+    const unsigned char  *end;
+
+    wanted = kmq_form_begin(fields, n, misspelt);
+    kmq_form_json_begin(&json, &wanted);
+
+    end = kmq_scan_first(object, object + room, kmq_form_json_place, &json);
+    *size = end ? (size_t) (end - object) : 0;
+
+    if (!kmq_utf8_valid(object, *size)) {
+        *size = 0;
+    }
+
+    return *size ? kmq_form_json_values(&json, object, raw) : NULL;
 }
 
 

@@ -98,6 +98,12 @@ kmq_form_batch_t kmq_form_batch(const char *type, size_t type_len);
 const char *kmq_form_object(unsigned char *object, size_t size,
     kmq_field_t *fields, unsigned n, unsigned raw, kmq_misspelt_t *misspelt);
 
+/* The same for one that begins there and ends somewhere in room bytes: *size is
+ * what it has of them.  0: it is not all there, or not valid; then nothing has
+ * been changed. */
+const char *kmq_form_first(unsigned char *object, size_t room, size_t *size,
+    kmq_field_t *fields, unsigned n, unsigned raw, kmq_misspelt_t *misspelt);
+
 /*
  * The same for the query of a URI, in place, too.  What is not wanted need not
  * be valid: it may be for others.

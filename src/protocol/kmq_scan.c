@@ -420,17 +420,24 @@ kmq_scan_body(const unsigned char *p, const unsigned char *end,
 }
 
 
+/* An object; p is at its opening brace, if that is one. */
+static inline const unsigned char *
+kmq_scan_braces(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg)
+{
+    if (p == end || *p != '{') {
+        return NULL;
+    }
+
+    return kmq_scan_body(p + 1, end, place, arg);
+}
+
+
 static inline int
 kmq_scan_whole(const unsigned char *p, const unsigned char *end,
     kmq_scan_place_pt place, void *arg)
 {
-    p = kmq_scan_space(p, end);
-
-    if (p == end || *p != '{') {
-        return -1;
-    }
-
-    p = kmq_scan_body(p + 1, end, place, arg);
+    p = kmq_scan_braces(kmq_scan_space(p, end), end, place, arg);
 
     return (p && kmq_scan_space(p, end) == end) ? 0 : -1;
 }
@@ -441,6 +448,14 @@ kmq_scan_members(const unsigned char *p, const unsigned char *end,
     kmq_scan_place_pt place, void *arg)
 {
     return kmq_scan_whole(p, end, place, arg);
+}
+
+
+const unsigned char *
+kmq_scan_first(const unsigned char *p, const unsigned char *end,
+    kmq_scan_place_pt place, void *arg)
+{
+    return kmq_scan_braces(p, end, place, arg);
 }
 
 

@@ -48,6 +48,11 @@ typedef kmq_scan_value_t *(*kmq_scan_place_pt)(void *arg,
 int kmq_scan_members(const unsigned char *p, const unsigned char *end,
     kmq_scan_place_pt place, void *arg);
 
+/* The same for an object that begins at p and ends somewhere before end: the
+ * byte behind it, or NULL: it is none, or does not end there. */
+const unsigned char *kmq_scan_first(const unsigned char *p,
+    const unsigned char *end, kmq_scan_place_pt place, void *arg);
+
 /* Is a member's name, escapes in it read, the ASCII text wanted, in any letter
  * case?  1 or 0. */
 int kmq_scan_is(const kmq_scan_value_t *name, const char *wanted);

@@ -62,8 +62,13 @@ static ngx_int_t ngx_kapokmq_batch_room(ngx_kapokmq_batch_t *batch, size_t n);
 static ngx_int_t ngx_kapokmq_batch_scan(ngx_kapokmq_batch_t *batch,
     const u_char *p);
 static ngx_int_t ngx_kapokmq_batch_bounds(ngx_kapokmq_batch_t *batch);
+static ngx_int_t ngx_kapokmq_batch_begin(ngx_kapokmq_batch_t *batch,
+    const u_char **p);
 static ngx_int_t ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch,
     u_char *end);
+static ngx_int_t ngx_kapokmq_batch_read_as(ngx_kapokmq_batch_t *batch,
+    u_char *end, const kmq_field_t *fields, const kmq_misspelt_t *misspelt,
+    const char *err);
 static ngx_int_t ngx_kapokmq_batch_keep(ngx_kapokmq_batch_t *batch,
     const kmq_field_t *topic, const kmq_data_t *data);
 static void ngx_kapokmq_batch_end(ngx_kapokmq_batch_t *batch);
@@ -324,7 +329,10 @@ ngx_kapokmq_batch_scan(ngx_kapokmq_batch_t *batch, const u_char *p)
         switch (kmq_elements_next(&batch->elements, &p, batch->last)) {
 
         case KMQ_ELEMENTS_BEGIN:
-            batch->element = batch->piece + (p - batch->piece);
+            if (ngx_kapokmq_batch_begin(batch, &p) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
             break;
 
         case KMQ_ELEMENTS_END:
@@ -384,16 +392,19 @@ ngx_kapokmq_batch_bounds(ngx_kapokmq_batch_t *batch)
 }
 
 
-/* An element is complete. */
+/* An element begins.  Mostly all of it is there, and is read without looking
+ * for its end before. */
 static ngx_int_t
-ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch, u_char *end)
+ngx_kapokmq_batch_begin(ngx_kapokmq_batch_t *batch, const u_char **p)
 {
-    kmq_data_t       data;
-    ngx_uint_t       status;
+    size_t           size;
+    u_char          *end;
     const char      *err;
     kmq_misspelt_t   misspelt;
 
     kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = NGX_KAPOKMQ_SEND_NAMES;
+
+    batch->element = batch->piece + (*p - batch->piece);
 
     if (batch->messages.nelts == NGX_KAPOKMQ_BATCH_MAX) {
         return ngx_kapokmq_batch_refuse(batch,
@@ -401,14 +412,53 @@ ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch, u_char *end)
                                         "a batch has at most 1000 messages");
     }
 
-    status = NGX_HTTP_BAD_REQUEST;
+    err = kmq_form_first(batch->element,
+                         (size_t) (batch->last - batch->element), &size,
+                         fields, NGX_KAPOKMQ_SEND_FIELDS,
+                         NGX_KAPOKMQ_SEND_DATA, &misspelt);
+    end = batch->element + size;
+
+    if (size == 0 || !kmq_elements_pass(&batch->elements, end, batch->last)) {
+        return NGX_OK;
+    }
+
+    *p = end;
+
+    return ngx_kapokmq_batch_read_as(batch, end, fields, &misspelt, err);
+}
+
+
+/* An element is complete. */
+static ngx_int_t
+ngx_kapokmq_batch_message(ngx_kapokmq_batch_t *batch, u_char *end)
+{
+    const char      *err;
+    kmq_misspelt_t   misspelt;
+
+    kmq_field_t  fields[NGX_KAPOKMQ_SEND_FIELDS] = NGX_KAPOKMQ_SEND_NAMES;
+
     err = kmq_form_object(batch->element, (size_t) (end - batch->element),
                           fields, NGX_KAPOKMQ_SEND_FIELDS,
                           NGX_KAPOKMQ_SEND_DATA, &misspelt);
 
+    return ngx_kapokmq_batch_read_as(batch, end, fields, &misspelt, err);
+}
+
+
+/* It has been read as these fields; err: it could not be. */
+static ngx_int_t
+ngx_kapokmq_batch_read_as(ngx_kapokmq_batch_t *batch, u_char *end,
+    const kmq_field_t *fields, const kmq_misspelt_t *misspelt,
+    const char *err)
+{
+    kmq_data_t  data;
+    ngx_uint_t  status;
+
+    status = NGX_HTTP_BAD_REQUEST;
+
     if (err == NULL) {
         err = ngx_kapokmq_field_misspelt(batch->request, fields,
-                                         NGX_KAPOKMQ_SEND_FIELDS, &misspelt);
+                                         NGX_KAPOKMQ_SEND_FIELDS, misspelt);
     }
 
     if (err == NULL) {
