@@ -196,7 +196,8 @@ $(call objects,tool,$(TOOL_SRC)): $(OUT)/configured-with
 
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \
-    $(wildcard t/unit/engine_threads.c t/unit/access_keys.c))
+    $(wildcard t/unit/engine_threads.c t/unit/access_keys.c \
+    t/unit/access_used.c))
 FUZZERS   := $(patsubst t/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
 
 $(UNIT): $(OUT)/unit/%: $(OUT)/unit/obj/t/unit/%.o \

@@ -25,7 +25,8 @@ my %mq = (
         viewer => [key => 'viewer-key', consume => '["*"]', console => 'read',
                    metrics => 'true'],
         other  => [key => 'other-key', produce => '[else]',
-                   consume => '[else]', console => 'write']),
+                   consume => '[else]', console => 'write'],
+        idle   => [key => 'idle-key']),
     tokens => qq({ algorithms: [HS256], secret: "$SECRET" }),
 );
 
@@ -257,12 +258,13 @@ is(ask('POST', '/Console/Ping?secretKey=sesame', {}, ''), 401,
 
 # --- lists are of its topics
 {
-    my $see = sub {
+    my $whole = sub {
         my ($function, $body, $key) = @_;
         my ($status, $head, $json) = ask('POST', "/Console/$function",
             key_header($key // 'other-key'), $body // '', 1);
-        return decode_json($json)->{data};
+        return decode_json($json);
     };
+    my $see = sub { $whole->(@_)->{data} };
     is_deeply([map { $_->{Topic} } @{$see->('GetTopics')}], ['else'],
               'its topics');
     is_deeply([map { $_->{Topic} } @{$see->('GetMessageList')}], ['else'],
@@ -283,18 +285,31 @@ is(ask('POST', '/Console/Ping?secretKey=sesame', {}, ''), 401,
     like($mq->log, qr/\[notice\].*"both" from 127\.0\.0\.1: consumer disconnected "hers": 1/,
          'which is in the error log');
     is_deeply($see->('GetAccess', '', 'reader-key'),
-              { Kind => 'key', Name => 'reader', Console => 'read',
+              { Kind => 'key', Name => 'reader', Id => undef,
+                Console => 'read',
                 All => Mojo::JSON->false, Metrics => Mojo::JSON->false,
                 Produce => [], Consume => ['orders.*'] }, 'what it may');
     is_deeply([map { "$_->{Name} $_->{Values}" }
                @{$see->('GetKeys', '', 'viewer-key')}],
               ['shop 1', 'mailer 1', 'both 2', 'reader 1', 'viewer 1',
-               'other 1'], 'all keys');
+               'other 1', 'idle 1'], 'all keys');
+    my $keys = $whole->('GetKeys', '', 'viewer-key');
+    my $recent = sub { ($_[0] // 0) > time - 600 && $_[0] <= time + 1 };
+    ok($recent->($keys->{data}[$_]{LastUse}[0]), 'a key was used lately')
+        for 0 .. 5;
+    ok($recent->($keys->{data}[2]{LastUse}[1]), 'and its second value');
+    is_deeply($keys->{data}[6]{LastUse}, [undef], 'one that never was');
+    ok($recent->($keys->{secretKey}{LastUse}), 'the secret key');
+    ok($recent->($keys->{tokens}{LastUse}), 'and tokens');
+    is($see->('GetAccess', '', claims(kapokmq => {
+           console => 'read', consume => ['inbox.{sub}'], id => '{sub}.1' }))
+       ->{Id}, 'anna.1', 'the id of a token');
     $consumer->finish;
 
     # no secret in any answer
     my @secrets = ('sesame', $SECRET, qw(shop-key mailer-key both-key both-new
-                                         reader-key viewer-key other-key));
+                                         reader-key viewer-key other-key
+                                         idle-key));
     for my $function (qw(GetConfig GetSettings GetKeys GetAccess GetClients
                          GetClientList GetOverview GetTopics)) {
         my ($status, $head, $json) = ask('POST', "/Console/$function",

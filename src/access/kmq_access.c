@@ -107,12 +107,12 @@ access_token(const kmq_gate_t *gate, const char *text, size_t len,
 
 /* ------------------------------------------------------------ all of them */
 
-kmq_access_e
-kmq_access(const kmq_gate_t *gate, const kmq_tries_from_t *from,
+static kmq_access_e
+access_any(const kmq_gate_t *gate, const kmq_tries_from_t *from,
     const char *text, size_t len, const kmq_access_time_t *now,
     kmq_access_t *access, uint32_t *wait, const char **why)
 {
-    kmq_access_e          rc;
+    kmq_access_e         rc;
     kmq_digest_t         digest;
     const kmq_rights_t  *rights;
 
@@ -138,6 +138,23 @@ kmq_access(const kmq_gate_t *gate, const kmq_tries_from_t *from,
     *wait = kmq_tries_wrong(gate->tries, from, &digest, now->ms, gate->limit);
 
     return *wait ? KMQ_ACCESS_LATER : KMQ_ACCESS_WRONG;
+}
+
+
+kmq_access_e
+kmq_access(const kmq_gate_t *gate, const kmq_tries_from_t *from,
+    const char *text, size_t len, const kmq_access_time_t *now,
+    kmq_access_t *access, uint32_t *wait, const char **why)
+{
+    kmq_access_e  rc;
+
+    rc = access_any(gate, from, text, len, now, access, wait, why);
+
+    if (rc == KMQ_ACCESS_GOOD) {
+        kmq_used_now(gate->used, &access->digest, now->wall);
+    }
+
+    return rc;
 }
 
 

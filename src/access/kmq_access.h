@@ -8,6 +8,7 @@
 
 #include "kmq_token.h"
 #include "kmq_tries.h"
+#include "kmq_used.h"
 
 
 /* What is asked, by one process. */
@@ -16,6 +17,7 @@ typedef struct {
     const kmq_tokens_t   *tokens;       /* of this process's configuration */
     kmq_token_memory_t   *memory;       /* NULL: none */
     kmq_tries_t          *tries;
+    kmq_used_t           *used;
     unsigned              limit;        /* of different wrong ones; 0: none */
 } kmq_gate_t;
 
@@ -43,9 +45,9 @@ typedef struct {
 } kmq_access_time_t;
 
 /*
- * Looks at what a client at an address gave.  access is filled in when it is
- * good; *wait, in ms, when there were too many wrong ones; *why, for the log,
- * when it is not good.
+ * Looks at what a client at an address gave.  When it is good, access is filled
+ * in, and its digest noted as used; when there were too many wrong ones, *wait
+ * is set, in ms; when it is not good, *why, for the log.
  */
 kmq_access_e kmq_access(const kmq_gate_t *gate, const kmq_tries_from_t *from,
     const char *text, size_t len, const kmq_access_time_t *now,

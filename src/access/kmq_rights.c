@@ -359,6 +359,22 @@ kmq_rights_name(const kmq_rights_t *rights)
 }
 
 
+kmq_text_t
+kmq_rights_id(const kmq_rights_t *rights)
+{
+    kmq_text_t  id;
+
+    id.data = NULL;
+    id.len = rights->id_len;
+
+    if (rights->bound) {
+        id.data = (const char *) (rights + 1) + rights->name_len;
+    }
+
+    return id;
+}
+
+
 unsigned
 kmq_rights_console(const kmq_rights_t *rights)
 {

@@ -76,6 +76,10 @@ unsigned kmq_rights_kind(const kmq_rights_t *rights);
  * where there is none. */
 kmq_text_t kmq_rights_name(const kmq_rights_t *rights);
 
+/* The only id that one may connect with.  Its data is NULL where any will do;
+ * an empty one is void, so none will. */
+kmq_text_t kmq_rights_id(const kmq_rights_t *rights);
+
 /* KMQ_CONSOLE_... */
 unsigned kmq_rights_console(const kmq_rights_t *rights);
 

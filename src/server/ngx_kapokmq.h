@@ -43,6 +43,7 @@ typedef struct {
     ngx_kapokmq_shared_t *shared;
     kmq_valid_t     *valid;         /* in the zone, too */
     kmq_tries_t     *tries;
+    kmq_used_t      *used;
     ngx_uint_t       reloads;       /* how many came before this one */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
@@ -136,6 +137,7 @@ typedef struct {
     ngx_kapokmq_shared_t *shared;
     const kmq_valid_t    *valid;
     kmq_tries_t          *tries;
+    kmq_used_t           *used;
     kmq_keys_t           *keys;     /* ngx_kapokmq_keys(); NULL: none yet */
     uint64_t              keys_number;
     kmq_token_memory_t   *tokens;       /* verified ones; NULL: none */

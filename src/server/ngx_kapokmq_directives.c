@@ -7,7 +7,8 @@
 /* What nginx's slab allocator takes of a zone for itself, at most, and what is
  * about keys. */
 #define NGX_KAPOKMQ_OVERHEAD(size)                                            \
-    ((size) / 64 + 10 * ngx_pagesize + kmq_valid_size() + kmq_tries_size())
+    ((size) / 64 + 10 * ngx_pagesize + kmq_valid_size() + kmq_tries_size()    \
+     + kmq_used_size())
 
 #define NGX_KAPOKMQ_FILE_MAX        (1024 * 1024)
 

@@ -39,6 +39,7 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->reloads = ++mcf->shared->reloads;
     mcf->valid = omcf->valid;
     mcf->tries = omcf->tries;
+    mcf->used = omcf->used;
 
     if (!ngx_test_config
         && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
@@ -57,7 +58,8 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/* Which keys are valid, and who tries wrong ones, beside the block. */
+/* Which keys are valid, when each was used, and who tries wrong ones: beside
+ * the block. */
 static ngx_int_t
 ngx_kapokmq_zone_access(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 {
@@ -69,13 +71,16 @@ ngx_kapokmq_zone_access(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
     mcf->valid = ngx_slab_alloc(shpool, kmq_valid_size());
     mcf->tries = ngx_slab_alloc(shpool, kmq_tries_size());
 
-    if (mcf->valid == NULL || mcf->tries == NULL) {
+    mcf->used = ngx_slab_alloc(shpool, kmq_used_size());
+
+    if (mcf->valid == NULL || mcf->tries == NULL || mcf->used == NULL) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "no memory in zone \"%V\"", &zone->shm.name);
         return NGX_ERROR;
     }
 
     kmq_valid_init(mcf->valid);
+    kmq_used_init(mcf->used);
     rc = kmq_tries_init(mcf->tries);
 
     if (rc != 0) {

@@ -11,9 +11,27 @@ use Test::More;
 use KapokMQ::Console;
 use KapokMQ::Test;
 
+my $SECRET = 'a secret of thirty-two bytes, 012';
+
+# Beside the secret key; what the one may do to the console that has a few
+# topics.
+sub some_keys {
+    my ($console) = @_;
+
+    return '{ everything: { key: "everything-value", console: write,'
+         . ' produce: ["*"], consume: ["*"], metrics: true },'
+         . ' viewer: { key: "viewer-value", console: read,'
+         . ' consume: ["*"] },'
+         . ' clerk: { key: ["clerk-value", "clerk-next"],'
+         . ' produce: [en-a.*, zh-a.*], consume: [en-a.*, zh-a.*],'
+         . " console: $console },"
+         . ' worker: { key: "worker-value", produce: [work] } }';
+}
+
 my $mq = KapokMQ::Test->start(
     conf   => page_location(),
-    yaml   => { checkSpeed => 0.1 },
+    yaml   => { checkSpeed => 0.1, keys => some_keys('write'),
+                tokens => qq({ algorithms: [HS256], secret: "$SECRET" }) },
     topics => <<'YAML');
     sick: {maxDeliveries: 1, confirm: ack}
     en-dead: {maxDeliveries: 1, confirm: ack}
@@ -32,7 +50,11 @@ sub change_key {
     $mq->reload(yaml => { %{$mq->{yaml}}, secretKey => encode('UTF-8', $key) });
 }
 
+sub fewer_rights {
+    $mq->reload(yaml => { %{$mq->{yaml}}, keys => some_keys('read') });
+}
+
 run_browser($mq, 'main.js', stop => sub { $mq->stop },
-            launch => sub { $mq->launch }, key => \&change_key);
+            launch => sub { $mq->launch }, key => \&change_key, fewer => \&fewer_rights);
 $mq->finish;
 done_testing;

@@ -234,6 +234,8 @@ test_tokens(void)
 
     is_int(ask(good), KMQ_ACCESS_GOOD, "a token");
     is_int((long long) access.expires, NOW + 60, "until it expires");
+    is_int(kmq_used_last(gate.used, &old.settings[0]), NOW,
+           "its settings were used now");
     is_int(kmq_access_again(&access, gate.keys), 1, "it is still valid");
     is_int(ask(expired), KMQ_ACCESS_EXPIRED, "one that has expired");
 
@@ -321,6 +323,8 @@ main(void)
 
     gate.tokens = &old;
     gate.tries = malloc(kmq_tries_size());
+    gate.used = malloc(kmq_used_size());
+    kmq_used_init(gate.used);
     gate.limit = KMQ_TRIES_LIMIT;
     kmq_tries_init(gate.tries);
 
@@ -334,6 +338,7 @@ main(void)
     reload(NULL, NULL);
     free(access.rights);
     free(gate.tries);
+    free(gate.used);
     kmq_tokens_free(&old);
     kmq_tokens_free(&new);
 

@@ -145,6 +145,34 @@ token_may(const char *sub, const char *own, const char *pattern,
 }
 
 
+/* The only id of a token with this. */
+static const char *
+token_id(const char *sub, const char *own)
+{
+    static char  shown[64];
+
+    kmq_text_t     id;
+    kmq_rights_t  *rights;
+
+    rights = make(KMQ_WHO_TOKEN, sub, own, NULL, "t");
+    id = kmq_rights_id(rights);
+    snprintf(shown, sizeof(shown), "%s%.*s", id.data ? "=" : "any",
+             (int) id.len, id.data ? id.data : "");
+    free(rights);
+
+    return shown;
+}
+
+
+static void
+test_own_id(void)
+{
+    ok(strcmp(token_id("anna", NULL), "any") == 0, "any id");
+    ok(strcmp(token_id("anna", "{sub}.1"), "=anna.1") == 0, "one id alone");
+    ok(strcmp(token_id(NULL, "{sub}"), "=") == 0, "one that is void");
+}
+
+
 static void
 test_subject(void)
 {
@@ -351,6 +379,7 @@ main(void)
 {
     test_topics();
     test_lists();
+    test_own_id();
     test_subject();
     test_id();
     test_long();

@@ -1,6 +1,8 @@
 // Requests to the queue.
 
-import { currentKey, signOut } from './session.js';
+import { currentKey, setAccess, signOut } from './session.js';
+
+const ACCESS = '/Console/GetAccess';
 
 class ApiError extends Error {
     constructor(message, status) {
@@ -12,6 +14,16 @@ class ApiError extends Error {
 // A header takes bytes, so a key of any letters goes as its UTF-8.
 function headerValue(text) {
     return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+// Rights may have been taken away meanwhile.
+function lookAtStatus(status, path) {
+    if (status === 401) {
+        signOut('rejected');
+    } else if (status === 403) {
+        path === ACCESS ? signOut('forbidden')
+            : refreshAccess().catch(() => {});
+    }
 }
 
 async function post(path, parameters, key, signal) {
@@ -33,8 +45,8 @@ async function post(path, parameters, key, signal) {
         throw new ApiError('', response?.status ?? 0);
     }
 
-    if (response.status === 401 && key === currentKey()) {
-        signOut('rejected');
+    if (key === currentKey()) {
+        lookAtStatus(response.status, path);
     }
 
     if (answer.code !== 0) {
@@ -54,17 +66,18 @@ export async function get(name, parameters, signal) {
     return (await ask(name, parameters, signal)).data;
 }
 
-// Is this key the right one?
-export async function keyIsRight(key) {
-    try {
-        await post('/Console/Ping', {}, key);
-        return true;
-    } catch (error) {
-        if (error.status === 401) {
-            return false;
-        }
+// What a key may do; who has none with a right to the console gets an error.
+export async function accessOf(key, signal) {
+    return (await post(ACCESS, {}, key, signal)).data;
+}
 
-        throw error;
+// The same of the one that is signed in.
+export async function refreshAccess(signal) {
+    const key = currentKey();
+    const access = await accessOf(key, signal);
+
+    if (key === currentKey()) {
+        setAccess(access);
     }
 }
 

@@ -1,12 +1,17 @@
 // The whole page: who may see it, in which language and colours, and where in
 // it one is.
 
+import { mayOpen, placeOf, titleOf } from './access.js';
+import { refreshAccess } from './api.js';
 import { html, useEffect, useState } from './html.js';
 import { Layout } from './components/layout.js';
+import { Empty, Heading } from './components/state.js';
 import { language, setLanguage, t } from './i18n/index.js';
+import { usePoll } from './poll.js';
 import { useRoute } from './router.js';
-import { currentKey, onSession } from './session.js';
+import { currentAccess, currentKey, onSession } from './session.js';
 import { setTheme, theme } from './theme.js';
+import { Access } from './pages/access.js';
 import { Clients } from './pages/clients.js';
 import { Configuration } from './pages/configuration.js';
 import { Login } from './pages/login.js';
@@ -16,7 +21,15 @@ import { Send } from './pages/send.js';
 import { Topic } from './pages/topic.js';
 import { Topics } from './pages/topics.js';
 
-function Page({ route }) {
+const ACCESS_INTERVAL = 15000;     // ms
+
+function Page({ route, access }) {
+    if (!mayOpen(access, route.page)) {
+        return html`
+            <${Heading}>${t(`page.${route.page}`)}<//>
+            <${Empty} title=${t('access.noPage')} />`;
+    }
+
     switch (route.page) {
     case 'Topics':
         return route.parameter
@@ -24,7 +37,8 @@ function Page({ route }) {
                              name=${route.parameter} />`
             : html`<${Topics} />`;
     case 'Clients':
-        return html`<${Clients} />`;
+        return html`<${Clients} search=${route.parameter}
+                                key=${route.parameter} />`;
     case 'Messages':
         return html`<${Messages} topic=${route.parameter}
                                  key=${route.parameter} />`;
@@ -32,6 +46,8 @@ function Page({ route }) {
         return html`<${Send} />`;
     case 'Configuration':
         return html`<${Configuration} />`;
+    case 'Access':
+        return html`<${Access} />`;
     default:
         return html`<${Overview} />`;
     }
@@ -53,17 +69,21 @@ function useFocusOnPage(route, signedIn) {
 
 export function App() {
     const [, change] = useState(0);
-    const route = useRoute();
-    const signedIn = currentKey() !== null;
+    const access = currentAccess();
+    const asked = useRoute();
+    const signedIn = access !== null;
+    const route = signedIn ? placeOf(access, asked) : asked;
     const again = () => change((n) => n + 1);
 
     useEffect(() => onSession(again), []);
+    usePoll((signal) => currentKey() && refreshAccess(signal), [currentKey()],
+        ACCESS_INTERVAL);
     useFocusOnPage(route, signedIn);
 
     useEffect(() => {
         document.documentElement.lang = language() === 'zh' ? 'zh-CN' : 'en';
-        document.title = `${signedIn ? t(`page.${route.page}`)
-            : t('login.signIn')} · KapokMQ`;
+        document.title = `${signedIn
+            ? t(titleOf(access, route.page)) : t('login.signIn')} · KapokMQ`;
     });
 
     const choices = {
@@ -84,7 +104,7 @@ export function App() {
     }
 
     return html`
-        <${Layout} route=${route} choices=${choices}>
-            <${Page} route=${route} />
+        <${Layout} route=${route} access=${access} choices=${choices}>
+            <${Page} route=${route} access=${access} />
         <//>`;
 }

@@ -3,7 +3,7 @@
 import { useEffect, useState } from './html.js';
 
 export const PAGES = ['Console', 'Topics', 'Clients', 'Messages', 'Send',
-    'Configuration'];
+    'Configuration', 'Access'];
 
 export function parse(hash) {
     const [page, parameter = ''] = hash.replace(/^#\/?/, '').split('/', 2);

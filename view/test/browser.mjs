@@ -2,14 +2,19 @@
 
 process.env.TZ = 'Europe/Berlin';
 
-const kept = new Map();
-const storage = {
-    getItem: (name) => kept.get(name) ?? null,
-    setItem: (name, value) => kept.set(name, value),
-};
+function storage() {
+    const kept = new Map();
+
+    return {
+        getItem: (name) => kept.get(name) ?? null,
+        setItem: (name, value) => kept.set(name, value),
+        removeItem: (name) => kept.delete(name),
+    };
+}
 
 for (const [name, value] of Object.entries({
-    localStorage: storage,
+    localStorage: storage(),
+    sessionStorage: storage(),
     navigator: { languages: ['en-GB'] },
 })) {
     Object.defineProperty(globalThis, name, { value, configurable: true });

@@ -4,14 +4,22 @@
 #include "ngx_kapokmq_console_inside.h"
 
 
-/* What is around both lists, at its longest. */
-#define NGX_KAPOKMQ_ACCESS_REST   (6 * KMQ_RIGHTS_NAME_MAX + 256)
+/* What is around both lists, with name and id at their longest; and when the
+ * values of a key were used. */
+#define NGX_KAPOKMQ_ACCESS_REST                                               \
+    (2 * 6 * KMQ_RIGHTS_NAME_MAX + 256                                        \
+     + KMQ_KEY_VALUES * (NGX_INT64_LEN + 1))
 
 
 static size_t ngx_kapokmq_access_room(const kmq_rights_t *rights);
 static u_char *ngx_kapokmq_access_write(u_char *p, const kmq_rights_t *rights);
 static u_char *ngx_kapokmq_access_topics(u_char *p,
     const kmq_rights_t *rights, int consume);
+static u_char *ngx_kapokmq_access_uses(u_char *p,
+    const kmq_key_config_t *key);
+static u_char *ngx_kapokmq_access_others(u_char *p,
+    const kmq_config_t *config);
+static u_char *ngx_kapokmq_access_use(u_char *p, uint64_t last);
 
 
 static const char *const  ngx_kapokmq_access_kinds[] = {
@@ -114,11 +122,11 @@ ngx_kapokmq_access_keys(ngx_http_request_t *r, const kmq_rights_t *rights)
         }
 
         p = ngx_kapokmq_access_write(p, key->rights) - 1;
-        p = ngx_sprintf(p, ",\"Values\":%uz}", key->nvalues);
+        p = ngx_kapokmq_access_uses(p, key);
     }
 
-    p = ngx_sprintf(p, "],\"tokens\":%s}",
-                    config->tokens.algorithms ? "true" : "false");
+    *p++ = ']';
+    p = ngx_kapokmq_access_others(p, config);
 
     json.len = p - json.data;
 
@@ -152,13 +160,17 @@ ngx_kapokmq_access_room(const kmq_rights_t *rights)
 static u_char *
 ngx_kapokmq_access_write(u_char *p, const kmq_rights_t *rights)
 {
-    kmq_text_t  name;
+    kmq_text_t  name, id;
 
     name = kmq_rights_name(rights);
+    id = kmq_rights_id(rights);
 
     p = ngx_sprintf(p, "{\"Kind\":\"%s\",\"Name\":",
                     ngx_kapokmq_access_kinds[kmq_rights_kind(rights)]);
     p = ngx_kapokmq_http_quote(p, name.data, name.len);
+    p = ngx_sprintf(p, ",\"Id\":");
+    p = id.data ? ngx_kapokmq_http_quote(p, id.data, id.len)
+                : ngx_sprintf(p, "null");
     p = ngx_sprintf(p, ",\"Console\":\"%s\",\"All\":%s,\"Metrics\":%s,"
                     "\"Produce\":[",
                     ngx_kapokmq_access_console[kmq_rights_console(rights)],
@@ -198,4 +210,73 @@ ngx_kapokmq_access_topics(u_char *p, const kmq_rights_t *rights, int consume)
     }
 
     return p;
+}
+
+
+/* -------------------------------------------------------------------- uses */
+
+/* When each value was used last, in their order. */
+static u_char *
+ngx_kapokmq_access_uses(u_char *p, const kmq_key_config_t *key)
+{
+    size_t    i;
+    uint64_t  last;
+
+    p = ngx_sprintf(p, ",\"Values\":%uz,\"LastUse\":[", key->nvalues);
+
+    for (i = 0; i < key->nvalues; i++) {
+        last = kmq_used_last(ngx_kapokmq_worker.used, &key->value[i].digest);
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_kapokmq_access_use(p, last);
+    }
+
+    return ngx_sprintf(p, "]}");
+}
+
+
+/* What is in none of mq.keys: the secret key, and tokens. */
+static u_char *
+ngx_kapokmq_access_others(u_char *p, const kmq_config_t *config)
+{
+    size_t        i;
+    uint64_t      last, one;
+    kmq_digest_t  digest;
+
+    last = 0;
+
+    if (kmq_digest(&digest, config->secret_key, config->secret_key_len) == 0) {
+        last = kmq_used_last(ngx_kapokmq_worker.used, &digest);
+    }
+
+    p = ngx_sprintf(p, ",\"secretKey\":{\"LastUse\":");
+    p = ngx_kapokmq_access_use(p, last);
+    p = ngx_sprintf(p, "},\"tokens\":");
+
+    if (config->tokens.nsettings == 0) {
+        return ngx_sprintf(p, "null}");
+    }
+
+    last = 0;
+
+    for (i = 0; i < config->tokens.nsettings; i++) {
+        one = kmq_used_last(ngx_kapokmq_worker.used,
+                            &config->tokens.settings[i]);
+        last = ngx_max(last, one);
+    }
+
+    p = ngx_sprintf(p, "{\"LastUse\":");
+    p = ngx_kapokmq_access_use(p, last);
+
+    return ngx_sprintf(p, "}}");
+}
+
+
+static u_char *
+ngx_kapokmq_access_use(u_char *p, uint64_t last)
+{
+    return last ? ngx_sprintf(p, "%uL", last) : ngx_sprintf(p, "null");
 }

@@ -209,6 +209,7 @@ ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit, const u_char *key,
     gate.tokens = &w->config->tokens;
     gate.memory = w->tokens;
     gate.tries = w->tries;
+    gate.used = w->used;
     gate.limit = (unsigned) limit;
 
     now.wall = ngx_time();

@@ -22,6 +22,7 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
     w->shared = mcf->shared;
     w->valid = mcf->valid;
     w->tries = mcf->tries;
+    w->used = mcf->used;
     w->reloads = mcf->reloads;
     w->log = cycle->log;
 

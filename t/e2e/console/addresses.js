@@ -2,7 +2,7 @@
 "use strict";
 
 const PAGES = ["Console", "Topics", "Clients", "Messages", "Send",
-               "Configuration"];
+               "Configuration", "Access"];
 
 async function addresses(visitor) {
     const { page, server } = visitor;
@@ -32,7 +32,7 @@ async function addresses(visitor) {
     }
 
     await page.goBack();
-    await visitor.sees(visitor.heading(visitor.t("page.Configuration")),
+    await visitor.sees(visitor.heading(visitor.t("page.Access")),
                        "back goes back");
 }
 

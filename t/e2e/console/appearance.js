@@ -7,6 +7,7 @@
 const { PAGES } = require("./addresses.js");
 
 const WIDTHS = [1280, 400];
+const NARROWEST = 320;
 const HEIGHT = 800;
 
 /* The rules that colours have to do with. */
@@ -14,6 +15,9 @@ const COLOURS = ["color-contrast", "link-in-text-block"];
 
 async function looksWell(visitor, name) {
     const { page } = visitor;
+
+    await page.setViewportSize({ width: NARROWEST, height: HEIGHT });
+    await visitor.fitsIn(name + ", " + NARROWEST);
 
     for (const width of WIDTHS) {
         await page.setViewportSize({ width, height: HEIGHT });

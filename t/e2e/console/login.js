@@ -16,7 +16,7 @@ async function login(visitor) {
         (field) => field === document.activeElement),
         "login: the key is typed at once");
 
-    visitor.watch.allow(/status of 401.*\/Console\/Ping/);
+    visitor.watch.allow(/status of 401.*\/Console\/GetAccess/);
     await visitor.enterKey("wrong");
     await visitor.sees(visitor.alert("login.wrong"), "a wrong key: says so");
     visitor.is(await overview.count(), 0, "and lets nobody in");

@@ -9,6 +9,7 @@ const options = require("./chromium.js");
 const { ok } = require("./report.js");
 const { Server } = require("./server.js");
 const { Visitor } = require("./visitor.js");
+const { access, fewer } = require("./access.js");
 const { addresses } = require("./addresses.js");
 const { clients } = require("./clients.js");
 const { choices } = require("./choices.js");
@@ -94,7 +95,9 @@ async function main([port, key, settings]) {
             inTabs(visitors, topics, clients, sendAndListen, failing,
                    keyboard),
             inTabs(visitors, messages, appearance),
+            each(visitors, access),
         ]);
+        await section("fewer", () => fewer(visitors, server), visitors);
         await section("gone", () => gone(visitors, server), visitors);
         await section("new key", () => newKey(visitors, server), visitors);
 

@@ -41,7 +41,20 @@ my $mq = KapokMQ::Test->start(
     env     => \%env,
     main    => join(' ', map { "env $_;" } sort keys %env),
     conf    => page_location(),
-    yaml    => { isPersistent => 1, isClean => 0, persistentTime => 1 },
+    yaml    => {
+        isPersistent => 1, isClean => 0, persistentTime => 1,
+        keys => <<'YAML' =~ s/\n\z//r,
+
+    shop: {key: shop-key, produce: [orders, mail, prices], consume: [prices]}
+    warehouse: {key: [warehouse-key, warehouse-next], consume: [orders]}
+    accounting: {key: accounting-key, produce: [invoices],
+                 consume: [invoices], console: read}
+    mailer: {key: mailer-key, consume: [mail]}
+    images: {key: images-key, produce: [thumbnails], consume: [thumbnails]}
+    dashboard: {key: dashboard-key, consume: ["*"], console: read,
+                metrics: true}
+YAML
+    },
     topics  => <<'YAML');
     orders: {confirm: ack, prefetch: 100}
     invoices: {confirm: ack, maxDeliveries: 3, pushRetryTime: 60}

@@ -80,6 +80,7 @@ class Server {
         this.at = "127.0.0.1:" + port;
         this.url = "http://" + this.at;
         this.key = key;
+        this.keys = {};                    /* of clients, by their ids */
         this.settings = settings;          /* application.yaml */
         this.lines = readline.createInterface({ input: process.stdin });
         /* console.t has gone */
@@ -142,7 +143,7 @@ class Server {
     connect(role, topic, id, options, query = "") {
         const path = [role, "Conn", topic, id].map(encodeURIComponent);
         const client = new Client("ws://" + this.at + "/" + path.join("/")
-                                  + query, this.key, options);
+                                  + query, this.keys[id] ?? this.key, options);
         return client.ready;
     }
 
@@ -156,7 +157,8 @@ class Server {
             + (options.heartbeat ? "&heartbeat=" + options.heartbeat : ""));
     }
 
-    /* stop, launch, or key with a new one: done by console.t. */
+    /* stop, launch, fewer (rights), or key with a new one: done by
+     * console.t. */
     async act(act, value) {
         const done = new Promise((resolve) => {
             this.lines.once("line", resolve);

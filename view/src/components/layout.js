@@ -1,5 +1,6 @@
 // What is around every page: navigation, choices, and the page's place.
 
+import { mayOpen, titleOf } from '../access.js';
 import { html } from '../html.js';
 import { t } from '../i18n/index.js';
 import { PAGES, link } from '../router.js';
@@ -7,23 +8,25 @@ import { signOut } from '../session.js';
 import { Choices } from './choices.js';
 import { Icon } from './icon.js';
 
-function Navigation({ page }) {
+function Navigation({ page, access }) {
+    const pages = PAGES.filter((name) => mayOpen(access, name));
+
     return html`
         <nav aria-label=${t('nav.pages')}>
             <ul>
-                ${PAGES.map((name) => html`
+                ${pages.map((name) => html`
                     <li key=${name}>
                         <a href=${link(name)}
                            aria-current=${name === page ? 'page' : undefined}>
                             <${Icon} name=${name} />
-                            <span>${t(`page.${name}`)}</span>
+                            <span>${t(titleOf(access, name))}</span>
                         </a>
                     </li>`)}
             </ul>
         </nav>`;
 }
 
-export function Layout({ route, choices, children }) {
+export function Layout({ route, access, choices, children }) {
     const skip = (event) => {
         event.preventDefault();
         document.querySelector('main h1')?.focus();
@@ -34,7 +37,7 @@ export function Layout({ route, choices, children }) {
         <div class="frame">
             <header>
                 <a class="brand" href=${link('Console')}>KapokMQ</a>
-                <${Navigation} page=${route.page} />
+                <${Navigation} page=${route.page} access=${access} />
                 <div class="header-end">
                     <${Choices} ...${choices} />
                     <button type="button" class="quiet"

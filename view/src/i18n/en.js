@@ -5,8 +5,9 @@ export default {
     'page.Topics': 'Topics',
     'page.Clients': 'Clients',
     'page.Messages': 'Messages',
-    'page.Send': 'Send and listen',
+    'page.Send': 'Send & listen',
     'page.Configuration': 'Configuration',
+    'page.Access': 'Access',
 
     'nav.pages': 'Pages',
     'nav.skip': 'Skip to the content',
@@ -17,11 +18,14 @@ export default {
     'theme.light': 'Light',
     'theme.dark': 'Dark',
 
-    'login.key': 'Secret key',
-    'login.help': 'secretKey in application.yaml. It is kept until this tab '
-        + 'is closed.',
+    'login.key': 'Key or token',
+    'login.help': 'secretKey of application.yaml, one of its keys that may '
+        + 'see the console, or a token. It is kept until this tab is closed.',
     'login.signIn': 'Sign in',
-    'login.wrong': 'This key is wrong.',
+    'login.wrong': 'This key is wrong, or this token has expired.',
+    'login.forbidden': 'This key has no right to the console.',
+    'login.tooMany': 'Too many wrong keys were tried. Please try again in a '
+        + 'minute.',
     'login.rejected': 'The key is not accepted any more. Please sign in '
         + 'again.',
 
@@ -127,6 +131,8 @@ export default {
     'topic.unlimited': 'No limit',
     'topic.fortnight': 'Messages a day, 14 days (UTC)',
     'topic.unknown': 'There is no such topic.',
+    'topic.forbidden': 'This key has no right to this topic.',
+    'topic.allowed': 'This key may use: {topics}',
     'topic.toTopics': 'All topics',
     'topic.toMessages': 'Messages of this topic',
     'topic.requeueDead': 'Requeue dead messages',
@@ -160,6 +166,7 @@ export default {
     'role.producer': 'Producer',
     'role.consumer': 'Consumer',
     'client.address': 'Address',
+    'client.user': 'Key or user',
     'client.since': 'Since',
     'client.lastSeen': 'Last seen',
     'client.messages': 'Messages',
@@ -191,7 +198,7 @@ export default {
         + 'disconnected; what it has in flight ({n}) goes to others. It may '
         + 'connect again.',
     'client.disconnected': '{id} is being disconnected.',
-    'clients.search': 'Search id, topic or address',
+    'clients.search': 'Id, topic, address or user',
     'clients.none': 'Nobody is connected.',
     'clients.noneFound': 'No client is like that.',
     'clients.how': 'Producers connect to /Producers/Conn/TOPIC/ID, consumers '
@@ -278,8 +285,34 @@ export default {
     'config.secret.default': 'the published default: change it',
     'config.secret.set': 'set',
 
-    'setting.secretKey.text': 'The key that producers, consumers and this '
-        + 'page must give.',
+    'access.own': 'What you may do',
+    'access.kind': 'Signed in with',
+    'kind.secretKey': 'The secret key',
+    'kind.key': 'A key',
+    'kind.token': 'A token',
+    'access.name': 'Name',
+    'access.id': 'Only with the id',
+    'access.produce': 'Produce to',
+    'access.consume': 'Consume from',
+    'access.console': 'Console',
+    'access.none': 'No',
+    'access.read': 'See',
+    'access.write': 'See and change',
+    'access.metrics': 'Metrics',
+    'access.yes': 'Yes',
+    'access.no': 'No',
+    'access.keys': 'Keys',
+    'access.keysIntro': 'Keys of application.yaml; a name leads to who is '
+        + 'connected by it. A connection counts as a use when it is opened.',
+    'access.lastUse': 'Last use',
+    'access.value': 'Value {n}:',
+    'access.never': 'Not since nginx’s start',
+    'access.tokens': 'Tokens',
+    'access.tokensOn': 'Tokens of your own server are accepted.',
+    'access.tokensOff': 'No tokens are accepted.',
+    'access.noPage': 'This key has no right to this page.',
+
+    'setting.secretKey.text': 'The key that may do everything.',
     'setting.pushType.text': '1: a message goes to one consumer of its topic; '
         + '2: to all of them.',
     'setting.messageChanBuffer.text': 'How many messages may wait; beyond '

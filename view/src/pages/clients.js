@@ -1,3 +1,4 @@
+import { mayChange, mayChangeAny } from '../access.js';
 import { ask, getAll } from '../api.js';
 import { Dialog } from '../components/dialog.js';
 import { Empty, Heading, Loading, Trouble } from '../components/state.js';
@@ -9,6 +10,7 @@ import { t } from '../i18n/index.js';
 import { usePoll, useSettled } from '../poll.js';
 import { useBefore } from '../rates.js';
 import { link } from '../router.js';
+import { currentAccess } from '../session.js';
 import { rates } from '../statistics.js';
 
 const ROLES = ['', 'producer', 'consumer'];
@@ -63,7 +65,7 @@ function State({ client }) {
 const works = (client) => (client.OldestInFlight === null ? NOTHING
     : duration(client.OldestInFlight));
 
-const columns = (onDisconnect) => [
+const columns = (access, onDisconnect) => [
     { name: 'Id', label: t('client.id'), class: 'name',
         cell: (client) => client.Id },
     { name: 'Role', label: t('client.role'),
@@ -73,6 +75,8 @@ const columns = (onDisconnect) => [
             <a href=${link('Topics', client.Topic)}>${client.Topic}</a>` },
     { name: 'Ip', label: t('client.address'),
         cell: (client) => client.Ip },
+    { name: 'User', label: t('client.user'), class: 'name',
+        cell: (client) => client.User ?? NOTHING },
     { name: 'JoinTime', label: t('client.since'), class: 'number',
         cell: timeCell('JoinTime') },
     { name: 'LastSeen', label: t('client.lastSeen'), class: 'number',
@@ -99,14 +103,15 @@ const columns = (onDisconnect) => [
         cell: (client) => (client.Heartbeat > 0
             ? t('unit.second', { n: number(client.Heartbeat, 1) })
             : t('topic.never')) },
-    { name: 'action', fixed: true, label: '', class: 'action',
-        cell: (client) => html`
+    mayChangeAny(access) && { name: 'action', fixed: true, label: '',
+        class: 'action', cell: (client) => mayChange(access, client.Topic)
+            && html`
             <button type="button" class="small"
                     aria-label=${t('client.disconnectId', { id: client.Id })}
                     onClick=${() => onDisconnect(client)}>
                 ${t('client.disconnect')}
             </button>` },
-];
+].filter(Boolean);
 
 function Disconnect({ client, onDone, onClose }) {
     const disconnect = async () => {
@@ -148,8 +153,9 @@ function Filters({ filters, onChange }) {
         </form>`;
 }
 
-export function Clients() {
-    const [filters, setFilters] = useState({ search: '', role: '' });
+// search: with which one begins
+export function Clients({ search }) {
+    const [filters, setFilters] = useState({ search, role: '' });
     const wanted = useSettled(filters);
     const { data, error, refresh } = usePoll(
         (signal) => load(wanted, signal), [wanted]);
@@ -175,7 +181,7 @@ export function Clients() {
             <//>`}
         ${rows?.length > 0 && html`
             <${Table} caption=${t('page.Clients')}
-                      columns=${columns(setLeaving)} rows=${rows}
+                      columns=${columns(currentAccess(), setLeaving)} rows=${rows}
                       id=${(client) => client.Connection} start="Id" />`}
         ${data?.more && html`<p class="soft">${t('list.partial')}</p>`}
         ${leaving && html`

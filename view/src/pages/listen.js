@@ -1,8 +1,10 @@
 // What arrives on a topic, pushed to this page as to any other consumer.
 
+import { covers, firstTopic } from '../access.js';
 import { listen } from '../consumer.js';
 import { Data } from '../components/data.js';
 import { Time } from '../components/time.js';
+import { TopicField } from '../components/topic-field.js';
 import { number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
@@ -54,12 +56,12 @@ function useConsumer() {
         reason,
         error,
         ...arrived,
-        start(topic, mode) {
+        start(topic, id, mode) {
             setState('connecting');
             setReason('');
             setError('');
             setArrived({ list: [], count: 0 });
-            connection.current = listen(topic, randomId(), mode, {
+            connection.current = listen(topic, id, mode, {
                 open: () => setState('on'),
                 message: add,
                 error: setError,
@@ -112,26 +114,25 @@ function stateText({ state, reason }) {
     return t(`listen.${state}`);
 }
 
-export function Listen() {
+// id: the only one that the key may listen with; null: any
+export function Listen({ topics, id }) {
     const consumer = useConsumer();
-    const [topic, setTopic] = useState('hello');
+    const [topic, setTopic] = useState(firstTopic(topics));
     const [mode, setMode] = useState('pong');
     const off = consumer.state === 'off';
 
     const submit = (event) => {
         event.preventDefault();
-        off ? consumer.start(topic, mode) : consumer.stop();
+        off ? consumer.start(topic, id ?? randomId(), mode) : consumer.stop();
     };
 
     return html`
         <section aria-labelledby="listen-title" class="pane">
             <h2 id="listen-title">${t('listen.title')}</h2>
             <form onSubmit=${submit} class="stack">
-                <label>${t('topic.name')}
-                    <input required maxlength="255" value=${topic}
-                           disabled=${!off}
-                           onInput=${(e) => setTopic(e.target.value)} />
-                </label>
+                <${TopicField} value=${topic} topics=${topics}
+                               disabled=${!off}
+                               onInput=${(e) => setTopic(e.target.value)} />
                 <label>${t('client.confirm')}
                     <select value=${mode} disabled=${!off}
                             onChange=${(e) => setMode(e.target.value)}>
@@ -142,7 +143,8 @@ export function Listen() {
                             </option>`)}
                     </select>
                 </label>
-                <button type="submit" class=${off ? 'primary' : ''}>
+                <button type="submit" class=${off ? 'primary' : ''}
+                        disabled=${off && !covers(topics, topic)}>
                     ${off ? t('listen.start') : t('listen.stop')}
                 </button>
             </form>

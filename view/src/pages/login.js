@@ -1,15 +1,20 @@
-import { keyIsRight } from '../api.js';
+import { accessOf } from '../api.js';
 import { Choices } from '../components/choices.js';
 import { errorText } from '../components/state.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
-import { signIn, wasRejected } from '../session.js';
+import { signIn, whyEnded } from '../session.js';
+
+const PROBLEMS = { 401: 'wrong', 403: 'forbidden', 429: 'tooMany' };
+
+const problemText = (error) => (error.status in PROBLEMS
+    ? t(`login.${PROBLEMS[error.status]}`) : errorText(error));
 
 export function Login({ choices }) {
     const field = useRef(null);
     const [busy, setBusy] = useState(false);
     const [problem, setProblem] = useState(
-        wasRejected() ? t('login.rejected') : '');
+        whyEnded() && t(`login.${whyEnded()}`));
 
     useEffect(() => field.current.focus(), []);
 
@@ -22,18 +27,12 @@ export function Login({ choices }) {
         setProblem('');
 
         try {
-            if (await keyIsRight(key)) {
-                signIn(key);
-                return;
-            }
-
-            setProblem(t('login.wrong'));
+            signIn(key, await accessOf(key));
         } catch (error) {
-            setProblem(errorText(error));
+            setProblem(problemText(error));
+            setBusy(false);
+            field.current.select();
         }
-
-        setBusy(false);
-        field.current.select();
     }
 
     return html`

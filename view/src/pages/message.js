@@ -1,5 +1,6 @@
 // One message, beside the list.
 
+import { mayChange } from '../access.js';
 import { ask, get } from '../api.js';
 import { Copy } from '../components/copy.js';
 import { Data } from '../components/data.js';
@@ -9,6 +10,7 @@ import { Time } from '../components/time.js';
 import { NOTHING, bytes, number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
+import { currentAccess } from '../session.js';
 
 const CUT = 20000;                 // characters that are shown at first
 
@@ -56,6 +58,7 @@ function Detail({ message, onChanged }) {
     const [asking, setAsking] = useState(false);
     const [error, setError] = useState(null);
     const code = message.MessageCode;
+    const mine = mayChange(currentAccess(), message.Topic);
 
     async function requeue() {
         try {
@@ -77,14 +80,15 @@ function Detail({ message, onChanged }) {
             <${Copy} text=${code} label=${t('message.copyCode')} />
             <${Copy} text=${message.MessageData}
                      label=${t('message.copyData')} />
-            ${message.Status === 2 && html`
+            ${mine && message.Status === 2 && html`
                 <button type="button" class="small" onClick=${requeue}>
                     ${t('action.requeue')}
                 </button>`}
-            <button type="button" class="small danger"
-                    onClick=${() => setAsking(true)}>
-                ${t('action.delete')}
-            </button>
+            ${mine && html`
+                <button type="button" class="small danger"
+                        onClick=${() => setAsking(true)}>
+                    ${t('action.delete')}
+                </button>`}
         </div>
         <div role="alert">
             ${error && html`<p class="trouble">${errorText(error)}</p>`}

@@ -1,12 +1,16 @@
+import { covers, firstTopic, listenTopics, sendTopics, titleOf }
+    from '../access.js';
 import { send } from '../api.js';
+import { TopicField } from '../components/topic-field.js';
 import { Heading, errorText } from '../components/state.js';
 import { html, useState } from '../html.js';
 import { t } from '../i18n/index.js';
+import { currentAccess } from '../session.js';
 import { Listen } from './listen.js';
 
-function Sender() {
-    const [fields, setFields] = useState(
-        { topic: 'hello', data: '{"hello":"world"}', delay: '0' });
+function Sender({ topics }) {
+    const [fields, setFields] = useState({ topic: firstTopic(topics),
+        data: '{"hello":"world"}', delay: '0' });
     const [busy, setBusy] = useState(false);
     const [answer, setAnswer] = useState('');
     const [error, setError] = useState(null);
@@ -35,10 +39,8 @@ function Sender() {
         <section aria-labelledby="send-title" class="pane">
             <h2 id="send-title">${t('send.title')}</h2>
             <form onSubmit=${submit} class="stack">
-                <label>${t('topic.name')}
-                    <input required maxlength="255" value=${fields.topic}
-                           onInput=${set('topic')} />
-                </label>
+                <${TopicField} value=${fields.topic} topics=${topics}
+                               onInput=${set('topic')} />
                 <label>${t('message.data')}
                     <textarea rows="6" value=${fields.data} spellcheck="false"
                               onInput=${set('data')}></textarea>
@@ -47,7 +49,8 @@ function Sender() {
                     <input type="number" min="0" step="any" required
                            value=${fields.delay} onInput=${set('delay')} />
                 </label>
-                <button type="submit" class="primary" disabled=${busy}>
+                <button type="submit" class="primary"
+                        disabled=${busy || !covers(topics, fields.topic)}>
                     ${t('send.send')}
                 </button>
             </form>
@@ -59,11 +62,17 @@ function Sender() {
 }
 
 export function Send() {
+    const access = currentAccess();
+    const out = sendTopics(access);
+    const into = listenTopics(access);
+
     return html`
-        <${Heading}>${t('page.Send')}<//>
-        <p class="soft">${t('send.intro')}</p>
+        <${Heading}>${t(titleOf(access, 'Send'))}<//>
+        ${out.length > 0 && into.length > 0 && html`
+            <p class="soft">${t('send.intro')}</p>`}
         <div class="panes">
-            <${Sender} />
-            <${Listen} />
+            ${out.length > 0 && html`<${Sender} topics=${out} />`}
+            ${into.length > 0 && html`
+                <${Listen} topics=${into} id=${access.Id} />`}
         </div>`;
 }

@@ -1,5 +1,6 @@
 // One topic: what is in it, what passes through, what can be done.
 
+import { mayChange } from '../access.js';
 import { ask, get } from '../api.js';
 import { Chart } from '../components/chart.js';
 import { Dialog } from '../components/dialog.js';
@@ -12,9 +13,11 @@ import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
+import { currentAccess } from '../session.js';
 
 const COUNTS = ['Waiting', 'InFlight', 'Retrying', 'Delayed', 'Consumed',
     'Dead'];
+const NOTHING_THERE = { 403: 'forbidden', 404: 'unknown' };
 const PURGEABLE = [['-1', 'Waiting'], ['0', 'Delayed'], ['1', 'Consumed'],
     ['2', 'Dead'], ['3', 'All']];
 
@@ -204,7 +207,7 @@ export function Topic({ name }) {
     };
     const close = () => setAsking('');
 
-    const actions = data && html`
+    const actions = data && mayChange(currentAccess(), name) && html`
         <div class="buttons">
             <button type="button" disabled=${data.Dead === 0}
                     onClick=${() => setAsking('requeue')}>
@@ -216,10 +219,10 @@ export function Topic({ name }) {
             </button>
         </div>`;
 
-    if (data === null && error?.status === 404) {
+    if (data === null && error?.status in NOTHING_THERE) {
         return html`
             <${Heading}>${name}<//>
-            <${Empty} title=${t('topic.unknown')}>
+            <${Empty} title=${t(`topic.${NOTHING_THERE[error.status]}`)}>
                 <p><a href=${link('Topics')}>${t('topic.toTopics')}</a></p>
             <//>`;
     }

@@ -1,3 +1,4 @@
+import { firstTopic, sendTopics } from '../access.js';
 import { getAll } from '../api.js';
 import { Empty, Heading, Loading, Trouble } from '../components/state.js';
 import { Table } from '../components/table.js';
@@ -7,6 +8,7 @@ import { t } from '../i18n/index.js';
 import { usePoll, useSettled } from '../poll.js';
 import { useBefore } from '../rates.js';
 import { link } from '../router.js';
+import { currentAccess } from '../session.js';
 import { rates } from '../statistics.js';
 
 const COUNTERS = ['Published', 'Delivered'];
@@ -94,7 +96,13 @@ function NoTopics({ search }) {
             <${Empty} title=${t('topics.noneFound', { search })} />`;
     }
 
-    const line = `curl -H 'secretKey: KEY' -d topic=orders `
+    const allowed = sendTopics(currentAccess());
+
+    if (allowed.length === 0) {
+        return html`<${Empty} title=${t('topics.none')} />`;
+    }
+
+    const line = `curl -H 'secretKey: KEY' -d topic=${firstTopic(allowed)} `
         + `-d messageData=hello ${location.origin}/Producer/Send`;
 
     return html`
