@@ -160,6 +160,41 @@ my @doors = ('producer', 'producer, login', 'consumer', 'consumer, login',
              qw(send batch events pull settle ping topic message all config keys
                 clients delete purge requeue metrics));
 
+# Functions of the console that ask for the same as one of these.
+my %alike = (
+    ping  => [qw(GetAccess GetTopics GetMessageList GetClientList)],
+    all   => [qw(GetGrowth CountMessage GetSettings GetProducers
+                 GetConsumers)],
+    purge => ['Disconnect'],
+);
+{
+    open my $in, '<',
+        "$KapokMQ::Suite::Root/src/server/console/ngx_kapokmq_console.c"
+        or die $!;
+    my %known = map { $_ => 1 } map { @$_ } values %alike;
+    $known{$_} = 1 for qw(Ping GetTopic GetMessage GetOverview GetConfig
+                          GetKeys GetClients DelMessage PurgeTopic
+                          RequeueMessage Fault);
+    is(join(' ', grep { !$known{$_} }
+                 map { /NGX_KAPOKMQ_FUNCTION\("(\w+)"/ ? $1 : () } <$in>), '',
+       'no function of the console is left out');
+}
+
+sub function {
+    my ($name, $key) = @_;
+
+    return post("/Console/$name", $key) unless $name eq 'Disconnect';
+
+    my $client = $mq->raw('/Consumers/Conn/orders.new/goes', key => 'sesame');
+    my ($status, $head, $json) = ask('POST', '/Console/GetClientList',
+                                     key_header('sesame'), 'search=goes', 1);
+    my ($its) = grep { $_->{Id} eq 'goes' } @{decode_json($json)->{data}};
+    $status = post('/Console/Disconnect', $key,
+                   "connection=$its->{Connection}");
+    $client->close;
+    return $status;
+}
+
 # What each is answered with that key, in that order: y, what it is when it is
 # let in; 1, 401; 3, 403, or at login 1008, or nothing confirmed.
 my %in = (producer => 101, consumer => 101);
@@ -177,6 +212,7 @@ sub table {
                    : $cell eq '3' ? $out{$door} // 403
                    : 401;
         is($door{$door}->($key), $wanted, "$name: $door");
+        is(function($_, $key), $wanted, "$name: $_") for @{$alike{$door} // []};
     }
 }
 
@@ -209,6 +245,20 @@ table('a token of another id',
       claims(kapokmq => { produce => ['orders.*'], consume => ['orders.*'],
                           id => '{sub}' }),
                                   '3333 yy 33y 3333333333 3');
+table('a token with a template',
+      token($SECRET, sub => 'orders',
+            kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
+                         console => 'write' }),
+                                  'yyyy yy yyy yyy3333yyy 3');
+table('a template of another subject',
+      claims(kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
+                          console => 'write' }),
+                                  '3333 33 333 y333333333 3');
+table('a template without a subject',
+      token($SECRET, kapokmq => { produce => ['orders.{sub}*'],
+                                  consume => ['orders.{sub}*', '{id}*'],
+                                  console => 'write' }),
+                                  '3333 33 333 y333333333 3');
 table('a token without rights', claims(),
                                   '3333 33 333 3333333333 3');
 table('an expired one', claims(exp => time - 60,
@@ -353,6 +403,16 @@ is(post('/free/Ping', "free$_"), 401, "no limit, $_") for 1 .. 4;
     is(post('/few/Ping', 'wrong'), 401, 'the same one again');
     is(post('/few/Ping', 'sesame'), 200, 'the right one');
     is(post('/few/Ping', claims(exp => time - 60)), 401, 'an expired one');
+}
+
+# --- a reload takes a key, and a right
+{
+    $mq->renew(yaml => { %mq, keys => encode_yaml(
+        both => [key => 'both-new', produce => '[orders.*]',
+                 consume => '[orders.*]', console => 'read']) });
+    table('removed by a reload', 'both-key', $nobody);
+    table('its second value, with less', 'both-new',
+                                  'yyyy yy yyy yyy3333333 3');
 }
 
 $mq->finish;

@@ -1,5 +1,5 @@
 # What ends what a key or a token allows: its time, and a reload, for those who
-# are connected, too; renewal; keys that change under load.
+# are connected, too; and renewal.
 
 use strict;
 use warnings;
@@ -8,7 +8,6 @@ BEGIN { push @INC, 't/lib' }
 
 use Test::More;
 use Time::HiRes ();
-use KapokMQ::Puller;
 use KapokMQ::Stream;
 use KapokMQ::Test;
 use KapokMQ::Token;
@@ -118,44 +117,22 @@ sub connected {
     is($consumer->closed->[0], 1008, 'with 1008');
 }
 
-# --- keys change under load, step by step: nobody is refused
+# --- more of them than are looked at in one turn, and no time to drain
 {
-    my $keys = sub {
-        return yaml(drainTime => 0.2, keys =>
-            '{ shop: { key: [' . join(', ', @_) . '], produce: [r] } }');
-    };
-    $mq->reload(yaml => $keys->('k0'));
-
-    my ($stopped, %status) = 0;
-    my $key = 'k0';
-    my @posts = map { KapokMQ::Puller->new($mq, key => 'k0') } 1 .. 4;
-    my $post;
-    $post = sub {
-        my ($puller) = @_;
-        $puller->{key} = $key;
-        $puller->post('/Producer/Send', { topic => 'r', messageData => 'x' },
-            sub {
-                # 0: nginx has closed an idle connection
-                $status{$_[0]}++;
-                $post->($puller) unless $stopped;
-            });
-    };
-    $post->($_) for @posts;
-
-    for my $n (1 .. 3) {
-        my $old = 'k' . ($n - 1);
-        $mq->renew(yaml => $keys->($old, "k$n"));
-        $key = "k$n";
-        my $before = $status{200} // 0;
-        wait_for { ($status{200} // 0) > $before + 50 } "step $n";
-        $mq->renew(yaml => $keys->("k$n"));
-    }
-    my $done = $status{200} // 0;
-    wait_for { ($status{200} // 0) > $done + 50 } 'and on';
-    $stopped = 1;
-    is_deeply([sort grep { $_ != 0 && $_ != 200 } keys %status], [],
-              'nobody is refused');
-    undef $post;
+    $mq->renew(yaml => yaml(keys => '{ many: { key: many, consume: [t.*] },
+                                       sure: { key: sure, consume: [t.*] } }'));
+    my @clients = map { $mq->raw("/Consumers/Conn/t.many/c$_",
+                                 key => $_ % 2 ? 'many' : 'sure') } 1 .. 600;
+    is(scalar(grep { $_->status == 101 } @clients), 600, '600 are in');
+    $mq->renew(yaml => yaml(keys => '{ sure: { key: sure,
+                                               consume: [t.*] } }'));
+    my %code;
+    $code{$_->close_code}++ for map { $clients[2 * $_] } 0 .. 299;
+    is_deeply(\%code, { 1008 => 300 }, 'all that are not covered, 1008');
+    %code = ();
+    $code{$_->close_code}++ for map { $clients[2 * $_ + 1] } 0 .. 299;
+    is_deeply(\%code, { 1001 => 300 }, 'the others, 1001');
+    $_->close for @clients;
 }
 
 $mq->finish;

@@ -19,6 +19,8 @@ typedef struct {
     kmq_tries_t          *tries;
     kmq_used_t           *used;
     unsigned              limit;        /* of different wrong ones; 0: none */
+    int                   tokens_only;  /* a key is as wrong as anything else:
+                                           nobody learns here that it is one */
 } kmq_gate_t;
 
 typedef struct {

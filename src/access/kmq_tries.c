@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <openssl/rand.h>
+
 #include "kmq_tries.h"
 
 
@@ -16,11 +18,12 @@ typedef struct {
     uint64_t          last;             /* ms, when it tried last */
     uint32_t          n;
     uint32_t          at[KMQ_TRIES_MAX];
-    uint32_t          key[KMQ_TRIES_MAX];   /* the beginnings of digests */
+    uint32_t          key[KMQ_TRIES_MAX];   /* tries_key() */
 } tries_t;
 
 struct kmq_tries_s {
     pthread_mutex_t   mutex;            /* robust, of all processes */
+    unsigned char     salt[KMQ_DIGEST_LEN];
     kmq_tries_from_t  from[TRIES_FROM];
     tries_t           tries[TRIES_FROM];
 };
@@ -42,6 +45,10 @@ kmq_tries_init(kmq_tries_t *tries)
     pthread_mutexattr_t  attr;
 
     memset(tries, 0, sizeof(kmq_tries_t));
+
+    if (RAND_bytes(tries->salt, sizeof(tries->salt)) != 1) {
+        return EIO;
+    }
 
     rc = pthread_mutexattr_init(&attr);
     if (rc) {
@@ -85,6 +92,30 @@ kmq_tries_from(kmq_tries_from_t *from, const unsigned char *address,
         memcpy(from->bytes, address, 8);
         from->bytes[8] = 6;
     }
+}
+
+
+/*
+ * A key in few bytes.  Nobody knows the salt, so nobody can look beforehand
+ * for keys that are the same in these, of which one alone would count.  1, or
+ * 0 when OpenSSL fails.
+ */
+static int
+tries_key(const kmq_tries_t *tries, const kmq_digest_t *digest, uint32_t *key)
+{
+    kmq_digest_t   salted;
+    unsigned char  both[2 * KMQ_DIGEST_LEN];
+
+    memcpy(both, tries->salt, KMQ_DIGEST_LEN);
+    memcpy(both + KMQ_DIGEST_LEN, digest->bytes, KMQ_DIGEST_LEN);
+
+    if (kmq_digest(&salted, both, sizeof(both)) != 0) {
+        return 0;
+    }
+
+    memcpy(key, salted.bytes, sizeof(*key));
+
+    return 1;
 }
 
 
@@ -194,6 +225,10 @@ kmq_tries_wrong(kmq_tries_t *tries, const kmq_tries_from_t *from,
     tries_t  *t;
     uint32_t  key, wait;
 
+    if (!tries_key(tries, digest, &key)) {
+        return KMQ_TRIES_TIME;
+    }
+
     rc = pthread_mutex_lock(&tries->mutex);
 
     if (rc == EOWNERDEAD) {
@@ -205,8 +240,6 @@ kmq_tries_wrong(kmq_tries_t *tries, const kmq_tries_from_t *from,
     } else if (rc) {
         return KMQ_TRIES_TIME;
     }
-
-    memcpy(&key, digest->bytes, sizeof(key));
 
     t = tries_find(tries, from, now);
     wait = tries_add(t, key, now, limit);

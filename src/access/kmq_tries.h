@@ -38,7 +38,8 @@ void kmq_tries_from(kmq_tries_from_t *from, const unsigned char *address,
 /* Bytes of the table. */
 size_t kmq_tries_size(void);
 
-/* Makes an empty one, in memory aligned to 8.  0, or an error number. */
+/* Makes an empty one, in memory aligned to 8.  0, or an error number, EIO when
+ * OpenSSL has no random bytes. */
 int kmq_tries_init(kmq_tries_t *tries);
 
 /*

@@ -97,7 +97,7 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_kapokmq_deliver_init();
-    ngx_kapokmq_guests_init();
+    ngx_kapokmq_guests_init(cycle->log);
     ngx_kapokmq_drain_listen(cycle);
     ngx_kapokmq_session_init();
 

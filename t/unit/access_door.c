@@ -221,6 +221,28 @@ test_tries(void)
 }
 
 
+/* Who renews has a token: that something is a key is not told. */
+static void
+test_tokens_only(void)
+{
+    char  *good;
+
+    reload("S", &old);
+    kmq_tries_init(gate.tries);
+    good = make_token(SECRET, "{\"exp\":1700000060}");
+    gate.tokens_only = 1;
+
+    is_int(ask(good), KMQ_ACCESS_GOOD, "a token alone");
+    is_int(ask("S"), KMQ_ACCESS_WRONG, "a key is wrong");
+    gate.limit = 1;
+    is_int(ask("x"), KMQ_ACCESS_LATER, "and counts");
+
+    gate.limit = KMQ_TRIES_LIMIT;
+    gate.tokens_only = 0;
+    free(good);
+}
+
+
 static void
 test_tokens(void)
 {
@@ -332,6 +354,7 @@ main(void)
     test_reload();
     test_rights();
     test_tries();
+    test_tokens_only();
     test_tokens();
     test_settings();
 

@@ -93,6 +93,32 @@ test_same(void)
 }
 
 
+/* Whoever looks for keys whose digests begin alike is counted as well. */
+static void
+test_alike(void)
+{
+    unsigned          i, allowed;
+    kmq_digest_t      digest;
+    kmq_tries_from_t  from;
+
+    static const unsigned char  address[4] = { 10, 0, 0, 1 };
+
+    begin();
+    kmq_tries_from(&from, address, 4);
+    memset(&digest, 7, sizeof(digest));
+    allowed = 0;
+
+    for (i = 0; i < 1000; i++) {
+        memcpy(digest.bytes + KMQ_DIGEST_LEN - sizeof(i), &i, sizeof(i));
+        allowed += kmq_tries_wrong(table, &from, &digest, START,
+                                   KMQ_TRIES_LIMIT)
+                   == 0;
+    }
+
+    is_int(allowed, KMQ_TRIES_LIMIT, "digests that differ at their end");
+}
+
+
 /* In any minute, not in those of a clock. */
 static void
 test_sliding(void)
@@ -278,6 +304,7 @@ main(void)
 
     test_limit();
     test_same();
+    test_alike();
     test_sliding();
     test_clock();
     test_smaller();

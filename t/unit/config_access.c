@@ -169,9 +169,12 @@ static void
 test_key_errors(void)
 {
     refuses("  keys: x\n", "3:9 \"mq.keys\" must be a mapping (\"key: value\" "
-            "lines), not \"x\"", "no mapping");
+            "lines), not a text", "no mapping");
+    refuses("  keys: [x]\n", "3:9 \"mq.keys\" must be a mapping (\"key: "
+            "value\" lines), not a list", "a list");
     refuses("  keys:\n    a: x\n", "4:8 \"mq.keys.a\" must be a mapping "
-            "(\"key: value\" lines), not \"x\"", "a key without a mapping");
+            "(\"key: value\" lines), not a text",
+            "what may be a key is not shown");
     refuses("  keys:\n    a:\n      produce: [x]\n",
             "5:7 \"mq.keys.a\" has no \"key\"", "no key");
     refuses("  keys:\n    a:\n      key: []\n",
@@ -370,7 +373,7 @@ static void
 test_token_errors(void)
 {
     refuses("  tokens: x\n", "3:11 \"mq.tokens\" must be a mapping (\"key: "
-            "value\" lines), not \"x\"", "no mapping");
+            "value\" lines), not a text", "no mapping");
     refuses("  tokens:\n    secret: " LONG "\n",
             "4:5 \"mq.tokens\" needs \"algorithms\"", "no algorithms");
     refuses("  tokens:\n    algorithms: []\n    secret: " LONG "\n",

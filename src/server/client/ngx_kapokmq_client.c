@@ -235,11 +235,21 @@ ngx_kapokmq_client_user(kmq_client_info_t *info,
 }
 
 
+/* Since it was let in, a reload may have come: those who have joined have been
+ * looked at then. */
+static ngx_uint_t
+ngx_kapokmq_client_may(const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass)
+{
+    return ngx_kapokmq_pass_still(pass)
+           && ngx_kapokmq_guest_may(info, pass->access.rights);
+}
+
+
 ngx_int_t
 ngx_kapokmq_client_join(ngx_kapokmq_client_t *client,
     const kmq_client_info_t *info, ngx_kapokmq_pass_t *pass)
 {
-    if (!ngx_kapokmq_guest_may(info, pass->access.rights)) {
+    if (!ngx_kapokmq_client_may(info, pass)) {
         return NGX_DECLINED;
     }
 
@@ -258,7 +268,7 @@ ngx_kapokmq_client_resume(ngx_kapokmq_client_t *client,
     const kmq_client_info_t *info, const char *last,
     ngx_kapokmq_pass_t *pass)
 {
-    if (!ngx_kapokmq_guest_may(info, pass->access.rights)) {
+    if (!ngx_kapokmq_client_may(info, pass)) {
         return NGX_DECLINED;
     }
 

@@ -149,6 +149,14 @@ ngx_kapokmq_drain_turn(ngx_event_t *ev)
 
     ngx_kapokmq_clock();
 
+    /* those who are not covered any more are not to come back */
+
+    if (!ngx_kapokmq_guests_checked()) {
+        ngx_add_timer(ev, 1);
+        ngx_kapokmq_wake();
+        return;
+    }
+
     rest = ngx_kapokmq_drain_rest(&left);
     ngx_kapokmq_drain_tell(rest);
 

@@ -8,6 +8,10 @@
  * is looked at that often, in ms. */
 #define NGX_KAPOKMQ_GUEST_LOOK  60000
 
+/* Clients looked at in one turn after a reload: 1 ms with hundreds of keys,
+ * when every other one is closed. */
+#define NGX_KAPOKMQ_GUESTS_TURN  128
+
 
 #define ngx_kapokmq_guest_client(g)                                           \
     ngx_queue_data(g, ngx_kapokmq_client_t, guest)
@@ -16,19 +20,30 @@
 static ngx_int_t ngx_kapokmq_guest_timer(ngx_kapokmq_guest_t *guest);
 static void ngx_kapokmq_guest_set(ngx_kapokmq_guest_t *guest);
 static void ngx_kapokmq_guest_expired(ngx_event_t *ev);
+static void ngx_kapokmq_guests_go_on(ngx_event_t *ev);
+static void ngx_kapokmq_guests_turn(void);
+static void ngx_kapokmq_guest_look(ngx_kapokmq_guest_t *guest,
+    const kmq_keys_t *keys);
 static ngx_uint_t ngx_kapokmq_guest_covered(ngx_kapokmq_guest_t *guest,
     const kmq_keys_t *keys);
 
 
-/* All of this worker; and the number of the keys by which they are in. */
+/* All of this worker: those who are in by the keys of this number, and those of
+ * whom that is not known yet. */
 static ngx_queue_t  ngx_kapokmq_guests;
+static ngx_queue_t  ngx_kapokmq_guests_left;
 static uint64_t     ngx_kapokmq_guests_number;
+static ngx_event_t  ngx_kapokmq_guests_event;
 
 
 void
-ngx_kapokmq_guests_init(void)
+ngx_kapokmq_guests_init(ngx_log_t *log)
 {
     ngx_queue_init(&ngx_kapokmq_guests);
+    ngx_queue_init(&ngx_kapokmq_guests_left);
+
+    ngx_kapokmq_event_init(&ngx_kapokmq_guests_event,
+                           ngx_kapokmq_guests_go_on, log);
 }
 
 
@@ -172,10 +187,6 @@ ngx_kapokmq_guest_take(ngx_kapokmq_guest_t *guest, ngx_kapokmq_pass_t *pass)
     kmq_client_info_t      info;
     ngx_kapokmq_client_t  *client;
 
-    if (kmq_rights_kind(pass->access.rights) != KMQ_WHO_TOKEN) {
-        return "this is no token";
-    }
-
     old = kmq_rights_name(guest->access.rights);
     new = kmq_rights_name(pass->access.rights);
 
@@ -205,7 +216,6 @@ const char *
 ngx_kapokmq_guest_renew(ngx_kapokmq_guest_t *guest, ngx_connection_t *c,
     ngx_uint_t limit, const u_char *token, size_t len)
 {
-    uint32_t             wait;
     const char          *error;
     ngx_kapokmq_pass_t   pass;
 
@@ -215,7 +225,7 @@ ngx_kapokmq_guest_renew(ngx_kapokmq_guest_t *guest, ngx_connection_t *c,
 
     ngx_memzero(&pass, sizeof(ngx_kapokmq_pass_t));
 
-    switch (ngx_kapokmq_key_ask(c, limit, token, len, &pass, &wait)) {
+    switch (ngx_kapokmq_key_renew(c, limit, token, len, &pass)) {
 
     case KMQ_ACCESS_GOOD:
         error = ngx_kapokmq_guest_take(guest, &pass);
@@ -240,12 +250,7 @@ ngx_kapokmq_guest_renew(ngx_kapokmq_guest_t *guest, ngx_connection_t *c,
 void
 ngx_kapokmq_guests_check(void)
 {
-    ngx_queue_t           *q, *next;
-    const kmq_keys_t      *keys;
-    ngx_kapokmq_guest_t   *guest;
-    ngx_kapokmq_client_t  *client;
-
-    keys = ngx_kapokmq_keys();
+    (void) ngx_kapokmq_keys();
 
     if (ngx_kapokmq_guests_number == ngx_kapokmq_worker.keys_number) {
         return;
@@ -253,26 +258,76 @@ ngx_kapokmq_guests_check(void)
 
     ngx_kapokmq_guests_number = ngx_kapokmq_worker.keys_number;
 
-    for (q = ngx_queue_head(&ngx_kapokmq_guests);
-         q != ngx_queue_sentinel(&ngx_kapokmq_guests);
-         q = next)
-    {
-        next = ngx_queue_next(q);
+    if (!ngx_queue_empty(&ngx_kapokmq_guests)) {
+        ngx_queue_add(&ngx_kapokmq_guests_left, &ngx_kapokmq_guests);
+        ngx_queue_init(&ngx_kapokmq_guests);
+    }
 
-        guest = ngx_queue_data(q, ngx_kapokmq_guest_t, queue);
+    ngx_kapokmq_guests_turn();
+}
 
-        if (ngx_kapokmq_guest_covered(guest, keys)) {
-            continue;
+
+ngx_uint_t
+ngx_kapokmq_guests_checked(void)
+{
+    return ngx_queue_empty(&ngx_kapokmq_guests_left);
+}
+
+
+static void
+ngx_kapokmq_guests_go_on(ngx_event_t *ev)
+{
+    (void) ev;
+
+    ngx_kapokmq_clock();
+    ngx_kapokmq_guests_turn();
+    ngx_kapokmq_wake();
+}
+
+
+/* There may be tens of thousands, and others wait for their turn. */
+static void
+ngx_kapokmq_guests_turn(void)
+{
+    ngx_uint_t         n;
+    ngx_queue_t       *q;
+    const kmq_keys_t  *keys;
+
+    keys = ngx_kapokmq_keys();
+
+    for (n = 0; n < NGX_KAPOKMQ_GUESTS_TURN; n++) {
+
+        if (ngx_queue_empty(&ngx_kapokmq_guests_left)) {
+            return;
         }
 
-        client = ngx_kapokmq_guest_client(guest);
+        q = ngx_queue_head(&ngx_kapokmq_guests_left);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&ngx_kapokmq_guests, q);
 
-        ngx_log_error(NGX_LOG_INFO, client->log, 0,
-                      "client is closed: its key is not valid any more");
-
-        client->close(client, KMQ_DISCONNECTED,
-                      "the key is not valid any more");
+        ngx_kapokmq_guest_look(ngx_queue_data(q, ngx_kapokmq_guest_t, queue),
+                               keys);
     }
+
+    ngx_post_event(&ngx_kapokmq_guests_event, &ngx_posted_next_events);
+}
+
+
+static void
+ngx_kapokmq_guest_look(ngx_kapokmq_guest_t *guest, const kmq_keys_t *keys)
+{
+    ngx_kapokmq_client_t  *client;
+
+    if (ngx_kapokmq_guest_covered(guest, keys)) {
+        return;
+    }
+
+    client = ngx_kapokmq_guest_client(guest);
+
+    ngx_log_error(NGX_LOG_INFO, client->log, 0,
+                  "client is closed: its key is not valid any more");
+
+    client->close(client, KMQ_DISCONNECTED, "the key is not valid any more");
 }
 
 

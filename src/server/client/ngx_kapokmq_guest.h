@@ -36,9 +36,11 @@ const char *ngx_kapokmq_guest_renew(ngx_kapokmq_guest_t *guest,
     ngx_connection_t *c, ngx_uint_t limit, const u_char *token, size_t len);
 
 /* Closes those who may not do any more what they do, if other keys are valid
- * than at the last time. */
+ * than at the last time: some now, and the rest turn by turn, until _checked()
+ * is 1. */
 void ngx_kapokmq_guests_check(void);
+ngx_uint_t ngx_kapokmq_guests_checked(void);
 
-void ngx_kapokmq_guests_init(void);
+void ngx_kapokmq_guests_init(ngx_log_t *log);
 
 #endif /* NGX_KAPOKMQ_GUEST_H */

@@ -69,6 +69,21 @@ static const kmq_key_t  access_token_keys[] = {
 };
 
 
+/* As kmq_enter(); but a text may be a key in the wrong place, and is not shown
+ * in a message. */
+static int
+access_enter(kmq_yaml_t *y, const char *where, const char *name)
+{
+    if (y->event.type == YAML_SCALAR_EVENT && !kmq_yaml_is_null(y)) {
+        kmq_yaml_report_here(y, 1, "\"%s%s\" must be a mapping (\"key: "
+                             "value\" lines), not a text", where, name);
+        return 0;
+    }
+
+    return kmq_enter(y, where, name);
+}
+
+
 /* ------------------------------------------------------------------ lists */
 
 /* Each element of a list; where alone, one that stands without a list, too. */
@@ -383,7 +398,7 @@ access_read_key(kmq_yaml_t *y, access_key_t *k)
     mark = y->event.start_mark;
     errors = y->errors;
 
-    if (kmq_enter(y, "mq.keys.", shown)) {
+    if (access_enter(y, "mq.keys.", shown)) {
         memset(&map, 0, sizeof(kmq_map_t));
         map.keys = access_key_keys;
         map.topic = &y->config->topic;
@@ -437,7 +452,7 @@ kmq_read_keys(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 {
     access_key_t  *k;
 
-    if (!kmq_enter(y, map->where, key->name)) {
+    if (!access_enter(y, map->where, key->name)) {
         return;
     }
 
@@ -622,7 +637,7 @@ kmq_read_tokens(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
     mark = y->event.start_mark;
     errors = y->errors;
 
-    if (!kmq_enter(y, map->where, key->name)) {
+    if (!access_enter(y, map->where, key->name)) {
         return;
     }
 

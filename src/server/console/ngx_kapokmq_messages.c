@@ -45,9 +45,8 @@ typedef struct {
 
 /* A topic whose dead messages are requeued. */
 typedef struct {
-    ngx_str_t           topic;
-    uint64_t            n;
-    ngx_http_request_t *request;
+    ngx_str_t             topic;
+    ngx_kapokmq_audit_t  *audit;        /* n: requeued */
 } ngx_kapokmq_requeue_t;
 
 
@@ -565,7 +564,13 @@ ngx_kapokmq_messages_requeue(ngx_http_request_t *r, const kmq_rights_t *rights)
 
     requeue->topic.data = fields[1].value;
     requeue->topic.len = fields[1].len;
-    requeue->request = r;
+    requeue->audit = ngx_kapokmq_audit_begin(r, "messages requeued of topic",
+                                             fields[1].value, fields[1].len);
+
+    if (requeue->audit == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
 
     ngx_kapokmq_sliced(r, ngx_kapokmq_messages_requeue_fill, requeue,
                        NGX_KAPOKMQ_MESSAGE_MAX);
@@ -629,7 +634,7 @@ ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     n = kmq_requeue_topic(ngx_kapokmq_worker.kmq,
                           (char *) requeue->topic.data, requeue->topic.len,
                           NGX_KAPOKMQ_REQUEUE);
-    requeue->n += n;
+    requeue->audit->n += n;
 
     if (n == NGX_KAPOKMQ_REQUEUE) {
         return p;
@@ -637,8 +642,7 @@ ngx_kapokmq_messages_requeue_fill(ngx_kapokmq_sliced_t *st, u_char *p,
 
     st->done = 1;
 
-    ngx_kapokmq_audit(requeue->request, "messages requeued of topic",
-                      requeue->topic.data, requeue->topic.len, requeue->n);
+    ngx_kapokmq_audit_end(requeue->audit);
 
-    return ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", requeue->n);
+    return ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", requeue->audit->n);
 }

@@ -26,10 +26,9 @@ typedef struct {
 
 /* A topic whose messages are deleted. */
 typedef struct {
-    kmq_query_t          query;
-    uint64_t             cursor;
-    uint64_t             deleted;
-    ngx_http_request_t  *request;
+    kmq_query_t           query;
+    uint64_t              cursor;
+    ngx_kapokmq_audit_t  *audit;        /* n: deleted */
 } ngx_kapokmq_purge_t;
 
 
@@ -282,7 +281,13 @@ ngx_kapokmq_topics_purge(ngx_http_request_t *r, const kmq_rights_t *rights)
     purge->query.topic = (char *) fields[0].value;
     purge->query.topic_len = fields[0].len;
     purge->query.to = UINT32_MAX;
-    purge->request = r;
+    purge->audit = ngx_kapokmq_audit_begin(r, "messages purged of topic",
+                                           fields[0].value, fields[0].len);
+
+    if (purge->audit == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
 
     ngx_kapokmq_sliced(r, ngx_kapokmq_topics_purge_fill, purge,
                        NGX_KAPOKMQ_TOPIC_MAX);
@@ -303,14 +308,12 @@ ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st, u_char *p,
     for (turn = 0; turn < NGX_KAPOKMQ_PURGE_TURN; turn++) {
 
         kmq_purge(ngx_kapokmq_worker.kmq, &purge->query, &purge->cursor,
-                  &purge->deleted);
+                  &purge->audit->n);
 
         if (purge->cursor == 0) {
             st->done = 1;
-            p = ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", purge->deleted);
-            ngx_kapokmq_audit(purge->request, "messages purged of topic",
-                              (u_char *) purge->query.topic,
-                              purge->query.topic_len, purge->deleted);
+            p = ngx_sprintf(p, "{\"code\":0,\"data\":%uL}", purge->audit->n);
+            ngx_kapokmq_audit_end(purge->audit);
             break;
         }
     }

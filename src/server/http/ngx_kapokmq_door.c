@@ -8,7 +8,7 @@
 
 #include "ngx_kapokmq_http_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
-#include "../../protocol/kmq_json.h"
+#include "../../protocol/kmq_utf8.h"
 
 
 #define NGX_KAPOKMQ_WRONG_KEY   "Secret key matching error"
@@ -19,10 +19,6 @@
 /* So long who tries too many keys has to wait for his answer, in ms. */
 #define NGX_KAPOKMQ_DOOR_WAIT   1000
 
-/* A name in the error log, quoted. */
-#define NGX_KAPOKMQ_AUDIT_NAME  255
-
-
 static ngx_uint_t ngx_kapokmq_door_foreign(ngx_http_request_t *r,
     const ngx_kapokmq_loc_conf_t *lcf);
 static ngx_uint_t ngx_kapokmq_door_named(const ngx_kapokmq_loc_conf_t *lcf,
@@ -31,6 +27,8 @@ static ngx_uint_t ngx_kapokmq_door_own(ngx_http_request_t *r,
     const ngx_str_t *origin);
 static ngx_int_t ngx_kapokmq_door_open(ngx_http_request_t *r,
     const ngx_kapokmq_loc_conf_t *lcf, ngx_kapokmq_facts_t *facts);
+static ngx_int_t ngx_kapokmq_door_says(ngx_http_request_t *r,
+    ngx_http_complex_value_t *value, ngx_str_t *user);
 static ngx_int_t ngx_kapokmq_door_key(ngx_http_request_t *r,
     ngx_kapokmq_facts_t *facts, const ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_door_unauthorized(ngx_http_request_t *r,
@@ -246,12 +244,43 @@ ngx_kapokmq_door_open(ngx_http_request_t *r,
     }
 
     if (lcf->auth_user
-        && ngx_http_complex_value(r, lcf->auth_user, &pass->user) != NGX_OK)
+        && ngx_kapokmq_door_says(r, lcf->auth_user, &pass->user) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* kapokmq_user: what is no text, as a header may be, is shown as one. */
+static ngx_int_t
+ngx_kapokmq_door_says(ngx_http_request_t *r, ngx_http_complex_value_t *value,
+    ngx_str_t *user)
+{
+    size_t   i;
+    u_char  *copy;
+
+    if (ngx_http_complex_value(r, value, user) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (kmq_utf8_valid(user->data, user->len)) {
+        return NGX_OK;
+    }
+
+    copy = ngx_pnalloc(r->pool, user->len);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < user->len; i++) {
+        copy[i] = user->data[i] < 0x80 ? user->data[i] : '?';
+    }
+
+    user->data = copy;
+
+    return NGX_OK;
 }
 
 
@@ -363,7 +392,6 @@ ngx_kapokmq_door_still(ngx_http_request_t *r)
 {
     const char           *error;
     ngx_uint_t            status;
-    const kmq_keys_t     *keys;
     ngx_kapokmq_pass_t   *pass;
     ngx_kapokmq_facts_t  *facts;
 
@@ -377,24 +405,17 @@ ngx_kapokmq_door_still(ngx_http_request_t *r)
 
     error = NULL;
     status = NGX_HTTP_UNAUTHORIZED;
-    keys = ngx_kapokmq_keys();
 
     if (pass->access.expires && pass->access.expires <= (uint64_t) ngx_time())
     {
         error = NGX_KAPOKMQ_EXPIRED;
 
-    } else if (!pass->open && pass->number != ngx_kapokmq_worker.keys_number) {
+    } else if (!ngx_kapokmq_pass_still(pass)) {
+        error = NGX_KAPOKMQ_WRONG_KEY;
 
-        if (!kmq_access_again(&pass->access, keys)) {
-            error = NGX_KAPOKMQ_WRONG_KEY;
-
-        } else {
-            pass->fewer = 1;
-            pass->number = ngx_kapokmq_worker.keys_number;
-            pass->user = facts->user;
-            status = NGX_HTTP_FORBIDDEN;
-            error = ngx_kapokmq_door_right(r, pass);
-        }
+    } else if (pass->fewer) {
+        status = NGX_HTTP_FORBIDDEN;
+        error = ngx_kapokmq_door_right(r, pass);
     }
 
     if (error == NULL) {
@@ -405,6 +426,33 @@ ngx_kapokmq_door_still(ngx_http_request_t *r)
     ngx_kapokmq_http_error(r, status, error);
 
     return NULL;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_pass_still(ngx_kapokmq_pass_t *pass)
+{
+    kmq_text_t         name;
+    const kmq_keys_t  *keys;
+
+    keys = ngx_kapokmq_keys();
+
+    if (pass->open || pass->number == ngx_kapokmq_worker.keys_number) {
+        return 1;
+    }
+
+    if (!kmq_access_again(&pass->access, keys)) {
+        return 0;
+    }
+
+    pass->fewer = 1;
+    pass->number = ngx_kapokmq_worker.keys_number;
+
+    name = kmq_rights_name(pass->access.rights);
+    pass->user.data = (u_char *) name.data;
+    pass->user.len = name.len;
+
+    return 1;
 }
 
 
@@ -453,39 +501,4 @@ ngx_kapokmq_door_waited(ngx_http_request_t *r)
                               ngx_kapokmq_http_refuse(r,
                                                    NGX_HTTP_TOO_MANY_REQUESTS,
                                                       NGX_KAPOKMQ_TOO_MANY));
-}
-
-
-/* ------------------------------------------------------------------- audit */
-
-/* Names may be any text, so they are quoted: nobody writes lines of his own
- * into the log. */
-void
-ngx_kapokmq_audit(ngx_http_request_t *r, const char *what, const u_char *name,
-    size_t len, uint64_t n)
-{
-    u_char                user[6 * NGX_KAPOKMQ_AUDIT_NAME + 8];
-    u_char                of[6 * NGX_KAPOKMQ_AUDIT_NAME + 8];
-    u_char               *user_end, *of_end;
-    ngx_kapokmq_facts_t  *facts;
-
-    facts = ngx_kapokmq_facts(r);
-
-    if (facts == NULL || facts->user.len == 0) {
-        user_end = ngx_sprintf(user, "somebody");
-
-    } else {
-        user_end = ngx_kapokmq_http_quote(user, (char *) facts->user.data,
-                                          ngx_min(facts->user.len,
-                                                  NGX_KAPOKMQ_AUDIT_NAME));
-    }
-
-    of_end = ngx_kapokmq_http_quote(of, (char *) name,
-                                    ngx_min(len, NGX_KAPOKMQ_AUDIT_NAME));
-
-    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
-                  "%*s from %V: %s %*s: %uL",
-                  (size_t) (user_end - user), user,
-                  &r->connection->addr_text, what,
-                  (size_t) (of_end - of), of, n);
 }

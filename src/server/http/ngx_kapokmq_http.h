@@ -46,6 +46,15 @@ ngx_kapokmq_pass_t *ngx_kapokmq_door_still(ngx_http_request_t *r);
 kmq_access_e ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit,
     const u_char *key, size_t len, ngx_kapokmq_pass_t *pass, uint32_t *wait);
 
+/* The same for a token that takes the place of another one; a key is as wrong
+ * there as anything else, so that nobody with a token can look for keys. */
+kmq_access_e ngx_kapokmq_key_renew(ngx_connection_t *c, ngx_uint_t limit,
+    const u_char *token, size_t len, ngx_kapokmq_pass_t *pass);
+
+/* What its key allows by the keys that are valid now.  0: it is not valid any
+ * more. */
+ngx_uint_t ngx_kapokmq_pass_still(ngx_kapokmq_pass_t *pass);
+
 /* What a request has for a key; NGX_DECLINED: nothing; NGX_ERROR: no memory. */
 ngx_int_t ngx_kapokmq_key_given(ngx_http_request_t *r, ngx_str_t *key);
 
@@ -54,10 +63,28 @@ ngx_uint_t ngx_kapokmq_door_origin(ngx_http_request_t *r);
 
 #define NGX_KAPOKMQ_NO_TOPIC_RIGHT  "The key has no right to this topic"
 
-/* Who changes something through the console notes it in the error log: what,
- * of what, and how many. */
+
+/* ------------------------------------------------------------------- audit */
+
+/*
+ * Who changes something through the console notes it in the error log: what, of
+ * what, and how many.  What takes several turns begins before it changes
+ * anything (NULL: no memory), counts in n, and ends it when all is done; where
+ * the request ends before, so much is noted as was changed.
+ */
+typedef struct {
+    ngx_connection_t    *connection;    /* NULL: it has been noted */
+    ngx_str_t            user;
+    const char          *what;
+    ngx_str_t            of;            /* its name stays with the request */
+    uint64_t             n;
+} ngx_kapokmq_audit_t;
+
 void ngx_kapokmq_audit(ngx_http_request_t *r, const char *what,
     const u_char *name, size_t len, uint64_t n);
+ngx_kapokmq_audit_t *ngx_kapokmq_audit_begin(ngx_http_request_t *r,
+    const char *what, const u_char *name, size_t len);
+void ngx_kapokmq_audit_end(ngx_kapokmq_audit_t *audit);
 
 
 /* --------------------------------------------------------------- requests */

@@ -3,21 +3,20 @@
 #include "ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_base64.h"
-
-
-/* A subprotocol that is a key, in base64url. */
-#define NGX_KAPOKMQ_PROTOCOL_KEY  "kapokmq.key."
+#include "../../protocol/kmq_key_header.h"
 
 
 static ngx_uint_t ngx_kapokmq_key_bearer(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_key_protocol(ngx_http_request_t *r,
     ngx_str_t *key);
-static ngx_str_t ngx_kapokmq_key_find(const ngx_str_t *value);
 static ngx_int_t ngx_kapokmq_key_decode(ngx_http_request_t *r,
-    const ngx_str_t *text, ngx_str_t *key);
+    const kmq_key_header_t *text, ngx_str_t *key);
 static ngx_int_t ngx_kapokmq_key_variable(ngx_http_request_t *r,
     ngx_str_t *key);
+static kmq_access_e ngx_kapokmq_key_look(ngx_connection_t *c,
+    ngx_uint_t limit, int tokens_only, const u_char *key, size_t len,
+    ngx_kapokmq_pass_t *pass, uint32_t *wait);
 static void ngx_kapokmq_key_from(ngx_connection_t *c, kmq_tries_from_t *from);
 
 
@@ -50,26 +49,20 @@ ngx_kapokmq_key_given(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_uint_t
 ngx_kapokmq_key_bearer(ngx_http_request_t *r, ngx_str_t *key)
 {
-    ngx_str_t  *value;
+    ngx_str_t         *value;
+    kmq_key_header_t   found;
 
     value = ngx_kapokmq_http_find(r, "authorization",
                                   sizeof("authorization") - 1);
 
-    if (value == NULL || value->len < sizeof("Bearer ") - 1
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
-                           sizeof("Bearer ") - 1)
-           != 0)
+    if (value == NULL
+        || !kmq_key_bearer((char *) value->data, value->len, &found))
     {
         return 0;
     }
 
-    key->data = value->data + sizeof("Bearer ") - 1;
-    key->len = value->len - (sizeof("Bearer ") - 1);
-
-    while (key->len && key->data[0] == ' ') {
-        key->data++;
-        key->len--;
-    }
+    key->data = (u_char *) found.data;
+    key->len = found.len;
 
     return 1;
 }
@@ -79,9 +72,10 @@ ngx_kapokmq_key_bearer(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_int_t
 ngx_kapokmq_key_protocol(ngx_http_request_t *r, ngx_str_t *key)
 {
-    ngx_str_t               *value, text;
+    ngx_str_t               *value;
     ngx_uint_t               i;
     ngx_list_part_t         *part;
+    kmq_key_header_t         text;
     ngx_kapokmq_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
@@ -103,56 +97,16 @@ ngx_kapokmq_key_protocol(ngx_http_request_t *r, ngx_str_t *key)
             return NGX_DECLINED;
         }
 
-        text = ngx_kapokmq_key_find(value);
-
-        if (text.data) {
+        if (kmq_key_protocol((char *) value->data, value->len, &text)) {
             return ngx_kapokmq_key_decode(r, &text, key);
         }
     }
 }
 
 
-/* The key of a list of subprotocols, without what it begins with. */
-static ngx_str_t
-ngx_kapokmq_key_find(const ngx_str_t *value)
-{
-    u_char     *p, *end, *next;
-    ngx_str_t   text;
-
-    ngx_str_null(&text);
-
-    end = value->data + value->len;
-
-    for (p = value->data; p < end; p = next + 1) {
-
-        while (p < end && (*p == ' ' || *p == '\t' || *p == ',')) {
-            p++;
-        }
-
-        next = p;
-
-        while (next < end && *next != ',' && *next != ' ' && *next != '\t') {
-            next++;
-        }
-
-        if ((size_t) (next - p) >= sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1
-            && ngx_strncmp(p, NGX_KAPOKMQ_PROTOCOL_KEY,
-                           sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1)
-               == 0)
-        {
-            text.data = p + sizeof(NGX_KAPOKMQ_PROTOCOL_KEY) - 1;
-            text.len = next - text.data;
-            break;
-        }
-    }
-
-    return text;
-}
-
-
 /* What cannot be decoded is a key, too: a wrong one. */
 static ngx_int_t
-ngx_kapokmq_key_decode(ngx_http_request_t *r, const ngx_str_t *text,
+ngx_kapokmq_key_decode(ngx_http_request_t *r, const kmq_key_header_t *text,
     ngx_str_t *key)
 {
     long  n;
@@ -162,7 +116,7 @@ ngx_kapokmq_key_decode(ngx_http_request_t *r, const ngx_str_t *text,
         return NGX_ERROR;
     }
 
-    n = kmq_base64url_decode(key->data, (char *) text->data, text->len);
+    n = kmq_base64url_decode(key->data, text->data, text->len);
     key->len = n < 0 ? 0 : (size_t) n;
 
     return NGX_OK;
@@ -195,6 +149,24 @@ kmq_access_e
 ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit, const u_char *key,
     size_t len, ngx_kapokmq_pass_t *pass, uint32_t *wait)
 {
+    return ngx_kapokmq_key_look(c, limit, 0, key, len, pass, wait);
+}
+
+
+kmq_access_e
+ngx_kapokmq_key_renew(ngx_connection_t *c, ngx_uint_t limit,
+    const u_char *token, size_t len, ngx_kapokmq_pass_t *pass)
+{
+    uint32_t  wait;
+
+    return ngx_kapokmq_key_look(c, limit, 1, token, len, pass, &wait);
+}
+
+
+static kmq_access_e
+ngx_kapokmq_key_look(ngx_connection_t *c, ngx_uint_t limit, int tokens_only,
+    const u_char *key, size_t len, ngx_kapokmq_pass_t *pass, uint32_t *wait)
+{
     kmq_text_t             name;
     kmq_gate_t             gate;
     const char            *why;
@@ -211,6 +183,7 @@ ngx_kapokmq_key_ask(ngx_connection_t *c, ngx_uint_t limit, const u_char *key,
     gate.tries = w->tries;
     gate.used = w->used;
     gate.limit = (unsigned) limit;
+    gate.tokens_only = tokens_only;
 
     now.wall = ngx_time();
     now.ms = ngx_current_msec;
