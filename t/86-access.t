@@ -332,7 +332,7 @@ is(ask('POST', '/Console/Ping?secretKey=sesame', {}, ''), 401,
     is(post('/Console/Disconnect', 'both-key',
             "connection=$hers->{Connection}"), 200, 'those of its topics are');
     wait_for { $other->closed } 'it goes';
-    like($mq->log, qr/\[notice\].*"both" from 127\.0\.0\.1: consumer disconnected "hers": 1/,
+    like($mq->log, qr/\[notice\].*key "both" from 127\.0\.0\.1: consumer disconnected "hers": 1/,
          'which is in the error log');
     is_deeply($see->('GetAccess', '', 'reader-key'),
               { Kind => 'key', Name => 'reader', Id => undef,
@@ -371,9 +371,9 @@ is(ask('POST', '/Console/Ping?secretKey=sesame', {}, ''), 401,
     is(join(' ', grep { index($mq->log, $_) >= 0 } @secrets), '',
        'nor does the error log');
 }
-like($mq->log, qr/\[notice\].*"anna" from 127\.0\.0\.1: messages purged of topic "orders\.new": \d+/,
+like($mq->log, qr/\[notice\].*token "anna" from 127\.0\.0\.1: messages purged of topic "orders\.new": \d+/,
      'a purge is in the error log');
-like($mq->log, qr/\[notice\].*"both" from 127\.0\.0\.1: message deleted "[0-9a-f]{40}": 1/,
+like($mq->log, qr/\[notice\].*key "both" from 127\.0\.0\.1: message deleted "[0-9a-f]{40}": 1/,
      'and a deletion');
 {
     open my $in, '<', "$mq->{dir}/user.log" or die;

@@ -128,7 +128,7 @@ doors('a key instead', undef, 400, 'secretKey: sesame');
     $mq->publish('t.purge', 'x');
     is(scalar curl('anna', '/Console/PurgeTopic', '-d', 'topic=t.purge'), 200,
        'a purge');
-    like($mq->log, qr/"CN=anna,O=Shop" from 127\.0\.0\.1: messages purged of topic "t\.purge": 1/,
+    like($mq->log, qr/user "CN=anna,O=Shop" from 127\.0\.0\.1: messages purged of topic "t\.purge": 1/,
          'is noted with the name of the certificate');
     open my $in, '<', "$mq->{dir}/user.log" or die;
     ok((grep { $_ eq "200 /Console/GetOverview [CN=anna,O=Shop]\n" } <$in>),

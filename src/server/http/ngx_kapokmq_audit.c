@@ -5,12 +5,25 @@
 
 /* A name in the error log, quoted. */
 #define NGX_KAPOKMQ_AUDIT_NAME  255
-#define NGX_KAPOKMQ_AUDIT_ROOM  (6 * NGX_KAPOKMQ_AUDIT_NAME + 8)
+#define NGX_KAPOKMQ_AUDIT_ROOM  (6 * NGX_KAPOKMQ_AUDIT_NAME + 16)
 
 
 static void ngx_kapokmq_audit_gone(void *data);
 static void ngx_kapokmq_audit_note(const ngx_kapokmq_audit_t *audit);
 static u_char *ngx_kapokmq_audit_quote(u_char *p, const ngx_str_t *text);
+
+
+/* A token's subject may be the name of a key. */
+static const char *
+ngx_kapokmq_audit_kind(const ngx_kapokmq_pass_t *pass)
+{
+    if (pass->open || pass->access.rights == NULL) {
+        return "user";
+    }
+
+    return kmq_rights_kind(pass->access.rights) == KMQ_WHO_TOKEN ? "token"
+                                                                 : "key";
+}
 
 
 static void
@@ -25,6 +38,7 @@ ngx_kapokmq_audit_fill(ngx_kapokmq_audit_t *audit, ngx_http_request_t *r,
 
     if (facts) {
         audit->user = facts->user;
+        audit->kind = ngx_kapokmq_audit_kind(&facts->pass);
     }
 
     audit->connection = r->connection;
@@ -104,7 +118,8 @@ ngx_kapokmq_audit_note(const ngx_kapokmq_audit_t *audit)
         user_end = ngx_sprintf(user, "somebody");
 
     } else {
-        user_end = ngx_kapokmq_audit_quote(user, &audit->user);
+        user_end = ngx_sprintf(user, "%s ", audit->kind);
+        user_end = ngx_kapokmq_audit_quote(user_end, &audit->user);
     }
 
     of_end = ngx_kapokmq_audit_quote(of, &audit->of);

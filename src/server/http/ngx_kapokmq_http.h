@@ -74,6 +74,7 @@ ngx_uint_t ngx_kapokmq_door_origin(ngx_http_request_t *r);
  */
 typedef struct {
     ngx_connection_t    *connection;    /* NULL: it has been noted */
+    const char          *kind;          /* of the user: names may be alike */
     ngx_str_t            user;
     const char          *what;
     ngx_str_t            of;            /* its name stays with the request */
