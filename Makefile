@@ -5,7 +5,7 @@
 # make unit        unit tests of the engine, the protocol and the settings
 # make fuzz        each fuzzer for FUZZ_SECONDS
 # make live-fuzz   nginx with the module under random clients for SECONDS
-# make chaos-forgive  consumers that die at random for SECONDS
+# make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -43,6 +43,7 @@ PROVE       ?= prove
 
 FUZZ_SECONDS ?= 10
 SECONDS      ?= 60
+MESSAGES     ?=
 
 PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
@@ -244,7 +245,8 @@ live-fuzz: live-build
 	KMQ_FUZZ_SECONDS=$(SECONDS) $(PROVE) -v t/live/fuzz.t
 
 chaos-forgive: build
-	KMQ_CHAOS_SECONDS=$(SECONDS) $(PROVE) -v t/51-chaos-forgive.t
+	KMQ_CHAOS_SECONDS=$(SECONDS) KMQ_CHAOS_MESSAGES=$(MESSAGES) KMQ_LIMIT=7200 \
+	    $(PROVE) -v t/51-chaos-forgive.t
 
 LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 

@@ -227,10 +227,15 @@ check "a wrong key is found" "" "$pull --key other" 1 "HTTP/1.1 401"
 check "streams with a wrong key are an error" "" "$events --key other" 2 ""
 doors=
 
+check "idle clients of several processes" "" "--idle 7 --spread 3" \
+    0 '{"idle": 7}'
+check "one of which cannot log in" "" "--idle 7 --spread 3 --key other" 2 ""
+
 for wrong in "--events --pull 1" "--pull 1 --confirm ack" \
     "--pull 1 --fanout" "--events --confirm pong" \
     "--batch 100 --window 10" "--batch 10 --json" \
-    "--pull 1 --idle 1 --return 1"
+    "--pull 1 --idle 1 --return 1" "--spread 2" "--idle 1 --rate 1" \
+    "--idle 1 --return 1 --rate 1 --fanout"
 do
     check "$wrong makes no sense" "" "$wrong" 2 ""
 done

@@ -9,10 +9,13 @@
 #   ROWS="p2p ..."  only these rows; ROWS=list prints their names
 #   DURATION=3      seconds of a run
 #   SERVER_CPU=0  LOAD_CPU=1  cores of the server and of the load generator
-#   IDLE=20000      consumers of the rows "idle", "heartbeat", "reload",
-#                   "doors-idle"
+#   IDLE=20000      consumers of the rows "idle", "doors-idle", at most as many
+#                   as a process may have descriptors, and of "heartbeat",
+#                   "reload", where processes share them: IDLE_WORKERS=4 of the
+#                   server, IDLE_SPREAD=4 of the load generator
 #   BEATS=90        seconds of each part of the rows "heartbeat", "doors-idle"
 #   DRAIN=10        drainTime of the row "reload"
+#   RELOAD_RATE=1000   messages a second of the row "reload"
 #   DOORS="ws events ..."   sides of the row "doors"; those that others are
 #                   compared with are ws, ws-ack, ws-ingest
 #   INGEST=2000000  messages of the rows "ingest"
@@ -52,10 +55,14 @@ ROWS=${ROWS:-all}
 SERVER_CPU=${SERVER_CPU:-0}
 LOAD_CPU=${LOAD_CPU:-1}
 IDLE=${IDLE:-20000}
+IDLE_ALL=$IDLE
+IDLE_WORKERS=${IDLE_WORKERS:-4}
+IDLE_SPREAD=${IDLE_SPREAD:-4}
 BEATS=${BEATS:-${QUICK:+45}}
 BEATS=${BEATS:-90}
 DRAIN=${DRAIN:-${QUICK:+3}}
 DRAIN=${DRAIN:-10}
+RELOAD_RATE=${RELOAD_RATE:-1000}
 INGEST=${INGEST:-2000000}
 WAITING=${WAITING:-500000}
 DELAYED=${DELAYED:-${QUICK:+100000}}
@@ -254,7 +261,8 @@ main() {
         exit 0
     fi
 
-    # each side needs a descriptor for each connection
+    # each side needs a descriptor for each connection; where there are several
+    # processes no one has all
 
     if [ "$(ulimit -Hn)" != unlimited ] \
         && [ "$IDLE" -gt $(($(ulimit -Hn) - 1000)) ]

@@ -22,6 +22,11 @@ sub reloaded {
     wait_for {
         (grep { !$old{$_} } $mq->worker_pids) == $mq->{workers}
     } "$name: new workers";
+    # each of several learns of it at a time of its own
+    wait_for {
+        my %ending = map { $_ => 1 } $mq->ending_pids;
+        !grep { $old{$_} && !$ending{$_} } $mq->worker_pids
+    } "$name: the old ones know";
     return keys %old;
 }
 

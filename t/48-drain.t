@@ -86,6 +86,39 @@ sub codes_are {
     $rest->finish;
 }
 
+# --- one that an old worker has accepted, and that asks when that drains
+{
+    my @clients = clients('late', N);
+    my $fds = sub {
+        my $n = 0;
+        $n += $mq->fds($_) for $mq->worker_pids;
+        return $n;
+    };
+    my $before = $fds->();
+    my $late = $mq->raw('/', upgrade => 0);
+    my $head = join "\r\n", 'GET /Consumers/Conn/late/late HTTP/1.1',
+        'Host: x', 'Upgrade: websocket', 'Connection: Upgrade',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version: 13', 'secretKey: sesame', '', '';
+
+    $late->write(substr $head, 0, 20);
+    wait_for { $fds->() > $before } 'one more is accepted';
+    $start = time;
+    $mq->signal('HUP');
+    wait_for { grep { $_->closed } @clients } 'the old workers drain';
+    $late->write(substr $head, 20);
+    like($late->next_head, qr{^HTTP/1\.1 101 }, 'it is served');
+    is($late->next_text, 'Secret key matching succeeded', 'logged in');
+    wait_for { !grep { !$_->closed } @clients } 'the others are sent away';
+    codes_are(1001, @clients);
+    my $frame;
+    do {
+        $frame = $late->next_frame;
+    } while ($frame && $frame->{opcode} != 8);
+    is($frame && unpack('n', $frame->{payload}), 1001, 'and so is it');
+    $late->close;
+}
+
 # --- no failure is charged with it, but with an end of the client's own
 {
     my $c1 = $mq->consumer('charged', 'c1');

@@ -31,14 +31,6 @@ YAML
             kapokmq_consumer;
             kapokmq_access_log end;
         }
-        location /proxied/ {
-            proxy_pass http://127.0.0.1:$port/;
-            proxy_http_version 1.1;
-            proxy_set_header Upgrade websocket;
-            proxy_set_header Connection upgrade;
-            proxy_read_timeout 2s;
-            proxy_send_timeout 2s;
-        }
 CONF
 my @modes = qw(pong ack socket);
 
@@ -89,21 +81,6 @@ sub beats {
        'and nobody is cut');
     $mq->counts_become({ unconsumed => 0 }, 'all that was said is heard');
     $_->finish for values %idle, $query, $topic, $busy, $ears;
-}
-
-# --- a proxy in front that cuts idle connections
-{
-    my %proxied = (
-        producer => $mq->login('/proxied/Producers/Conn/idle/p'),
-        map { $_ => $mq->login("/proxied/Consumers/Conn/idle/$_?confirm=$_") }
-        @modes,
-    );
-    my $control = $mq->login('/proxied/Consumers/Conn/idle/none?heartbeat=0');
-
-    wait_for { $control->closed } 'the proxy cuts one without a heartbeat';
-    beats(8, 'for much longer');
-    ok(!$proxied{$_}->closed, "$_: not one with it") for sort keys %proxied;
-    $_->finish for values %proxied;
 }
 
 # --- one that reads, and says nothing, not even pongs

@@ -1,5 +1,5 @@
 # The examples of docs/http-api.md under "Consumers without WebSocket", run as
-# they are printed, in their order.
+# they are printed, in their order; and the worker of docs/retry.md.
 
 use strict;
 use warnings;
@@ -11,11 +11,16 @@ use Time::HiRes qw(sleep time);
 use KapokMQ::Test;
 
 my $mq = KapokMQ::Test->start(yaml => { secretKey => 'test', retryDelay => 0 });
-my $page = do {
-    open my $in, '<', "$KapokMQ::Suite::Root/docs/http-api.md" or die $!;
+
+sub page {
+    my ($name) = @_;
+
+    open my $in, '<', "$KapokMQ::Suite::Root/docs/$name" or die $!;
     local $/;
-    <$in>;
-};
+    return scalar <$in>;
+}
+
+my $page = page('http-api.md');
 my ($function) = $page =~ /^(kapokmq\(\) \{.*\})$/m;
 my ($section) = $page =~ /^## Consumers without WebSocket\n(.*?)^## /ms;
 my @blocks = $section =~ /^```sh\n(.*?)^```$/msg;
@@ -77,6 +82,44 @@ for my $block (@blocks) {
     }
 }
 close $shell;
-
 $mq->finish;
+
+# --- a worker, which fails twice with one of its messages
+{
+    my ($worker) = page('retry.md') =~ /^```python\n(.*?)^```$/ms;
+    my $bad;
+
+    $mq = KapokMQ::Test->start(yaml => { retryDelay => 0 });
+    $dir = $mq->dir;
+    $port = $mq->port;
+    $worker =~ s/127\.0\.0\.1:8011/127.0.0.1:$port/;
+    $worker =~ s/'test'/'sesame'/;
+    $worker =~ s/^/    /mg;
+    open my $out, '>', "$dir/worker.py" or die $!;
+    print $out <<"PYTHON";
+import asyncio, json, websockets
+failures = 0
+async def work(data):
+    global failures
+    if data == 'bad' and failures < 2:
+        failures += 1
+        raise ValueError
+async def main():
+$worker
+asyncio.run(main())
+PYTHON
+    close $out;
+
+    my $pid = fork // die "fork: $!";
+    exec '/usr/bin/python3', "$dir/worker.py" if $pid == 0;
+    wait_for { @{$mq->clients->{consumers}} } 'it is there';
+    $bad = ($mq->publish('orders', 'good'), $mq->publish('orders', 'bad'))[1];
+    $mq->publish('orders', 'too');
+    $mq->counts_become({ unconsumed => 0 }, 'all is done');
+    is($mq->find($bad)->{Attempts}, 3, 'one in the third attempt');
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    wait_for { !@{$mq->clients->{consumers}} } 'it has gone';
+    $mq->finish;
+}
 done_testing();

@@ -20,7 +20,7 @@ static int load_loop(load_t *l);
 static int load_step(load_t *l, uint64_t now);
 static int load_step_opening(load_t *l);
 static void load_start(load_t *l);
-static void load_step_idle(load_t *l);
+static void load_step_idle(load_t *l, uint64_t now);
 static void load_step_running(load_t *l, uint64_t now);
 static void load_step_draining(load_t *l, uint64_t now);
 static int load_spins(const load_t *l);
@@ -52,9 +52,18 @@ load_run(const load_protocol_t *protocol, int argc, char **argv)
         return 2;
     }
 
+    if (load_spread_init(l) == -1) {
+        fprintf(stderr, "kmq-load: no memory\n");
+        return 2;
+    }
+
+    if (load_spread_fork(l, &rc)) {
+        return rc;
+    }
+
     if (protocol->init(l) == -1 || load_check_init(l) == -1
         || load_deep_init(l) == -1 || load_churn_init(l) == -1
-        || load_search_init(l) == -1 || load_return_init(l) == -1
+        || load_search_init(l) == -1
         || net_input_init(&l->in, l->o.size + LOAD_PUSH_MAX, LOAD_ASK) == -1)
     {
         fprintf(stderr, "kmq-load: no memory\n");
@@ -90,7 +99,11 @@ load_run(const load_protocol_t *protocol, int argc, char **argv)
         return rc;
     }
 
-    return l->o.idle != 0 ? load_return_report(l) : load_report(l);
+    if (l->o.idle == 0) {
+        return load_report(l);
+    }
+
+    return l->o.spread > 1 ? load_spread_failed(l) : load_return_report(l);
 }
 
 
@@ -131,7 +144,7 @@ load_loop(load_t *l)
         l->spin = (unsigned) load_spins(l);
         l->looked_before = l->looked;
         l->looked = now;
-        timeout = l->spin ? 0 : 5;
+        timeout = l->spin ? 0 : l->meanwhile != NULL ? 1 : 5;
         n = epoll_wait(l->epoll, events, LOAD_EVENTS, timeout);
 
         for (i = 0; i < n; i++) {
@@ -164,7 +177,7 @@ load_step(load_t *l, uint64_t now)
         return load_step_opening(l);
 
     case LOAD_IDLE:
-        load_step_idle(l);
+        load_step_idle(l, now);
         break;
 
     case LOAD_GATHER:
@@ -229,9 +242,8 @@ load_step_opening(load_t *l)
     }
 
     if (l->o.idle != 0) {
-        printf("{\"idle\": %u}\n", l->ready);
-        fflush(stdout);
         l->phase = LOAD_IDLE;
+        load_spread_ready(l);
         return 0;
     }
 
@@ -264,15 +276,17 @@ load_start(load_t *l)
 
 
 static void
-load_step_idle(load_t *l)
+load_step_idle(load_t *l, uint64_t now)
 {
     char           byte[64];
     struct pollfd  in;
 
     in.fd = STDIN_FILENO;
     in.events = POLLIN;
+    load_meanwhile_step(l, now);
 
-    if (l->closed != 0 || load_return_over(l)
+    if (load_spread_failed(l)
+        || (load_return_over(l) && load_meanwhile_over(l, now))
         || (poll(&in, 1, 0) == 1 && read(STDIN_FILENO, byte, 64) <= 0))
     {
         l->phase = LOAD_DONE;

@@ -20,6 +20,8 @@
  *   load_churn.c       --churn: consumers that come and go
  *   load_search.c      --search: questions to the console meanwhile
  *   load_return.c      --return: idle consumers that are sent away come back
+ *   load_meanwhile.c   --rate with --idle: messages that they get meanwhile
+ *   load_spread.c      --spread: more idle consumers than a process can have
  *
  * and what all of these use:
  *
@@ -68,6 +70,7 @@ typedef struct {
     unsigned     size;
     unsigned     window;
     unsigned     idle;
+    unsigned     spread;       /* processes of idle clients */
     unsigned     pull;         /* messages that a pull asks for */
     unsigned     batch;        /* messages of a request */
     unsigned     rounds;       /* --depth */
@@ -130,6 +133,7 @@ typedef struct load_s       load_t;
 typedef struct client_s     client_t;
 typedef struct load_door_s  load_door_t;
 typedef struct load_http_s  load_http_t;
+typedef struct load_move_s  load_move_t;
 
 struct client_s {
     int              fd;
@@ -157,7 +161,8 @@ struct client_s {
     uint8_t          ping[WIRE_CONTROL_MAX];   /* --depth: not yet answered */
     uint8_t          ping_size;
     uint8_t          pinged;
-    uint64_t         away;     /* --return: when it was sent away */
+    load_move_t     *move;     /* --return: it was sent away; else NULL */
+    uint8_t          moved;    /* it ever was */
 
     /* a visitor's */
     uint64_t         leave;    /* when it goes */
@@ -282,11 +287,19 @@ typedef struct {
     uint64_t  sends;
 } load_mark_t;
 
-/* load_deep.c, load_churn.c, load_search.c, load_return.c */
+/* load_deep.c, load_churn.c, load_search.c, load_return.c, load_meanwhile.c */
 typedef struct load_deep_s    load_deep_t;
 typedef struct load_churn_s   load_churn_t;
 typedef struct load_search_s  load_search_t;
 typedef struct load_return_s  load_return_t;
+typedef struct load_meanwhile_s  load_meanwhile_t;
+
+/* What the processes of idle clients have in common, be it one or more. */
+typedef struct {
+    unsigned           clients;    /* of all */
+    _Atomic unsigned   ready;
+    _Atomic unsigned   failed;     /* 1: one has, so that all end */
+} load_spread_t;
 
 struct load_s {
     load_options_t  o;
@@ -333,6 +346,10 @@ struct load_s {
     load_churn_t   *churn;
     load_search_t  *search;
     load_return_t  *back;
+    load_meanwhile_t  *meanwhile;
+    load_spread_t  *spread;
+    unsigned        process;   /* --spread: which one this is, from 0 */
+    unsigned        told:1;    /* that idle clients are ready */
 
     uint64_t        deadline;
     uint64_t        measure;   /* stamps from here on count for latencies */
@@ -426,8 +443,35 @@ void load_search_step(load_t *l, uint64_t now);
 void load_search_event(load_t *l, client_t *c, unsigned events);
 void load_search_report(const load_t *l);
 
+/* load_spread.c; without --idle nothing happens in these.  First of all the
+ * memory is made that processes share, by this and the next two. */
+int load_spread_init(load_t *l);
+void *load_shared(size_t size);
+/* 1: this process has waited for those that it has forked, rc is its exit
+ * status; 0: it has idle clients itself. */
+int load_spread_fork(load_t *l, int *rc);
+/* This process's clients are ready. */
+void load_spread_ready(load_t *l);
+/* Says so, once, when all are. */
+void load_spread_tell(load_t *l);
+/* A process has lost a client. */
+int load_spread_failed(load_t *l);
+
+/* load_meanwhile.c; without --idle and --rate nothing happens in these */
+int load_meanwhile_share(load_t *l);
+/* Sends what is due. */
+void load_meanwhile_step(load_t *l, uint64_t now);
+/* The producer connects again. */
+void load_meanwhile_again(load_t *l, client_t *c);
+void load_meanwhile_message(load_t *l, uint32_t number, uint64_t now);
+/* All that was accepted has come, or has not for too long. */
+int load_meanwhile_over(const load_t *l, uint64_t now);
+/* first: the first was sent away; last: the last was back.  1 when something
+ * was wrong. */
+int load_meanwhile_report(load_t *l, uint64_t first, uint64_t last);
+
 /* load_return.c; without --return nothing happens in these */
-int load_return_init(load_t *l);
+int load_return_share(load_t *l);
 /* A close frame with that code has come: 1 when the client comes back. */
 int load_return_away(load_t *l, client_t *c, unsigned code);
 /* Its connection has ended: 1 when it has begun another one. */

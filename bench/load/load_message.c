@@ -187,6 +187,9 @@ load_message(load_read_t *r, const unsigned char *p, size_t size)
     if (r->client->role == LOAD_VISITOR) {
         load_churn_message(l, r->client, producer, number);
 
+    } else if (l->meanwhile != NULL) {
+        load_meanwhile_message(l, number, r->now);
+
     } else {
         l->delivered++;
         load_check_message(l, r->client, producer, number);

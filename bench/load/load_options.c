@@ -20,6 +20,7 @@ enum {
     OPT_WINDOW, OPT_RATE, OPT_MESSAGES, OPT_SECONDS, OPT_IDLE, OPT_DELAY,
     OPT_DEPTH, OPT_ROUNDS, OPT_CHURN, OPT_STAY, OPT_RETURN, OPT_WARMUP,
     OPT_DRAIN, OPT_TIMEOUT, OPT_PAUSE, OPT_PULL, OPT_WAIT, OPT_BATCH,
+    OPT_SPREAD,
 
     OPT_HOST, OPT_TOPIC, OPT_KEY, OPT_CONFIRM, OPT_WATCH, OPT_SEARCH, OPT_TLS,
     OPT_JSON, OPT_FANOUT, OPT_INGEST, OPT_ANSWERS, OPT_REMOTE, OPT_EVENTS,
@@ -36,7 +37,7 @@ static const load_number_t  load_numbers[] = {
     { "rate", 1, 1e8, "messages a second of all producers, open loop" },
     { "messages", 1, 4e9, "stop after so many messages" },
     { "seconds", 0.1, 3600, "stop after so many seconds (5)" },
-    { "idle", 1, 60000, "open so many consumers, wait for end of input" },
+    { "idle", 1, 1e6, "open so many consumers, wait for end of input" },
     { "delay", 0, 3600, "JSON with a random DelayTime of 0 to N seconds" },
     { "depth", 1, 4e9, "let so many wait; push and publish --messages there" },
     { "rounds", 1, 100, "how often, there and at an empty queue (3)" },
@@ -51,6 +52,7 @@ static const load_number_t  load_numbers[] = {
     { "pull", 1, 1000, "consumers pull by HTTP, so many at a time" },
     { "wait", 0, 60, "with --pull: seconds to wait for a message (5)" },
     { "batch", 1, 1000, "producers send by HTTP, so many in a request" },
+    { "spread", 1, 100, "with --idle: by so many processes (1)" },
 };
 
 static const struct option  load_names[] = {
@@ -77,6 +79,7 @@ static const struct option  load_names[] = {
     { "pull", 1, NULL, OPT_PULL },
     { "wait", 1, NULL, OPT_WAIT },
     { "batch", 1, NULL, OPT_BATCH },
+    { "spread", 1, NULL, OPT_SPREAD },
     { "host", 1, NULL, OPT_HOST },
     { "topic", 1, NULL, OPT_TOPIC },
     { "key", 1, NULL, OPT_KEY },
@@ -171,6 +174,7 @@ load_number(load_options_t *o, int opt, const char *text)
     case OPT_PULL: o->pull = (unsigned) value; break;
     case OPT_WAIT: o->wait = value; break;
     case OPT_BATCH: o->batch = (unsigned) value; break;
+    case OPT_SPREAD: o->spread = (unsigned) value; break;
     default: o->timeout = value; break;
     }
 
@@ -342,8 +346,17 @@ load_options_check(const load_options_t *o)
         return -1;
     }
 
-    if (o->back != 0 && o->idle == 0) {
-        fprintf(stderr, "kmq-load: --return needs --idle\n");
+    if ((o->back != 0 || o->spread > 1) && o->idle == 0) {
+        fprintf(stderr, "kmq-load: --return and --spread need --idle\n");
+        return -1;
+    }
+
+    if (o->idle != 0 && o->rate != 0
+        && (o->back == 0 || o->fanout || o->delayed || o->topics != 1
+            || o->rate * o->timeout > 1e8))
+    {
+        fprintf(stderr, "kmq-load: --idle with --rate needs --return, and is "
+                "for point to point and one topic\n");
         return -1;
     }
 

@@ -12,19 +12,26 @@
 /*
  * --return: idle consumers that the server sends away, as it does at a reload,
  * connect again at once.  They should be sent one after the other, evenly over
- * the time that is the option's value.
+ * the time that is the option's value.  One that comes to an old worker again,
+ * which is rare, is sent away twice.
  */
 
+struct load_move_s {
+    uint64_t     at;               /* when a client was sent away */
+    uint64_t     again;            /* ns from there to the login */
+};
+
 struct load_return_s {
-    uint64_t    *at;               /* when each was sent away, in that order */
-    unsigned     away;
-    unsigned     back;
-    histogram_t  again;            /* from the close frame to the login */
+    _Atomic unsigned  away;        /* moves */
+    _Atomic unsigned  back;
+    _Atomic unsigned  moved;       /* clients */
+    unsigned          max;
+    load_move_t      *moves;
 };
 
 
 int
-load_return_init(load_t *l)
+load_return_share(load_t *l)
 {
     load_return_t  *back;
 
@@ -32,34 +39,43 @@ load_return_init(load_t *l)
         return 0;
     }
 
-    back = calloc(1, sizeof(load_return_t));
+    back = load_shared(sizeof(load_return_t));
 
     if (back == NULL) {
         return -1;
     }
 
     l->back = back;
-    back->at = calloc(l->nclients, sizeof(uint64_t));
+    back->max = l->spread->clients + l->spread->clients / 10 + 10;
+    back->moves = load_shared(back->max * sizeof(load_move_t));
 
-    return back->at == NULL ? -1 : 0;
+    return back->moves == NULL ? -1 : 0;
 }
 
 
 int
 load_return_away(load_t *l, client_t *c, unsigned code)
 {
+    unsigned        n;
     load_return_t  *back;
 
     back = l->back;
 
-    if (back == NULL || l->phase != LOAD_IDLE || code != RETURN_GOING
-        || back->away == l->nclients)
-    {
+    if (back == NULL || l->phase != LOAD_IDLE || code != RETURN_GOING) {
         return 0;
     }
 
-    c->away = net_now();
-    back->at[back->away++] = c->away;
+    n = back->away++;
+
+    if (n >= back->max) {
+        back->away--;
+        return 0;
+    }
+
+    back->moved += !c->moved;
+    c->moved = 1;
+    c->move = &back->moves[n];
+    c->move->at = net_now();
 
     return 1;
 }
@@ -71,7 +87,7 @@ load_return_again(load_t *l, client_t *c)
     /* with a reset: ports that wait would be too few for all */
     static const struct linger  reset = { 1, 0 };
 
-    if (c->away == 0 || c->state != CLIENT_READY) {
+    if (c->move == NULL || c->state != CLIENT_READY) {
         return 0;
     }
 
@@ -83,6 +99,7 @@ load_return_again(load_t *l, client_t *c)
     c->rest.len = 0;
     c->out.from = 0;
     c->out.to = 0;
+    load_meanwhile_again(l, c);
 
     if (load_connect(l, c) == -1 || l->protocol->request(l, c) == -1) {
         l->closed++;
@@ -95,10 +112,10 @@ load_return_again(load_t *l, client_t *c)
 void
 load_return_ready(load_t *l, client_t *c)
 {
-    if (l->back != NULL && c->away != 0) {
-        histogram_add(&l->back->again, net_now() - c->away);
+    if (c->move != NULL) {
+        c->move->again = net_now() - c->move->at;
+        c->move = NULL;
         l->back->back++;
-        c->away = 0;
     }
 }
 
@@ -106,7 +123,24 @@ load_return_ready(load_t *l, client_t *c)
 int
 load_return_over(const load_t *l)
 {
-    return l->back != NULL && l->back->back == l->nclients;
+    const load_return_t  *back;
+
+    back = l->back;
+
+    return back != NULL && back->moved == l->spread->clients
+           && back->back == back->away;
+}
+
+
+static int
+return_earlier(const void *one, const void *two)
+{
+    const load_move_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    return (a->at > b->at) - (a->at < b->at);
 }
 
 
@@ -120,7 +154,7 @@ return_most(const load_return_t *back)
     most = 0;
 
     for (i = 0; i < back->away; i++) {
-        while (back->at[i] - back->at[first] >= RETURN_BIN) {
+        while (back->moves[i].at - back->moves[first].at >= RETURN_BIN) {
             first++;
         }
 
@@ -143,17 +177,39 @@ return_off(const load_t *l, histogram_t *off)
 
     for (i = 0; i < back->away; i++) {
         due = l->o.back * 1e9 * i / back->away;
-        at = (double) (back->at[i] - back->at[0]);
+        at = (double) (back->moves[i].at - back->moves[0].at);
         histogram_add(off, (uint64_t) (at > due ? at - due : due - at));
     }
+}
+
+
+/* Returns when the last one was back. */
+static uint64_t
+return_again(const load_return_t *back, histogram_t *again)
+{
+    unsigned      i;
+    uint64_t      last;
+    load_move_t  *move;
+
+    last = 0;
+
+    for (i = 0; i < back->away; i++) {
+        move = &back->moves[i];
+        histogram_add(again, move->again);
+        last = move->at + move->again > last ? move->at + move->again : last;
+    }
+
+    return last;
 }
 
 
 int
 load_return_report(load_t *l)
 {
-    histogram_t          *off;
-    const load_return_t  *back;
+    int             bad;
+    uint64_t        last;
+    histogram_t    *times;
+    load_return_t  *back;
 
     back = l->back;
 
@@ -161,24 +217,29 @@ load_return_report(load_t *l)
         return 0;
     }
 
-    off = calloc(1, sizeof(histogram_t));
+    times = calloc(2, sizeof(histogram_t));
 
-    if (off == NULL || back->away == 0) {
+    if (times == NULL || back->away == 0) {
         fprintf(stderr, "kmq-load: nobody was sent away\n");
-        free(off);
+        free(times);
         return 1;
     }
 
-    return_off(l, off);
+    qsort(back->moves, back->away, sizeof(load_move_t), return_earlier);
+    return_off(l, &times[0]);
+    last = return_again(back, &times[1]);
+    bad = l->spread->failed || !load_return_over(l);
 
-    printf("{\"away\": %u, \"back\": %u, \"seconds\": %.3f, \"most\": %u",
-           back->away, back->back,
-           (double) (back->at[back->away - 1] - back->at[0]) / 1e9,
+    printf("{\"clients\": %u, \"away\": %u, \"back\": %u, "
+           "\"seconds\": %.3f, \"most\": %u",
+           back->moved, back->away, back->back,
+           (double) (back->moves[back->away - 1].at - back->moves[0].at) / 1e9,
            return_most(back));
-    histogram_print("off", off);
-    histogram_print("again", &back->again);
-    printf(", \"failed\": %s}\n", l->closed ? "true" : "false");
-    free(off);
+    histogram_print("off", &times[0]);
+    histogram_print("again", &times[1]);
+    bad |= load_meanwhile_report(l, back->moves[0].at, last);
+    printf(", \"failed\": %s}\n", bad ? "true" : "false");
+    free(times);
 
-    return l->closed != 0 || back->back != l->nclients;
+    return bad;
 }

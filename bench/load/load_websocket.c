@@ -86,7 +86,7 @@ load_clients_init(load_t *l)
 
     if (l->o.idle != 0) {
         l->nconsumers = l->o.idle;
-        l->nproducers = 0;
+        l->nproducers = l->meanwhile != NULL && l->process == 0;
     }
 
     l->nclients = l->nconsumers + l->nproducers;

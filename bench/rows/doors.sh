@@ -73,7 +73,7 @@ door_idle() {
     own=$(memory Anon)
     zone_bytes=$(memory Shmem)
 
-    if open_idlers --timeout $((BEATS + 120)) "${@:2}"; then
+    if open_idlers "$IDLE" --timeout $((BEATS + 120)) "${@:2}"; then
         for _ in {1..300}; do
             [ "$(door_consumers)" = "$IDLE" ] && break
             sleep 0.1

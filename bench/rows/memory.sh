@@ -1,18 +1,33 @@
 # Rows idle, waiting: what a consumer and a message take.
 
-# memory KIND: bytes of the first worker; Anon: its own, Shmem: the zone
+# memory KIND: bytes of all workers; Anon: their own, Shmem: the zone.  A page of
+# the zone counts in parts for each process that has touched it, the master, too.
 memory() {
-    awk -v key="Rss$1:" '$1 == key { print $2 * 1024 }' \
-        "/proc/${watch%%,*}/status"
+    local pid pids files=()
+
+    IFS=, read -ra pids <<< "$watch"
+
+    if [ "$1" = Anon ]; then
+        files=("${pids[@]/%//status}")
+        awk '$1 == "RssAnon:" { n += $2 } END { print n * 1024 }' \
+            "${files[@]/#//proc/}"
+        return
+    fi
+
+    for pid in "$server" "${pids[@]}"; do
+        files+=("/proc/$pid/smaps_rollup")
+    done
+
+    awk '$1 == "Pss_Shmem:" { n += $2 } END { print n * 1024 }' "${files[@]}"
 }
 
 
-# open_idlers LOAD-ARGUMENT...: consumers that wait
+# open_idlers N LOAD-ARGUMENT...: so many consumers that wait
 open_idlers() {
     local line
 
     coproc IDLERS {
-        load "$queue_port" --idle "$IDLE" "$@" 2> "$OUT/load.log"
+        load "$queue_port" --idle "$@" 2> "$OUT/load.log"
     }
     idlers_pid=$!
     idlers_output=${IDLERS[0]}
@@ -48,7 +63,7 @@ row_idle() {
 
     line=
 
-    if open_idlers "$@"; then
+    if open_idlers "$IDLE" "$@"; then
         own=$(($(memory Anon) - own))
         zone_bytes=$(($(memory Shmem) - zone_bytes))
         line="{\"count\": $IDLE, \"own\": $own, \"zone\": $zone_bytes}"

@@ -37,17 +37,24 @@ def evaluate_reload(row):
         "off": summary(r["off"]["max"] / 1e3 for r in results),
         "again": summary(r["again"]["p99"] / 1e3 for r in results),
         "again_max": summary(r["again"]["max"] / 1e3 for r in results),
+        "before": summary(r["late_before"]["p50"] / 1e3 for r in results),
+        "late": summary(r["late"]["p50"] / 1e3 for r in results),
+        "late_p99": summary(r["late"]["p99"] / 1e3 for r in results),
+        "sent": sum(r["sent"] for r in results),
+        "twice": sum(r["twice"] for r in results),
     }
 
 
 def table_reload(rows):
     out = ["", line("reload", "sent away in", "a second", "the most of 100 ms",
-                    "furthest from even", "back after, p99", "at most"),
-           "|---|---|---|---|---|---|---|"]
+                    "furthest from even", "back after, p99", "at most",
+                    "messages", "pushed again", "late before, p50",
+                    "meanwhile, p50", "p99"),
+           "|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows.values():
         result = row["result"]
         if "failed" in result:
-            out.append(failure(row["title"], row, 7))
+            out.append(failure(row["title"], row, 12))
             continue
         out.append(line(row["title"],
                         f"{result['seconds']['median']:.2f} s",
@@ -55,5 +62,9 @@ def table_reload(rows):
                         f"{result['most']['max']:,.0f}/s",
                         f"{result['off']['max']:,.0f} ms",
                         f"{result['again']['median']:,.1f} ms",
-                        f"{result['again_max']['max']:,.1f} ms"))
+                        f"{result['again_max']['max']:,.1f} ms",
+                        f"{result['sent']:,}", f"{result['twice']:,}",
+                        f"{result['before']['median']:.2f} ms",
+                        f"{result['late']['median']:.2f} ms",
+                        f"{result['late_p99']['median']:.1f} ms"))
     return out

@@ -35,6 +35,8 @@ static ngx_uint_t   ngx_kapokmq_drained;
 static ngx_msec_t   ngx_kapokmq_drain_end;
 static ngx_msec_t   ngx_kapokmq_drain_span;
 
+static ngx_uint_t   ngx_kapokmq_drain_ended;
+
 /* Not cancelable: the worker waits for it. */
 static ngx_event_t  ngx_kapokmq_drain_timer;
 
@@ -63,6 +65,13 @@ ngx_kapokmq_drain_remove(ngx_kapokmq_stay_t *stay)
         ngx_queue_init(&stay->queue);
         ngx_kapokmq_nstaying--;
     }
+}
+
+
+ngx_uint_t
+ngx_kapokmq_drain_over(void)
+{
+    return ngx_kapokmq_drain_ended;
 }
 
 
@@ -161,6 +170,7 @@ ngx_kapokmq_drain_turn(ngx_event_t *ev)
     ngx_kapokmq_drain_tell(rest);
 
     if (ngx_kapokmq_nstaying == 0) {
+        ngx_kapokmq_drain_ended = 1;
         kmq_retire(ngx_kapokmq_worker.kmq);
         ngx_kapokmq_wake();
         return;

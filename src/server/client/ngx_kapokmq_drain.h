@@ -26,6 +26,10 @@ void ngx_kapokmq_drain_init(ngx_kapokmq_stay_t *stay,
 void ngx_kapokmq_drain_add(ngx_kapokmq_stay_t *stay);
 void ngx_kapokmq_drain_remove(ngx_kapokmq_stay_t *stay);
 
+/* All have been told: one that comes now would not be.  Until then it may stay
+ * for what is left of the time. */
+ngx_uint_t ngx_kapokmq_drain_over(void);
+
 /* Has all of them told then; in a worker, before its first client. */
 void ngx_kapokmq_drain_listen(ngx_cycle_t *cycle);
 

@@ -133,7 +133,9 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
                                        "a WebSocket begins with GET");
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL || ngx_exiting) {
+    /* a worker that drains may have accepted it just before, and serves it */
+
+    if (ngx_kapokmq_worker.kmq == NULL || ngx_kapokmq_drain_over()) {
         return ngx_kapokmq_http_unavailable(r);
     }
 

@@ -8,6 +8,11 @@
 #     $forgive->calm;       # no death any more, and no new message
 #     $forgive->finish;
 #
+# Clients send and handle a little in each tick, as many messages as a machine
+# has time for that does other things, too. With messages => N they do it as
+# fast as they can, until so many are accepted, the same number in each topic;
+# sent() tells when.
+#
 # The model: the end of a consumer charges one message that it has in flight,
 # the oldest of those that were charged before, or else the oldest; and one that
 # was charged comes alone, and nothing behind it. What a consumer has confirmed
@@ -24,6 +29,7 @@ use warnings;
 use List::Util qw(shuffle);
 use Mojo::IOLoop;
 use Mojo::UserAgent;
+use POSIX qw(ceil);
 
 use constant {
     KEY       => 'sesame',
@@ -33,18 +39,25 @@ use constant {
     SEND => 8, HANDLE => 4,
     # without an answer
     WINDOW => 400,
+    # and with messages => N at once, and before a consumer has come to them
+    BURST => 50, AHEAD => 500,
 };
 
 sub new {
     my ($class, $mq, %option) = @_;
     my $self = bless {
-        mq => $mq, deaths => 0, ours => 0, charges => {}, faults => [],
+        mq => $mq, deaths => 0, ours => 0, messages => 0, charges => {},
+        faults => [],
         count => { map { $_ => 0 } qw(messages deaths attempts ours) },
         ua => Mojo::UserAgent->new(max_connections => 0), %option,
     }, $class;
 
-    for my $topic (sort keys %{$self->{topics}}) {
+    my @topics = sort keys %{$self->{topics}};
+    for my $topic (@topics) {
         my @common = ($self, $topic, $self->{topics}{$topic});
+        %{$self->{topics}{$topic}} = (
+            %{$self->{topics}{$topic}}, come => 0,
+            left => ceil($self->{messages} / @topics));
         push @{$self->{clients}},
             KapokMQ::Forgive::Producer->new(@common, 'p1'),
             map { KapokMQ::Forgive::Consumer->new(@common, "c$_") }
@@ -82,6 +95,11 @@ sub gone {
 
     Mojo::IOLoop->remove(delete $self->{loop}) if $gone && $self->{loop};
     return $gone;
+}
+
+# messages => N: whether as many are accepted.
+sub sent {
+    return !grep { $_->{left} > 0 } values %{$_[0]{topics}};
 }
 
 sub answered { return !grep { $_->{pending} } @{$_[0]{clients}} }
@@ -176,6 +194,7 @@ sub new {
 
     return bless {
         forgive => $forgive, name => $name, topic => $topic, id => $id,
+        n => 0,
     }, $class;
 }
 
@@ -192,6 +211,18 @@ sub ready {
     my ($self) = @_;
 
     return $self->{link} && $self->{link}->ready && !$self->{closed};
+}
+
+# A tick of its own as soon as there is time.
+sub hurry {
+    my ($self) = @_;
+
+    return if !$self->{forgive}{messages} || $self->{hurries};
+    $self->{hurries} = 1;
+    Mojo::IOLoop->next_tick(sub {
+        $self->{hurries} = 0;
+        $self->tick;
+    });
 }
 
 sub leave {
@@ -221,6 +252,8 @@ sub link_end {
 
 package KapokMQ::Forgive::Producer;
 
+use List::Util qw(min);
+
 our @ISA = ('KapokMQ::Forgive::Client');
 
 sub path { return "/Producers/Conn/$_[0]{name}/$_[0]{id}" }
@@ -232,12 +265,22 @@ sub reset {
     $self->{pending} = 0;
 }
 
+# How many it may send now.
+sub room {
+    my ($self) = @_;
+
+    return 0 if $self->{pending} > KapokMQ::Forgive::WINDOW;
+    return KapokMQ::Forgive::SEND if !$self->{forgive}{messages};
+    return min(KapokMQ::Forgive::BURST,
+               $self->{topic}{left} - $self->{pending},
+               $self->{topic}{come} + KapokMQ::Forgive::AHEAD - $self->{n});
+}
+
 sub tick {
     my ($self) = @_;
 
-    return if !$self->ready || !$self->{forgive}{raging}
-              || $self->{pending} > KapokMQ::Forgive::WINDOW;
-    for (1 .. KapokMQ::Forgive::SEND) {
+    return if !$self->ready || !$self->{forgive}{raging};
+    for (1 .. $self->room) {
         $self->{link}->frame(KapokMQ::Link::TEXT, 'm' . ++$self->{n});
         $self->{pending}++;
     }
@@ -248,7 +291,9 @@ sub link_oks {
     my ($self, $link, $n) = @_;
 
     $self->{pending} -= $n;
+    $self->{topic}{left} -= $n;
     $self->{forgive}{count}{messages} += $n;
+    $self->hurry;
 }
 
 
@@ -266,11 +311,12 @@ sub reset {
     $self->{dying} = 0;
 }
 
-my $PUSH = qr/\A\{"MessageCode":"(\w+)".*?(?:,"Attempts":(\d+))?\}\z/;
+my $PUSH = qr/\A\{"MessageCode":"(\w+)","MessageData":"m(\d+)"
+              .*?(?:,"Attempts":(\d+))?\}\z/x;
 
 sub link_text {
     my ($self, $link, $bytes) = @_;
-    my ($code, $attempt) = $bytes =~ $PUSH;
+    my ($code, $number, $attempt) = $bytes =~ $PUSH;
 
     if (!defined $code) {
         push @{$self->{forgive}{faults}}, $bytes;
@@ -282,6 +328,8 @@ sub link_text {
         if @{$self->{queue}}
            && grep { $_ > 1 } $attempt, $self->{queue}[0]{attempt};
     push @{$self->{queue}}, { code => $code, attempt => $attempt };
+    $self->{topic}{come} = $number if $number > $self->{topic}{come};
+    $self->hurry;
 }
 
 # Handles some, each of which may be its last.
@@ -301,6 +349,7 @@ sub tick {
         $self->{link}->frame(KapokMQ::Link::TEXT, $message->{code});
     }
     $self->{link}->flush;
+    $self->hurry if @{$self->{queue}};
 }
 
 # All that it has said is known: it dies.

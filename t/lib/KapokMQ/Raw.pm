@@ -47,9 +47,18 @@ sub handshake {
         . join('', map { "$_: $headers{$_}\r\n" }
                grep { defined $headers{$_} } sort keys %headers)
         . "\r\n" . ($self->{early} // ''));
+    $self->next_head;
+}
+
+# The head of the answer that comes next.
+sub next_head {
+    my ($self) = @_;
+
     $self->_fill until $self->{in} =~ s/^(.*?\r\n\r\n)//s || $self->{eof};
     $self->{head} = $1 // '';
     ($self->{status}) = $self->{head} =~ m{^HTTP/1\.1 (\d+)};
+
+    return $self->{head};
 }
 
 sub status { $_[0]{status} // 0 }

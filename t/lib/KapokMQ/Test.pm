@@ -23,7 +23,7 @@ use File::Temp ();
 use IO::Socket::INET;
 use List::Util qw(max min);
 use Mojo::IOLoop;
-use Mojo::JSON qw(decode_json);
+use Mojo::JSON qw(decode_json encode_json);
 use Mojo::UserAgent;
 use POSIX qw(:sys_wait_h);
 use Test::More;
@@ -401,6 +401,13 @@ sub worker_pids {
            _children($master // $self->{pid});
 }
 
+# Of these, those that have been told to end.
+sub ending_pids {
+    my ($self) = @_;
+
+    return grep { _title($_) =~ /shutting down/ } $self->worker_pids;
+}
+
 # How many descriptors a process has.
 sub fds {
     my ($self, $pid) = @_;
@@ -586,10 +593,21 @@ sub counts_become {
         $counts = $self->counts;
         !grep { $counts->{$_} != $want->{$_} } keys %$want
     } $name;
-    diag(join ', ', map { "$_: $counts->{$_}" } sort keys %$counts)
-        unless $right;
+    if (!$right) {
+        diag(join ', ', map { "$_: $counts->{$_}" } sort keys %$counts);
+        $self->_tell_waiting;
+    }
 
     return $right;
+}
+
+# Some of those that are not consumed, with all that is known of them.
+sub _tell_waiting {
+    my ($self) = @_;
+    my ($list) = $self->page(status => -1, limit => 5);
+
+    diag(encode_json($_))
+        for grep { $_ } map { $self->find($_->{MessageCode}) } @{$list // []};
 }
 
 # A message by its code; nothing when there is none.
