@@ -37,6 +37,8 @@ my %topic = (
     'all-pong'   => { all => 1, confirm => 'pong', rate => 80 },
     'all-ack'    => { all => 1, confirm => 'ack', rate => 80,
                       prefetch => 100 },
+    'doors'      => { confirm => 'ack', rate => 60, prefetch => 30,
+                      doors => 2, consumers => 2 },
     'later'      => { confirm => 'pong', rate => 40, delay => 3, http => 1 },
     'later-all'  => { all => 1, confirm => 'ack', rate => 20, delay => 1 },
     'again'      => { confirm => 'ack', rate => 40, retry => 1, max => 3 },
@@ -108,6 +110,7 @@ wait_for { $ledger->count('calm') > 500 } 'all is as before';
 $chaos->produce(0);
 wait_for { $chaos->answered } 'everything is answered';
 wait_for { is_empty($mq) } 'and consumed';
+$chaos->quiet;
 wait_for { $chaos->confirmed } 'all confirmations are known';
 
 
@@ -117,15 +120,16 @@ my $clients = $mq->clients;
 is_deeply([sort map { "$_->{Topic} $_->{ProducerId}" }
            @{$clients->{producers}}],
           [sort map { $_->topic . ' ' . $_->id }
-           grep { $_->link } $chaos->producers],
+           grep { $_->worker } $chaos->producers],
           'the producers that are connected, no others');
 is_deeply([sort map { "$_->{Topic} $_->{ConsumerId}" }
            @{$clients->{consumers}}],
-          [sort map { $_->topic . ' ' . $_->id } $chaos->consumers],
+          [sort map { $_->topic . ' ' . $_->id }
+           grep { $_->worker } $chaos->consumers],
           'the consumers, too');
 
 my %connected;
-$connected{$_->link->worker}++ for grep { $_->link } $chaos->clients;
+$connected{$_}++ for grep { $_ } map { $_->worker } $chaos->clients;
 for my $pid ($mq->worker_pids) {
     wait_for { connections($pid) == ($connected{$pid} // 0) }
              'a worker has as many connections as it has clients';
@@ -153,8 +157,10 @@ my %kind = (
     gap         => 'publish/subscribe: all of it to who was there before',
     lost        => 'what was accepted has been delivered',
     order       => 'publish/subscribe: in order, once to each',
+    part        => 'of a batch all is accepted, or nothing',
     pong        => 'pings are answered in order',
     refused     => 'what was refused has not been delivered',
+    settled     => 'what was confirmed over HTTP does not come again',
     topic       => 'each in its own topic',
     unconfirmed => 'no message goes that nobody has confirmed',
     'not dead'  => 'what nobody ever confirms is dead',
@@ -176,7 +182,8 @@ is($mq->counts->{all}, 0, 'they can be removed');
 diag(sprintf '%d s: %s', $seconds, join ', ',
      (map { "$_ " . $chaos->count($_) } qw(KILL SEGV faults HUP
       connections droughts console), 'flood accepted', 'flood deliveries',
-      'close 1001', 'closed well', 'close 1013'),
+      'close 1001', 'closed well', 'close 1013', 'events deliveries',
+      'events settled', 'pull deliveries', 'pull settled'),
      (map { "$_ " . $ledger->count($_) } qw(sent accepted maybe refused
       deleted deliveries confirmed returned extended),
       'too late', 'delivered more than once'),

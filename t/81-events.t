@@ -22,6 +22,9 @@ my $mq = KapokMQ::Test->start(
 limit_rate 100k;
 location ~ ^/feed/(\w+)$ { kapokmq_events topic=feed id=$1; }
 location ~ ^/take/(\w+)$ { kapokmq_pull topic=$1 id=taker; }
+location = /asked { kapokmq_events topic=$arg_topic id=c-${arg_Confirmed}; }
+location = /pulled { kapokmq_pull topic=$arg_t id=$arg_max; }
+location = /heard { kapokmq_consumer topic=$arg_heartbea id=$arg_prefetch; }
 CONF
 my $post = KapokMQ::Puller->new($mq);
 
@@ -135,6 +138,35 @@ is(scalar listed('a'), 0, 'none of them is there');
     is((listed('work'))[0]{Id}, 'taker', 'with that id');
     is(settle(confirm => $json->{data}[0]{MessageCode})->{confirmed}, 1,
        'and it is settled');
+
+    # what they are made of is no parameter, and none that is misspelt
+    $stream = opened('', '', path => '/asked',
+                     query => { topic => 'a/b', confirmed => 'x',
+                                confirm => 'ack' });
+    my ($listed) = listed('a/b');
+    is($listed->{Id}, 'c-x', 'arguments that topic= and id= name');
+    is($listed->{Confirm}, 'ack', 'beside parameters');
+    $stream->stop;
+    $mq->publish('work', 'w2');
+    ($status, $json) = $post->now('/pulled?t=work&max=2', 'wait=10');
+    is($json->{data}[0]{MessageData}, 'w2', 'of a pull, too');
+    is((listed('work'))[0]{Id}, '2', 'also where it is both');
+    settle(confirm => $json->{data}[0]{MessageCode});
+    is($mq->raw('/heard?heartbea=h&prefetch=3', key => 'sesame')->status, 101,
+       'nor is it one of a WebSocket that is misspelt');
+
+    for my $case (
+        ['/asked?topic=a&confirmed=c&x=1', 'unknown parameter \"x\"'],
+        ['/asked?topic=a&confirmed=c&topics=1', 'unknown parameter \"topics\"'],
+        ['/asked?topic=a&confirmed=c&tOpic=b&conform=a', 'did you mean'],
+        ['/asked?topic=a&confirmed=c&confirm=ack&confirm=ack', 'once'],
+        ['/Consumers/Events/a/b?topic=a', 'unknown parameter \"topic\"'],
+        ['/feed/me?topic=a', 'unknown parameter \"topic\"'],
+    ) {
+        my ($status, $answer) = refused($case->[0]);
+        is($status, 400, "$case->[0]: 400");
+        like($answer, qr/\Q$case->[1]/, 'and why');
+    }
 }
 
 # --- order, and many

@@ -1254,6 +1254,108 @@ test_thousand(void)
 }
 
 
+/* A look that takes long: leases end behind it that had not ended before. */
+static void
+test_look_long(void)
+{
+    char           *codes;
+    void           *block;
+    kmq_t          *kmq;
+    uint8_t         result[60];
+    unsigned        i, n;
+    kmq_ref_t       a;
+    kmq_batch_t    *batch, none;
+    kmq_settle_t    settle;
+
+    kmq = eu_open(&block, EC_SIZE, KMQ_PUSH_ONE);
+    is_int(eu_publish_numbers(kmq, eu_producer(kmq, "t"), 0, 100), 100,
+           "published");
+    a = pull(kmq, 100, "a");
+    codes = malloc(100 * KMQ_CODE_LEN);
+
+    for (n = 0; (batch = eu_take(kmq)); /* void */) {
+        for (i = 0; i < batch->nmessages; i++, n++) {
+            kmq_code(kmq, &batch->messages[i], codes + n * KMQ_CODE_LEN);
+        }
+    }
+
+    is_int(n, 100, "a hundred");
+    (void) kmq_lease(kmq, a, 1000);
+
+    ec_clock(kmq, 1001);
+    memset(&settle, 0, sizeof(settle));
+    settle.codes = codes;
+    settle.n = 60;
+    settle.id = "a";
+    settle.id_len = 1;
+    settle.result = result;
+    is_int(kmq_settle_extend(kmq, &settle), 60, "the first end later");
+
+    kmq_slice = 16;
+    ec_clock(kmq, 2000);
+    none.bytes_max = 1;
+    is_int(kmq_take(kmq, &none), 0, "a first part is looked at");
+    is_int((long long) eu_count(kmq).in_flight, 100, "in which none has ended");
+
+    ec_clock(kmq, 2002);
+
+    for (i = 0; i < 1000 && kmq_has_work(kmq); i++) {
+        (void) kmq_take(kmq, &none);
+    }
+
+    is_int((long long) eu_count(kmq).leases, 0, "then all have");
+    is_int((long long) eu_count(kmq).in_flight, 0, "nothing stays in flight");
+    is_int((long long) eu_count(kmq).failures[KMQ_FAILED_OVERDUE], 1,
+           "one is charged");
+    kmq_slice = 512;
+    free(codes);
+
+    eu_close(kmq, block, EC_SIZE, "a long look");
+}
+
+
+/* Who looks may be behind the one who found that it is time: it does not look
+ * again and again. */
+static void
+test_clock_behind(void)
+{
+    kmq_t         *other;
+    kmq_ref_t      a;
+    ec_queue_t     q;
+    kmq_batch_t    none;
+
+    ec_open_delay(&q, KMQ_PUSH_ONE, 0, DELAY, DELAY_MAX);
+    other = kmq_attach(q.block, EC_SIZE, 1);
+    ec_clock(other, 1000);
+    ec_publish(q.kmq, q.p, 1, 2);
+    a = pull(q.kmq, 2, "a");
+    ec_takes(q.kmq, "a1 a2", "leased");
+    (void) kmq_lease(q.kmq, a, 500);
+
+    /* the wheel is turned beyond that by a third one */
+
+    ec_clock(q.kmq, 1600);
+    kmq_hear(q.kmq, 10);
+    none.bytes_max = 1;
+    (void) kmq_take(q.kmq, &none);
+    ec_counts(q.kmq, "2 in flight", "which has not heard of all");
+
+    ec_clock(other, 1499);
+    (void) kmq_tick(other);
+    kmq_steps_max = 0;
+    (void) kmq_take(other, &none);
+    ok(kmq_steps_max < 50, "%llu steps", (unsigned long long) kmq_steps_max);
+    ec_counts(q.kmq, "2 in flight", "by its clock they have time");
+
+    ec_clock(other, 1500);
+    (void) kmq_take(other, &none);
+    clients(q.kmq, "0, 0 leased, 0 parked", "now they have not");
+
+    kmq_detach(other);
+    ec_close(&q, "a clock behind");
+}
+
+
 /* One that resumes with many is worked off in slices, too. */
 static void
 test_resume_many(uint32_t type)
@@ -1493,6 +1595,8 @@ main(void)
     test_shards();
     test_return_order();
     test_thousand();
+    test_look_long();
+    test_clock_behind();
     test_resume_many(KMQ_PUSH_ONE);
     test_resume_many(KMQ_PUSH_ALL);
 

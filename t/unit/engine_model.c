@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine_model/apart.h"
 #include "engine_model/body.h"
 #include "engine_model/break.h"
 #include "engine_model/check.h"
@@ -68,6 +69,10 @@ static const op_t  ops[] = {
     { op_extend,        TIMED,   {  300,   100,    300,   300 } },
     { op_return,        TIMED,   {  200,    50,    200,   200 } },
     { op_settle,        0,       {  200,   100,    300,   200 } },
+    { op_lease,         APART,   {  100,    50,    200,   200 } },
+    { op_lease_cancel,  APART,   {   10,     5,     20,    20 } },
+    { op_park,          APART,   {  100,    50,    200,   200 } },
+    { op_resume,        APART,   {   60,    30,    150,   150 } },
     { op_find,          MANAGED, {  200,   200,    200,   200 } },
     { op_copy,          MANAGED, {   40,    40,     40,    40 } },
     { op_delete,        MANAGED, {  100,    50,    100,   100 } },
@@ -109,6 +114,7 @@ start(uint64_t seed, unsigned n, unsigned push_type, unsigned options)
     M.random = seed + n;
     M.options = options;
     M.mono = clocks[below(3)];
+    M.handle[NOBODY].dead = 1;
     shards_begin();
     M.block = eu_block(SIZE);
     M.settings = eu_settings(push_type);
@@ -199,6 +205,7 @@ finish_run(void)
     kmq_counts_t   k;
 
     tick(some_handle());
+    apart_end();
 
     for (i = 0; i < HELD; i++) {
         finish(&M.held[i]);
@@ -312,6 +319,9 @@ static const run_t  runs[] = {
       TIMED|MANAGED|KILLS|MIXED|PACED|JOURNALED },
     { "both, all there is, large",         PUB,
       TIMED|MANAGED|KILLS|MIXED|PACED|LARGE|BREAKS|JOURNALED },
+    { "point to point, set apart",         ONE, TIMED|MANAGED|APART },
+    { "point to point, set apart, repaired", ONE,
+      TIMED|KILLS|BREAKS|JOURNALED|APART },
     { "point to point, survivors",         ONE, SIEVES },
     { "both, timed, repaired, survivors",  ONE,
       TIMED|MIXED|KILLS|BREAKS|SIEVES },
@@ -340,6 +350,8 @@ report(result_t *r)
                  || (M.restarts && M.accepted && D.checkpoints
                      && D.abandoned))
              && (!(M.options & SIEVES) || M.sieved)
+             && (!(M.options & APART)
+                 || (M.set_apart && M.lapsed && M.cancelled && M.resumed))
              && M.disconnected && M.watched
              && (!(M.options & MANAGED)
                  || (M.deleted && M.purged && M.searches))
@@ -358,7 +370,8 @@ report(result_t *r)
              "%llu times all back, %llu confirmed late, "
              "%llu restarts, %llu checkpoints, "
              "%llu consumed missing, %llu there again, "
-             "%llu purged, %llu disconnected, %llu times sieved",
+             "%llu purged, %llu disconnected, %llu times sieved; "
+             "%llu set apart, %llu lapsed, %llu cancelled, %llu resumed",
              M.shards, (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
              (unsigned long long) M.nomems, (unsigned long long) M.due,
@@ -377,7 +390,11 @@ report(result_t *r)
              (unsigned long long) M.remembered,
              (unsigned long long) M.purged,
              (unsigned long long) M.disconnected,
-             (unsigned long long) M.sieved);
+             (unsigned long long) M.sieved,
+             (unsigned long long) M.set_apart,
+             (unsigned long long) M.lapsed,
+             (unsigned long long) M.cancelled,
+             (unsigned long long) M.resumed);
 }
 
 

@@ -7,7 +7,12 @@ const RIGHT = 'Secret key matching succeeded';
 const WRONG = 'Secret key matching error';
 const ERROR = 'error: ';
 
-function address(topic, id, confirm) {
+// A name is one segment of a path, in which a slash, encoded or not, divides
+// names, and which dots of their own resolve.
+export const hasAddress = (topic) => !topic.includes('/')
+    && topic !== '.' && topic !== '..';
+
+export function address(topic, id, confirm) {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     const path = ['Consumers', 'Conn', topic, id].map(encodeURIComponent)
         .join('/');

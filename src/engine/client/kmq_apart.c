@@ -414,10 +414,14 @@ lapse(kmq_t *kmq, kmq_client_t *client, unsigned *n)
 void
 kmq_lapse_run(kmq_t *kmq, unsigned n)
 {
+    unsigned       count;
     kmq_shard_t   *s = kmq->shard;
     kmq_client_t  *client;
 
-    while (n && s->lapsed.head) {
+    /* each once: one whose time has come by a clock that is ahead of this one
+     * stays in the list */
+
+    for (count = s->lapsed.count; n && count && s->lapsed.head; count--) {
         KMQ_STEP();
         n--;
         client = KMQ_AT(s, s->lapsed.head);

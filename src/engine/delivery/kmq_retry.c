@@ -624,7 +624,9 @@ kmq_retry_leases(kmq_t *kmq, kmq_client_t *client, unsigned *n)
     *n = steps_left(&look, *n);
     client->look_due = look.due;
 
-    if (look.more || look.due == 0) {
+    /* a look may take long: what was passed over may have ended meanwhile */
+
+    if (look.more || look.due <= kmq->mono) {
         client->look = look.more ? client->look : 0;
         kmq_look_add(kmq, client);
         return 1;

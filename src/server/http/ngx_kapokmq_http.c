@@ -342,11 +342,60 @@ ngx_kapokmq_http_form_bytes(ngx_http_request_t *r, ngx_str_t *body,
 }
 
 
+/* Is an argument, up to its end, for the location alone, and for no field? */
+static ngx_uint_t
+ngx_kapokmq_http_query_foreign(ngx_http_request_t *r, u_char *arg,
+    u_char *end, const kmq_field_t *fields, ngx_uint_t n)
+{
+    size_t       len;
+    u_char      *equal;
+    ngx_uint_t   i;
+
+    equal = ngx_strlchr(arg, end, '=');
+    len = (equal ? equal : end) - arg;
+
+    for (i = 0; i < n; i++) {
+        if (len == ngx_strlen(fields[i].name)
+            && ngx_strncasecmp(arg, (u_char *) fields[i].name, len) == 0)
+        {
+            return 0;
+        }
+    }
+
+    return ngx_kapokmq_path_reads(r, arg, len);
+}
+
+
+/* Copies the query's arguments, without those; returns the byte behind them. */
+static u_char *
+ngx_kapokmq_http_query_copy(ngx_http_request_t *r, u_char *to,
+    const kmq_field_t *fields, ngx_uint_t n)
+{
+    u_char  *p, *end, *last;
+
+    last = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < last; p = end) {
+
+        end = ngx_strlchr(p, last, '&');
+        end = end ? end + 1 : last;
+
+        if (!ngx_kapokmq_http_query_foreign(r, p, end - (end[-1] == '&'),
+                                            fields, n))
+        {
+            to = ngx_cpymem(to, p, end - p);
+        }
+    }
+
+    return to;
+}
+
+
 ngx_int_t
 ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, kmq_misspelt_t *misspelt, const char **error)
 {
-    u_char  *query;
+    u_char  *query, *end;
 
     /* never empty, so that there is an address in any case */
     query = ngx_pnalloc(r->pool, r->args.len + 1);
@@ -354,9 +403,9 @@ ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(query, r->args.data, r->args.len);
+    end = ngx_kapokmq_http_query_copy(r, query, fields, n);
 
-    *error = kmq_form_query(query, r->args.len, fields, n, misspelt);
+    *error = kmq_form_query(query, end - query, fields, n, misspelt);
 
     return NGX_OK;
 }

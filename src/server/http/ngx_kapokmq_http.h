@@ -140,8 +140,9 @@ ngx_int_t ngx_kapokmq_http_form_of(ngx_http_request_t *r, ngx_str_t *body,
 ngx_int_t ngx_kapokmq_http_strict(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, ngx_uint_t lists);
 
-/* Reads the query of the request's URI: see kmq_form_query(), whose answer is
- * error.  NGX_ERROR: no memory. */
+/* Reads the query of the request's URI, without what the location's names are
+ * made of: see kmq_form_query(), whose answer is error.  NGX_ERROR: no
+ * memory. */
 ngx_int_t ngx_kapokmq_http_query(ngx_http_request_t *r, kmq_field_t *fields,
     ngx_uint_t n, kmq_misspelt_t *misspelt, const char **error);
 
@@ -175,6 +176,9 @@ typedef struct {
  * behind its prefix.  NGX_OK, or a status and an error to answer with.  It may
  * be asked for at any time, by variables.
  *
+ * _reads: is an argument of the query, as it stands there, named by them as
+ * $arg_NAME?  Then it is nobody's unknown parameter.
+ *
  * _function: the one segment behind the prefix; of an exact location its own
  * last one.  NGX_OK, or NGX_DECLINED.
  *
@@ -183,6 +187,8 @@ typedef struct {
  */
 ngx_int_t ngx_kapokmq_path_names(ngx_http_request_t *r,
     ngx_kapokmq_names_t *names, const char **error);
+ngx_uint_t ngx_kapokmq_path_reads(ngx_http_request_t *r, const u_char *name,
+    size_t len);
 ngx_int_t ngx_kapokmq_path_function(ngx_http_request_t *r, ngx_str_t *name);
 ngx_uint_t ngx_kapokmq_path_behind(ngx_http_request_t *r, const char *name);
 

@@ -19,6 +19,9 @@ static ngx_int_t ngx_kapokmq_path_segments(ngx_http_request_t *r,
     ngx_kapokmq_names_t *names);
 static ngx_int_t ngx_kapokmq_path_values(ngx_http_request_t *r,
     ngx_kapokmq_path_t *path, ngx_kapokmq_names_t *names);
+static ngx_uint_t ngx_kapokmq_path_of_name(u_char c);
+static ngx_uint_t ngx_kapokmq_path_argument(const ngx_str_t *text,
+    const u_char *name, size_t len);
 static void ngx_kapokmq_path_last(ngx_str_t *segments);
 static ngx_int_t ngx_kapokmq_path_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_path_slash(ngx_http_request_t *r);
@@ -173,6 +176,61 @@ ngx_kapokmq_path_values(ngx_http_request_t *r, ngx_kapokmq_path_t *path,
     inside = 0;
 
     return rc;
+}
+
+
+/* May it be part of a variable's name? */
+static ngx_uint_t
+ngx_kapokmq_path_of_name(u_char c)
+{
+    return (ngx_tolower(c) >= 'a' && ngx_tolower(c) <= 'z')
+           || (c >= '0' && c <= '9') || c == '_';
+}
+
+
+/* Does the text name $arg_NAME, in any case of letters, as nginx does? */
+static ngx_uint_t
+ngx_kapokmq_path_argument(const ngx_str_t *text, const u_char *name,
+    size_t len)
+{
+    u_char  *p, *end;
+
+    end = text->data + text->len;
+
+    for (p = ngx_strlchr(text->data, end, '$'); p;
+         p = ngx_strlchr(p, end, '$'))
+    {
+        p++;
+        p += (p < end && *p == '{');
+
+        if (end - p < 4 || ngx_strncasecmp(p, (u_char *) "arg_", 4) != 0) {
+            continue;
+        }
+
+        p += 4;
+
+        if ((size_t) (end - p) >= len
+            && ngx_strncasecmp(p, (u_char *) name, len) == 0
+            && (p + len == end || !ngx_kapokmq_path_of_name(p[len])))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_path_reads(ngx_http_request_t *r, const u_char *name, size_t len)
+{
+    ngx_kapokmq_path_t  *path;
+
+    path = ngx_kapokmq_path(r);
+
+    return path->topic
+           && (ngx_kapokmq_path_argument(&path->topic->value, name, len)
+               || ngx_kapokmq_path_argument(&path->id->value, name, len));
 }
 
 

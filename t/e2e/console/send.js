@@ -124,6 +124,19 @@ async function refused(visitor) {
         "what is refused: says why");
 }
 
+/* A path has room for one segment. */
+async function withoutAddress(visitor) {
+    const where = pane(visitor, "listen.title");
+    const start = visitor.button("listen.start", {}, where);
+
+    for (const topic of ["a/b", ".."]) {
+        await visitor.field("topic.name", where).fill(topic);
+        await visitor.sees(where.getByRole("alert").getByText(
+            visitor.t("listen.noAddress")), topic + ": says why not");
+        visitor.is(await start.isDisabled(), true, "and does not try");
+    }
+}
+
 async function sendAndListen(visitor) {
     const topic = visitor.name + "-hello";
 
@@ -132,6 +145,7 @@ async function sendAndListen(visitor) {
     await stop(visitor, topic);
     await ack(visitor, topic);
     await lost(visitor, topic);
+    await withoutAddress(visitor);
     await listen(visitor, topic, "socket");
     await stop(visitor, topic);
 }

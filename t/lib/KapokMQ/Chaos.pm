@@ -19,13 +19,15 @@ use Mojo::IOLoop;
 use Time::HiRes qw(usleep);
 
 use KapokMQ::Chaos::Clients;
+use KapokMQ::Chaos::Doors;
 use KapokMQ::Chaos::Flood;
 use KapokMQ::Ledger;
 use KapokMQ::Link;
 use KapokMQ::Suite;
 
 # topics: name => { all, confirm, retry, max, delay, producers, consumers, http
-# (one producer more), rate (messages a second of each producer) }
+# (one producer more), doors (so many senders of batches, streams of events and
+# clients that pull, too), rate (messages a second of each producer) }
 #
 # Besides there are clients of the topic "flood", which keep the server busy
 # when a worker is killed, and one that asks the console.
@@ -52,6 +54,13 @@ sub new {
         push @{$self->{consumers}}, map {
             KapokMQ::Chaos::Consumer->new($self, $name, "c$_", $_)
         } 1 .. $spec->{consumers};
+        for (1 .. $spec->{doors} // 0) {
+            push @{$self->{producers}},
+                KapokMQ::Chaos::BatchSender->new($self, $name, "b$_");
+            push @{$self->{consumers}},
+                KapokMQ::Chaos::EventStream->new($self, $name, "e$_"),
+                KapokMQ::Chaos::Puller->new($self, $name, "l$_");
+        }
     }
     $self->{flood} = KapokMQ::Chaos::Flood->new($self);
     push @{$self->{producers}}, $self->{flood}->producers;
@@ -130,6 +139,13 @@ sub confirmed {
     return !grep { $_->unknown } $self->consumers;
 }
 
+# Nobody pulls any more.
+sub quiet {
+    my ($self) = @_;
+
+    $_->quiet for grep { $_->can('quiet') } $self->consumers;
+}
+
 # No connection breaks any more.
 sub calm { $_[0]{ledger}->calm }
 
@@ -160,6 +176,7 @@ sub close {
     $self->{ledger}->fault('console', "worker $_->[0]: $_->[1] breaks off")
         for grep { !$died{$_->[0]} } @{$self->{breaks}};
 
+    $_->close for grep { $_->can('close') } $self->producers;
     $self->{ledger}->close([grep { $_ } map { $_->conn } $self->consumers],
                            @dead);
     $self->{flood}->close;

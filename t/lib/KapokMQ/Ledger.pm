@@ -71,6 +71,15 @@ sub count { $_[0]{count}{$_[1]} // 0 }
 
 sub _count { $_[0]{count}{$_[1]} += $_[2] // 1 }
 
+# Its confirmation, by whatever way, was answered before that time.
+sub settled {
+    my ($self, $delivery, $time) = @_;
+
+    $self->{settled}{"$delivery->[STREAM]{number}:$delivery->[NUMBER]"} //=
+        $time;
+    $self->_count('settled');
+}
+
 # Something that must not be; the first of a kind are kept for the report.
 sub fault {
     my ($self, $kind, $text) = @_;
@@ -231,6 +240,9 @@ sub delivered {
     $self->_early($message, $time, "$name:$number:$n");
     $self->fault('deleted', "$name:$number:$n was deleted and came")
         if ($self->{deleted}{"$number:$n"} // NEVER) < $conn->{whole};
+    $self->fault('settled', "$name:$number:$n was confirmed and came to "
+                            . $conn->{name})
+        if ($self->{settled}{"$number:$n"} // NEVER) < $conn->{whole};
     my $max = $self->{topic}{$name}{max};
     $self->fault('pushed too often', "$name:$number:$n: attempt $attempt")
         if $max && !$self->{topic}{$name}{all} && ($attempt // 0) > $max;
@@ -295,7 +307,7 @@ sub _calmly {
     my $topic = $self->{topic}{$conn->{topic}};
 
     return if $n < $self->{calm}{$number} || $topic->{all}
-              || $topic->{retry} || $topic->{delay};
+              || $topic->{retry} || $topic->{delay} || $topic->{doors};
     $self->_count('calm');
     $self->fault('calm', "$conn->{topic}:$number:$n to $conn->{name}")
         if $message->[DELIVERIES] || $message->[SETTLED]
@@ -372,7 +384,8 @@ sub _unsettle {
 sub _taken {
     my ($self, $delivery) = @_;
     my $conn = $delivery->[CONN];
-    my $retry = $self->{topic}{$conn->{topic}}{retry};
+    # of a pull, its lease
+    my $retry = $conn->{retry} // $self->{topic}{$conn->{topic}}{retry};
 
     return $retry ? $conn->{opened} + $retry - TURN : NEVER;
 }
@@ -476,6 +489,18 @@ sub close {
         $self->_close_gaps($conn);
     }
     $self->_close_rest($_) for @open;
+}
+
+# Of messages that were sent as a batch all are in, or none: whatever its
+# producer knows.
+sub batch {
+    my ($self, $stream, @n) = @_;
+    my @in = grep { _accepted($stream, $_) } @n;
+
+    $self->fault('part', sprintf '%s:%d:%d: %d of %d are in',
+                 $stream->{topic}, $stream->{number}, $n[0], scalar @in,
+                 scalar @n)
+        if @in && @in < @n;
 }
 
 sub _close_message {

@@ -26,7 +26,8 @@ sub new {
 }
 
 # Parameters go as JSON; a text as it is, as a form.  done is called with the
-# status (0: the connection broke) and the answer.
+# status (0: the connection broke) and the answer; with the option text => 1,
+# for those who have a million, that is the text that came.
 sub post {
     my ($self, $path, $parameters, $done) = @_;
     my $json = ref $parameters;
@@ -96,7 +97,8 @@ sub _read {
         $stream->unsubscribe('close');
         $stream->close;
     }
-    $self->_done($status, eval { decode_json($body) });
+    $self->_done($status,
+                 $self->{text} ? $body : eval { decode_json($body) });
 }
 
 sub _done {

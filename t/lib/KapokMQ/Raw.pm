@@ -183,6 +183,28 @@ sub next_text {
     return;
 }
 
+# How many of the next n texts are "ok".
+sub oks {
+    my ($self, $n) = @_;
+    my $ok = 0;
+
+    for (my $seen = 0; $seen < $n; $seen++) {
+        # many at once are many
+        if ($self->{in} =~ /\A((?:\x81\x02ok)+)/) {
+            my $here = length($1) / 4;
+            $here = $n - $seen if $here > $n - $seen;
+            substr $self->{in}, 0, 4 * $here, '';
+            $seen += $here - 1;
+            $ok += $here;
+        } else {
+            my $text = $self->next_text // last;
+            $ok++ if $text eq 'ok';
+        }
+    }
+
+    return $ok;
+}
+
 # The close frame's code, when it comes, and whether the stream ended then.
 sub close_code {
     my ($self) = @_;

@@ -59,12 +59,15 @@ sub _connect {
         %{$self->{headers} // {}},
     );
 
+    $self->{on_connect}->($self) if $self->{on_connect};
     delete @$self{qw(head status whole stream retry)};
     $self->{in} = $self->{text} = '';
     $self->{tcp} = Mojo::IOLoop->client(
         { address => '127.0.0.1', port => $self->{port} }, sub {
             my ($loop, $error, $stream) = @_;
             return $self->_ended if $error;
+            # while it was connected
+            return $stream->close if $self->{stopped};
             $self->{stream} = $stream;
             $stream->timeout(0);
             $stream->on(read => sub { $self->_read($_[1]) });
@@ -101,9 +104,24 @@ sub _read {
         $self->{whole} = 1 if length $self->{text} >= ($self->{length} // 0);
         $self->{in} = '';
     }
-    $self->_event($1) while $self->{text} =~ s/^(.*?)\n\n//s;
+    $self->_events;
     # it goes on as EventSource does, which has no use for the connection
     $self->{stream}->close if $self->{whole} && $self->{stream};
+}
+
+sub _events {
+    my ($self) = @_;
+
+    while ((my $end = index $self->{text}, "\n\n") >= 0) {
+        my $event = substr $self->{text}, 0, $end + 2, '';
+        substr $event, $end, 2, '';
+        if ($self->{on_text} && $event =~ /\Aid: (\S+)\ndata: (.*)\z/) {
+            $self->{ids} = [$1];
+            $self->{on_text}->($self, $1, $2);
+        } else {
+            $self->_event($event);
+        }
+    }
 }
 
 sub _event {
@@ -132,6 +150,7 @@ sub _ended {
 
     delete $self->{stream};
     $self->{ends}++;
+    $self->{on_end}->($self) if $self->{on_end};
     return if $self->{stopped} || !$self->{again};
     Mojo::IOLoop->timer(($self->{retry} // 200) / 1000 =>
                         sub { $self->_connect unless $self->{stopped} });

@@ -574,7 +574,7 @@ sub publish_many {
 
     $raw->next_text;
     $raw->write(join '', map { KapokMQ::Raw::frame(1, $_) } @data);
-    my $accepted = grep { ($raw->next_text // '') eq 'ok' } @data;
+    my $accepted = $raw->oks(scalar @data);
     $raw->close;
 
     return $accepted == @data;

@@ -2,6 +2,9 @@
  * What must be true at any time: counts, lists, and that nobody waits for ever.
  */
 
+#include "../../../src/engine/queue/kmq_queue.h"
+
+#include "apart.h"
 #include "check.h"
 #include "count.h"
 #include "handle.h"
@@ -74,12 +77,13 @@ void
 op_walk(void)
 {
     kmq_t              *kmq;
-    unsigned            i, k, n, role, found;
+    unsigned            h, i, k, n, role, found;
     uint64_t            cursor, seen;
     client_t           *c;
     kmq_client_info_t   info[5];
 
-    kmq = M.handle[some_handle()].kmq;
+    h = some_handle();
+    kmq = M.handle[h].kmq;
     role = 1 + below(2);
     cursor = 0;
     seen = 0;
@@ -93,15 +97,24 @@ op_walk(void)
             for (k = 0; k < CLIENTS; k++) {
                 c = &M.client[k];
 
-                if (c->ref && c->serial == strtoul(info[i].id, NULL, 10)) {
+                if (c->ref && !c->leaving
+                    && c->serial == strtoul(info[i].id, NULL, 10))
+                {
                     break;
                 }
             }
 
             CHECK(k < CLIENTS && !(seen >> k & 1), "client not there");
             seen |= UINT64_C(1) << k;
-            CHECK(c->role == role && info[i].role == role
-                  && info[i].worker == M.handle[c->handle].worker
+            if (c->role == SET_APART) {
+                check_apart_client(c, &info[i], h);
+            }
+
+            CHECK((c->role == role
+                   || (c->role == SET_APART && role == KMQ_CONSUMER))
+                  && info[i].role == role
+                  && (c->role == SET_APART
+                      || info[i].worker == M.handle[c->handle].worker)
                   && (role == KMQ_PRODUCER
                       || (info[i].in_flight == c->n
                           && info[i].prefetch == c->prefetch))
@@ -112,7 +125,9 @@ op_walk(void)
         }
     }
 
-    CHECK(found == (role == KMQ_PRODUCER ? M.producers : M.consumers),
+    CHECK(found == (role == KMQ_PRODUCER
+                    ? M.producers : M.consumers + apart_count(KMQ_LEASED)
+                                    + apart_count(KMQ_PARKED)),
           "%u clients found", found);
 }
 
@@ -218,6 +233,8 @@ check_due(void)
     CHECK(M.delayed.count == 0 || M.message[M.delayed.head].due > M.mono,
           "%u is delayed, and due since %llu ms", M.delayed.head,
           (unsigned long long) (M.mono - M.message[M.delayed.head].due));
+
+    check_apart();
 
     for (c = M.client; c < M.client + CLIENTS; c++) {
         if (!is_active(c)) {

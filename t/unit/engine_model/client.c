@@ -78,6 +78,8 @@ join(client_t *c, unsigned role, unsigned topic)
     c->confirmed = 0;
     c->closing = 0;
     c->told = 0;
+    c->apart = 0;
+    c->leaving = 0;
     c->mode = below(3);
     c->last_seen = seconds(c->handle);
     c->flight = realloc(c->flight, c->prefetch * sizeof(delivery_t));
@@ -87,7 +89,9 @@ join(client_t *c, unsigned role, unsigned topic)
     info.prefetch = c->prefetch;
     info.mode = c->mode;
     info.by_code = (uint32_t) c->by_code;
-    info.settles = 1;
+    c->settles = !(M.options & APART) || one_in(2);
+    info.settles = (uint32_t) c->settles;
+    info.pull = !c->settles;
     info.topic_len = (uint16_t) strlen(t->name);
     memcpy(info.topic, t->name, info.topic_len);
     info.id_len = (uint16_t) sprintf(info.id, "%u", c->serial);

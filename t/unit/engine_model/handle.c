@@ -2,6 +2,7 @@
  * Workers: what they do after each call, their clocks, and their threads.
  */
 
+#include "apart.h"
 #include "count.h"
 #include "disk.h"
 #include "handle.h"
@@ -17,6 +18,7 @@ wakes(unsigned h)
     uint64_t   ms, mask[KMQ_WORKERS / 64];
     handle_t  *handle = &M.handle[h];
 
+    observe_leaving(h);
     ms = kmq_next_due(handle->kmq);
 
     if (ms && (handle->timer == 0 || handle->mono + ms < handle->timer)) {

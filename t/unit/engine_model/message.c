@@ -498,9 +498,12 @@ left(client_t *c, unsigned h, int failed)
         return;
     }
 
-    M.consumers--;
-    t->consumers--;
-    t->matching -= active;
+    if (c->role == KMQ_CONSUMER) {
+        M.consumers--;
+        t->consumers--;
+        t->matching -= active;
+    }
+
     place.group = NONE;
     released = (fate_t) { 0, 0, !failed };
     ends = (fate_t) { KMQ_FAILED_END, KMQ_BACK_OFF, 0 };

@@ -27,6 +27,8 @@
 #define CLIENTS   64
 #define MESSAGES  65536            /* more than fit into the block */
 #define LIVE      4000             /* of these, not history */
+#define NOBODY    HANDLES           /* whose consumers are set apart: dead */
+#define SET_APART 3                 /* a role */
 #define HELD      32
 #define HELD_MAX  8
 #define OLD       64
@@ -49,10 +51,10 @@ enum {
 /* what a run does beside the usual: it paces, it changes the push type, it
  * has bodies that fill the block, it has times, it manages messages, workers
  * die, also inside the lock, all ends and is recovered from disk, most messages
- * pass and a few stay */
+ * pass and a few stay, consumers are set apart */
 enum {
     PACED = 1, MIXED = 2, LARGE = 4, TIMED = 8, MANAGED = 16, KILLS = 32,
-    BREAKS = 64, JOURNALED = 128, SIEVES = 256
+    BREAKS = 64, JOURNALED = 128, SIEVES = 256, APART = 512
 };
 
 /* which list a message's link is for */
@@ -151,6 +153,12 @@ typedef struct {
     uint64_t     rest_until, alone_until, paused_until;
     uint64_t     messages, confirmed;
     uint32_t     mode, last_seen;
+    int          settles;          /* it may be parked, else leased */
+    unsigned     apart;            /* KMQ_LEASED or KMQ_PARKED; */
+    int          leaving;          /* that is over, it is giving all back; */
+    int          failed;           /* and that is charged */
+    uint64_t     apart_for, since; /* ms, from each delivery's time, or then */
+    uint64_t     number;
     int          closing;          /* it was disconnected, */
     int          told;             /* and its worker knows */
     delivery_t  *flight;
@@ -236,7 +244,7 @@ typedef struct {
     unsigned         run, options;
     unsigned         shards;
     int              sharded;          /* it has had several */
-    handle_t         handle[HANDLES];
+    handle_t         handle[HANDLES + 1];
     shard_t          shard[SHARDS];
     topic_t          topic[TOPICS];
     client_t         client[CLIENTS];
@@ -287,6 +295,7 @@ typedef struct {
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, searches, died_leaving;
     uint64_t         purged, disconnected, watched, sieved;
+    uint64_t         set_apart, lapsed, cancelled, resumed;
     uint64_t         retried, suspects, isolated, gave_all, rested, late;
     /* most bytes since the last checkpoint began; since the next one did */
     uint64_t         peak, peak_next;

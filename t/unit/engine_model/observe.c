@@ -3,6 +3,7 @@
  * none of it was early, and follows.
  */
 
+#include "apart.h"
 #include "count.h"
 #include "hold.h"
 #include "message.h"
@@ -278,6 +279,7 @@ observe_looks(unsigned h)
         observe_held(c);
     }
 
+    observe_apart(h);
     M.from = 0;
     M.tie = 0;
 }

@@ -3,6 +3,7 @@
  * others' consumers have.  Ids are unique here.
  */
 
+#include "apart.h"
 #include "client.h"
 #include "confirm.h"
 #include "count.h"
@@ -42,7 +43,7 @@ some_code(client_t *c, char *code)
     } else if (i == 10 && M.retrying.count) {
         memcpy(code, M.message[M.retrying.head].code, KMQ_CODE_LEN);
 
-    } else if (k->ref && k->role == KMQ_CONSUMER && k->topic == c->topic
+    } else if (k->ref && k->role != KMQ_PRODUCER && k->topic == c->topic
                && k->n)
     {
         memcpy(code, M.message[k->flight[below(k->n)].id].code, KMQ_CODE_LEN);
@@ -78,7 +79,8 @@ delivery_meant(const settle_t *s, const char *code, client_t **client)
     for (i = 0; i < CLIENTS; i++) {
         *client = &M.client[i];
 
-        if ((*client)->ref == 0 || (*client)->role != KMQ_CONSUMER
+        if ((*client)->ref == 0 || (*client)->role == KMQ_PRODUCER
+            || ((*client)->leaving && s->what != CONFIRM)
             || (s->named ? s->named != *client
                 : s->what != CONFIRM
                   || M.topic[(*client)->topic].push_type != KMQ_PUSH_ONE))
@@ -225,7 +227,8 @@ op_settle(void)
     client_t  *c;
     settle_t   s;
 
-    c = some_consumer();
+    c = one_in(3) ? some_apart() : NULL;
+    c = c ? c : some_consumer();
 
     if (c == NULL) {
         return;

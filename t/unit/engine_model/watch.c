@@ -465,7 +465,10 @@ number_of(kmq_t *kmq, const client_t *c)
 
     cursor = 0;
 
-    while (kmq_clients(kmq, c->role, &cursor, &info, 1)) {
+    while (kmq_clients(kmq, c->role == KMQ_PRODUCER ? KMQ_PRODUCER
+                                                    : KMQ_CONSUMER,
+                       &cursor, &info, 1))
+    {
         if (info.ref == c->ref) {
             return info.number;
         }
@@ -483,7 +486,7 @@ op_disconnect(void)
     uint64_t   number;
     client_t  *c = &M.client[below(CLIENTS)];
 
-    if (c->ref == 0) {
+    if (c->ref == 0 || c->leaving) {
         return;
     }
 

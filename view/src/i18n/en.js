@@ -264,6 +264,9 @@ export default {
     'listen.on': 'Connected.',
     'listen.count': '{n} {n|message|messages} so far',
     'listen.lost': 'The connection was closed: {reason}',
+    'listen.noAddress': 'A topic with a slash, or called “.” or “..”, cannot be '
+        + 'in the path of a consumer, so this page cannot listen to it. '
+        + 'Consumers reach it where a location has “topic=”.',
     'listen.error': 'Not confirmed: {error}',
     'listen.attempt': 'Attempt {n}',
     'listen.list': 'Messages that arrived, the newest first',

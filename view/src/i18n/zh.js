@@ -239,6 +239,8 @@ export default {
     'listen.on': '已连接。',
     'listen.count': '已收到 {n} 条消息',
     'listen.lost': '连接已关闭：{reason}',
+    'listen.noAddress': '名称含有斜杠，或者就是“.”或“..”的主题，不能写进消费者的'
+        + '连接路径，本页无法监听。消费者可通过配置了“topic=”的 location 连接。',
     'listen.error': '未能确认：{error}',
     'listen.attempt': '第 {n} 次投递',
     'listen.list': '收到的消息，最新的在前',

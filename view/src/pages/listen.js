@@ -1,7 +1,7 @@
 // What arrives on a topic, pushed to this page as to any other consumer.
 
 import { covers, firstTopic } from '../access.js';
-import { listen } from '../consumer.js';
+import { hasAddress, listen } from '../consumer.js';
 import { Data } from '../components/data.js';
 import { Time } from '../components/time.js';
 import { TopicField } from '../components/topic-field.js';
@@ -121,9 +121,17 @@ export function Listen({ topics, id }) {
     const [mode, setMode] = useState('pong');
     const off = consumer.state === 'off';
 
+    const named = hasAddress(topic);
+    const possible = named && covers(topics, topic);
+
     const submit = (event) => {
         event.preventDefault();
-        off ? consumer.start(topic, id ?? randomId(), mode) : consumer.stop();
+
+        if (!off) {
+            consumer.stop();
+        } else if (possible) {
+            consumer.start(topic, id ?? randomId(), mode);
+        }
     };
 
     return html`
@@ -144,7 +152,7 @@ export function Listen({ topics, id }) {
                     </select>
                 </label>
                 <button type="submit" class=${off ? 'primary' : ''}
-                        disabled=${off && !covers(topics, topic)}>
+                        disabled=${off && !possible}>
                     ${off ? t('listen.start') : t('listen.stop')}
                 </button>
             </form>
@@ -153,6 +161,8 @@ export function Listen({ topics, id }) {
                 <span>${t('listen.count', { n: number(consumer.count) })}</span>
             </p>
             <div role="alert">
+                ${!named && html`
+                    <p class="trouble">${t('listen.noAddress')}</p>`}
                 ${consumer.error && html`
                     <p class="trouble">${t('listen.error',
                         { error: consumer.error })}</p>`}

@@ -38,6 +38,8 @@ sub connect {
 sub id    { $_[0]{id} }
 sub topic { $_[0]{topic} }
 sub link  { $_[0]{link} }
+# of its connection, while there is one that stays
+sub worker { return $_[0]{link} ? $_[0]{link}->worker : undef }
 
 # Is there a connection that is neither closed nor being closed?
 sub ready {
@@ -210,8 +212,9 @@ use Mojo::UserAgent;
 our @ISA = ('KapokMQ::Chaos::Producer');
 
 sub new {
-    my ($class, $chaos, $topic) = @_;
-    my $self = KapokMQ::Chaos::Producer::new($class, $chaos, $topic, 'http');
+    my ($class, $chaos, $topic, $id) = @_;
+    my $self = KapokMQ::Chaos::Producer::new($class, $chaos, $topic,
+                                             $id // 'http');
 
     $self->{ua} = Mojo::UserAgent->new(max_connections => 0,
         connect_timeout => 10, inactivity_timeout => 10);
@@ -239,12 +242,12 @@ sub tick {
 
 # Calls back with status (0: none) and JSON.
 sub _post {
-    my ($self, $path, $form, $then) = @_;
+    my ($self, $path, $form, $then, $type) = @_;
 
     $self->{ua}->post('http://127.0.0.1:' . $self->{chaos}->mq->port . $path,
         { secretKey => KapokMQ::Chaos::Client::KEY,
-          'Content-Type' => 'application/x-www-form-urlencoded' }, $form,
-        sub {
+          'Content-Type' => $type // 'application/x-www-form-urlencoded' },
+        $form, sub {
             my ($status, $body) = ($_[1]->res->code, $_[1]->res->body);
             # none is fine: it was a dead worker's
             $status = 0 if $_[1]->error && !$_[1]->error->{code};
@@ -284,6 +287,60 @@ sub _delete {
         $self->{ledger}->fault('answer', "DelMessage: $status")
             if !grep { $status == $_ } 0, 200, 404;
     });
+}
+
+
+# ---------------------------------------------------- a producer of batches
+
+package KapokMQ::Chaos::BatchSender;
+
+our @ISA = ('KapokMQ::Chaos::Sender');
+
+use constant MOST => 20;
+
+# An array, and lines of objects, in turns, of some messages each.
+sub tick {
+    my ($self, $now) = @_;
+    my (@n, @objects);
+
+    return if !$self->{rate} || @{$self->{pending}};
+    for (1 .. 2 + int rand MOST - 1) {
+        my $delay = $self->_delay;
+        my ($n, undef, $escaped) = $self->{ledger}->send($self->{stream}, $now,
+                                                         $delay);
+        push @n, $n;
+        push @objects, "{\"topic\":\"$self->{topic}\",\"messageData\":"
+                       . "\"$escaped\",\"delayTime\":$delay}";
+    }
+    $self->{pending} = [@n];
+    push @{$self->{batches}}, [@n];
+    $self->{lines} = !$self->{lines};
+    $self->_post('/Producer/Send', $self->{lines} ? join("\n", @objects)
+                                   : '[' . join(',', @objects) . ']',
+        sub { $self->_sent_all(\@n, @_) },
+        $self->{lines} ? 'application/x-ndjson' : 'application/json');
+}
+
+sub _sent_all {
+    my ($self, $n, $status, $json) = @_;
+    my $state = $STATE{$status};
+    my $codes = $status == 200 ? $json->{data} : [];
+
+    $self->{pending} = [];
+    $self->{ledger}->fault('answer', "Send: $status " . ($json->{msg} // ''))
+        if !defined $state || ($status == 200 && @$codes != @$n);
+    return if !defined $state;
+    for my $i (0 .. $#$n) {
+        $self->{ledger}->answered($self->{stream}, $n->[$i], $state,
+                                  $codes->[$i]);
+    }
+}
+
+# All that was sent has come by now.
+sub close {
+    my ($self) = @_;
+
+    $self->{ledger}->batch($self->{stream}, @$_) for @{$self->{batches}};
 }
 
 
