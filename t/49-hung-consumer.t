@@ -14,7 +14,7 @@ use KapokMQ::Test;
 use constant { N => 1000, MORE => 100 };
 
 my $mq = KapokMQ::Test->start(
-    yaml => { pushRetryTime => 1, maxDeliveries => 3 }, topics => <<'YAML');
+    yaml => { pushRetryTime => 2, maxDeliveries => 3 }, topics => <<'YAML');
     back_ack:  { retryDelayMax: 2 }
 YAML
 my $consumed = 0;

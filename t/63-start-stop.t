@@ -111,7 +111,9 @@ sub data {
     @orphans = ();
     $mq->launch;
     is_deeply([data($mq, 'kept')], ['m3'], 'a new one has their messages');
-    $mq->{allow} = qr/exited on signal 9|in use by process|cannot use/;
+    # a worker that stood still may find that another one has its checkpoint
+    $mq->{allow} = qr/exited[ ]on[ ]signal[ ]9|in[ ]use[ ]by[ ]process|cannot[ ]use
+                      |checkpoint.*No[ ]such[ ]file/x;
     $mq->finish;
 }
 
