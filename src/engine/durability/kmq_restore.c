@@ -378,22 +378,16 @@ attempts_set(kmq_slot_t *slot, uint32_t attempts)
 
 /*
  * A message that waits is tried again at that time, of the wall clock; 0: when
- * it can be.  It waits no longer than from the time on that its record tells,
- * even if the clock was set back.  A suspect waits until the topics' settings
- * are there, which tell whether it is pushed alone.
+ * it can be.  A suspect waits until the topics' settings are there, which tell
+ * whether it is pushed alone.
  */
 static void
-retry_at(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
-    uint64_t due)
+retry_at(kmq_restore_t *rs, kmq_slot_t *slot, uint64_t due)
 {
-    uint64_t  wait, first, from;
+    uint64_t  wait;
 
     slot->state = KMQ_READY;
     wait = due > rs->kmq->wall ? due - rs->kmq->wall : 0;
-
-    from = (uint64_t) r->time * 1000;
-    first = due > from ? due - from : 0;
-    wait = wait < first ? wait : first;
 
     if (wait == 0 && slot->flags & KMQ_SUSPECT) {
         wait = 1;
@@ -431,11 +425,11 @@ slot_fill(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_topic_t *topic,
         if (wait) {
             slot->timer.due = kmq_due(kmq, wait);
         } else {
-            retry_at(rs, slot, r, 0);
+            retry_at(rs, slot, 0);
         }
 
     } else if (slot->state == KMQ_READY) {
-        retry_at(rs, slot, r, r->due);
+        retry_at(rs, slot, r->due);
     }
 }
 
@@ -617,7 +611,7 @@ delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
     }
 
     if (slot->state == KMQ_RETRYING) {
-        retry_at(rs, slot, r, 0);
+        retry_at(rs, slot, 0);
     }
 
     if (slot->flags & KMQ_PUSHED) {
@@ -632,7 +626,7 @@ delivered_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
 
 /* Its delivery has failed. */
 static void
-failed_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
+failed_apply(kmq_restore_t *rs, kmq_slot_t *slot,
     const kmq_record_entry_t *entry)
 {
     if (slot->state == KMQ_DEAD) {
@@ -643,7 +637,7 @@ failed_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
                        | KMQ_ATTEMPTS_PUSHED);
 
     if (slot->state == KMQ_READY || slot->state == KMQ_RETRYING) {
-        retry_at(rs, slot, r, entry->due);
+        retry_at(rs, slot, entry->due);
     }
 }
 
@@ -659,7 +653,7 @@ change_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r,
         break;
 
     case KMQ_RECORD_FAILED:
-        failed_apply(rs, slot, r, entry);
+        failed_apply(rs, slot, entry);
         break;
 
     case KMQ_RECORD_CONSUMED:
