@@ -1690,7 +1690,7 @@ main(void)
     first = least = 0;
 
     for (i = 0, killed = 0;
-         i < rounds || (points_left() && i < 5 * rounds);
+         i < rounds || (points_left() && i < 20 * rounds);
          i++)
     {
         (void) alarm(3 * HANGS);
