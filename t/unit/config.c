@@ -536,7 +536,7 @@ test_secret(void)
     refuses_value("secretKey", "${EMPTY}",
                   "must have 1 to 255 bytes, not 0");
     refuses_value("secretKey", "x${NOT_SET}", "names the environment "
-                  "variable \"NOT_SET\", which is not set");
+                  "variable \"NOT_SET\", which has no value");
     refuses_value("secretKey", "${KEY", "has a \"${\" without the name of a "
                   "variable and a \"}\" behind it");
     refuses_value("secretKey", "${}", "has a \"${\" without the name of a "

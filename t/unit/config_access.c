@@ -190,7 +190,7 @@ test_key_errors(void)
             "a list in a list");
     refuses("  keys:\n    a:\n      key: ${NOPE}\n",
             "5:12 \"mq.keys.a.key\" names the environment variable \"NOPE\", "
-            "which is not set", "no such variable");
+            "which has no value", "no such variable");
     refuses("  keys:\n    a:\n      key: \" x\"\n",
             "5:12 \"mq.keys.a.key\" must not have control characters, nor a "
             "space at its beginning or end", "a space");

@@ -420,7 +420,7 @@ kmq_environment(kmq_yaml_t *y, const kmq_map_t *map, const char *key,
 
     if (*value == NULL) {
         kmq_yaml_report_here(y, 1, "\"%s%s\" names the environment variable "
-                             "\"%s\", which is not set", map->where, key,
+                             "\"%s\", which has no value", map->where, key,
                              name);
     }
 
