@@ -69,8 +69,9 @@ sub run {
         my $over = $now > $end || $left <= 0;
         last if $over && !keys %{$self->{clients}};
         while (!$over && keys %{$self->{clients}} < AT_ONCE && $left > 0) {
-            $self->_begin($now);
             $left--;
+            # it may have waited for one that stands still
+            $self->_begin($now) or last;
         }
         $self->_disturb($now) if $self->{disturb} && !$over;
         $self->_probe($now);
@@ -96,11 +97,12 @@ sub _stuck {
 sub _begin {
     my ($self, $now) = @_;
     my $script = KapokMQ::Storm::Script->new($self->{next}++);
-    my $client = $self->_connect($script, $now) or return;
+    my $client = $self->_connect($script, $now) or return 0;
 
     $self->{clients}{fileno $client->{socket}} = $client;
     $self->add($script->{kind});
     $self->add('TLS') if $script->{tls};
+    return 1;
 }
 
 sub _connect {
