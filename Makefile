@@ -6,6 +6,7 @@
 # make fuzz        each fuzzer for FUZZ_SECONDS
 # make live-fuzz   nginx with the module under random clients for SECONDS
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
+# make cluster     the client of NATS against three real nats-servers
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -72,24 +73,26 @@ SO    := ngx_kapokmq_module.so
 # from TREE to here
 ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
-CORE_SRC   := $(wildcard src/engine/*.c src/engine/*/*.c src/disk/*.c \
-    src/protocol/*.c src/access/*.c)
+# not in the module yet
+CLUSTER_SRC := $(wildcard src/cluster/*.c src/nats/*.c src/protocol/kmq_nats*.c)
+CORE_SRC   := $(filter-out $(CLUSTER_SRC),$(wildcard src/engine/*.c \
+    src/engine/*/*.c src/disk/*.c src/protocol/*.c src/access/*.c))
 SERVER_SRC := ngx_kapokmq_module.c \
     $(wildcard src/server/*.c src/server/*/*.c)
 HEADERS    := $(wildcard src/*/*.h src/*/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
 PLAIN_SRC  := $(filter-out src/access/kmq_jwt_none.c,$(CORE_SRC)) \
-    $(wildcard src/server/config/kmq_*.c)
+    $(CLUSTER_SRC) $(wildcard src/server/config/kmq_*.c)
 DUMP_SRC   := $(wildcard src/dump/*.c)
 TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
     $(addprefix src/protocol/kmq_,escape.c scan.c utf8.c wide.c)
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*/*.c)
-LIBS       := -lyaml -ljansson -ljwt -lcrypto -lpthread
+LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive lint lint-text lint-rooms cppcheck bench bench-peers test \
+    chaos-forgive cluster lint lint-text lint-rooms cppcheck bench bench-peers test \
     install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -195,6 +198,14 @@ $(OUT)/kapokmq-dump: $(call objects,tool,$(TOOL_SRC))
 
 $(call objects,tool,$(TOOL_SRC)): $(OUT)/configured-with
 
+# a client of real nats-servers, for t/cluster/jetstream.t and by hand
+$(OUT)/nats-tool: $(call objects,tool,t/cluster/nats_tool.c $(CLUSTER_SRC) \
+    $(addprefix src/protocol/kmq_,escape.c utf8.c wide.c))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
+
+$(call objects,tool,t/cluster/nats_tool.c $(CLUSTER_SRC)): \
+    $(OUT)/configured-with
+
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \
     $(wildcard t/unit/engine_threads.c t/unit/access_keys.c \
@@ -248,7 +259,11 @@ chaos-forgive: build
 	KMQ_CHAOS_SECONDS=$(SECONDS) KMQ_CHAOS_MESSAGES=$(MESSAGES) KMQ_LIMIT=7200 \
 	    $(PROVE) -v t/51-chaos-forgive.t
 
-LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
+cluster: $(OUT)/nats-tool
+	mkdir -p $(OUT)/t
+	$(PROVE) -v t/cluster/jetstream.t
+
+LINT_SRC := $(CORE_SRC) $(CLUSTER_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
 lint: lint-text lint-rooms cppcheck \
     $(call objects,warn-gcc,$(LINT_SRC)) \
@@ -265,6 +280,7 @@ lint-rooms: $(call objects,rooms,$(LINT_SRC))
 
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
     t/unit/*.[ch] t/unit/*/*.[ch] t/fuzz/*.[ch] t/live/*.[ch] \
+    t/cluster/*.[ch] \
     bench/*/*.[ch])
 
 lint-text:

@@ -1,0 +1,178 @@
+/* Subjects, errors, and publishing: kmq_jetstream.h. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kmq_jetstream_inside.h"
+
+
+/* ------------------------------------------------------------------- JSON */
+
+size_t
+kmq_js_dump(char *to, size_t room, json_t *json)
+{
+    size_t  n;
+
+    n = json ? json_dumpb(json, to, room, JSON_COMPACT) : 0;
+    json_decref(json);
+
+    return n <= room ? n : 0;
+}
+
+
+int
+kmq_js_senseless(kmq_js_error_t *error, const char *why)
+{
+    error->code = 0;
+    error->err_code = 0;
+    (void) snprintf(error->text, sizeof(error->text), "%s", why);
+
+    return -1;
+}
+
+
+uint64_t
+kmq_js_number(const json_t *object, const char *name)
+{
+    json_int_t  number;
+
+    number = json_integer_value(json_object_get(object, name));
+
+    return number > 0 ? (uint64_t) number : 0;
+}
+
+
+void
+kmq_js_copy(char *to, size_t room, const json_t *object, const char *name)
+{
+    const char  *text;
+
+    text = json_string_value(json_object_get(object, name));
+    (void) snprintf(to, room, "%s", text ? text : "");
+}
+
+
+json_t *
+kmq_js_load(const kmq_nats_text_t *payload, kmq_js_error_t *error)
+{
+    json_t  *json, *said;
+
+    memset(error, 0, sizeof(kmq_js_error_t));
+    json = json_loadb((const char *) payload->bytes, payload->len, 0, NULL);
+
+    if (!json_is_object(json)) {
+        (void) kmq_js_senseless(error, "an answer that is no JSON object");
+        json_decref(json);
+        return NULL;
+    }
+
+    said = json_object_get(json, "error");
+
+    if (said == NULL) {
+        return json;
+    }
+
+    error->code = (unsigned) kmq_js_number(said, "code");
+    error->err_code = (unsigned) kmq_js_number(said, "err_code");
+    kmq_js_copy(error->text, sizeof(error->text), said, "description");
+
+    /* 0 means something else */
+    error->code = error->code ? error->code : 500;
+    json_decref(json);
+
+    return NULL;
+}
+
+
+int
+kmq_js_read_success(const kmq_nats_text_t *payload, kmq_js_error_t *error)
+{
+    int      success;
+    json_t  *json;
+
+    json = kmq_js_load(payload, error);
+
+    if (json == NULL) {
+        return -1;
+    }
+
+    success = json_is_true(json_object_get(json, "success"));
+    json_decref(json);
+
+    return success ? 0 : kmq_js_senseless(error, "no success");
+}
+
+
+/* --------------------------------------------------------------- subjects */
+
+int
+kmq_js_subject(char to[KMQ_JS_SUBJECT_MAX], const char *verb,
+    const char *stream, const char *more)
+{
+    int  n;
+
+    n = snprintf(to, KMQ_JS_SUBJECT_MAX, "$JS.API.%s.%s%s%s", verb, stream,
+                 more ? "." : "", more ? more : "");
+
+    return n < KMQ_JS_SUBJECT_MAX ? 0 : -1;
+}
+
+
+/* -------------------------------------------------------------- publishing */
+
+static void
+js_header(kmq_js_headers_t *headers, const char *name, const char *value)
+{
+    if (value) {
+        headers->headers[headers->n].name = name;
+        headers->headers[headers->n].value = value;
+        headers->n++;
+    }
+}
+
+
+static void
+js_header_number(kmq_js_headers_t *headers, const char *name, char text[24],
+    uint64_t number)
+{
+    if (number != KMQ_JS_NONE) {
+        (void) snprintf(text, 24, "%llu", (unsigned long long) number);
+        js_header(headers, name, text);
+    }
+}
+
+
+void
+kmq_js_conditions(kmq_js_headers_t *headers,
+    const kmq_js_conditions_t *conditions)
+{
+    headers->n = 0;
+
+    js_header(headers, "Nats-Expected-Stream", conditions->stream);
+    js_header(headers, "Nats-Msg-Id", conditions->id);
+    js_header_number(headers, "Nats-Expected-Last-Sequence",
+                     headers->stream_last, conditions->stream_last);
+    js_header_number(headers, "Nats-Expected-Last-Subject-Sequence",
+                     headers->last, conditions->last);
+}
+
+
+int
+kmq_js_read_ack(const kmq_nats_text_t *payload, kmq_js_ack_t *ack,
+    kmq_js_error_t *error)
+{
+    json_t  *json;
+
+    json = kmq_js_load(payload, error);
+
+    if (json == NULL) {
+        return -1;
+    }
+
+    ack->sequence = kmq_js_number(json, "seq");
+    ack->duplicate = json_is_true(json_object_get(json, "duplicate"));
+    json_decref(json);
+
+    return ack->sequence ? 0 : kmq_js_senseless(error,
+                                                "an ack without sequence");
+}
