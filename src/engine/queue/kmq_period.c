@@ -56,7 +56,7 @@ kmq_period_current(unsigned class, uint64_t number, uint64_t time)
 static uint32_t
 number_of(const kmq_topic_period_t *period)
 {
-    return period->number_high << 16 | period->number_low;
+    return (uint32_t) period->number_high << 16 | period->number_low;
 }
 
 
