@@ -184,6 +184,95 @@ test_objects(void)
 }
 
 
+/* An object whose end nobody has looked for: all of it, or nothing. */
+static void
+test_first(void)
+{
+    size_t          room, size, len;
+    unsigned        i, wrong;
+    kmq_field_t     fields[2] = { { "topic", NULL, 0 }, { "data", NULL, 0 } };
+    unsigned char  *copy;
+
+    static const char  body[] = "{\"Topic\":\"\\u0074\\n\",\"x\":[1,{}],"
+                                "\"data\":\"a}\\u0062\"},{\"topic\":\"u\"}]";
+    static const char *const  bad[] = {
+        "", "{]", "1}", "[]", "{\"data\":\"\x01\"},",
+        "{\"data\":\"\xff\"},"
+    };
+
+    len = strlen(body) - strlen(",{\"topic\":\"u\"}]");
+
+    for (room = 0, wrong = 0; room <= strlen(body); room++) {
+        copy = exact_copy(body, room);
+        wrong += kmq_form_first(copy, room, &size, fields, 2, 1, NULL) != NULL;
+
+        if (room < len) {
+            wrong += size != 0 || memcmp(copy, body, room) != 0;
+
+        } else {
+            wrong += size != len || fields[0].len != 2
+                     || memcmp(fields[0].value, "t\n", 2) != 0
+                     || fields[1].len != 8
+                     || memcmp(fields[1].value, "a}\\u0062", 8) != 0;
+        }
+
+        free(copy);
+    }
+
+    is_int(wrong, 0, "the first object of a body, however much there is");
+
+    for (i = 0; i < elements(bad); i++) {
+        copy = exact_copy(bad[i], strlen(bad[i]));
+        (void) kmq_form_first(copy, strlen(bad[i]), &size, fields, 2, 1, NULL);
+        is_int((long long) size, 0, "\"%s\" is none", bad[i]);
+        free(copy);
+    }
+
+    copy = exact_copy("{\"data\":{}},", 12);
+    ok(kmq_form_first(copy, 12, &size, fields, 2, 1, NULL) != NULL,
+       "one that is valid, but no message");
+    is_int((long long) size, 11, "is passed over all the same");
+    free(copy);
+}
+
+
+/* Whoever knows where an element ends goes on there, and finds the same. */
+static void
+test_pass(void)
+{
+    kmq_elements_t        elements;
+    const unsigned char  *p, *end;
+
+    static const char  array[] = "[ {\"a\":1} , {}]";
+    static const char  lines[] = "{\"a\":1}\n{} \n{}";
+
+    p = (const unsigned char *) array;
+    end = p + strlen(array);
+    kmq_elements_begin(&elements, 0);
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_BEGIN, "array");
+    p += strlen("{\"a\":1}");
+    is_int(kmq_elements_pass(&elements, p, end), 1, "is passed");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_BEGIN, "next");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_END, "its end");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_AGAIN, "none");
+    is_int(kmq_elements_end(&elements), KMQ_ELEMENTS_AGAIN, "all is there");
+
+    p = (const unsigned char *) lines;
+    end = p + strlen(lines);
+    kmq_elements_begin(&elements, 1);
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_BEGIN, "a line");
+    p += strlen("{\"a\":1}");
+    is_int(kmq_elements_pass(&elements, p, end), 1, "is passed");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_BEGIN, "next");
+    is_int(kmq_elements_pass(&elements, p + 2, end), 0, "it goes on");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_END, "its end");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_BEGIN, "last");
+    is_int(kmq_elements_pass(&elements, end, end), 0, "more may come");
+    is_int(kmq_elements_next(&elements, &p, end), KMQ_ELEMENTS_AGAIN, "none");
+    is_int(kmq_elements_end(&elements), KMQ_ELEMENTS_END, "it ends there");
+}
+
+
 static void
 test_types(void)
 {
@@ -217,6 +306,8 @@ main(void)
     test_arrays();
     test_lines();
     test_objects();
+    test_first();
+    test_pass();
     test_types();
 
     return done_testing();
