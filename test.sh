@@ -22,12 +22,27 @@ command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin
 failed=()
+logs=build/log
 
 step() {
     local name=$1
     shift
     printf '\n== %s (after %d s)\n' "$name" "$SECONDS"
-    "$@" || failed+=("$name")
+    "$@" 2>&1 | tee "$logs/$name"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || failed+=("$name")
+}
+
+# What the runners, the compilers and the sanitizers say of a failure.
+signs='Failed test |^not ok|Wstat|error:|Sanitizer|\*\*\*'
+
+# Whoever has the end of the output only, as CI may, still sees what it was.
+what_failed() {
+    local name
+    for name in "${failed[@]}"; do
+        printf '\n== %s: what failed\n' "$name"
+        grep -E -A 4 "$signs" "$logs/$name" | head -n 20
+    done
+    printf '\nFAILED: %s\n' "$(IFS=,; echo "${failed[*]}")"
 }
 
 # npm's packages for tests, when the lock file is not the one they came from.
@@ -37,11 +52,11 @@ node_modules() {
         --no-fund --loglevel=error && cp t/package-lock.json t/node_modules/.from
 }
 
-rm -rf build/t
-mkdir -p build/t
+rm -rf build/t "$logs"
+mkdir -p build/t "$logs"
 
 step build make --no-print-directory -j2
-[ ${#failed[@]} -eq 0 ] || exit 1
+[ ${#failed[@]} -eq 0 ] || { what_failed; exit 1; }
 step lint make --no-print-directory -j2 lint
 step 'unit tests' make --no-print-directory -j2 unit
 step fuzzers make --no-print-directory -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-10}"
@@ -67,6 +82,6 @@ step 'four workers' env KMQ_WORKERS=4 prove -j6 t/0[3-9]*.t t/[1-9]*.t \
 rm -rf build/t
 
 if [ ${#failed[@]} -gt 0 ]; then
-    printf '\nFAILED: %s\n' "$(IFS=,; echo "${failed[*]}")"
+    what_failed
     exit 1
 fi
