@@ -133,9 +133,11 @@ sub most {
 
 # ------------------------------------------------------------------ the cases
 
+# a suspect waits for a consumer that is empty as long as the slowest machine
+# takes for that
 $mq = KapokMQ::Test->start(
     yaml => { confirm => 'ack', pushRetryTime => 300, maxDeliveries => MAX,
-              retryDelay => DELAY },
+              retryDelay => DELAY, retryDelayMax => 3600 },
     topics => <<'YAML');
     all_1:     { pushType: 2 }
     all_2:     { pushType: 2 }
@@ -266,6 +268,7 @@ for my $case (['point to point', 1, 1], ['two consumers', 1, 2],
         allow => qr/exited on signal 9/,
         yaml => { confirm => 'ack', pushRetryTime => 300, pushType => $type,
                   maxDeliveries => MAX, retryDelay => DELAY,
+                  retryDelayMax => 3600,
                   isPersistent => 2, persistentTime => 1, prefetch => 1000 });
     ok($mq->publish_many('topic', 'poison', @good), "$name: messages");
 
