@@ -16,7 +16,7 @@ use constant { WORKERS => 70, RELOADS => 2, REQUESTS => 300, SAMPLES => 40 };
 plan skip_all => 'not with a preloaded sanitizer' if $ENV{KMQ_PRELOAD};
 
 my $mq = KapokMQ::Test->start(workers => WORKERS, connections => 256,
-                              shutdown => '', patience => 60);
+                              shutdown => '');
 
 # A request whose end does not come keeps its worker there.
 sub linger {

@@ -5,18 +5,13 @@
 "use strict";
 
 const { chromium } = require("playwright-core");
+const options = require("./console/chromium.js");
 
 const [port, key, dir] = process.argv.slice(2);
 
 async function main() {
-    const context = await chromium.launchPersistentContext(dir, {
-        executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-        headless: true,
-        args: ["--no-sandbox", "--disable-gpu", "--disable-quic",
-               "--no-first-run", "--disable-background-networking",
-               "--disable-component-update", "--disable-sync",
-               "--disable-dev-shm-usage"],
-    });
+    const context = await chromium.launchPersistentContext(dir, options);
+    context.setDefaultTimeout(options.timeout);
 
     try {
         const page = await context.newPage();

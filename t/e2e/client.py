@@ -12,6 +12,7 @@ import websockets
 PORT, KEY = sys.argv[1:3]
 BASE = "ws://127.0.0.1:" + PORT
 TOPIC = "python"
+PATIENCE = 120
 
 
 def messages():
@@ -30,13 +31,14 @@ def counts():
     request = urllib.request.Request(
         "http://127.0.0.1:%s/Console/CountMessage" % PORT, data=b"",
         headers={"secretKey": KEY})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)["data"]
 
 
 async def settled():
     loop = asyncio.get_running_loop()
-    for _ in range(300):
+    deadline = time.time() + PATIENCE
+    while time.time() < deadline:
         now = await loop.run_in_executor(None, counts)
         if now["unconsumed"] == 0:
             return now
@@ -45,7 +47,7 @@ async def settled():
 
 
 async def receive(socket, n):
-    return [await asyncio.wait_for(socket.recv(), 30) for _ in range(n)]
+    return [await asyncio.wait_for(socket.recv(), PATIENCE) for _ in range(n)]
 
 
 def is_right(message, data):

@@ -130,6 +130,7 @@ async function main() {
                "--host-resolver-rules=MAP *.test 127.0.0.1"],
         ignoreHTTPSErrors: true,
     });
+    context.setDefaultTimeout(options.timeout);
 
     try {
         const page = await context.newPage();

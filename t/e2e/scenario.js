@@ -31,6 +31,9 @@ function messages() {
     return list;
 }
 
+/* Milliseconds in which what has to come comes, on the busiest machine. */
+const PATIENCE = 120000;
+
 /* Opens a connection and notes all that comes. */
 function open(WebSocket, url) {
     const socket = new WebSocket(url);
@@ -44,8 +47,8 @@ function open(WebSocket, url) {
 
     client.until = (condition, what) => new Promise((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error(
-            "no " + what + " after 30 s; last: " + client.texts.slice(-3)
-            + "; closed: " + client.closed)), 30000);
+            "no " + what + "; last: " + client.texts.slice(-3)
+            + "; closed: " + client.closed)), PATIENCE);
         client.waiters.push(() => {
             if (condition()) {
                 clearTimeout(timer);
@@ -121,7 +124,9 @@ async function leave(result) {
 
 /* The server's own word on what still waits. */
 async function settled(fetch, base, key) {
-    for (let n = 0; n < 300; n++) {
+    const deadline = Date.now() + PATIENCE;
+
+    while (Date.now() < deadline) {
         const answer = await fetch(base + "/Console/CountMessage",
             { method: "POST", headers: { secretKey: key } });
         const counts = (await answer.json()).data;

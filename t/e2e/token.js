@@ -126,6 +126,7 @@ async function visit(context, { token, later, like, code }) {
 
 async function main() {
     const context = await chromium.launchPersistentContext(dir, options);
+    context.setDefaultTimeout(options.timeout);
 
     try {
         console.log("ready");

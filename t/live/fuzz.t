@@ -69,7 +69,7 @@ sub start {
     my ($mode, $port) = @_;
     my $mq = KapokMQ::Test->new(
         workers => WORKERS, zone => '6m', shutdown => '2s',
-        topics => $topics, patience => 60,
+        topics => $topics,
         main => 'worker_rlimit_core 0;',
         yaml => { isPersistent => $mode, isCleanConsumed => 1,
                   persistentTime => 0.2, pushRetryTime => 1, checkSpeed => 0.5,

@@ -4,7 +4,7 @@
  */
 "use strict";
 
-const PATIENCE = Number(process.env.KMQ_PATIENCE || 20) * 1000;
+const PATIENCE = Number(process.env.KMQ_PATIENCE || 120) * 1000;
 const EVERY = 50;                  /* ms between two looks */
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, EVERY));

@@ -17,8 +17,11 @@ use Mojo::UserAgent;
 use Mojo::WebSocket qw(WS_PING WS_TEXT);
 use Time::HiRes qw(time);
 
-my $ua = Mojo::UserAgent->new(inactivity_timeout => 0, connect_timeout => 20,
-                              request_timeout => 0, max_connections => 0);
+use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
+
+my $ua = Mojo::UserAgent->new(
+    inactivity_timeout => 0, connect_timeout => PATIENCE,
+    request_timeout => 0, max_connections => 0);
 
 sub new {
     my ($class, $url, %option) = @_;

@@ -19,7 +19,7 @@ use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
 sub new {
     my ($class, %option) = @_;
     my $socket = IO::Socket::INET->new(
-        PeerAddr => "127.0.0.1:$option{port}", Timeout => 10,
+        PeerAddr => "127.0.0.1:$option{port}", Timeout => PATIENCE,
         ($option{rcvbuf}
          ? (Sockopts => [[SOL_SOCKET, SO_RCVBUF, $option{rcvbuf}]]) : ()),
     ) or die "connect: $@";

@@ -31,6 +31,8 @@ $ENV{TEST_NGINX_LOAD_MODULES} ||= "$build/ngx_kapokmq_module.so";
 $ENV{TEST_NGINX_SERVROOT}     ||= "$build/t/servroot.$$";
 $ENV{TEST_NGINX_HTML_DIR}     ||= "$ENV{TEST_NGINX_SERVROOT}/html";
 $ENV{TEST_NGINX_PORT}         ||= free_port();
+# seconds that an answer may take, on the busiest machine
+$ENV{TEST_NGINX_TIMEOUT}      ||= 60;
 
 # A whole queue, for blocks that say nothing else: to be given to
 # add_block_preprocessor().  Sections that a block has are left alone.

@@ -103,8 +103,7 @@ sub slower {
 # orphan, a master whose parent is gone, as that of a daemon: it does not obey
 # USR2 otherwise; allow, a pattern of lines above warn that may stand in the
 # error log; env, a hash of environment variables for nginx; user, that of the
-# workers, where the tests run as root; patience, seconds that a start may take;
-# defaults, no file of settings at all.
+# workers, where the tests run as root; defaults, no file of settings at all.
 sub start {
     my ($class, %option) = @_;
     my $self = $class->new(%option);
@@ -149,7 +148,7 @@ sub launch {
         $self->{pid} = $self->{group};
     }
 
-    my $deadline = time + ($self->{patience} // 20);
+    my $deadline = time + PATIENCE;
     until ($self->_serves) {
         if (time > $deadline || $self->{pid} && $self->_ended($self->{pid})) {
             diag($self->log);
@@ -191,7 +190,7 @@ sub is_refused {
 # is what nginx goes by.
 sub _orphan {
     my ($self) = @_;
-    my $deadline = time + 20;
+    my $deadline = time + PATIENCE;
 
     sleep 0.02 until $self->master || time > $deadline;
     POSIX::_exit(0);
@@ -553,7 +552,7 @@ sub ws_url {
 sub post {
     my ($self, $path, $form, $headers) = @_;
     my $ua = $self->{ua} //= Mojo::UserAgent->new(
-        inactivity_timeout => 60, connect_timeout => 10,
+        inactivity_timeout => PATIENCE, connect_timeout => PATIENCE,
         max_connections => 0);
     my $result = $ua->post("http://127.0.0.1:$self->{port}$path",
         { secretKey => KEY, %{$headers // {}} }, form => $form // {})->result;

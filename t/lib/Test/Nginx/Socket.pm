@@ -32,6 +32,7 @@ my $workers       = 1;
 my $connections   = 64;
 my $master        = $ENV{TEST_NGINX_MASTER_PROCESS} || 'off';
 my $log_level     = $ENV{TEST_NGINX_LOG_LEVEL} || 'debug';
+my $timeout       = $ENV{TEST_NGINX_TIMEOUT} || 3;
 my $shuffle       = !$ENV{TEST_NGINX_NO_SHUFFLE};
 my $long_string   = 1;
 my $root_location = 1;
@@ -224,7 +225,7 @@ sub _start {
             "$ServRoot/conf/nginx.conf" or POSIX::_exit(127);
     }
 
-    my $deadline = time + 20;
+    my $deadline = time + 120;
     while (time < $deadline) {
         if (waitpid($nginx, WNOHANG) == $nginx) {
             undef $nginx;
@@ -236,14 +237,14 @@ sub _start {
         sleep 0.01;
     }
 
-    _stop('nginx did not start within 20 s');
+    _stop('nginx did not start');
 }
 
 sub _stop_server {
     return unless $nginx;
 
     kill 'TERM', $nginx;
-    my $deadline = time + 10;
+    my $deadline = time + $timeout;
     while (waitpid($nginx, WNOHANG) == 0) {
         kill 'KILL', $nginx if time > $deadline;
         sleep 0.01;
@@ -328,7 +329,7 @@ sub _build {
 
 sub _timeout {
     my ($block) = @_;
-    my $text = _section($block, 'timeout') // 3;
+    my $text = _section($block, 'timeout') // $timeout;
 
     return $text =~ /^\s*([\d.]+)\s*ms/ ? $1 / 1000 : $text =~ s/s\s*$//r;
 }
@@ -337,9 +338,9 @@ sub _timeout {
 # expected responses were there.
 sub _exchange {
     my ($block, $packets, $expected, $head) = @_;
-    my $timeout = _timeout($block);
+    my $patience = _timeout($block);
     my $socket = IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1', Proto => 'tcp', Timeout => 5,
+        PeerAddr => '127.0.0.1', Proto => 'tcp', Timeout => $timeout,
         PeerPort => $ENV{TEST_NGINX_CLIENT_PORT} // $ServerPort,
     ) or return ('', "cannot connect: $@");
     my $select = IO::Select->new($socket);
@@ -355,7 +356,7 @@ sub _exchange {
         }
     }
 
-    while ($select->can_read($timeout)) {
+    while ($select->can_read($patience)) {
         my $n = sysread $socket, $got, 65536, length $got;
         return $got unless $n;
         return $got if _parse($got, $expected, $head) == $expected;
@@ -536,7 +537,7 @@ sub _check_log {
 
     for my $pattern (_log_patterns($block, 'error_log')) {
         # a worker may write the line after it has answered
-        my $deadline = time + 3;
+        my $deadline = time + $timeout;
         sleep 0.02 until _found($pattern) or time > $deadline;
         Test::More::ok(scalar _found($pattern),
             "$name - pattern \"$pattern\" matches a line in error.log")
