@@ -8,20 +8,32 @@ use warnings;
 
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
-use IO::Socket::INET;
+use Socket qw(INADDR_ANY PF_INET SOCK_STREAM SOL_SOCKET SO_REUSEADDR
+              pack_sockaddr_in);
 
 our $Root = abs_path(dirname(__FILE__) . '/../../..');
 
-# A port that nobody listens on, below those that outgoing connections get:
-# one of them might take it before nginx does.
-sub free_port {
-    for (1 .. 100) {
-        my $port = 10_000 + int rand 20_000;
-        return $port if IO::Socket::INET->new(Listen => 1,
-            LocalPort => $port, LocalAddr => '0.0.0.0', ReuseAddr => 1);
-    }
+# A port that nobody has, below those that outgoing connections get: one of
+# them might take it before nginx does.  It is kept for this process, which has
+# it bound; a server may still bind it, since it says SO_REUSEADDR, but no other
+# suite that looks for a port, not even while that server is down.
+{
+    my %kept;
 
-    die "no free port: $@";
+    sub free_port {
+        for (1 .. 1000) {
+            my $port = 10_000 + int rand 20_000;
+            next if $port == 10_080;        # browsers and fetch() refuse it
+            socket my $socket, PF_INET, SOCK_STREAM, 0 or die "socket: $!";
+            bind $socket, pack_sockaddr_in($port, INADDR_ANY) or next;
+            setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1
+                or die "SO_REUSEADDR: $!";
+            $kept{$port} = $socket;
+            return $port;
+        }
+
+        die "no free port: $!";
+    }
 }
 
 my $build = $ENV{KMQ_BUILD} || "$Root/build";
