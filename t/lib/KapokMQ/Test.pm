@@ -412,14 +412,27 @@ sub ending_pids {
     return grep { _title($_) =~ /shutting down/ } $self->worker_pids;
 }
 
-# How many descriptors a process has.
+# How many descriptors a worker has.
 sub fds {
     my ($self, $pid) = @_;
-    # a journal is opened when there is something to write
-    my @fds = grep { (readlink($_) // '') !~ m{/(?:journal|checkpoint)-} }
-              glob "/proc/$pid/fd/*";
+    my $directories = grep { -d } _open_files($self->{pid});
+    my $deadline = time + PATIENCE;
+    my @files;
 
-    return scalar @fds;
+    # the directory is opened for a moment, to write its names to the disk; what
+    # the master has of it stays
+    do {
+        @files = _open_files($pid);
+    } while ((grep { -d } @files) > $directories && time < $deadline);
+
+    # a journal is opened when there is something to write
+    return scalar grep { !m{/(?:journal|checkpoint)-} } @files;
+}
+
+sub _open_files {
+    my ($pid) = @_;
+
+    return map { readlink($_) // () } glob "/proc/$pid/fd/*";
 }
 
 # How many KiB a process has for itself alone.
