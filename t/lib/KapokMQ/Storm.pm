@@ -35,11 +35,15 @@ sub new {
     my @kinds = qw(HUP KILL TERM USR1 STOP);
 
     push @kinds, splice @kinds, 0, $option{seed} % @kinds;
-    return bless {
-        mq => $mq, %option, first => \@kinds, next => $option{seed} * 1_000_000, killed => {},
+    my $self = bless {
+        mq => $mq, %option, first => \@kinds, killed => {},
+        next => $option{seed} * 1_000_000,
         count => {}, faults => [], clients => {},
         rnd => KapokMQ::Storm::Random->new($option{seed}),
     }, $class;
+
+    ($self->{reloads}) = $self->_told;
+    return $self;
 }
 
 sub faults { @{$_[0]{faults}} }
@@ -329,21 +333,19 @@ sub _disturb {
 
     $self->{trouble} = $now + 0.2 + $rnd->part;
     # each kind once, before it is left to chance
-    my $what = shift @{$self->{first}}
+    my $what = $self->{first}[0]
                // $rnd->weighed(KILL => 40, HUP => 25, USR1 => 15, STOP => 10,
                                 TERM => 10);
-    my @workers = sort { $a <=> $b } $self->{mq}->worker_pids;
-    # nginx before 1.25 complains of open sockets when one that is about to
-    # end anyhow is told to do so at once
-    @workers = grep { !$self->{old}{$_} } @workers if $what eq 'TERM';
+    my @workers = $self->_workers($what);
     my $pid = @workers ? $rnd->pick(@workers) : return;
 
     return if $what eq 'STOP' && $self->{stopped};
+    shift @{$self->{first}};
     $self->add($what);
     if ($what eq 'HUP') {
-        $self->{old}{$_} = 1 for @workers;
         $self->{change}->($rnd->below(1000)) if $self->{change};
         $self->{mq}->signal('HUP');
+        $self->{reloads}++;
     } elsif ($what eq 'USR1') {
         $self->{mq}->signal('USR1');
     } else {
@@ -351,6 +353,40 @@ sub _disturb {
         $self->{stopped} = [$pid, $now + $rnd->part] if $what eq 'STOP';
         kill $what, $pid;
     }
+}
+
+# Workers that this may be done to.  One reload after the other: the signals of
+# two may be one.  nginx before 1.25 complains of open sockets when a worker that
+# is about to end anyhow is told to do so at once.
+sub _workers {
+    my ($self, $what) = @_;
+    my @all = sort { $a <=> $b } $self->{mq}->worker_pids;
+
+    return @all if $what ne 'HUP' && $what ne 'TERM';
+    my ($received, $stay) = $self->_told;
+    return if $received < $self->{reloads};
+    return $what eq 'HUP' ? @all : grep { $stay->{$_} } @all;
+}
+
+# What the master has told of reloads: how many signals it has received, and the
+# workers that the last one does not end.  Until that has begun nobody knows: a
+# worker that has no name yet may be one of those.
+sub _told {
+    my ($self) = @_;
+    my ($received, %stay) = (0);
+
+    for my $line (split /^/, $self->{mq}->log) {
+        if ($line =~ /\(SIGHUP\) received/) {
+            $received++;
+            %stay = (waits => 1);
+        } elsif ($line =~ /: reconfiguring$/) {
+            %stay = ();
+        } elsif ($line =~ /: start worker process (\d+)$/) {
+            $stay{$1} = 1;
+        }
+    }
+
+    return $received, $stay{waits} ? {} : \%stay;
 }
 
 sub _continue {
