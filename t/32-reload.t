@@ -87,7 +87,7 @@ for my $round (1 .. 3) {
     } "reload $round: the old workers are gone";
 }
 wait_for { !@pending && !grep { defined $_->{sent} } values %producing }
-         'everything is sent', 90;
+         'everything is sent';
 wait_for { $mq->counts->{unconsumed} == 0 } 'and consumed';
 Mojo::IOLoop->remove($recurring);
 

@@ -307,15 +307,10 @@ sub deaths {
                 while $answers =~ /"code":0,"data":\[(?:"\w{40}",?){20}\]\}/g;
             close $socket;
         }
-        my $back;
-        for (1 .. 2000) {
+        wait_for {
             my %now = map { $_ => 1 } $queue->worker_pids;
-            $back = keys %now == $queue->{workers}
-                    && !grep { $now{$_} } @pids;
-            last if $back;
-            sleep 0.005;
-        }
-        $back or return fail("workers come back after round $round");
+            keys %now == $queue->{workers} && !grep { $now{$_} } @pids
+        } "workers come back after round $round" or return;
     }
 
     my %came;
