@@ -11,7 +11,9 @@ use Test::More;
 use Time::HiRes qw(sleep);
 use KapokMQ::Test;
 
-use constant { STOP => 4 };
+# seconds: what is in flight when the workers are stopped is overdue when they
+# go on, and not before
+use constant { STOP => 4, RETRY => 3 };
 
 my @stopped;
 
@@ -89,14 +91,14 @@ sub go_on {
 
 for my $round (1 .. 3) {
     my $mq = KapokMQ::Test->start(
-        yaml => { confirm => 'ack', prefetch => 1000, pushRetryTime => 1 });
+        yaml => { confirm => 'ack', prefetch => 1000, pushRetryTime => RETRY });
     my $consumer = $mq->consumer('topic', 'c1');
-    my @codes = map { $mq->publish('topic', $_) } 1 .. 20;
 
+    ok($mq->publish_many('topic', 1 .. 20), 'messages');
     wait_for { @{$consumer->messages} >= 20 } 'all are in flight';
     my @workers = $mq->worker_pids;
     stop_workers(@workers);
-    $consumer->send(@codes);
+    $consumer->send($consumer->codes);
     run_for(STOP);
     my $again = @{$consumer->messages} - 20;
     go_on();

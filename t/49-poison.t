@@ -142,7 +142,7 @@ $mq = KapokMQ::Test->start(
     all_1:     { pushType: 2 }
     all_2:     { pushType: 2 }
     all_one:   { pushType: 2 }
-    tabs:      { pushType: 2 }
+    tabs:      { pushType: 2, retryDelay: 6 }
     unlimited: { maxDeliveries: 0 }
 YAML
 $dead = 0;
@@ -243,7 +243,7 @@ for my $case (
     $next->drop;
     wait_for { !@{$mq->clients->{consumers}} } 'that is closed, too';
 
-    # one of several confirms
+    # one of several confirms; all come before the message is due again
     my ($quick, @slow) = map { $mq->consumer('tabs', "u$_") } 1 .. 4;
     wait_for { !grep { !$_->got($code) } $quick, @slow } 'all get it';
     is($quick->messages->[0]{Attempts}, 3, 'as a third');

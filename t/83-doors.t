@@ -221,7 +221,7 @@ sub all_came {
     my $n = count($topic->{in});
 
     wait_for { count($topic->{in} & $topic->{came}) == $n }
-             "$why: all $n of $name come", 60;
+             "$why: all $n of $name come";
     diag(sprintf '%s, %d s: %d accepted, %d came, %d of them again, '
          . '%d confirmed, %d again after that', $name, time - $began,
          $n, map { count($topic->{$_}) } qw(came again confirmed twice));
