@@ -54,6 +54,7 @@ sub beats {
 # --- pings: in both roles and all modes; not where there is no heartbeat, and
 # not while something passes
 {
+    my $start = time;
     my %idle = (
         producer => $mq->login('/Producers/Conn/idle/producer'),
         kept => $mq->login('/kept/idle/kept'),
@@ -63,7 +64,12 @@ sub beats {
     my $topic = $mq->login('/Producers/Conn/quiet/topic');
     my $busy = $mq->producer('talk', 'busy');
     my $ears = $mq->consumer('talk', 'ears');
-    my $talk = Mojo::IOLoop->recurring(BEAT / 10, sub { $busy->send('x') });
+    my ($said, $gaps) = (time, 0);
+    my $talk = Mojo::IOLoop->recurring(BEAT / 10, sub {
+        $gaps++ if time - $said > 0.8 * BEAT;
+        $said = time;
+        $busy->send('x');
+    });
     my $seen = entry('producer')->{LastSeen};
 
     for my $who (sort keys %idle) {
@@ -71,12 +77,13 @@ sub beats {
     }
     Mojo::IOLoop->remove($talk);
     is($_->pings, 0, 'none without a heartbeat') for $query, $topic;
-    cmp_ok($busy->pings, '<=', 1, 'none while something passes');
+    cmp_ok($busy->pings, '<=', 1 + $gaps, 'none while something passes');
     cmp_ok(entry('producer')->{LastSeen}, '>=', $seen + 3,
            'an answer is a sign of life');
     ok(!(grep { entry($_)->{Silent} } 'producer', @modes),
        'who answers is not silent');
-    cmp_ok($idle{kept}->pings, '<=', 12, 'one ping for each heartbeat');
+    cmp_ok($idle{kept}->pings, '<=', (time - $start) / BEAT + 2,
+           'one ping for each heartbeat');
     ok(!(grep { $_->closed } values %idle, $query, $topic, $busy),
        'and nobody is cut');
     $mq->counts_become({ unconsumed => 0 }, 'all that was said is heard');
@@ -90,16 +97,17 @@ sub beats {
                        key => 'sesame')
     } @modes;
 
+    my %start;
     for my $mode (@modes) {
         $silent{$mode}->next_text;
+        $start{$mode} = time;
         ok($mq->publish_many("silent_$mode", map { "m$_" } 1 .. 50),
            "$mode: fifty messages");
     }
 
-    my $start = time;
     my $cut = wait_for { 2 == (() = $mq->log =~ /has said nothing for/g) }
                        'they are disconnected, in pong and ack';
-    cmp_ok(time - $start, '>', 0.8 * SILENCE, 'not before pushRetryTime');
+    cmp_ok(time - $start{ack}, '>', 0.8 * SILENCE, 'not before pushRetryTime');
     for my $mode (qw(pong ack)) {
         my $frame = $cut;
         $frame = $silent{$mode}->next_frame while $frame;
