@@ -62,18 +62,23 @@ my $mq = KapokMQ::Test->start(
             location /metrics { kapokmq_metrics key; kapokmq_auth off; }
         }));
 
-# Status and answer, as far as that comes in a second where it has no end.
+# Status and answer; of what has no end its head.
 sub curl {
     my ($name, $path, @arguments) = @_;
     my @certificate = $name
         ? ('--cert', "$dir/$name.pem", '--key', "$dir/$name.key") : ();
 
-    open my $out, '-|', 'curl', '-s', '-i', '--http1.1', '-m', 1,
+    my $pid = open my $out, '-|', 'curl', '-sN', '-i', '--http1.1', '-m', 120,
         '--cacert', "$dir/authority.pem", '--noproxy', '*', @certificate,
         @arguments, "https://127.0.0.1:$port$path" or die $!;
-    local $/;
-    my ($head, $body) = split /\r\n\r\n/, scalar(<$out>) // '', 2;
+    my $answer = '';
+    while (sysread $out, $answer, 65_536, length $answer) {
+        my ($head) = $answer =~ /\A(.*?\r\n)\r\n/s or next;
+        last if $head =~ m{\AHTTP/1\.1 101 |^Content-Type: text/event-stream}m;
+    }
+    kill 'TERM', $pid;
     close $out;
+    my ($head, $body) = split /\r\n\r\n/, $answer, 2;
     my ($status) = ($head // '') =~ m{^HTTP/1\.1 (\d+)};
 
     return wantarray ? ($status // 0, $body) : $status // 0;
