@@ -136,8 +136,10 @@ for my $case (['exp', '"' . $exp . '"'], ['exp', 'null'], ['exp', 'true'],
        "$case->[0]: " . substr $case->[1], 0, 40);
 }
 is(ping(forge($HEADER, raw_with(@$_))), 200, "$_->[0]: $_->[1]") for
+    # within five seconds
+    ['exp', time - 1], ['nbf', time + 3],
     ['exp', "$exp.9"], ['exp', '1e300'], ['exp', '9223372036854775807'],
-    ['exp', time - 1], ['nbf', time + 3], ['aud', '["x","kapokmq"]'];
+    ['aud', '["x","kapokmq"]'];
 is(ping(forge($HEADER, $_)), 401, 'claims: ' . substr $_, 0, 20) for
     '', '5', '[' x 3000, encode_json(\%claims) . 'x', "\xff";
 {
