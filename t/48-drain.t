@@ -31,8 +31,8 @@ sub clients {
     } 1 .. $n;
 }
 
-# Reloads; returns when all of the old workers' clients are closed: how late they
-# may have been seen to be, since the machine had others to run, us or a worker.
+# Reloads; returns when all of the old workers' clients are closed: how late
+# that may have been seen, since the machine had others to run.
 sub drained {
     my ($name, $clients, %change) = @_;
     my @old = $mq->worker_pids;

@@ -199,8 +199,8 @@ for my $call (sort keys %what) {
                "$call fails: producers are told");
         }
         if ($n % 2) {
-            fault($mq, '');
             my $generation = generation($mq);
+            fault($mq, '');
             $goal = $surge->accepted + 300;
             ok($surge->run(sub { $surge->accepted > $goal }), 'it heals');
             ok($surge->run(sub { generation($mq) > $generation }),
