@@ -450,10 +450,11 @@ sub signal {
     kill $name, $self->{pid};
 }
 
-# Reloads, and waits until the new workers serve.
+# Reloads, and waits until the new workers serve. One that has just been started
+# has no name yet, and is an old one all the same.
 sub reload {
     my ($self, %change) = @_;
-    my %old = map { $_ => 1 } $self->worker_pids;
+    my %old = map { $_ => 1 } _children($self->{pid});
 
     $self->configure(%change) if %change;
     $self->signal('HUP');
@@ -465,7 +466,7 @@ sub reload {
 # Reloads, and waits until the old workers are gone, too.
 sub renew {
     my ($self, %change) = @_;
-    my @old = $self->worker_pids;
+    my @old = _children($self->{pid});
 
     $self->reload(%change);
     return wait_for { !grep { is_running($_) } @old }
