@@ -56,8 +56,12 @@ static void ngx_kapokmq_batch_read(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_batch_take(ngx_kapokmq_batch_t *batch);
 static ngx_int_t ngx_kapokmq_batch_take_file(ngx_kapokmq_batch_t *batch,
     ngx_buf_t *buf);
+static ngx_int_t ngx_kapokmq_batch_in_place(ngx_kapokmq_batch_t *batch,
+    ngx_buf_t *buf);
 static ngx_int_t ngx_kapokmq_batch_feed(ngx_kapokmq_batch_t *batch,
     const u_char *bytes, size_t n);
+static ngx_int_t ngx_kapokmq_batch_came(ngx_kapokmq_batch_t *batch,
+    const u_char *p);
 static ngx_int_t ngx_kapokmq_batch_room(ngx_kapokmq_batch_t *batch, size_t n);
 static ngx_int_t ngx_kapokmq_batch_scan(ngx_kapokmq_batch_t *batch,
     const u_char *p);
@@ -198,7 +202,12 @@ ngx_kapokmq_batch_take(ngx_kapokmq_batch_t *batch)
         next = cl->next;
         buf = cl->buf;
 
-        if (ngx_buf_in_memory(buf)) {
+        if (ngx_buf_in_memory(buf) && !batch->shared
+            && r->headers_in.content_length_n == buf->last - buf->pos)
+        {
+            rc = ngx_kapokmq_batch_in_place(batch, buf);
+
+        } else if (ngx_buf_in_memory(buf)) {
             rc = ngx_kapokmq_batch_feed(batch, buf->pos,
                                         (size_t) (buf->last - buf->pos));
 
@@ -247,6 +256,21 @@ ngx_kapokmq_batch_take_file(ngx_kapokmq_batch_t *batch, ngx_buf_t *buf)
 }
 
 
+/* All of the body came at once.  nginx reads nothing more to there as long as
+ * the request lives, so it stays where it is. */
+static ngx_int_t
+ngx_kapokmq_batch_in_place(ngx_kapokmq_batch_t *batch, ngx_buf_t *buf)
+{
+    batch->piece = buf->pos;
+    batch->element = buf->pos;
+    batch->kept = buf->pos;
+    batch->last = buf->last;
+    batch->end = buf->last;
+
+    return ngx_kapokmq_batch_came(batch, buf->pos);
+}
+
+
 static ngx_int_t
 ngx_kapokmq_batch_feed(ngx_kapokmq_batch_t *batch, const u_char *bytes,
     size_t n)
@@ -262,6 +286,14 @@ ngx_kapokmq_batch_feed(ngx_kapokmq_batch_t *batch, const u_char *bytes,
     p = batch->last;
     batch->last = ngx_cpymem(p, bytes, n);
 
+    return ngx_kapokmq_batch_came(batch, p);
+}
+
+
+/* What is from p on is new. */
+static ngx_int_t
+ngx_kapokmq_batch_came(ngx_kapokmq_batch_t *batch, const u_char *p)
+{
     if (!batch->single && ngx_kapokmq_batch_scan(batch, p) != NGX_OK) {
         return NGX_ERROR;
     }
