@@ -158,10 +158,11 @@ int kmq_block_check(const void *block, size_t size);
 
 /*
  * Opens the block as worker number worker, below KMQ_WORKERS; kmq_attach_any()
- * takes the lowest number that is free.  What a predecessor of that number left
- * when it died, clients and reserved messages, is given back first; where its
- * consumers had much, kmq_take() gives back the rest.  NULL: no memory, the
- * number is out of bounds or in use, or this is not a block.
+ * takes the lowest number that is free.  What a predecessor of that number had
+ * reserved when it died is given back, and its clients leave; what its
+ * consumers had comes back in the first kmq_take() or kmq_tick(), when the time
+ * has been told.  NULL: no memory, the number is out of bounds or in use, or
+ * this is not a block.
  */
 kmq_t *kmq_attach(void *block, size_t size, unsigned worker);
 kmq_t *kmq_attach_any(void *block, size_t size);

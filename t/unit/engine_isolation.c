@@ -3,6 +3,9 @@
  * See engine_cases.h for how these tests read.
  */
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "engine_cases.h"
 
 
@@ -254,6 +257,56 @@ test_waited(void)
 }
 
 
+/* Worker 1 takes message 1, and dies. */
+static void
+worker_die(ec_queue_t *q)
+{
+    int     status;
+    pid_t   pid;
+    kmq_t  *kmq;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        kmq = eu_attach(q->block, EC_SIZE, 1);
+        (void) eu_consumer(kmq, "t", 10, "x");
+        _exit(strcmp(ec_take(kmq), "x1") != 0);
+    }
+
+    ok(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0,
+       "a worker dies that has taken it");
+}
+
+
+/* Its time counts from when it is given back, however long ago somebody was
+ * there who told the time. */
+static void
+test_successor(void)
+{
+    kmq_t       *next;
+    ec_queue_t   q;
+
+    ec_open_delay(&q, KMQ_PUSH_ONE, 0, DELAY, DELAY_MAX);
+    suspects(&q, 1, 1);
+    worker_die(&q);
+    next = eu_attach(q.block, EC_SIZE, 1);
+    ec_clock(next, 9000);
+    ok(kmq_has_work(next), "its successor is to give it back");
+    ec_takes(next, "", "nobody is there");
+    ec_counts(next, "1 retrying", "it waits for an empty consumer");
+    ec_clock(q.kmq, 13999);
+    ec_takes(q.kmq, "", "nobody is there");
+    ec_counts(q.kmq, "1 retrying", "for retry_delay_max");
+    ec_clock(q.kmq, 14000);
+    ec_takes(q.kmq, "", "nobody is there");
+    ec_counts(q.kmq, "1 ready", "then it is like any other");
+    kmq_detach(next);
+
+    ec_close(&q, "successor");
+}
+
+
 /* At most half of the consumers are alone, and one at least. */
 static void
 test_half(unsigned consumers)
@@ -411,6 +464,7 @@ main(void)
     test_alone_end("delete");
     test_empty();
     test_waited();
+    test_successor();
     test_half(1);
     test_half(2);
     test_half(5);

@@ -64,7 +64,7 @@ worker_begin(kmq_t *kmq)
 }
 
 
-/* What a dead predecessor held has been given back. */
+/* A dead predecessor has nothing here any more. */
 static void
 worker_ready(kmq_t *kmq)
 {

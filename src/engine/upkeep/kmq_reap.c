@@ -92,8 +92,8 @@ reap_slice(kmq_t *kmq, unsigned i, unsigned *n)
 }
 
 
-/* Does so with all that a worker has in a shard, and gives back a slice of what
- * its clients had; others have the lock between slices. */
+/* Does so with all that a worker has in a shard; others have the lock between
+ * slices. */
 static void
 reap_shard(kmq_t *kmq, kmq_shard_t *shard, unsigned i)
 {
@@ -104,11 +104,6 @@ reap_shard(kmq_t *kmq, kmq_shard_t *shard, unsigned i)
 
         kmq_lock(kmq, shard);
         reap_slice(kmq, i, &n);
-
-        if (n) {
-            (void) kmq_leave_run(kmq, n);
-        }
-
         kmq_unlock(kmq);
     } while (n == 0);
 }
@@ -124,7 +119,11 @@ reap_end(kmq_t *kmq, unsigned i)
 }
 
 
-/* The same for this worker, or for its predecessor. */
+/*
+ * The same for this worker, or for its predecessor.  What the clients had is
+ * not given back yet: a worker that has just attached knows only when another
+ * one ticked last, and what waits again would wait from then on.
+ */
 void
 kmq_reap_own(kmq_t *kmq)
 {

@@ -7,7 +7,8 @@
 
 
 /* Lets all clients of this worker, or of its dead predecessor, leave, and frees
- * what it reserved.  Takes the locks of all shards, one after the other. */
+ * what it reserved; kmq_leave_run() gives back what those clients had.  Takes
+ * the locks of all shards, one after the other. */
 void kmq_reap_own(kmq_t *kmq);
 
 /* Does the same, and gives back all that those clients had.  Takes the same

@@ -12,22 +12,13 @@ seconds(unsigned h)
 }
 
 
-/* s.  One that comes after a dead one has no clock yet, but the block's. */
-uint64_t
-time_of(unsigned h)
-{
-    return (M.handle[h].wall == UNKNOWN * 1000 ? M.wall : M.handle[h].wall)
-           / 1000;
-}
-
-
 /* The period of a time, in a table of the last n ones of so many seconds. */
 static kmq_period_t *
 period_of(kmq_period_t *period, unsigned n, unsigned h, unsigned length)
 {
     uint64_t  number;
 
-    number = time_of(h) / length;
+    number = seconds(h) / length;
     period += number % n;
 
     if (period->number != number) {
@@ -60,8 +51,8 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
     p[2] = period_of(t->count.minute, KMQ_TOPIC_MINUTES, h, 60);
     p[3] = period_of(t->count.day, KMQ_DAYS, h, 86400);
 
-    if (time_of(h) > t->count.latest) {
-        t->count.latest = time_of(h);
+    if (seconds(h) > t->count.latest) {
+        t->count.latest = seconds(h);
     }
 
     for (i = 0; i < 4; i++) {

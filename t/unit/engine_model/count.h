@@ -5,7 +5,6 @@
 
 
 uint32_t seconds(unsigned h);
-uint64_t time_of(unsigned h);
 void count(topic_t *t, unsigned h, int published, unsigned delivered,
     unsigned confirmed);
 int is_current(uint64_t number, unsigned n, uint64_t time);

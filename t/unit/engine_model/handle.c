@@ -186,11 +186,11 @@ attach(unsigned h, unsigned w)
 }
 
 
-/* What follows from the end of a handle: its clients go in any order. */
-void
-handle_left(unsigned h, unsigned by)
+/* The clients of a handle go, in any order. */
+static void
+clients_left(unsigned h, unsigned by)
 {
-    unsigned  i, k;
+    unsigned  i;
 
     M.tie = ++M.ties;
 
@@ -201,6 +201,14 @@ handle_left(unsigned h, unsigned by)
     }
 
     M.tie = 0;
+}
+
+
+/* What a handle has reserved goes, by the clock of another one. */
+static void
+held_left(unsigned h, unsigned by)
+{
+    unsigned  i, k;
 
     for (i = 0; i < HELD; i++) {
         if (M.held[i].n && M.held[i].handle == h) {
@@ -216,6 +224,30 @@ handle_left(unsigned h, unsigned by)
             M.held[i].n = 0;
         }
     }
+}
+
+
+/* What follows from the end of a handle. */
+void
+handle_left(unsigned h, unsigned by)
+{
+    clients_left(h, by);
+    held_left(h, by);
+}
+
+
+/*
+ * The next one in a dead one's place.  What that had reserved goes by the clock
+ * that the block keeps; what its clients had comes back in a tick.
+ */
+void
+handle_follows(unsigned h)
+{
+    M.handle[h].wall = M.wall;
+    held_left(h, h);
+    attach(h, M.handle[h].worker);
+    M.handle[h].follows = 1;
+    tick(h);
 }
 
 
@@ -265,6 +297,12 @@ tick(unsigned h)
     M.wall = M.handle[h].wall;
 
     CHECK(kmq_tick(M.handle[h].kmq) == want, "%u are dead", want);
+
+    if (M.handle[h].follows) {
+        M.handle[h].follows = 0;
+        clients_left(h, h);
+    }
+
     wakes(h);
 
     /* all of them have gone, in the order of their numbers, before others

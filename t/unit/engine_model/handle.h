@@ -12,6 +12,7 @@ void bury(kmq_t *kmq);
 void handle_close(handle_t *handle, int detaches);
 void attach(unsigned h, unsigned w);
 void handle_left(unsigned h, unsigned by);
+void handle_follows(unsigned h);
 unsigned dead_handles(void);
 void tick(unsigned h);
 

@@ -211,7 +211,7 @@ message_dies(uint32_t id, unsigned h)
     m->state = DEAD;
     m->entered = M.mono;
     m->tie = M.tie;
-    m->dead_time = seconds(h) == UNKNOWN ? 0 : seconds(h);
+    m->dead_time = seconds(h);
     m->since = later(m->create_time + m->delay, seconds(h));
     list_append(&M.topic[m->topic].dead, id);
 }

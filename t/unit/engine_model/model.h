@@ -39,7 +39,6 @@
 #define SHARDS    8                /* at most */
 #define ANY_SHARD UINT32_MAX
 #define NEVER     UINT64_MAX
-#define UNKNOWN   UINT64_C(1)      /* a time: of a handle without a clock */
 #define WALL      UINT64_C(1640975470000)
 
 /* RETRYING: it failed, and waits for its next try.  ASIDE: a suspect, which
@@ -206,6 +205,7 @@ typedef struct {
     kmq_t      *kmq;
     unsigned    worker;
     int         woken, dead;
+    int         follows;           /* a dead one, whose clients are leaving */
     uint64_t    mono, wall;
     uint64_t    timer;             /* mono; 0: not armed */
 

@@ -49,13 +49,7 @@ handle_dies(unsigned h)
     handle->dead = 1;
 
     if (one_in(2)) {
-
-        /* the next one in its place gives back what it held */
-
-        M.epoch++;
-        M.handle[h].wall = UNKNOWN * 1000;
-        handle_left(h, h);
-        attach(h, handle->worker);
+        handle_follows(h);
     }
 }
 

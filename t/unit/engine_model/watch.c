@@ -288,8 +288,8 @@ check_detail(unsigned h, topic_t *t)
 
     if (!(M.options & (LARGE|BREAKS))) {
         check_table("minute", d.minute, t->count.minute, KMQ_TOPIC_MINUTES,
-                    time_of(h), t->count.latest);
-        check_table("day", d.day, t->count.day, KMQ_DAYS, time_of(h),
+                    seconds(h), t->count.latest);
+        check_table("day", d.day, t->count.day, KMQ_DAYS, seconds(h),
                     t->count.latest);
     }
 }
