@@ -90,7 +90,6 @@ checkpoint_abandon(void)
     }
 
     D.active = 0;
-    M.peak = M.peak_next;
     D.abandoned++;
 }
 
@@ -227,6 +226,7 @@ checkpoint_end(void)
     }
 
     D.active = 0;
+    M.peak = M.peak_next;
     D.lost -= D.lost_before;
     D.refused = D.refused_before;
     D.checkpoints++;
