@@ -28,8 +28,21 @@ sub some_keys {
          . ' worker: { key: "worker-value", produce: [work] } }';
 }
 
+# The whole server once more below /mq/, as another proxy would have it.
+sub below_a_path {
+    return <<'CONF';
+location /mq/ {
+    rewrite ^/mq(/.*)$ $1 break;
+    proxy_pass http://127.0.0.1:$server_port;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}
+CONF
+}
+
 my $mq = KapokMQ::Test->start(
-    conf   => page_location(),
+    conf   => page_location() . below_a_path(),
     yaml   => { checkSpeed => 0.1, keys => some_keys('write'),
                 tokens => qq({ algorithms: [HS256], secret: "$SECRET" }) },
     topics => <<'YAML');
@@ -54,7 +67,12 @@ sub fewer_rights {
     $mq->reload(yaml => { %{$mq->{yaml}}, keys => some_keys('read') });
 }
 
+my @frozen;
+
 run_browser($mq, 'main.js', stop => sub { $mq->stop },
-            launch => sub { $mq->launch }, key => \&change_key, fewer => \&fewer_rights);
+            launch => sub { $mq->launch }, renew => sub { $mq->renew },
+            freeze => sub { kill STOP => @frozen = $mq->worker_pids },
+            thaw => sub { kill CONT => splice @frozen },
+            key => \&change_key, fewer => \&fewer_rights);
 $mq->finish;
 done_testing;

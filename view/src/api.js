@@ -1,8 +1,14 @@
-// Requests to the queue.
+// Requests to the queue, which is where the page came from: at the root of a
+// host, or below a path.
 
+import { answered, unanswered } from './connection.js';
 import { currentKey, setAccess, signOut } from './session.js';
 
-const ACCESS = '/Console/GetAccess';
+const ACCESS = 'Console/GetAccess';
+const PING = 'Console/Ping';
+
+// A proxy says these for a server that does not answer.
+const NOBODY = [502, 504];
 
 class ApiError extends Error {
     constructor(message, status) {
@@ -26,6 +32,15 @@ function lookAtStatus(status, path) {
     }
 }
 
+// Who gave up waiting says so where it is known for what.
+function lookAtConnection(response, answer, path, signal) {
+    if (answer !== undefined && !NOBODY.includes(response.status)) {
+        answered(path !== PING);
+    } else if (!signal?.aborted) {
+        unanswered();
+    }
+}
+
 async function post(path, parameters, key, signal) {
     let response;
     let answer;
@@ -42,8 +57,11 @@ async function post(path, parameters, key, signal) {
         });
         answer = await response.json();
     } catch {
+        lookAtConnection(response, undefined, path, signal);
         throw new ApiError('', response?.status ?? 0);
     }
+
+    lookAtConnection(response, answer, path, signal);
 
     if (key === currentKey()) {
         lookAtStatus(response.status, path);
@@ -58,7 +76,7 @@ async function post(path, parameters, key, signal) {
 
 // The whole answer of POST /Console/name.
 export function ask(name, parameters = {}, signal = undefined) {
-    return post(`/Console/${name}`, parameters, currentKey() ?? '', signal);
+    return post(`Console/${name}`, parameters, currentKey() ?? '', signal);
 }
 
 // Its data alone.
@@ -83,11 +101,13 @@ export async function refreshAccess(signal) {
 
 // Sends a message; its MessageCode.
 export async function send(topic, messageData, delayTime) {
-    const answer = await post('/Producer/Send',
+    const answer = await post('Producer/Send',
         { topic, messageData, delayTime }, currentKey() ?? '');
 
     return answer.msg;
 }
+
+export const ping = (signal) => ask('Ping', {}, signal);
 
 // All elements of a list that comes in parts.
 export async function getAll(name, parameters, signal, limit = 10000) {

@@ -2,13 +2,14 @@
 // it one is.
 
 import { mayOpen, placeOf, titleOf } from './access.js';
-import { refreshAccess } from './api.js';
+import { ping, refreshAccess } from './api.js';
+import { watch } from './connection.js';
 import { html, useEffect, useState } from './html.js';
 import { Layout } from './components/layout.js';
 import { Empty, Heading } from './components/state.js';
 import { language, setLanguage, t } from './i18n/index.js';
 import { usePoll } from './poll.js';
-import { useRoute } from './router.js';
+import { PAGES, UNKNOWN, link, useRoute } from './router.js';
 import { currentAccess, currentKey, onSession } from './session.js';
 import { setTheme, theme } from './theme.js';
 import { Access } from './pages/access.js';
@@ -22,6 +23,14 @@ import { Topic } from './pages/topic.js';
 import { Topics } from './pages/topics.js';
 
 const ACCESS_INTERVAL = 15000;     // ms
+
+function Unknown({ name }) {
+    return html`
+        <${Heading}>${t('page.Unknown')}<//>
+        <${Empty} title=${t('unknown.title', { name })}>
+            <p><a href=${link(PAGES[0])}>${t('unknown.toFirst')}</a></p>
+        <//>`;
+}
 
 function Page({ route, access }) {
     if (!mayOpen(access, route.page)) {
@@ -48,6 +57,8 @@ function Page({ route, access }) {
         return html`<${Configuration} />`;
     case 'Access':
         return html`<${Access} />`;
+    case UNKNOWN:
+        return html`<${Unknown} name=${route.parameter} />`;
     default:
         return html`<${Overview} />`;
     }
@@ -76,6 +87,7 @@ export function App() {
     const again = () => change((n) => n + 1);
 
     useEffect(() => onSession(again), []);
+    useEffect(() => (signedIn ? watch(ping) : undefined), [signedIn]);
     usePoll((signal) => currentKey() && refreshAccess(signal), [currentKey()],
         ACCESS_INTERVAL);
     useFocusOnPage(route, signedIn);

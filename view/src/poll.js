@@ -1,5 +1,6 @@
 // Data that is asked for again and again, while the tab can be seen.
 
+import { isLost, onConnection } from './connection.js';
 import { useEffect, useRef, useState } from './html.js';
 
 const INTERVAL = 2000;             // ms
@@ -57,6 +58,9 @@ function start(load, interval, settle) {
         }
     }
 
+    // what came back has news
+    const stop = onConnection(() => isLost() || turn());
+
     document.addEventListener('visibilitychange', turn);
     turn();
 
@@ -66,6 +70,7 @@ function start(load, interval, settle) {
             ended = true;
             clearTimeout(timer);
             request?.abort();
+            stop();
             document.removeEventListener('visibilitychange', turn);
         },
     };

@@ -116,8 +116,8 @@ async function listen(visitor, topic) {
 
     await visitor.go("Send");
     await visitor.field("topic.name", where).fill(topic);
-    await visitor.choice("client.confirm", where).selectOption(
-        { label: "ack: " + visitor.t("confirm.ack") });
+    await visitor.choice("listen.mode", where).selectOption(
+        { label: visitor.t("listen.mode.ack") });
     await visitor.button("listen.start", {}, where).click();
 }
 

@@ -10,18 +10,18 @@ const { ok } = require("./report.js");
 const { Server } = require("./server.js");
 const { Visitor } = require("./visitor.js");
 const { access, fewer } = require("./access.js");
-const { addresses } = require("./addresses.js");
+const { addresses, belowAPath } = require("./addresses.js");
 const { clients } = require("./clients.js");
 const { choices } = require("./choices.js");
 const { configuration } = require("./configuration.js");
 const { failing } = require("./failing.js");
-const { gone, newKey } = require("./gone.js");
+const { gone, hung, newKey } = require("./gone.js");
 const { keyboard } = require("./keyboard.js");
 const { appearance } = require("./appearance.js");
 const { login } = require("./login.js");
 const { messages } = require("./messages.js");
 const { hidden, overview } = require("./overview.js");
-const { sendAndListen } = require("./send.js");
+const { listeners, sendAndListen } = require("./send.js");
 const { topics } = require("./topics.js");
 
 const I18N = "../../../view/src/i18n/";
@@ -94,11 +94,14 @@ async function main([port, key, settings]) {
         await Promise.all([
             inTabs(visitors, topics, clients, sendAndListen, failing,
                    keyboard),
-            inTabs(visitors, messages, appearance),
+            inTabs(visitors, messages, belowAPath, appearance),
             each(visitors, access),
         ]);
         await section("fewer", () => fewer(visitors, server), visitors);
         await section("gone", () => gone(visitors, server), visitors);
+        await section("hung", () => hung(visitors, server), visitors);
+        await section("listeners", () => listeners(visitors, server),
+                      visitors);
         await section("new key", () => newKey(visitors, server), visitors);
 
         await Promise.all(visitors.map((visitor) => visitor.leave()));

@@ -14,23 +14,22 @@ const arrived = (visitor) => arrivals(visitor).locator("pre")
 
 async function listen(visitor, topic, mode) {
     const where = pane(visitor, "listen.title");
-    const choice = mode + ": " + visitor.t("confirm." + mode);
 
     await visitor.field("topic.name", where).fill(topic);
-    await visitor.choice("client.confirm", where).selectOption(
-        { label: choice });
+    await visitor.choice("listen.mode", where).selectOption(
+        { label: visitor.t("listen.mode." + mode) });
     await visitor.button("listen.start", {}, where).click();
     await visitor.sees(visitor.status("listen.on", { n: 0 }, where),
-                       "listens, confirming by " + mode);
+                       "listens: " + mode);
 }
 
-async function stop(visitor, topic) {
+async function stop(visitor, topic, others = 0) {
     const where = pane(visitor, "listen.title");
 
     await visitor.button("listen.stop", {}, where).click();
     await visitor.sees(visitor.status("listen.off", {}, where), "stopped");
     await visitor.becomes(async () => (await visitor.server.ask(
-        "GetClientList", { topic })).length, 0, "its consumer is gone");
+        "GetClientList", { topic })).length, others, "its consumer is gone");
 }
 
 /* Its MessageCode. */
@@ -51,6 +50,61 @@ async function send(visitor, topic, data, delay = 0) {
         return now !== before && now.startsWith(accepted) && now;
     }, "accepted");
     return after.slice(accepted.length);
+}
+
+/* What one reads before one begins. */
+const warning = (visitor, key, values) => visitor.role("list",
+    visitor.t("listen.effects")).getByText(visitor.t(key, values));
+
+/* As the page comes, it takes nothing: a backlog is looked at, and stays. */
+async function looksOnly(visitor, topic) {
+    const { server } = visitor;
+    const where = pane(visitor, "listen.title");
+    const codes = await server.publish(topic, "one", "two", "three");
+    const counts = async () => {
+        const { Waiting, InFlight, Consumed } = await server.topic(topic);
+
+        return [Waiting + InFlight, Consumed];
+    };
+
+    await visitor.go("Send");
+    await visitor.field("topic.name", where).fill(topic);
+    await visitor.sees(warning(visitor, "listen.peeksWaiting",
+        { n: 3, max: 100 }), "a backlog: says what one will see of it");
+    await visitor.button("listen.start", {}, where).click();
+    await visitor.becomes(() => arrived(visitor), ["three", "two", "one"],
+                          "looks at all");
+    const worker = await server.consumer(topic, "worker");
+
+    await visitor.sees(warning(visitor, "listen.peeksFrom", { others: 1 }),
+                       "another consumer: says so");
+    await visitor.until(() => codes.every((code) => worker.messages.some(
+        ({ MessageCode }) => MessageCode === code)),
+        "who works gets them all");
+    visitor.is(worker.messages.map(({ Attempts }) => Attempts ?? 1)
+        .filter((attempts) => attempts > 1), [], "and none has failed");
+    await visitor.becomes(counts, [0, 3], "it alone consumes them");
+    await stop(visitor, topic, 1);
+    await worker.leave();
+
+    const more = await server.publish(topic, "four", "five");
+
+    await visitor.button("listen.start", {}, where).click();
+    await visitor.becomes(() => arrived(visitor), ["five", "four"],
+                          "nobody else is there");
+    await stop(visitor, topic);
+    visitor.is(await counts(), [2, 3], "they wait as before");
+    visitor.is(await Promise.all(more.map(async (code) =>
+        (await server.find(code)).LastErrorCode)), [null, null],
+        "and none has failed");
+    await visitor.choice("listen.mode", where).selectOption(
+        { label: visitor.t("listen.mode.pong") });
+    await visitor.sees(warning(visitor, "listen.takes"),
+                       "to take them: says so");
+    await visitor.sees(warning(visitor, "listen.takesWaiting", { n: 2 }),
+                       "and how many");
+    await visitor.accessible("what listening does");
+    await visitor.fitsIn("what listening does");
 }
 
 /* What is sent arrives, as text whatever it is. */
@@ -108,8 +162,8 @@ async function lost(visitor, topic) {
     const [client] = await server.ask("GetClientList", { topic });
 
     await server.ask("Disconnect", { connection: client.Connection });
-    await visitor.sees(visitor.status("listen.lost",
-        { reason: "1008 disconnected by an operator" },
+    await visitor.sees(visitor.status("listen.ended",
+        { reason: visitor.t("close.disconnected by an operator") },
         pane(visitor, "listen.title")), "a lost connection: says so");
 }
 
@@ -140,14 +194,33 @@ async function withoutAddress(visitor) {
 async function sendAndListen(visitor) {
     const topic = visitor.name + "-hello";
 
+    await looksOnly(visitor, visitor.name + "-look");
     await tour(visitor, topic);
     await delayed(visitor, topic);
     await stop(visitor, topic);
     await ack(visitor, topic);
     await lost(visitor, topic);
     await withoutAddress(visitor);
-    await listen(visitor, topic, "socket");
-    await stop(visitor, topic);
 }
 
-module.exports = { sendAndListen };
+/* A reload of nginx ends connections: the page's listener comes back. */
+async function listeners(visitors, server) {
+    const each = (test) => Promise.all(visitors.map(test));
+    const topic = (visitor) => visitor.name + "-reload";
+
+    await each(async (visitor) => {
+        await visitor.go("Send");
+        await listen(visitor, topic(visitor), "pong");
+    });
+    await server.act("renew");
+    await each(async (visitor) => {
+        await visitor.sees(visitor.status("listen.on", {},
+            pane(visitor, "listen.title")), "a reload: listens again");
+        await server.publish(topic(visitor), "after it");
+        await visitor.becomes(() => arrived(visitor), ["after it"],
+                              "and gets what comes then");
+        await stop(visitor, topic(visitor));
+    });
+}
+
+module.exports = { listeners, sendAndListen };

@@ -1,12 +1,15 @@
 // What is around every page: navigation, choices, and the page's place.
 
 import { mayOpen, titleOf } from '../access.js';
+import { useConnection } from '../connection.js';
+import { time } from '../format.js';
 import { html } from '../html.js';
 import { t } from '../i18n/index.js';
 import { PAGES, link } from '../router.js';
 import { signOut } from '../session.js';
 import { Choices } from './choices.js';
 import { Icon } from './icon.js';
+import { Mark } from './mark.js';
 
 function Navigation({ page, access }) {
     const pages = PAGES.filter((name) => mayOpen(access, name));
@@ -26,7 +29,18 @@ function Navigation({ page, access }) {
         </nav>`;
 }
 
+// Over everything, since all that is below is old then.
+function Lost({ connection }) {
+    return html`
+        <div role="alert" class="lost-place">
+            ${connection.lost && html`
+                <p class="lost">${t('error.lost',
+                    { time: time(connection.last) })}</p>`}
+        </div>`;
+}
+
 export function Layout({ route, access, choices, children }) {
+    const connection = useConnection();
     const skip = (event) => {
         event.preventDefault();
         document.querySelector('main h1')?.focus();
@@ -36,7 +50,9 @@ export function Layout({ route, access, choices, children }) {
         <a class="skip" href="#main" onClick=${skip}>${t('nav.skip')}</a>
         <div class="frame">
             <header>
-                <a class="brand" href=${link('Console')}>KapokMQ</a>
+                <a class="brand" href=${link('Console')}>
+                    <${Mark} />KapokMQ
+                </a>
                 <${Navigation} page=${route.page} access=${access} />
                 <div class="header-end">
                     <${Choices} ...${choices} />
@@ -46,6 +62,9 @@ export function Layout({ route, access, choices, children }) {
                     </button>
                 </div>
             </header>
-            <main id="main">${children}</main>
+            <main id="main" class=${connection.lost ? 'stale' : ''}>
+                <${Lost} connection=${connection} />
+                ${children}
+            </main>
         </div>`;
 }

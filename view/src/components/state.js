@@ -21,11 +21,11 @@ export function errorText(error) {
     return error.message || t('error.status', { status: error.status });
 }
 
-// Old data stays below it.
+// Old data stays below it.  That nobody answers is said above the page.
 export function Trouble({ error }) {
     return html`
         <div role="alert" class="trouble-place">
-            ${error && html`
+            ${error && error.status !== 0 && html`
                 <p class="trouble">
                     ${errorText(error)} ${t('error.retrying')}
                 </p>`}

@@ -8,6 +8,9 @@ export default {
     'page.Send': 'Send & listen',
     'page.Configuration': 'Configuration',
     'page.Access': 'Access',
+    'page.Unknown': 'Page not found',
+    'unknown.title': 'There is no page “{name}”.',
+    'unknown.toFirst': 'Go to the overview',
 
     'nav.pages': 'Pages',
     'nav.skip': 'Skip to the content',
@@ -37,7 +40,9 @@ export default {
     'action.copied': 'Copied',
 
     'state.loading': 'Loading',
-    'error.connection': 'Not connected: the queue does not answer.',
+    'error.lost': 'The server does not answer. What you see is as of {time}; '
+        + 'trying again.',
+    'error.connection': 'The server does not answer.',
     'error.status': 'The server answered with status {status}.',
     'error.retrying': 'Trying again; what is shown may be old.',
     'list.partial': 'There are more than these; search to narrow them down.',
@@ -107,6 +112,8 @@ export default {
     'overview.week': 'Messages a day, the past week',
     'overview.hour': 'Messages a minute, the last hour',
 
+    'health.unknown': 'Nobody knows how the queue is: the server does not '
+        + 'answer.',
     'health.good': 'The queue is healthy.',
     'health.disk': 'The disk does not take what is written: {error}.',
     'health.full': 'As many messages wait as may wait ({n}): producers are '
@@ -250,31 +257,52 @@ export default {
     'message.requeued': 'The message waits again.',
     'message.gone': 'There is no such message, or not any more.',
 
-    'send.intro': 'Listen to a topic on this page, then send a message to '
-        + 'it.',
+    'send.intro': 'Listen to a topic on this page, then send a message to it: '
+        + 'it appears here, and stays in the queue.',
     'send.title': 'Send',
     'send.delay': 'Delay in seconds',
     'send.send': 'Send message',
     'send.accepted': 'Accepted: {code}',
     'listen.title': 'Listen',
+    'listen.mode': 'Messages that arrive',
+    'listen.mode.peek': 'Look only: all are given back',
+    'listen.mode.pong': 'Take: consumed when they arrive (pong)',
+    'listen.mode.ack': 'Take by hand: consumed when you confirm them (ack)',
+    'listen.effects': 'What this does to others',
+    'listen.takes': 'Takes messages: nobody else gets what arrives here.',
+    'listen.takesWaiting': '{n} waiting {n|message|messages} will be taken.',
+    'listen.takesFrom': '{others} {others|consumer|consumers} will miss what '
+        + 'is taken here.',
+    'listen.takesCopy': 'Publish/subscribe: each consumer has a copy of its '
+        + 'own, so this takes nothing from others.',
+    'listen.peeksWaiting': '{n} {n|message is|messages are} waiting: you see '
+        + 'the oldest {max} until others consume them.',
+    'listen.peeksFrom': '{others} {others|consumer|consumers} will get what '
+        + 'you look at a moment later, and you see only a part of it.',
+    'listen.peeksCopy': 'Publish/subscribe: you see a copy; others get theirs '
+        + 'as always.',
     'listen.start': 'Start listening',
     'listen.stop': 'Stop',
-    'listen.off': 'Not connected.',
+    'listen.off': 'Not listening.',
     'listen.connecting': 'Connecting …',
-    'listen.on': 'Connected.',
+    'listen.on': 'Listening.',
+    'listen.again': 'Connection lost; connecting again …',
     'listen.count': '{n} {n|message|messages} so far',
-    'listen.lost': 'The connection was closed: {reason}',
-    'listen.noAddress': 'A topic with a slash, or called “.” or “..”, cannot be '
-        + 'in the path of a consumer, so this page cannot listen to it. '
-        + 'Consumers reach it where a location has “topic=”.',
+    'listen.ended': 'Listening ended: {reason}',
+    'close.1006': 'the server did not accept the connection',
+    'close.disconnected by an operator': 'disconnected by an operator',
+    'close.token expired': 'the token has expired',
+    'close.the key is not valid any more': 'the key is not valid any more',
+    'close.too many wrong secret keys': 'too many wrong keys',
+    'close.no secret key came in time': 'no key came in time',
+    'listen.noAddress': 'A topic with a slash in its name, or called “.” or '
+        + '“..”, cannot be part of a consumer’s path, so this page cannot '
+        + 'listen to it. Consumers can where a location has “topic=”.',
     'listen.error': 'Not confirmed: {error}',
     'listen.attempt': 'Attempt {n}',
-    'listen.list': 'Messages that arrived, the newest first',
+    'listen.list': 'Messages that arrived, newest first',
     'listen.confirm': 'Confirm',
     'listen.confirmed': 'Confirmed',
-    'confirm.pong': 'when the browser has answered a ping',
-    'confirm.ack': 'when you confirm it',
-    'confirm.socket': 'when it is sent',
 
     'config.intro': 'What application.yaml says. “nginx -s reload” puts '
         + 'changes into effect.',

@@ -1,34 +1,66 @@
-// What arrives on a topic, pushed to this page as to any other consumer.
+// What arrives on a topic, pushed to this page as to any other consumer.  Unless
+// one chooses to take messages they are given back.
 
 import { covers, firstTopic } from '../access.js';
-import { hasAddress, listen } from '../consumer.js';
+import { get, getAll } from '../api.js';
+import { address, hasAddress, listen } from '../consumer.js';
 import { Data } from '../components/data.js';
 import { Time } from '../components/time.js';
 import { TopicField } from '../components/topic-field.js';
 import { number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
-import { t } from '../i18n/index.js';
+import { has, t } from '../i18n/index.js';
+import { peeker } from '../peek.js';
+import { usePoll, useSettled } from '../poll.js';
 
 const KEPT = 200;
 const CUT = 2000;                  // characters of each
 const PACE = 100;                  // ms between two looks at what came
-const MODES = ['pong', 'ack', 'socket'];
+const LOOK = 3000;                 // ms between two looks at the topic
+const PEEK = 100;                  // messages at a time that are given back
+const MODES = ['peek', 'pong', 'ack'];
+const PUBLISH_SUBSCRIBE = 2;
 
 const randomId = () => `console-${crypto.getRandomValues(new Uint32Array(1))[0]
     .toString(16)}`;
 
+// What there is to know of a topic; null: it is not there yet.
+async function look(topic, signal) {
+    const { all } = await getAll('GetTopics', { search: topic }, signal);
+
+    return all.some(({ Topic }) => Topic === topic)
+        ? get('GetTopic', { topic }, signal) : null;
+}
+
+const parametersOf = (mode, topic) => (mode === 'peek' ? {
+    confirm: 'ack',
+    ...(topic && { prefetch: Math.min(PEEK, topic.Prefetch) }),
+} : { confirm: mode });
+
 /*
- * {state: off, connecting or on; list, the newest first; count; reason; error,
- * of a confirmation; start(), stop(), confirm()}
+ * {state: off, connecting, on or again; list, the newest first; count; end:
+ * {code, reason}; error, of a confirmation; start(), stop(), confirm()}
  */
 function useConsumer() {
     const connection = useRef(null);
     const [state, setState] = useState('off');
-    const [reason, setReason] = useState('');
+    const [end, setEnd] = useState(null);
     const [error, setError] = useState('');
     const [arrived, setArrived] = useState({ list: [], count: 0 });
 
-    useEffect(() => () => connection.current?.close(), []);
+    const stop = () => {
+        connection.current?.peek?.end();
+        connection.current?.close();
+    };
+
+    useEffect(() => {
+        addEventListener('pagehide', stop);
+
+        return () => {
+            removeEventListener('pagehide', stop);
+            stop();
+        };
+    }, []);
 
     // Thousands a second may come: they are shown together.
     const coming = useRef([]);
@@ -53,28 +85,35 @@ function useConsumer() {
 
     return {
         state,
-        reason,
+        end,
         error,
         ...arrived,
-        start(topic, id, mode) {
+        start(url, peeks) {
+            const peek = peeks
+                ? peeker((code) => connection.current.send(`-${code} 0`))
+                : null;
+
             setState('connecting');
-            setReason('');
+            setEnd(null);
             setError('');
             setArrived({ list: [], count: 0 });
-            connection.current = listen(topic, id, mode, {
+            connection.current = listen(url, {
                 open: () => setState('on'),
-                message: add,
-                error: setError,
-                close(why) {
+                message: (message) => (!peek || peek.isNew(message))
+                    && add(message),
+                error: (text) => !peek && setError(text),
+                lost: () => setState('again'),
+                end(code, reason) {
                     setState('off');
-                    setReason(why);
+                    setEnd({ code, reason });
                 },
             });
+            connection.current.peek = peek;
         },
-        stop: () => connection.current?.close(),
+        stop,
         confirm(message) {
             setError('');
-            connection.current.confirm(message.MessageCode);
+            connection.current.send(message.MessageCode);
             setArrived((old) => ({
                 ...old,
                 list: old.list.map((one) => (one.number === message.number
@@ -106,31 +145,78 @@ function Arrived({ message, ack, onConfirm }) {
         </li>`;
 }
 
-function stateText({ state, reason }) {
-    if (state === 'off' && reason) {
-        return t('listen.lost', { reason });
+function stateText({ state, end }) {
+    if (state !== 'off' || !end || end.code === 0) {
+        return t(`listen.${state}`);
     }
 
-    return t(`listen.${state}`);
+    const known = `close.${end.reason || end.code}`;
+
+    return t('listen.ended', { reason: has(known) ? t(known)
+        : `${end.code} ${end.reason}`.trim() });
+}
+
+// What listening does to others: topic as it is now, or null.
+function effects(mode, topic, others) {
+    const values = {
+        n: number(topic?.Waiting ?? 0),
+        others: number(others),
+        max: number(Math.min(PEEK, topic?.Prefetch ?? PEEK)),
+    };
+    const takes = mode !== 'peek';
+
+    if (topic?.PushType === PUBLISH_SUBSCRIBE) {
+        return [['plain', t(takes ? 'listen.takesCopy'
+            : 'listen.peeksCopy')]];
+    }
+
+    return [
+        takes && ['warn', t('listen.takes')],
+        takes && topic?.Waiting > 0
+            && ['warn', t('listen.takesWaiting', values)],
+        others > 0 && ['warn', t(takes ? 'listen.takesFrom'
+            : 'listen.peeksFrom', values)],
+        !takes && topic?.Waiting > 0
+            && ['warn', t('listen.peeksWaiting', values)],
+    ].filter(Boolean);
+}
+
+function Effects({ mode, topic, on }) {
+    const others = Math.max(0, (topic?.Consumers ?? 0) - (on ? 1 : 0));
+    const list = effects(mode, topic, others);
+
+    return html`
+        <ul class="plain effects" aria-label=${t('listen.effects')}>
+            ${list.map(([tone, text]) => html`
+                <li key=${text} class=${tone}>${text}</li>`)}
+        </ul>`;
 }
 
 // id: the only one that the key may listen with; null: any
 export function Listen({ topics, id }) {
     const consumer = useConsumer();
-    const [topic, setTopic] = useState(firstTopic(topics));
-    const [mode, setMode] = useState('pong');
+    const [name, setName] = useState(firstTopic(topics));
+    const [mode, setMode] = useState('peek');
     const off = consumer.state === 'off';
 
-    const named = hasAddress(topic);
-    const possible = named && covers(topics, topic);
+    const named = hasAddress(name);
+    const possible = named && name !== '' && covers(topics, name);
+    const wanted = useSettled(possible ? name : '');
+    const { data } = usePoll(async (signal) => ({ name: wanted,
+        topic: wanted === '' ? null : await look(wanted, signal) }),
+    [wanted], LOOK);
+    const topic = data?.name === name ? data.topic : null;
 
-    const submit = (event) => {
+    const submit = async (event) => {
         event.preventDefault();
 
         if (!off) {
             consumer.stop();
         } else if (possible) {
-            consumer.start(topic, id ?? randomId(), mode);
+            const now = await look(name).catch(() => null);
+
+            consumer.start(address(name, id ?? randomId(),
+                parametersOf(mode, now)), mode === 'peek');
         }
     };
 
@@ -138,19 +224,21 @@ export function Listen({ topics, id }) {
         <section aria-labelledby="listen-title" class="pane">
             <h2 id="listen-title">${t('listen.title')}</h2>
             <form onSubmit=${submit} class="stack">
-                <${TopicField} value=${topic} topics=${topics}
+                <${TopicField} value=${name} topics=${topics}
                                disabled=${!off}
-                               onInput=${(e) => setTopic(e.target.value)} />
-                <label>${t('client.confirm')}
+                               onInput=${(e) => setName(e.target.value)} />
+                <label>${t('listen.mode')}
                     <select value=${mode} disabled=${!off}
                             onChange=${(e) => setMode(e.target.value)}>
-                        ${MODES.map((name) => html`
-                            <option key=${name} value=${name}
-                                    selected=${name === mode}>
-                                ${name}: ${t(`confirm.${name}`)}
+                        ${MODES.map((one) => html`
+                            <option key=${one} value=${one}
+                                    selected=${one === mode}>
+                                ${t(`listen.mode.${one}`)}
                             </option>`)}
                     </select>
                 </label>
+                <${Effects} mode=${mode} topic=${topic}
+                            on=${consumer.state === 'on'} />
                 <button type="submit" class=${off ? 'primary' : ''}
                         disabled=${off && !possible}>
                     ${off ? t('listen.start') : t('listen.stop')}

@@ -1,5 +1,6 @@
 import { accessOf } from '../api.js';
 import { Choices } from '../components/choices.js';
+import { Mark } from '../components/mark.js';
 import { errorText } from '../components/state.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
@@ -38,7 +39,7 @@ export function Login({ choices }) {
     return html`
         <main class="login">
             <form onSubmit=${submit}>
-                <h1>KapokMQ</h1>
+                <h1><${Mark} />KapokMQ</h1>
                 <input hidden autocomplete="username" value="KapokMQ" />
                 <label for="key">${t('login.key')}</label>
                 <input id="key" ref=${field} type="password" required

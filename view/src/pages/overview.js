@@ -1,4 +1,5 @@
 import { get } from '../api.js';
+import { useConnection } from '../connection.js';
 import { Chart } from '../components/chart.js';
 import { Heading, Loading, Trouble } from '../components/state.js';
 import { Tile } from '../components/tile.js';
@@ -26,6 +27,11 @@ const words = ({ error, topic, n, age, free, size }) => ({
 
 function Health({ overview }) {
     const found = problems(overview, overview.idle);
+    const { lost } = useConnection();
+
+    if (lost) {
+        return html`<p class="health">${t('health.unknown')}</p>`;
+    }
 
     if (found.length === 0) {
         return html`<p class="health good">${t('health.good')}</p>`;

@@ -103,7 +103,7 @@ function NoTopics({ search }) {
     }
 
     const line = `curl -H 'secretKey: KEY' -d topic=${firstTopic(allowed)} `
-        + `-d messageData=hello ${location.origin}/Producer/Send`;
+        + `-d messageData=hello ${new URL('Producer/Send', location.href)}`;
 
     return html`
         <${Empty} title=${t('topics.none')}>
