@@ -137,15 +137,3 @@ export function fromInput(value) {
 
     return value && Number.isFinite(ms) ? Math.floor(ms / 1000) : undefined;
 }
-
-// Data as it is best read: JSON with line breaks, else as it is.
-export function pretty(text) {
-    try {
-        const value = JSON.parse(text);
-
-        return typeof value === 'object' && value !== null
-            ? JSON.stringify(value, null, 2) : text;
-    } catch {
-        return text;
-    }
-}

@@ -2,7 +2,7 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { bytes, compact, duration, fromInput, iso, number, pretty, rate, when }
+import { bytes, compact, duration, fromInput, iso, number, rate, when }
     from '../src/format.js';
 import { setLanguage } from '../src/i18n/index.js';
 
@@ -75,13 +75,4 @@ test('what was typed as a time is local, or nothing', () => {
     assert.equal(fromInput('2026-11-23T12:00'), NOON);
     assert.equal(fromInput(''), undefined);
     assert.equal(fromInput('soon'), undefined);
-});
-
-test('JSON is broken into lines, all else stays as it is', () => {
-    assert.equal(pretty('{"a":[1]}'), '{\n  "a": [\n    1\n  ]\n}');
-
-    for (const text of ['', 'hello', '{"a":', '1e400', '"x"', 'null',
-        '<b>no</b>']) {
-        assert.equal(pretty(text), text);
-    }
 });

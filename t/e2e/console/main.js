@@ -13,6 +13,7 @@ const { access, fewer } = require("./access.js");
 const { addresses, belowAPath } = require("./addresses.js");
 const { clients } = require("./clients.js");
 const { choices } = require("./choices.js");
+const { contents } = require("./data.js");
 const { configuration } = require("./configuration.js");
 const { failing } = require("./failing.js");
 const { gone, hung, newKey } = require("./gone.js");
@@ -94,7 +95,7 @@ async function main([port, key, settings]) {
         await Promise.all([
             inTabs(visitors, topics, clients, sendAndListen, failing,
                    keyboard),
-            inTabs(visitors, messages, belowAPath, appearance),
+            inTabs(visitors, messages, contents, belowAPath, appearance),
             each(visitors, access),
         ]);
         await section("fewer", () => fewer(visitors, server), visitors);
