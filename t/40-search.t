@@ -8,7 +8,7 @@ use utf8;
 BEGIN { push @INC, 't/lib' }
 
 use Encode qw(encode);
-use List::Util qw(max);
+use List::Util qw(max min);
 use Mojo::JSON qw(decode_json encode_json);
 use POSIX qw(strftime);
 use Test::More;
@@ -88,6 +88,26 @@ finds({ topic => 'on' }, [], 'not a part of its name');
 finds({ topic => 'one', status => 1 }, [$consumed], 'topic and status');
 finds({ topic => 'wait', status => 1 }, [], 'which nothing has');
 
+finds({ status => 4 }, [$waiting], 'status 4: ready');
+finds({ status => 5 }, [$in_flight], 'status 5: in flight');
+finds({ status => 6 }, [], 'status 6: between two tries');
+finds({ topicPart => 'A' }, [$waiting, $dead], 'topics with an a');
+finds({ topicPart => 'TW', status => 5 }, [$in_flight], 'with a status');
+finds({ topicPart => 'x' }, [], 'with an x');
+is_deeply([$mq->codes(order => 'oldest')], \@all, 'the oldest first');
+is_deeply([$mq->codes(order => 'oldest', limit => 1, topic => 'one')],
+          [$consumed, $delayed], 'one by one');
+is_deeply([$mq->codes(order => 'newest', limit => 2)], [reverse @all],
+          'or the newest');
+finds({ search => 'dea' }, [$dead], 'by its data');
+finds({ search => 'IT' }, [$waiting], 'in any case of letters');
+finds({ search => 'd', limit => 1 }, [$consumed, $delayed, $dead],
+      'several, one by one');
+finds({ search => 'd', status => 0 }, [$delayed], 'with a status');
+is_deeply([$mq->codes(search => 'd', order => 'oldest', topicPart => 'on')],
+          [$consumed, $delayed], 'all of it at once');
+finds({ search => 'nowhere' }, [], 'in none');
+
 # --- what is listed
 
 my $time = created($waiting);
@@ -103,6 +123,21 @@ is(body('GetMessage', { messageCode => $waiting }),
    . qq("LastErrorCode":null,"Suspect":false,"NextTry":null,"InFlight":false,)
    . qq("Consumer":null,"DueTime":null,"DeadTime":null}}),
    'and alone, with its data');
+
+is(body('GetMessageList', { topic => 'wait', preview => 3 }),
+   qq({"code":0,"data":[{"MessageCode":"$waiting","Topic":"wait",)
+   . qq("CreateTime":$time,"ConsumedTime":0,"DelayTime":0,"Status":-1,)
+   . qq("Size":5,"Attempts":0,"LastError":null,"LastErrorCode":null,)
+   . qq("Suspect":false,"NextTry":null,"InFlight":false,"Consumer":null,)
+   . qq("DueTime":null,"DeadTime":null,"Preview":"wai"}],"next":null}),
+   'with the beginning of its data');
+is(body('GetMessageList', { search => 'ait' }) =~ s/.*\]//r,
+   ',"next":null,"looked":{"Messages":5,"Bytes":33}}', 'what was looked at');
+{
+    my ($row) = @{($mq->page(status => 5, preview => 0))[0]};
+    is_deeply([@$row{qw(InFlight Consumer Preview)}],
+              [Mojo::JSON->true, 'holder', ''], 'and who has it');
+}
 
 my %message = map { $_->{MessageCode} => $_ } @{($mq->page)[0]};
 is($message{$in_flight}{Attempts}, 1, 'in flight: one attempt');
@@ -127,6 +162,12 @@ for my $data ($odd, $odd x 3000, 'x' x 1_048_576, '木' x 300_000) {
     wait_for { @{$producer->texts} == 1 } length($data) . ' characters';
     is($producer->texts->[0], 'ok', 'are taken');
     my ($code) = $mq->codes(topic => 'odd"\\', limit => 10);
+    is_deeply([$mq->codes(search => substr($data, -20))], [$code],
+              'found by their end');
+    my ($row) = @{($mq->page(topic => 'odd"\\', preview => 1000))[0]};
+    my $preview = $row->{Preview};
+    is($preview, substr($data, 0, length $preview), 'the beginning of them');
+    cmp_ok(length $preview, '>=', min(length $data, 150), 'not cut too soon');
     my $found = $mq->find($code);
     is($found->{Topic}, 'odd"\\', 'listed by an odd topic');
     ok($found->{MessageData} eq $data, 'found whole');
@@ -166,7 +207,7 @@ for my $form (sub { $_[0] }, \&local_time) {
 # --- what is no parameter
 
 my %no = (
-    status    => ['4', '7', '-2', 'x', '1.5', '1x', '99999999999999999999'],
+    status    => ['7', '8', '-2', 'x', '1.5', '1x', '99999999999999999999'],
     limit     => ['0', '10001', '-1', 'x', '5x', '99999999999999999999'],
     cursor    => ['x', '-1', '1x', '99999999999999999999999'],
     startTime => ['yesterday', '-1', '2006-01-02', '2006-13-02 15:04:05',
@@ -174,6 +215,9 @@ my %no = (
                   '2006-01-02 15:04:05x', '99999999999999999999'],
     endTime   => ['tomorrow', '2006-01-02T15:04:05', '2006-02-30 15:04:05'],
     topic     => ['x' x 256],
+    order     => ['x', 'Newest', '1'],
+    search    => ['x' x 256],
+    preview   => ['-1', '1001', 'x'],
 );
 for my $name (sort keys %no) {
     for my $value (@{$no{$name}}) {

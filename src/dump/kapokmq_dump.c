@@ -265,6 +265,9 @@ changes_print(const kmq_record_t *r)
 
     if (r->type == KMQ_RECORD_GONE) {
         kmq_line_word("why", why[r->kind <= KMQ_KIND_CLEANED ? r->kind : 0]);
+
+    } else if (r->type == KMQ_RECORD_REQUEUED && r->kind == KMQ_KIND_DUE) {
+        kmq_line_word("why", "due");
     }
 
     kmq_line_number("count", r->count);

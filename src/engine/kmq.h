@@ -86,7 +86,7 @@
  *   A client     joins, is ready, leaves, has to go
  *   A message    is published, taken, confirmed or given back
  *   Watching     counters, topics, clients, messages
- *   Changing     messages are deleted, purged, requeued
+ *   Changing     messages are deleted, purged, requeued, made due
  *   The disk     the journal, checkpoints, restoring
  *   Testing      a check of the whole block, and what tests reach
  */
@@ -860,9 +860,14 @@ int kmq_client(kmq_t *kmq, kmq_ref_t client, uint64_t number,
 #define KMQ_STATUS_DEAD      2
 #define KMQ_STATUS_ANY       3
 
+/* of those that wait, for queries alone */
+#define KMQ_STATUS_READY     4
+#define KMQ_STATUS_IN_FLIGHT 5
+#define KMQ_STATUS_RETRYING  6     /* they failed, and are not ready yet */
+
 /* A message as it was when it was asked for. */
 typedef struct {
-    int         status;            /* not KMQ_STATUS_ANY */
+    int         status;            /* KMQ_STATUS_WAITING to _DEAD */
     uint32_t    size;              /* bytes of body */
     uint32_t    attempts;          /* deliveries that failed, and the one that
                                       goes on; publish/subscribe: the most of
@@ -897,16 +902,32 @@ typedef struct {
     size_t       topic_len;        /* 0: any topic */
     uint32_t     from;             /* s: created no earlier */
     uint32_t     to;               /* s: and no later */
+    int          oldest;           /* 1: the oldest first */
+
+    /* Where they are not NULL: is it a topic that is looked for, and what is in
+     * the message's data?  data_fits is called with a NULL part first, then
+     * with one part of the data after the other, KMQ_SEARCH_DATA bytes at most,
+     * until it returns 1.  Both are called under the lock. */
+    int        (*topic_fits)(void *arg, const char *name, size_t len);
+    int        (*data_fits)(void *arg, const char *part, size_t n);
+    void        *arg;
 } kmq_query_t;
 
+#define KMQ_SEARCH_DATA  1048576
+
 /*
- * Walks messages from the newest to the oldest, as above, but in slices of
- * bounded time: it may find none in a slice although there are more.  *cursor
- * is 0 again when all were seen.  A cursor stays good for ever; messages that
- * come after the start are not seen.
+ * Walks messages from the newest to the oldest, as above, or the other way
+ * round, but in slices of bounded time: it may find none in a slice although
+ * there are more.  *cursor is 0 again when all were seen.  A cursor stays good
+ * for ever, with its query; messages that come after the start are not seen,
+ * or, where the oldest come first, they are or not.
  */
 unsigned kmq_search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor,
     kmq_message_info_t *info, unsigned n);
+
+/* The cursor with which that walk goes on behind a message that it found.  No
+ * lock. */
+uint64_t kmq_search_cursor(const kmq_query_t *query, uint64_t sequence);
 
 /* The id of the consumer with which a found message is in flight.  Returns its
  * bytes; 0: with none, or, in publish/subscribe, with whoever it may be. */
@@ -923,6 +944,11 @@ size_t kmq_consumer_of(kmq_t *kmq, const kmq_message_info_t *m,
 
 int kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
     uint32_t *left, char *buf, size_t n);
+
+/* Copies the first n bytes of its body, or all that there are.  Returns how
+ * many, or KMQ_GONE. */
+int kmq_copy_head(kmq_t *kmq, const kmq_message_info_t *m, char *buf,
+    size_t n);
 
 
 /* ================================================================ Changing */
@@ -947,6 +973,11 @@ int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
  * be called until that is less than max. */
 unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
     unsigned max);
+
+/* Has the time of a delayed message come, or that of the next try of one that
+ * failed; one that is too old goes then.  KMQ_OK, KMQ_GONE, or KMQ_ERROR: it
+ * waits for no time. */
+int kmq_make_due(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
 
 
 /* ================================================================ The disk */

@@ -85,6 +85,10 @@ size_t kmq_json_unescaped(const unsigned char *text, size_t size);
 /* Changes each escape of half a surrogate pair into one of U+FFFD. */
 void kmq_json_mend(unsigned char *text, size_t size);
 
+/* How many of the first size bytes of such a string are whole characters and
+ * whole escapes; the rest, up to 11 bytes, is half of one. */
+size_t kmq_json_cut(const unsigned char *text, size_t size);
+
 
 /* --------------------------------------------------------- pushed message */
 

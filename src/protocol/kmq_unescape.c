@@ -162,3 +162,83 @@ kmq_json_mend(unsigned char *text, size_t size)
         }
     }
 }
+
+
+/* Is it, from p on, all that there is of a pair's second half, and not all of
+ * that? */
+static int
+kmq_unescape_halved(const unsigned char *p, const unsigned char *end)
+{
+    return end - p < 6 && (p == end || *p == '\\')
+           && (end - p < 2 || p[1] == 'u');
+}
+
+
+/* The bytes of the escape at p, with the second half of its pair; 0: it is not
+ * all there. */
+static size_t
+kmq_unescape_size(const unsigned char *p, const unsigned char *end)
+{
+    int       unit;
+    uint32_t  character;
+
+    if (end - p < 2 || (p[1] == 'u' && end - p < 6)) {
+        return 0;
+    }
+
+    if (p[1] == 'u') {
+        unit = kmq_hex_unit(p + 2, end);
+
+        if (unit >= 0xd800 && unit < 0xdc00
+            && kmq_unescape_halved(p + 6, end))
+        {
+            return 0;
+        }
+    }
+
+    return (size_t) (kmq_unescape_one(p + 1, end, &character) - p);
+}
+
+
+/* How many bytes at the end are a character that is not all there. */
+static size_t
+kmq_unescape_torn(const unsigned char *text, const unsigned char *end)
+{
+    size_t                n;
+    const unsigned char  *p;
+
+    for (p = end; p > text && end - p < 3 && (p[-1] & 0xc0) == 0x80; p--) {
+        /* void */
+    }
+
+    if (p == text || p[-1] < 0xc0) {
+        return 0;
+    }
+
+    n = (size_t) (end - p) + 1;
+
+    return n < 2u + (p[-1] >= 0xe0) + (p[-1] >= 0xf0) ? n : 0;
+}
+
+
+size_t
+kmq_json_cut(const unsigned char *text, size_t size)
+{
+    size_t                n;
+    const unsigned char  *p, *end;
+
+    end = text + size;
+
+    for (p = kmq_unescape_next(text, end);
+         p < end;
+         p = kmq_unescape_next(p + n, end))
+    {
+        n = kmq_unescape_size(p, end);
+
+        if (n == 0) {
+            return (size_t) (p - text);
+        }
+    }
+
+    return size - kmq_unescape_torn(text, end);
+}

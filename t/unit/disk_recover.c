@@ -693,6 +693,34 @@ retry_make(const char *name, int checkpoint, char code[CODE])
 }
 
 
+/* A message whose time was made to come does not wait after a restart. */
+static void
+test_made_due(int checkpoint)
+{
+    char                 code[CODE], late[CODE];
+    kmq_counts_t         counts;
+    kmq_message_info_t   m;
+
+    retry_make("made due", checkpoint, code);
+    is_int(du_publish(&q, 0, "t", "two", HOUR, late), KMQ_OK, "delayed");
+    is_int(kmq_make_due(q.worker[0].kmq, code), KMQ_OK, "its next try");
+    is_int(kmq_make_due(q.worker[0].kmq, late), KMQ_OK, "its time");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    restart(1, "made due");
+    kmq_count(q.worker[0].kmq, &counts);
+    is_int((long long) counts.ready, 2, "both are ready");
+    is_int((long long) counts.totals.requeued, 0, "which is no requeue");
+    (void) du_status(&q, code, &m);
+    is_int(m.attempts, 2, "with its failures");
+    du_kill(&q);
+}
+
+
 /* Over a restart a message waits for the rest of its time. */
 static void
 test_retrying(int checkpoint)
@@ -1881,6 +1909,8 @@ main(void)
     test_failures();
     test_retrying(0);
     test_retrying(1);
+    test_made_due(0);
+    test_made_due(1);
     test_retry_clock_back(0);
     test_retry_clock_back(1);
     test_suspect(0);

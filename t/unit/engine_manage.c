@@ -450,6 +450,49 @@ test_delete_shared(void)
 }
 
 
+/* -------------------------------------------------------------------- due */
+
+static void
+test_make_due(void)
+{
+    kmq_ref_t            a;
+    ec_queue_t           q;
+    kmq_message_info_t   info;
+
+    ec_open_delay(&q, KMQ_PUSH_ONE, 3, 60000, 60000);
+    ec_delayed(q.kmq, q.p, 1, 60000);
+    ec_publish(q.kmq, q.p, 2, 1);
+    is_int(kmq_make_due(q.kmq, ec_code[2]), KMQ_ERROR, "it is ready");
+
+    ec_clock(q.kmq, 3000);
+    is_int(kmq_make_due(q.kmq, ec_code[1]), KMQ_OK, "it was delayed");
+    is_int(kmq_make_due(q.kmq, ec_code[1]), KMQ_ERROR, "not any more");
+    ec_counts(q.kmq, "2 ready", "both are ready");
+
+    a = eu_consumer(q.kmq, "t", 10, "a");
+    ec_takes(q.kmq, "a2 a1", "and pushed");
+    is_int(kmq_make_due(q.kmq, ec_code[1]), KMQ_ERROR, "it is in flight");
+    is_int(ec_return(q.kmq, a, "1 2"), 2, "they are given back");
+    is_int(ec_return(q.kmq, a, "1 2"), 0, "once");
+    ec_takes(q.kmq, "a1 a2", "at once, the first time");
+    is_int(ec_return(q.kmq, a, "1 2"), 2, "and once more");
+    ec_takes(q.kmq, "", "they wait now");
+    ec_counts(q.kmq, "2 retrying", "for a minute");
+
+    is_int(kmq_make_due(q.kmq, ec_code[1]), KMQ_OK, "one is tried again now");
+    ec_takes(q.kmq, "a1", "before its time");
+    is_int(kmq_find(q.kmq, ec_code[1], &info), KMQ_OK, "it is there");
+    is_int(info.attempts, 3, "with its failures");
+    ec_clock(q.kmq, 63000);
+    ec_takes(q.kmq, "a2", "the other one at its time");
+
+    is_int(kmq_delete(q.kmq, ec_code[1]), KMQ_OK, "deleted");
+    is_int(kmq_make_due(q.kmq, ec_code[1]), KMQ_GONE, "it is gone");
+
+    ec_close(&q, "made due");
+}
+
+
 /* ----------------------------------------------------------------- memory */
 
 /* 20,000 messages of 0 to 2,000 bytes come and go in one way or another; what
@@ -540,6 +583,7 @@ main(void)
     test_delete_in_flight("leave");
     test_delete_in_flight("overdue");
     test_delete_shared();
+    test_make_due();
     test_memory();
 
     return done_testing();

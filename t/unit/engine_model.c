@@ -78,6 +78,7 @@ static const op_t  ops[] = {
     { op_delete,        MANAGED, {  100,    50,    100,   100 } },
     { op_requeue,       MANAGED, {  100,    50,    100,   100 } },
     { op_requeue_topic, MANAGED, {   10,     5,     10,    10 } },
+    { op_make_due,      MANAGED, {   50,    20,     50,    50 } },
     { op_search,        MANAGED, {    4,     2,      4,     4 } },
     { op_purge,         MANAGED, {    1,     1,      1,     2 } },
     { op_search_on,     MANAGED, {   20,    20,     20,    20 } },

@@ -160,6 +160,270 @@ test_filters(void)
 }
 
 
+/* What waits, by what it does; and the oldest first. */
+static void
+test_waiting(void)
+{
+    kmq_ref_t     a;
+    ec_queue_t    q;
+    kmq_query_t   query;
+
+    ec_open_retry(&q, KMQ_PUSH_ONE, 0, 9);
+    a = eu_consumer(q.kmq, "t", 3, "a");
+    ec_publish(q.kmq, q.p, 1, 5);
+    ec_takes(q.kmq, "a1 a2 a3", "pushed");
+    is_int(kmq_return_codes(q.kmq, a, ec_code[2], 1, 60000), 1, "2 retries");
+    kmq_set_ready(q.kmq, a, 0);
+
+    query = any();
+    query.status = KMQ_STATUS_READY;
+    finds(q.kmq, &query, "5 4", "ready");
+    query.status = KMQ_STATUS_IN_FLIGHT;
+    finds(q.kmq, &query, "3 1", "in flight");
+    query.status = KMQ_STATUS_RETRYING;
+    finds(q.kmq, &query, "2", "between two tries");
+
+    query.oldest = 1;
+    finds(q.kmq, &query, "2", "the same from the other end");
+    query.status = KMQ_STATUS_WAITING;
+    finds(q.kmq, &query, "1 2 3 4 5", "the oldest first");
+    query.from = (EC_WALL + 2000) / 1000;
+    finds(q.kmq, &query, "", "of no time");
+
+    ec_close(&q, "waiting");
+}
+
+
+static void
+test_oldest_slices(void)
+{
+    unsigned      i;
+    uint64_t      cursor;
+    ec_queue_t    q;
+    kmq_query_t   query;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    query = any();
+    query.oldest = 1;
+    cursor = 0;
+
+    ec_publish(q.kmq, q.p, 1, 20);
+    ec_text(next(q.kmq, &query, &cursor, 3), "1 2 3", "three");
+    ec_text(next(q.kmq, &query, &cursor, 3), "4 5 6", "three more");
+    is_int(kmq_delete(q.kmq, ec_code[6]), KMQ_OK, "deleted: the last seen");
+    is_int(kmq_delete(q.kmq, ec_code[7]), KMQ_OK, "and the next one");
+    ec_text(next(q.kmq, &query, &cursor, 3), "8 9 10", "none is missed");
+
+    for (i = 8; i <= 18; i++) {
+        (void) kmq_delete(q.kmq, ec_code[i]);
+    }
+
+    ec_text(next(q.kmq, &query, &cursor, 10), "19 20", "to the end");
+    is_int((long long) cursor, 0, "which is told");
+    cursor = 1;
+    ec_text(next(q.kmq, &query, &cursor, 10), "", "beyond it there is none");
+
+    ec_close(&q, "oldest slices");
+}
+
+
+/* ------------------------------------------------------- topics, and data */
+
+static int
+with_o(void *arg, const char *name, size_t len)
+{
+    ++*(unsigned *) arg;
+
+    return memchr(name, 'o', len) != NULL;
+}
+
+
+static void
+test_topic_fits(void)
+{
+    unsigned      asked;
+    ec_queue_t    q;
+    kmq_query_t   query;
+
+    queue_fill(&q);
+    query = any();
+    query.topic_fits = with_o;
+    query.arg = &asked;
+    asked = 0;
+    finds(q.kmq, &query, "7 6", "of topics with an o");
+    ok(asked > 0 && asked < 7, "asked %u times of 7 messages", asked);
+
+    ec_close(&q, "topic fits");
+}
+
+
+/* What a search is told of data. */
+typedef struct {
+    unsigned    messages;
+    uint64_t    bytes;
+    uint64_t    most;              /* of one message */
+    uint64_t    of_this;
+    char        last;              /* what it looks for */
+} look_t;
+
+
+static int
+look_at(void *arg, const char *part, size_t n)
+{
+    look_t  *look = arg;
+
+    if (part == NULL) {
+        look->messages++;
+        look->of_this = 0;
+        return 0;
+    }
+
+    look->bytes += n;
+    look->of_this += n;
+
+    if (look->of_this > look->most) {
+        look->most = look->of_this;
+    }
+
+    return memchr(part, look->last, n) != NULL;
+}
+
+
+static void
+test_data_fits(void)
+{
+    look_t        look;
+    ec_queue_t    q;
+    kmq_query_t   query;
+
+    queue_fill(&q);
+    query = any();
+    query.data_fits = look_at;
+    query.arg = &look;
+    memset(&look, 0, sizeof(look));
+
+    look.last = '6';
+    finds(q.kmq, &query, "6", "by its data");
+    is_int(look.messages, 7, "for which all were looked at");
+    look.last = 'x';
+    finds(q.kmq, &query, "", "none has it");
+    query.status = KMQ_STATUS_DEAD;
+    look.messages = 0;
+    look.last = '2';
+    finds(q.kmq, &query, "2", "a dead one");
+    is_int(look.messages, 1, "no other was looked at");
+
+    ec_close(&q, "data fits");
+}
+
+
+/* Publishes n messages with bodies of size, which end with a dot, to one topic
+ * after the other. */
+static void
+publish_sized(kmq_t *kmq, unsigned n, size_t size)
+{
+    char           *body, name[8];
+    unsigned        wrong;
+    kmq_message_t   m;
+
+    body = malloc(size);
+    memset(body, 'x', size);
+    body[size - 1] = '.';
+    wrong = 0;
+
+    while (n--) {
+        memset(&m, 0, sizeof(m));
+        m.size = (uint32_t) size;
+        sprintf(name, "t%u", n % 40);
+        wrong += kmq_reserve_to(kmq, name, strlen(name), &m) != KMQ_OK;
+        kmq_write(kmq, &m, body, size);
+        kmq_commit(kmq, &m, 1);
+    }
+
+    is_int(wrong, 0, "published: %zu bytes each", size);
+    free(body);
+}
+
+
+/* A call looks at so much data, and one message more; and of that one at its
+ * beginning alone. */
+static void
+test_data_bounds(unsigned pages, int oldest)
+{
+    kmq_t               *kmq;
+    void                *block;
+    look_t               look;
+    unsigned             found, slices;
+    uint64_t             cursor, most;
+    kmq_query_t          query;
+    kmq_message_info_t   info[16];
+
+    diag("shards of %u pages, oldest %d", pages, oldest);
+    kmq_shard_pages = pages;
+    kmq = eu_open(&block, 32 << 20, KMQ_PUSH_ONE);
+
+    publish_sized(kmq, 40, 20000);
+    publish_sized(kmq, 2, KMQ_SEARCH_DATA);
+    publish_sized(kmq, 2, KMQ_SEARCH_DATA + 1);
+    publish_sized(kmq, 200, 100);
+    publish_sized(kmq, 40, 20000);
+
+    query = any();
+    query.oldest = oldest;
+    query.data_fits = look_at;
+    query.arg = &look;
+    found = slices = 0;
+    cursor = most = 0;
+    memset(&look, 0, sizeof(look));
+    look.last = '.';
+
+    do {
+        look.bytes = 0;
+        found += kmq_search(kmq, &query, &cursor, info, 16);
+        most = look.bytes > most ? look.bytes : most;
+        slices++;
+    } while (cursor && slices < 1000);
+
+    is_int(found, 282, "all but those with their ends too far away");
+    is_int((long long) look.most, KMQ_SEARCH_DATA, "no further than that");
+    ok(most <= KMQ_SEARCH_DATA + 524288, "%llu bytes in one call",
+       (unsigned long long) most);
+    ok(slices < 150, "in %u slices", slices);
+
+    eu_close(kmq, block, 32 << 20, "data bounds");
+    kmq_shard_pages = 384;
+}
+
+
+/* The beginning of a message's data. */
+static void
+test_head(void)
+{
+    int                  n;
+    char                 body[20000], buf[20000];
+    ec_queue_t           q;
+    kmq_message_info_t   info;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    eu_fill(body, sizeof(body), 1);
+    ec_publish_body(q.kmq, q.p, 1, body, sizeof(body), 0);
+    is_int(kmq_find(q.kmq, ec_code[1], &info), KMQ_OK, "found");
+
+    n = kmq_copy_head(q.kmq, &info, buf, 10);
+    is_bytes(buf, n, body, 10, "ten bytes");
+    n = kmq_copy_head(q.kmq, &info, buf, sizeof(buf));
+    is_bytes(buf, n, body, sizeof(body), "all of them");
+    is_int(kmq_copy_head(q.kmq, &info, buf, 0), 0, "none");
+
+    is_int(kmq_delete(q.kmq, ec_code[1]), KMQ_OK, "deleted");
+    is_int(kmq_copy_head(q.kmq, &info, buf, 10), KMQ_GONE, "gone");
+
+    ec_close(&q, "head");
+}
+
+
+/* ------------------------------------------------------------------ slices */
+
 /* From any cursor on, whatever happened since it was handed out. */
 static void
 test_slices(void)
@@ -433,7 +697,16 @@ int
 main(void)
 {
     test_filters();
+    test_waiting();
+    test_topic_fits();
+    test_data_fits();
+    test_data_bounds(384, 0);
+    test_data_bounds(384, 1);
+    test_data_bounds(64, 0);
+    test_data_bounds(64, 1);
+    test_head();
     test_slices();
+    test_oldest_slices();
     test_clock_back();
     test_many();
     test_rare();

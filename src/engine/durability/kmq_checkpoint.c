@@ -597,7 +597,7 @@ messages_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     n = 0;
 
     while (n < SLICE_MESSAGES && out->len < cp->full && !cp->part) {
-        node = kmq_index_newer(kmq->shard, &cp->next);
+        node = kmq_index_newer(kmq->shard, &cp->next, 0, UINT32_MAX);
 
         if (node == NULL || cp->next > cp->last) {
             return 1;

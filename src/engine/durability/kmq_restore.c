@@ -531,6 +531,15 @@ dead_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 static void
 requeued_apply(kmq_restore_t *rs, kmq_slot_t *slot, const kmq_record_t *r)
 {
+    if (r->kind == KMQ_KIND_DUE) {
+
+        if (slot->state == KMQ_DELAYED || slot->state == KMQ_RETRYING) {
+            retry_at(rs, slot, 0);
+        }
+
+        return;
+    }
+
     slot->state = KMQ_READY;
     slot->state_time = r->time;
     slot->failures = 0;

@@ -63,6 +63,10 @@
 #define KMQ_KIND_CONSUMED    3
 #define KMQ_KIND_DEAD        4
 
+/* kind of KMQ_RECORD_REQUEUED: it was delayed, or waited for its next try,
+ * which is over; its failures stay. */
+#define KMQ_KIND_DUE         1
+
 /* kind of KMQ_RECORD_GONE */
 #define KMQ_KIND_DELETED     1
 #define KMQ_KIND_EXPIRED     2

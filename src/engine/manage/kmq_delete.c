@@ -1,8 +1,10 @@
-/* Messages are deleted, or, when they are dead, requeued. */
+/* Messages are deleted; when they are dead, requeued; when they wait for a
+ * time, made due. */
 
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
 #include "../worker/kmq_worker.h"
+#include "../time/kmq_time.h"
 #include "../journal/kmq_journal.h"
 #include "../queue/kmq_queue.h"
 #include "kmq_manage_inside.h"
@@ -171,4 +173,52 @@ kmq_requeue_topic(kmq_t *kmq, const char *name, size_t len, unsigned max)
     kmq_unlock(kmq);
 
     return n;
+}
+
+
+/* --------------------------------------------------------------------- due */
+
+/* The message of that code, if kmq_t.shard has it. */
+static int
+due_code(kmq_t *kmq, const char *code)
+{
+    kmq_slot_t  *slot;
+
+    slot = message_find(kmq->shard, code);
+
+    if (slot == NULL) {
+        return KMQ_GONE;
+    }
+
+    if (slot->state != KMQ_DELAYED && slot->state != KMQ_RETRYING) {
+        return KMQ_ERROR;
+    }
+
+    kmq_unschedule(kmq->shard, &slot->timer);
+    slot->timer.due = kmq->mono;
+
+    kmq_journal_sequence(kmq, KMQ_RECORD_REQUEUED, KMQ_KIND_DUE,
+                         slot->sequence, 0);
+    kmq_message_due(kmq, slot);
+
+    return KMQ_OK;
+}
+
+
+int
+kmq_make_due(kmq_t *kmq, const char code[KMQ_CODE_LEN])
+{
+    int           rc;
+    unsigned      i;
+    kmq_block_t  *b = kmq->block;
+
+    rc = KMQ_GONE;
+
+    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(b, i));
+        rc = due_code(kmq, code);
+        kmq_unlock(kmq);
+    }
+
+    return rc;
 }

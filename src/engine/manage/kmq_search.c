@@ -8,6 +8,13 @@
  * are looked at no further down than that.  Found messages are met again when
  * their shards' locks are taken once more, one by one, to tell or delete them;
  * those that have changed meanwhile are passed over.
+ *
+ * Where the oldest come first it is the same with keys in the place of numbers:
+ * a message's key is the smaller the later it comes in the walk.
+ *
+ * Who looks at data is given a share of it in each shard, so much in all
+ * that it is bounded, but for one message: the one with which a slice begins is
+ * always looked at.
  */
 
 #include "../kmq_block.h"
@@ -22,6 +29,12 @@
 #define SEARCH_SLICE  1024
 #define SEARCH_NODE     16       /* a node costs as much as so many */
 #define SEARCH_AHEAD     8
+
+#define KEY_MAX  ((uint64_t) INT64_MAX)
+
+/* Bytes of data looked at in a call, and what a message of none costs. */
+#define SEARCH_DATA   524288
+#define SEARCH_BODY      256
 
 #define CLOCK_JITTER   100       /* ms: two clocks, read one after the other */
 
@@ -196,12 +209,65 @@ kmq_copy(kmq_t *kmq, const kmq_message_info_t *m, kmq_ref_t *piece,
 }
 
 
+int
+kmq_copy_head(kmq_t *kmq, const kmq_message_info_t *m, char *buf, size_t n)
+{
+    size_t       copied;
+    uint32_t     part, left;
+    kmq_ref_t    piece;
+    const char  *bytes;
+
+    copied = 0;
+    piece = m->body;
+    left = m->size;
+
+    kmq_lock_at(kmq, m->slot);
+
+    if (message_at(kmq->shard, m->slot, m->sequence) == NULL) {
+        kmq_unlock(kmq);
+        return KMQ_GONE;
+    }
+
+    while (copied < n && (bytes = kmq_read(kmq, &piece, &left, &part))) {
+        part = part < n - copied ? part : (uint32_t) (n - copied);
+        memcpy(buf + copied, bytes, part);
+        copied += part;
+    }
+
+    kmq_unlock(kmq);
+
+    return (int) copied;
+}
+
+
+static int
+status_fits(const kmq_slot_t *slot, int status)
+{
+    switch (status) {
+
+    case KMQ_STATUS_ANY:
+        return 1;
+
+    case KMQ_STATUS_READY:
+        return slot->state == KMQ_READY;
+
+    case KMQ_STATUS_IN_FLIGHT:
+        return slot->state == KMQ_IN_FLIGHT;
+
+    case KMQ_STATUS_RETRYING:
+        return slot->state == KMQ_RETRYING || slot->state == KMQ_ASIDE;
+
+    default:
+        return status == status_of(slot);
+    }
+}
+
+
 static int
 matches(const kmq_slot_t *slot, const kmq_query_t *query, kmq_ref_t topic)
 {
     return visible(slot)
-           && (query->status == KMQ_STATUS_ANY
-               || query->status == status_of(slot))
+           && status_fits(slot, query->status)
            && (topic == 0 || slot->topic == topic)
            && slot->create_time >= query->from
            && slot->create_time <= query->to;
@@ -210,30 +276,63 @@ matches(const kmq_slot_t *slot, const kmq_query_t *query, kmq_ref_t topic)
 
 /* ------------------------------------------------------------------ search */
 
-/* Messages that were found, the newest first, and how many may be. */
+/* The other way round it is the same. */
+static uint64_t
+key_of(const kmq_query_t *query, uint64_t sequence)
+{
+    return query->oldest ? KEY_MAX - sequence : sequence;
+}
+
+
+uint64_t
+kmq_search_cursor(const kmq_query_t *query, uint64_t sequence)
+{
+    return key_of(query, sequence);
+}
+
+
+/* Messages that were found, in the order of the walk, and how many may be. */
 typedef struct {
     unsigned      n;
     unsigned      max;
 
     struct {
-        uint64_t     sequence;
+        uint64_t     key;
         kmq_ref_t    slot;       /* from the block on */
         uint32_t     shard;
     } message[SEARCH_SLICE];
 } found_t;
 
+/* A slice of a shard: keys from high on down to low. */
+typedef struct {
+    kmq_t              *kmq;
+    const kmq_query_t  *query;
+    uint64_t            high;
+    uint64_t            low;
+    found_t            *found;
+    uint64_t            data;     /* bytes that may be looked at */
+    kmq_ref_t           topic;    /* it is limited to; 0: none */
+    kmq_ref_t           last;     /* topic that was asked for last, */
+    int                 fits;     /* and whether it fits */
+    int                 full;     /* no more may be found, or looked at */
+} slice_t;
+
 
 static void
-found_add(found_t *found, const kmq_shard_t *s, const kmq_slot_t *slot)
+found_add(slice_t *slice, const kmq_slot_t *slot)
 {
-    found->message[found->n].sequence = slot->sequence;
+    found_t      *found = slice->found;
+    kmq_shard_t  *s = slice->kmq->shard;
+
+    found->message[found->n].key = key_of(slice->query, slot->sequence);
     found->message[found->n].slot = KMQ_REF(KMQ_BLOCK(s), slot);
     found->message[found->n].shard = s->number;
-    found->n++;
+
+    slice->full = ++found->n == found->max;
 }
 
 
-/* The newest of both are in found then, as many as may be. */
+/* The first of both are in found then, as many as may be. */
 static void
 found_merge(found_t *found, const found_t *other)
 {
@@ -250,8 +349,8 @@ found_merge(found_t *found, const found_t *other)
     for (n = 0; n < found->max && (i < found->n || j < other->n); n++) {
 
         if (j == other->n
-            || (i < found->n && found->message[i].sequence
-                                > other->message[j].sequence))
+            || (i < found->n && found->message[i].key
+                                > other->message[j].key))
         {
             both.message[n] = found->message[i++];
         } else {
@@ -264,11 +363,11 @@ found_merge(found_t *found, const found_t *other)
 }
 
 
-/* Drops what is older than low. */
+/* Drops what comes behind low. */
 static void
 found_cut(found_t *found, uint64_t low)
 {
-    while (found->n && found->message[found->n - 1].sequence < low) {
+    while (found->n && found->message[found->n - 1].key < low) {
         found->n--;
     }
 }
@@ -299,73 +398,163 @@ query_topic(kmq_shard_t *s, const kmq_query_t *query, kmq_ref_t *ref)
 }
 
 
-/*
- * Looks at the messages of one node of the index, from a number on to the older
- * ones.  Returns the number down to which all have been seen: the first of the
- * node, or, where no more may be found, that of the last one found.
- */
-static uint64_t
-node_search(kmq_shard_t *s, const kmq_index_t *node, const kmq_query_t *query,
-    kmq_ref_t topic, uint64_t sequence, found_t *found)
+/* Messages of a topic often come together. */
+static int
+topic_fits(slice_t *slice, kmq_ref_t ref)
 {
-    unsigned     n;
-    kmq_slot_t  *slot[KMQ_NODE_NUMBERS];
+    kmq_shard_t        *s = slice->kmq->shard;
+    const kmq_topic_t  *topic;
+    const kmq_query_t  *query = slice->query;
 
-    n = kmq_index_gather(s, node, 0, sequence % KMQ_NODE_NUMBERS, slot);
-
-    while (n--) {
-
-        if (n >= SEARCH_AHEAD) {
-            __builtin_prefetch(slot[n - SEARCH_AHEAD]);
-        }
-
-        if (matches(slot[n], query, topic)) {
-            found_add(found, s, slot[n]);
-
-            if (found->n == found->max) {
-                return slot[n]->sequence;
-            }
-        }
+    if (ref != slice->last) {
+        topic = KMQ_AT(s, ref);
+        slice->last = ref;
+        slice->fits = query->topic_fits(query->arg, kmq_topic_name(s, topic),
+                                        topic->name_len);
     }
 
-    return sequence - sequence % KMQ_NODE_NUMBERS;
+    return slice->fits;
 }
 
 
-/* Searches a slice of a shard, from number high on down to low.  Returns the
- * number down to which all have been seen; low: there is no more to see. */
+static int
+data_fits(slice_t *slice, const kmq_slot_t *slot)
+{
+    uint32_t            n, left;
+    uint64_t            cost;
+    kmq_ref_t           piece;
+    const char         *part;
+    const kmq_query_t  *query = slice->query;
+
+    left = slot->size < KMQ_SEARCH_DATA ? slot->size : KMQ_SEARCH_DATA;
+    cost = left > SEARCH_BODY ? left : SEARCH_BODY;
+
+    /* another slice begins with it */
+
+    if (cost > slice->data
+        && key_of(query, slot->sequence) != slice->high)
+    {
+        slice->full = 1;
+        return 0;
+    }
+
+    slice->data -= cost < slice->data ? cost : slice->data;
+
+    piece = slot->body ? KMQ_OUT(slice->kmq->shard, slot->body) : 0;
+    (void) query->data_fits(query->arg, NULL, 0);
+
+    while ((part = kmq_read(slice->kmq, &piece, &left, &n))) {
+        if (query->data_fits(query->arg, part, n)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Looks at a message.  0: that was not possible, the slice ends before it. */
+static int
+slot_search(slice_t *slice, const kmq_slot_t *slot)
+{
+    const kmq_query_t  *query = slice->query;
+
+    if (!matches(slot, query, slice->topic)
+        || (query->topic_fits && !topic_fits(slice, slot->topic)))
+    {
+        return 1;
+    }
+
+    if (query->data_fits && !data_fits(slice, slot)) {
+        return !slice->full;
+    }
+
+    found_add(slice, slot);
+
+    return 1;
+}
+
+
+/*
+ * Looks at the messages of one node of the index, from a number on.  Returns
+ * the key down to which all have been seen: the last one of the node, or, where
+ * the slice is full, that of the last one that was looked at.
+ */
 static uint64_t
-slice_search(kmq_shard_t *s, const kmq_query_t *query, uint64_t high,
-    uint64_t low, found_t *found)
+node_search(slice_t *slice, const kmq_index_t *node, uint64_t sequence)
+{
+    unsigned            i, n, place;
+    kmq_slot_t         *slot[KMQ_NODE_NUMBERS], **p;
+    kmq_shard_t        *s = slice->kmq->shard;
+    const kmq_query_t  *query = slice->query;
+
+    place = sequence % KMQ_NODE_NUMBERS;
+
+    n = query->oldest
+        ? kmq_index_gather(s, node, place, KMQ_NODE_NUMBERS - 1, slot)
+        : kmq_index_gather(s, node, 0, place, slot);
+
+    for (i = 0; i < n; i++) {
+        p = query->oldest ? &slot[i] : &slot[n - 1 - i];
+
+        if (i + SEARCH_AHEAD < n) {
+            __builtin_prefetch(query->oldest ? p[SEARCH_AHEAD]
+                                             : p[-SEARCH_AHEAD]);
+        }
+
+        if (!slot_search(slice, *p)) {
+            return key_of(query, (*p)->sequence) + 1;
+        }
+
+        if (slice->full) {
+            return key_of(query, (*p)->sequence);
+        }
+    }
+
+    return key_of(query, query->oldest ? sequence | (KMQ_NODE_NUMBERS - 1)
+                                       : sequence - place);
+}
+
+
+/* Searches a slice of a shard.  Returns the key down to which all have been
+ * seen; low: there is no more to see. */
+static uint64_t
+slice_search(slice_t *slice)
 {
     unsigned            n;
     uint64_t            sequence, seen;
-    kmq_ref_t           topic;
+    kmq_shard_t        *s = slice->kmq->shard;
     const kmq_index_t  *node;
+    const kmq_query_t  *query = slice->query;
 
-    if (query_topic(s, query, &topic) != 0) {
-        return low;
+    slice->last = 0;
+    slice->fits = 0;
+    slice->full = 0;
+
+    if (query_topic(s, query, &slice->topic) != 0) {
+        return slice->low;
     }
 
-    n = 0;
-    sequence = high;
-    seen = high + 1;
+    seen = slice->high + 1;
 
-    while (n < SEARCH_SLICE && found->n < found->max) {
-        node = kmq_index_older(s, &sequence, query->from, query->to);
+    for (n = 0; n < SEARCH_SLICE && !slice->full;
+         n += kmq_index_count(node) + SEARCH_NODE)
+    {
+        sequence = key_of(query, seen - 1);
 
-        if (node == NULL || sequence < low) {
-            return low;
+        node = query->oldest
+               ? kmq_index_newer(s, &sequence, query->from, query->to)
+               : kmq_index_older(s, &sequence, query->from, query->to);
+
+        if (node == NULL || key_of(query, sequence) < slice->low) {
+            return slice->low;
         }
 
-        n += kmq_index_count(node) + SEARCH_NODE;
-        seen = node_search(s, node, query, topic, sequence, found);
+        seen = node_search(slice, node, sequence);
 
-        if (seen <= low) {
-            return low;
+        if (seen <= slice->low) {
+            return slice->low;
         }
-
-        sequence = seen - 1;
     }
 
     return seen;
@@ -388,41 +577,62 @@ query_shards(const kmq_t *kmq, const kmq_query_t *query, unsigned *first,
 }
 
 
+/* The key with which a walk goes on. */
+static uint64_t
+query_begin(kmq_t *kmq, const kmq_query_t *query, uint64_t cursor)
+{
+    if (cursor) {
+        return cursor - 1;
+    }
+
+    return query->oldest ? KEY_MAX : kmq_sequence_epoch(kmq);
+}
+
+
 /* Searches a slice of all shards, from a cursor on, which moves: it names the
- * number down to which all have been seen. */
+ * key down to which all have been seen. */
 static void
 search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor, found_t *found)
 {
     found_t   one;
+    slice_t   slice;
     unsigned  i, last;
-    uint64_t  high, low;
+    uint64_t  data, part;
 
-    high = *cursor ? *cursor - 1 : kmq_sequence_epoch(kmq);
-    low = 0;
-    found->n = 0;
     one.max = found->max;
+    found->n = 0;
+    data = SEARCH_DATA;
+
+    slice.kmq = kmq;
+    slice.query = query;
+    slice.high = query_begin(kmq, query, *cursor);
+    slice.low = 0;
+    slice.found = &one;
 
     query_shards(kmq, query, &i, &last);
 
     for ( /* void */ ; i <= last; i++) {
         one.n = 0;
+        part = data / (last - i + 1);
+        slice.data = part;
 
         kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
-        low = slice_search(kmq->shard, query, high, low, &one);
+        slice.low = slice_search(&slice);
         kmq_unlock(kmq);
 
+        data -= part - slice.data;
         found_merge(found, &one);
 
         if (found->n == found->max
-            && found->message[found->n - 1].sequence > low)
+            && found->message[found->n - 1].key > slice.low)
         {
-            low = found->message[found->n - 1].sequence;
+            slice.low = found->message[found->n - 1].key;
         }
     }
 
-    found_cut(found, low);
+    found_cut(found, slice.low);
 
-    *cursor = low;
+    *cursor = slice.low;
 }
 
 
@@ -453,7 +663,7 @@ shard_each(kmq_t *kmq, const kmq_query_t *query, found_t *found,
         }
 
         slot = message_at(s, found->message[i].slot,
-                          found->message[i].sequence);
+                          key_of(query, found->message[i].key));
 
         if (slot && matches(slot, query, topic)) {
             found->message[i].slot = 0;

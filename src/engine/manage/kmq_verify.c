@@ -556,7 +556,7 @@ verify_index(kmq_verify_t *v)
 
     n = 0;
 
-    for (sequence = 0; (node = kmq_index_newer(v->s, &sequence));
+    for (sequence = 0; (node = kmq_index_newer(v->s, &sequence, 0, UINT32_MAX));
          sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
         found = kmq_index_gather(v->s, node, 0, KMQ_NODE_NUMBERS - 1, slot);

@@ -553,7 +553,9 @@ kmq_index_pack(kmq_shard_t *s)
     for (full = 1; full >= 0; full--) {
         sequence = 0;
 
-        while ((node = (kmq_index_t *) kmq_index_newer(s, &sequence))) {
+        while ((node = (kmq_index_t *) kmq_index_newer(s, &sequence, 0,
+                                                       UINT32_MAX)))
+        {
             leaves_make(s, node, full);
             sequence = node_first(sequence) + KMQ_NODE_NUMBERS;
         }
@@ -767,25 +769,26 @@ kmq_index_older(kmq_shard_t *s, uint64_t *sequence, uint32_t from,
 }
 
 
-/* The same for the oldest one of number *sequence or more, of any time. */
+/* The same for the oldest one of number *sequence or more. */
 const kmq_index_t *
-kmq_index_newer(kmq_shard_t *s, uint64_t *sequence)
+kmq_index_newer(kmq_shard_t *s, uint64_t *sequence, uint32_t from,
+    uint32_t to)
 {
     unsigned      bits;
     kmq_index_t  *node;
 
     while (s->index && fits(s->index_levels, *sequence)) {
-        node = descend(s, *sequence, 0, UINT32_MAX, &bits);
+        node = descend(s, *sequence, from, to, &bits);
 
         if (node) {
             return node;
         }
 
-        if (bits >= 64) {
+        *sequence = bits < 64 ? ((*sequence >> bits) + 1) << bits : 0;
+
+        if (*sequence == 0) {
             return NULL;
         }
-
-        *sequence = ((*sequence >> bits) + 1) << bits;
     }
 
     return NULL;

@@ -373,13 +373,13 @@ void kmq_index_remove(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 /* The message of that number; NULL: there is none. */
 kmq_slot_t *kmq_index_find(kmq_shard_t *s, uint64_t sequence) KMQ_LOCKED;
 
-/* The lowest node with the message *sequence, or with the next older one that
- * was created between from and to, or with the next newer one.  *sequence
- * becomes a number in that node.  NULL: the end. */
+/* The lowest node with the message *sequence, or with the next older, or newer,
+ * one that was created between from and to.  *sequence becomes a number in that
+ * node.  NULL: the end. */
 const kmq_index_t *kmq_index_older(kmq_shard_t *s, uint64_t *sequence,
     uint32_t from, uint32_t to) KMQ_LOCKED;
-const kmq_index_t *kmq_index_newer(kmq_shard_t *s, uint64_t *sequence)
-    KMQ_LOCKED;
+const kmq_index_t *kmq_index_newer(kmq_shard_t *s, uint64_t *sequence,
+    uint32_t from, uint32_t to) KMQ_LOCKED;
 
 /* Gathers the messages of a lowest node, from its number first to its number
  * last.  Returns how many they are. */

@@ -319,7 +319,7 @@ slots_relink(kmq_t *kmq, kmq_list_t *taken)
     kmq_schedule_reset(s);
     s->delayed = 0;
 
-    for (sequence = 0; (node = kmq_index_newer(s, &sequence));
+    for (sequence = 0; (node = kmq_index_newer(s, &sequence, 0, UINT32_MAX));
          sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
     {
         n = kmq_index_gather(s, node, 0, KMQ_NODE_NUMBERS - 1, slot);

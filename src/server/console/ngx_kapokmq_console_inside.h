@@ -19,13 +19,15 @@ void ngx_kapokmq_clients_list(ngx_http_request_t *r,
 void ngx_kapokmq_clients_disconnect(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 
-void ngx_kapokmq_messages_list(ngx_http_request_t *r,
+void ngx_kapokmq_search_list(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 void ngx_kapokmq_messages_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);
-void ngx_kapokmq_messages_delete(ngx_http_request_t *r,
+void ngx_kapokmq_change_delete(ngx_http_request_t *r,
     const kmq_rights_t *rights);
-void ngx_kapokmq_messages_requeue(ngx_http_request_t *r,
+void ngx_kapokmq_change_requeue(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_change_release(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 
 void ngx_kapokmq_topics_list(ngx_http_request_t *r,
@@ -56,6 +58,23 @@ ngx_uint_t ngx_kapokmq_access_sees(const kmq_rights_t *rights,
 ngx_int_t ngx_kapokmq_access_topic(ngx_http_request_t *r,
     const kmq_rights_t *rights, ngx_uint_t write, const char *topic,
     size_t len);
+
+/* A message at its longest: topic and consumer escaped, and the rest. */
+#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 640)
+
+#define NGX_KAPOKMQ_NO_MESSAGE   "There is no such message"
+
+/* Writes a message's code; then all that a list tells of it, without the brace
+ * at the end; then who has it, and its times. */
+u_char *ngx_kapokmq_messages_head(u_char *p, const kmq_message_info_t *m);
+u_char *ngx_kapokmq_messages_tail(u_char *p, const kmq_message_info_t *m);
+u_char *ngx_kapokmq_messages_whereabouts(u_char *p,
+    const kmq_message_info_t *m);
+
+/* Reads a field that must hold a MessageCode; NGX_ERROR: it has been answered
+ * that it does not. */
+ngx_int_t ngx_kapokmq_messages_code(ngx_http_request_t *r,
+    const kmq_field_t *field);
 
 #ifdef KMQ_FAULTS
 void ngx_kapokmq_fault(ngx_http_request_t *r,

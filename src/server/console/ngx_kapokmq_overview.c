@@ -170,7 +170,8 @@ ngx_kapokmq_overview_oldest(u_char *p, const ngx_kapokmq_oldest_t *old)
         return ngx_sprintf(p, "\"OldestWaiting\":null,\"OldestTopic\":null,");
     }
 
-    p = ngx_sprintf(p, "\"OldestWaiting\":%uL,\"OldestTopic\":", old->oldest);
+    p = ngx_sprintf(p, "\"OldestWaiting\":%uL,\"OldestTopic\":",
+                    ngx_min(old->oldest, (uint64_t) ngx_time()));
     p = ngx_kapokmq_http_quote(p, old->name, old->name_len);
     *p++ = ',';
 

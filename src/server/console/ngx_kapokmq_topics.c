@@ -144,7 +144,11 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
     p = ngx_sprintf(p, "\"Producers\":%uD,\"Consumers\":%uD,"
                     "\"Resting\":%uD,\"OldestWaiting\":", topic->producers,
                     topic->consumers, topic->resting);
-    p = ngx_kapokmq_http_or_null(p, topic->oldest);
+
+    /* the time of one that was made due would have come later */
+
+    p = ngx_kapokmq_http_or_null(p, ngx_min(topic->oldest,
+                                            (uint64_t) ngx_time()));
 
     p = ngx_sprintf(p, ",\"Published\":%uL,\"Delivered\":%uL,"
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,",

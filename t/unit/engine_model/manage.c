@@ -300,6 +300,40 @@ op_requeue(void)
 }
 
 
+/* A delayed message is made due. */
+void
+op_make_due(void)
+{
+    int         rc;
+    unsigned    h;
+    uint32_t    id;
+    message_t  *m;
+
+    id = some_message();
+    h = some_handle();
+    m = &M.message[id];
+
+    if (m->state == RETRYING || m->state == ASIDE) {
+        return;
+    }
+
+    rc = kmq_make_due(M.handle[h].kmq, m->code);
+
+    if (m->state == DELAYED) {
+        CHECK(rc == KMQ_OK, "make due: %d", rc);
+        list_remove(&M.delayed, id);
+        m->waits = (uint32_t) M.handle[h].mono;
+        ready_append(id);
+
+    } else {
+        CHECK(rc == (is_visible(m) ? KMQ_ERROR : KMQ_GONE),
+              "make due in state %d: %d", m->state, rc);
+    }
+
+    wakes(h);
+}
+
+
 /* n dead messages of a topic were requeued, the oldest: which? */
 static void
 topic_requeued(topic_t *t, unsigned n, unsigned h)

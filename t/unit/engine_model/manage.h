@@ -13,6 +13,7 @@ void delete(unsigned h, uint32_t id);
 void op_delete(void);
 void op_copy(void);
 void op_requeue(void);
+void op_make_due(void);
 void op_requeue_topic(void);
 
 #endif /* KMQ_MODEL_MANAGE_H */

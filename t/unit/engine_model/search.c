@@ -15,11 +15,25 @@ matches(const kmq_query_t *q, const message_t *m)
     const char  *name = M.topic[m->topic].name;
 
     return is_visible(m)
-           && (q->status == KMQ_STATUS_ANY || q->status == status_of(m))
+           && (q->status == KMQ_STATUS_ANY || q->status == status_of(m)
+               || (q->status == KMQ_STATUS_IN_FLIGHT
+                   && m->state == IN_FLIGHT))
+           && (q->topic_fits == NULL || q->topic_fits(NULL, name, 1))
            && (q->topic_len == 0
                || (q->topic_len == strlen(name)
                    && memcmp(q->topic, name, q->topic_len) == 0))
            && m->create_time >= q->from && m->create_time <= q->to;
+}
+
+
+/* Half of the topics. */
+static int
+odd_topic(void *arg, const char *name, size_t len)
+{
+    (void) arg;
+    (void) len;
+
+    return name[0] & 1;
 }
 
 
@@ -31,7 +45,10 @@ random_query(kmq_query_t *q)
 
     memset(q, 0, sizeof(*q));
     q->status = one_in(2) ? KMQ_STATUS_ANY : (int) below(5) - 1;
+    q->status = one_in(8) ? KMQ_STATUS_IN_FLIGHT : q->status;
     q->to = UINT32_MAX;
+    q->oldest = one_in(3);
+    q->topic_fits = one_in(8) ? odd_topic : NULL;
 
     if (one_in(2)) {
         q->topic = one_in(20) ? none : M.topic[below(TOPICS)].name;
@@ -66,6 +83,39 @@ id_found(const kmq_message_info_t *info)
 }
 
 
+/* A walk begins: the first message of all that it meets. */
+uint32_t
+walk_first(const kmq_query_t *q)
+{
+    if (q->oldest) {
+        return M.all.head;
+    }
+
+    numbers_anew_all();
+
+    return M.all.tail;
+}
+
+
+uint32_t
+walk_next(const kmq_query_t *q, uint32_t id)
+{
+    return q->oldest ? NEXT(&M.all, id) : PREV(&M.all, id);
+}
+
+
+/* The next one that a walk finds, from id on; NONE: there is none. */
+static uint32_t
+wanted(const kmq_query_t *q, uint32_t id)
+{
+    while (id != NONE && !matches(q, &M.message[id])) {
+        id = walk_next(q, id);
+    }
+
+    return id;
+}
+
+
 /* A complete walk finds exactly what is there. */
 void
 op_search(void)
@@ -79,25 +129,22 @@ op_search(void)
 
     kmq = M.handle[some_handle()].kmq;
     random_query(&q);
-    numbers_anew_all();
     cursor = 0;
-    want = M.all.tail;
+    want = walk_first(&q);
     max = one_in(4) ? 3 : 64;
 
     for (calls = 0; ; calls++) {
         n = kmq_search(kmq, &q, &cursor, info, 1 + below(max));
 
         for (i = 0; i < n; i++) {
-            while (want != NONE && !matches(&q, &M.message[want])) {
-                want = PREV(&M.all, want);
-            }
+            want = wanted(&q, want);
 
             CHECK(want != NONE, "search finds %llu", (unsigned long long)
                   info[i].sequence);
             CHECK(id_found(&info[i]) == want, "search finds %llu, not %llu",
                   (unsigned long long) info[i].sequence,
                   (unsigned long long) M.message[want].sequence);
-            want = PREV(&M.all, want);
+            want = walk_next(&q, want);
         }
 
         if (cursor == 0) {
@@ -107,9 +154,7 @@ op_search(void)
         CHECK(calls < 1000000, "a search without end");
     }
 
-    while (want != NONE && !matches(&q, &M.message[want])) {
-        want = PREV(&M.all, want);
-    }
+    want = wanted(&q, want);
 
     CHECK(want == NONE, "search misses %llu",
           (unsigned long long) M.message[want].sequence);
@@ -126,9 +171,9 @@ search_start(search_t *s)
     s->query.status = KMQ_STATUS_ANY;
     s->active = 1;
     s->cursor = 0;
-    s->last = UINT64_MAX;
+    s->last = s->query.oldest ? 0 : UINT64_MAX;
     s->top = M.sequence;
-    numbers_anew_all();
+    (void) walk_first(&s->query);
 
     for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
         M.message[id].wanted = matches(&s->query, &M.message[id]);
@@ -154,7 +199,9 @@ op_search_on(void)
                    1 + below(40));
 
     for (i = 0; i < n; i++) {
-        CHECK(info[i].sequence < s->last && info[i].sequence <= s->top,
+        CHECK(s->query.oldest ? info[i].sequence > s->last
+                              : info[i].sequence < s->last
+                                && info[i].sequence <= s->top,
               "search finds %llu after %llu",
               (unsigned long long) info[i].sequence,
               (unsigned long long) s->last);

@@ -6,6 +6,8 @@
 
 int matches(const kmq_query_t *q, const message_t *m);
 void random_query(kmq_query_t *q);
+uint32_t walk_first(const kmq_query_t *q);
+uint32_t walk_next(const kmq_query_t *q, uint32_t id);
 void op_search(void);
 void op_search_on(void);
 

@@ -381,7 +381,7 @@ op_refused(void)
 
 /* ------------------------------------------------------------------ purge */
 
-/* One slice, or all of them: the newest that match are gone, and no other. */
+/* One slice, or all of them: the first that match are gone, and no other. */
 void
 op_purge(void)
 {
@@ -392,7 +392,7 @@ op_purge(void)
 
     h = some_handle();
     random_query(&q);
-    numbers_anew_all();
+    next = walk_first(&q);
     cursor = 0;
     deleted = 0;
 
@@ -402,8 +402,8 @@ op_purge(void)
 
     wakes(h);
 
-    for (id = M.all.tail, n = 0; id != NONE; id = next) {
-        next = PREV(&M.all, id);
+    for (n = 0; (id = next) != NONE; /* void */) {
+        next = walk_next(&q, id);
 
         if (!matches(&q, &M.message[id])) {
             continue;
