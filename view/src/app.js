@@ -49,8 +49,7 @@ function Page({ route, access }) {
         return html`<${Clients} search=${route.parameter}
                                 key=${route.parameter} />`;
     case 'Messages':
-        return html`<${Messages} topic=${route.parameter}
-                                 key=${route.parameter} />`;
+        return html`<${Messages} route=${route} />`;
     case 'Send':
         return html`<${Send} />`;
     case 'Configuration':
@@ -64,9 +63,11 @@ function Page({ route, access }) {
     }
 }
 
-// Who goes to another page hears, and types, there.
+// Who goes to another page hears, and types, there; a search for messages leads
+// to no other one.
 function useFocusOnPage(route, signedIn) {
     const [first, setFirst] = useState(true);
+    const parameter = route.page === 'Messages' ? '' : route.parameter;
 
     useEffect(() => {
         if (first) {
@@ -75,7 +76,7 @@ function useFocusOnPage(route, signedIn) {
             document.querySelector('main h1')?.focus();
             scrollTo(0, 0);
         }
-    }, [route.page, route.parameter, signedIn]);
+    }, [route.page, parameter, signedIn]);
 }
 
 export function App() {

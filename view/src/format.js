@@ -131,6 +131,10 @@ export function when(seconds, now = Date.now() / 1000) {
         ? sameYear(seconds) : otherYear(seconds);
 }
 
+// Seconds, which may be text, as a value of <input type="datetime-local">.
+export const toInput = (seconds) => (Number(seconds) > 0
+    ? iso(Number(seconds)).slice(0, 16) : '');
+
 // A value from <input type="datetime-local">, in seconds.
 export function fromInput(value) {
     const ms = new Date(value).getTime();

@@ -122,7 +122,7 @@ async function actions(visitor, at, wanted) {
                 wanted, "disconnect");
 
     await visitor.go("Messages", at.topic);
-    await visitor.button("message.show", { code: at.code }).click();
+    await visitor.link("message.show", { code: at.code }).click();
     await visitor.sees(visitor.button("message.copyCode"),
                        "a message is seen");
     await visitor.loaded();

@@ -51,14 +51,14 @@ async function overdue(visitor, { topic, code }) {
     visitor.ok((await fact(visitor, "message.nextTry")).includes(shown),
                "when it is tried again");
 
-    const [listed] = await visitor.rows(visitor.t("messages.caption"));
+    const [listed] = await visitor.rows(visitor.t("messages.caption.newest"));
     visitor.is(listed[visitor.t("message.status")],
                visitor.t("count.Retrying"), "the same in the list");
     visitor.is(listed[visitor.t("message.lastError")],
                visitor.t("failure.overdue"), "with what went wrong");
-    visitor.ok(listed[visitor.t("message.nextTry")].includes(shown),
+    visitor.ok(listed[visitor.t("message.next")].includes(shown),
                "and when it is tried again",
-               `${shown}: ${listed[visitor.t("message.nextTry")]}`);
+               `${shown}: ${listed[visitor.t("message.next")]}`);
     await visitor.accessible("a message that failed");
 }
 

@@ -1,6 +1,8 @@
-/* Messages: found, read, copied, deleted, requeued. */
+/* Messages: found, read, copied, deleted, requeued, released, sent again; one,
+ * or several; and each search has an address. */
 "use strict";
 
+const { readFileSync } = require("node:fs");
 const { asks, die } = require("./topics.js");
 
 const MANY = 1150;
@@ -9,7 +11,10 @@ const JSON_DATA = "{\"order\": 4711, \"items\": [\"tea\"], \"paid\": true}";
 const HTML_DATA = "<img src=x onerror=\"window.hacked = 1\"></script>"
     + "<script>window.hacked = 2</script>";
 
-const row = (visitor, code) => visitor.button("message.show", { code });
+const row = (visitor, code) => visitor.link("message.show", { code });
+
+const table = (visitor, order = "newest") => visitor.role("table",
+    visitor.t("messages.caption." + order));
 
 async function search(visitor, fields) {
     for (const [key, value] of Object.entries(fields)) {
@@ -24,20 +29,19 @@ async function chooseStatus(visitor, status) {
         { label: visitor.t("status." + status) });
 }
 
-const codes = (visitor) => visitor.role("table",
-    visitor.t("messages.caption")).getByRole("button").evaluateAll(
-    (buttons) => buttons.map((button) =>
-        button.getAttribute("aria-label").match(/[0-9a-f]{40}/)[0]));
+const codes = (visitor, order) => table(visitor, order).getByRole("link")
+    .evaluateAll((links) => links.map((link) =>
+        link.getAttribute("aria-label").match(/[0-9a-f]{40}/)[0]));
 
 /* Found with these fields are these, the newest first. */
-async function finds(visitor, fields, wanted, name) {
+async function finds(visitor, fields, wanted, name, order) {
     await search(visitor, fields);
 
     if (wanted.length === 0) {
         await visitor.sees(visitor.page.getByText(
             visitor.t("messages.none")), name);
     } else {
-        await visitor.becomes(() => codes(visitor), wanted, name);
+        await visitor.becomes(() => codes(visitor, order), wanted, name);
     }
 }
 
@@ -172,7 +176,7 @@ async function close(visitor, { json }) {
     await visitor.button("action.close", {}, detail(visitor)).click();
     await visitor.seesNot(detail(visitor), "and is closed");
     await visitor.until(() => row(visitor, json).evaluate(
-        (button) => button === document.activeElement),
+        (link) => link === document.activeElement),
         "the focus is where it was");
 }
 
@@ -226,6 +230,193 @@ async function requeue(visitor) {
     await server.ask("PurgeTopic", { topic });
 }
 
+const choose = (visitor, key, option) => visitor.choice(key).selectOption(
+    { label: visitor.t(option) });
+
+/* The oldest first, a part of a topic's name, a text in the data; and Back. */
+async function looks(visitor) {
+    const { page, server } = visitor;
+    const topic = visitor.name + "-looks-in";
+    const [one, two] = await server.publish(topic,
+        "{\"order\":\"A-17\"}", "x".repeat(300) + " a-18 中文\u0007");
+    const three = await server.publishLater(topic, "a-17 later", 3600);
+    const preview = async (code) => (await row(visitor, code).locator(
+        "xpath=ancestor::tr").locator("td.preview").textContent()).trim();
+
+    await visitor.go("Messages");
+    await choose(visitor, "messages.order", "order.oldest");
+    await finds(visitor, { "topic.name": visitor.name + "-LOOKS" },
+                [one, two, three], "a part of a name, oldest first", "oldest");
+    visitor.is(await preview(one), "{\"order\":\"A-17\"}", "with its data");
+    visitor.is((await preview(two)).length <= 160, true, "cut where long");
+    await finds(visitor, { "messages.inData": "a-17" }, [one, three],
+                "by a text in the data, in any case", "oldest");
+    await visitor.sees(page.getByText(visitor.t("messages.looked",
+        { n: 2, looked: 3 })), "it says where it has looked");
+    const there = page.url();
+
+    await choose(visitor, "messages.order", "order.newest");
+    await finds(visitor, { "messages.inData": "中文" }, [two],
+                "by one that is cut off in the list");
+    await page.goBack();
+    await visitor.becomes(() => codes(visitor, "oldest"), [one, three],
+                          "Back is the search before");
+    visitor.is(await visitor.field("messages.inData").inputValue(), "a-17",
+               "whose fields are filled in");
+
+    const other = await visitor.anotherTab();
+    await other.page.goto(there);
+    await visitor.becomes(() => codes(other, "oldest"), [one, three],
+                          "an address can be shared");
+    await row(other, three).click();
+    await visitor.sees(detail(other), "one is open");
+    await other.page.reload();
+    await visitor.sees(detail(other), "and stays so when it is loaded anew");
+    await other.page.goBack();
+    await visitor.seesNot(detail(other), "Back closes it");
+    await other.page.close();
+
+    await visitor.field("topic.name").fill(visitor.name + "-looks-i");
+    await visitor.becomes(() => page.locator("datalist option").evaluateAll(
+        (options) => options.map((option) => option.value)), [topic],
+        "what is typed is completed");
+    await server.ask("PurgeTopic", { topic, status: 3 });
+}
+
+/* What waits, by what it does, and who has it. */
+async function inFlight(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-flight";
+    const consumer = await server.consumer(topic, "worker-7f9c",
+                                           { ack: false, pong: false });
+    const [code] = await server.publish(topic, "1");
+
+    await visitor.until(() => consumer.messages.length === 1, "in flight");
+    await visitor.go("Messages", topic);
+    await choose(visitor, "message.status", "status.5");
+    await finds(visitor, {}, [code], "by status: in flight");
+    await visitor.sees(table(visitor).getByText("worker-7f9c"),
+                       "with its consumer");
+    await choose(visitor, "message.status", "status.4");
+    await finds(visitor, {}, [], "none is ready");
+    await consumer.leave();
+    await choose(visitor, "message.status", "status.6");
+    await finds(visitor, {}, [code], "what its end is charged to is tried "
+        + "again alone");
+    await server.ask("PurgeTopic", { topic });
+}
+
+const check = (visitor, code) => visitor.role("checkbox",
+    visitor.t("message.choose", { code })).check();
+
+/* Several at once: released, requeued, exported, deleted. */
+async function several(visitor) {
+    const { page, server } = visitor;
+    const topic = visitor.name + "-given-up";
+
+    await die(visitor, topic, 2);
+    const late = await server.publishLater(topic, "later", 3600);
+    await visitor.go("Messages", topic);
+    const all = await visitor.until(async () => {
+        const list = await codes(visitor);
+
+        return list.length === 3 && list;
+    }, "two dead, one delayed");
+
+    await check(visitor, late);
+    await check(visitor, all[1]);
+    const download = page.waitForEvent("download");
+    await visitor.button("messages.export", { n: 2 }).click();
+    const lines = readFileSync(await (await download).path(), "utf8")
+        .trim().split("\n").map((line) => JSON.parse(line));
+    visitor.is(lines.map(({ code }) => code), [late, all[1]],
+               "two are exported");
+    visitor.is([lines[0].topic, lines[0].messageData], [topic, "later"],
+               "as they are sent");
+    await visitor.accessible("selected");
+
+    await visitor.button("messages.release", { n: 1 }).click();
+    await visitor.sees(visitor.status("messages.released", { n: 1, all: 1 }),
+                       "one is released");
+    visitor.is((await server.find(late)).Status, -1, "by the server");
+    await visitor.role("checkbox", visitor.t("messages.chooseAll")).check();
+    await visitor.button("messages.requeue", { n: 2 }).click();
+    await visitor.sees(visitor.status("messages.requeued", { n: 2, all: 2 }),
+                       "two are requeued");
+    await visitor.becomes(async () => (await server.topic(topic)).Waiting, 3,
+                          "all wait");
+
+    await visitor.role("checkbox", visitor.t("messages.chooseAll")).check();
+    await visitor.button("messages.delete", { n: 3 }).click();
+    await visitor.button("action.delete", {}, visitor.dialog(
+        "messages.deleteTitle", { n: 3 })).click();
+    await visitor.sees(visitor.status("messages.deleted", { n: 3, all: 3 }),
+                       "three are deleted");
+    visitor.is((await server.topic(topic)).Waiting, 0, "by the server");
+
+    const sent = await fetch(server.url + "/Producer/Send", {
+        method: "POST",
+        headers: { "Content-Type": "application/x-ndjson",
+                   secretKey: server.key },
+        body: lines.map((line) => JSON.stringify(line) + "\n").join(""),
+    });
+    visitor.is([sent.status, (await sent.json()).data.length], [200, 2],
+               "what was exported can be sent again");
+    await server.ask("PurgeTopic", { topic });
+}
+
+/* One is released, or edited and sent again. */
+async function again(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-again";
+    const dialog = visitor.dialog("resend.title");
+    const code = await server.publishLater(topic, "{\"a\":1}", 3600);
+
+    await visitor.go("Messages", topic);
+    await row(visitor, code).click();
+    await visitor.button("action.release", {}, detail(visitor)).click();
+    await visitor.sees(visitor.status("message.released"), "released");
+    visitor.is((await server.find(code)).Status, -1, "it waits no more");
+
+    await row(visitor, code).click();
+    await visitor.button("action.resend", {}, detail(visitor)).click();
+    await visitor.field("message.data", dialog).fill("{\"a\":2}");
+    await dialog.getByText(visitor.t("resend.remove")).click();
+    await visitor.accessible("edit and send again");
+    await visitor.button("send.send", {}, dialog).click();
+    await visitor.seesNot(dialog, "sent again");
+    const [{ MessageCode }] = await visitor.until(async () => {
+        const list = await server.ask("GetMessageList", { topic });
+
+        return list.length === 1 && list[0].MessageCode !== code && list;
+    }, "a new one is there, and the old one is not");
+    visitor.is((await server.find(MessageCode)).MessageData, "{\"a\":2}",
+               "as it was edited");
+    await server.ask("PurgeTopic", { topic });
+}
+
+/* A list says when it is old. */
+async function old(visitor) {
+    const { page } = visitor;
+    const topic = visitor.name + "-old";
+    const [code] = await visitor.server.publish(topic, "1");
+    const told = page.locator(".as-of");
+
+    await visitor.go("Messages", topic);
+    await visitor.becomes(() => codes(visitor), [code], "a list");
+    visitor.ok(!await told.evaluate((span) => span.matches(".old")),
+               "is not old at first");
+    await visitor.until(() => told.evaluate((span) => span.matches(".old")),
+                        "but after a while");
+    const [newer] = await visitor.server.publish(topic, "2");
+    await visitor.button("list.refresh").click();
+    await visitor.becomes(() => codes(visitor), [newer, code],
+                          "it is asked for anew");
+    await visitor.until(async () => !await told.evaluate(
+        (span) => span.matches(".old")), "and new when it is refreshed");
+    await visitor.server.ask("PurgeTopic", { topic });
+}
+
 async function more(visitor) {
     const { server } = visitor;
     const topic = visitor.name + "-many";
@@ -257,6 +448,11 @@ async function messages(visitor) {
     await remove(visitor, known);
     await byCode(visitor, known);
     await requeue(visitor);
+    await looks(visitor);
+    await inFlight(visitor);
+    await several(visitor);
+    await again(visitor);
+    await old(visitor);
     await more(visitor);
 }
 

@@ -31,7 +31,7 @@ function useModal() {
  * why when it is broken.
  */
 export function Dialog({ title, action, danger = true, disabled = false,
-    onConfirm, onClose, children }) {
+    wide = false, onConfirm, onClose, children }) {
     const { dialog, done } = useModal();
     const [busy, setBusy] = useState(false);
     const [error, setError] = useState(null);
@@ -57,8 +57,8 @@ export function Dialog({ title, action, danger = true, disabled = false,
     };
 
     return html`
-        <dialog ref=${dialog} aria-labelledby="dialog-title"
-                onCancel=${cancel} onClose=${onClose}>
+        <dialog ref=${dialog} class=${wide ? 'wide' : ''}
+                aria-labelledby="dialog-title" onCancel=${cancel} onClose=${onClose}>
             <form onSubmit=${confirm}>
                 <h2 id="dialog-title">${title}</h2>
                 ${children}

@@ -1,6 +1,6 @@
 // One message, beside the list.
 
-import { mayChange } from '../access.js';
+import { mayChange, sendTopics } from '../access.js';
 import { ask, get } from '../api.js';
 import { Copy } from '../components/copy.js';
 import { Data } from '../components/data.js';
@@ -10,11 +10,13 @@ import { Time } from '../components/time.js';
 import { NOTHING, bytes, number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
+import { mayRelease, mayRequeue } from '../search.js';
 import { currentAccess } from '../session.js';
+import { Resend } from './resend.js';
 
 const CUT = 20000;                 // characters that are shown at first
 
-function statusOf(message) {
+export function statusOf(message) {
     if (message.InFlight) {
         return t('count.InFlight');
     }
@@ -55,23 +57,25 @@ function Facts({ message }) {
 }
 
 function Detail({ message, onChanged }) {
-    const [asking, setAsking] = useState(false);
+    const [asking, setAsking] = useState('');
     const [error, setError] = useState(null);
     const code = message.MessageCode;
-    const mine = mayChange(currentAccess(), message.Topic);
+    const access = currentAccess();
+    const mine = mayChange(access, message.Topic);
+    const close = () => setAsking('');
 
-    async function requeue() {
+    const change = (name, text) => async () => {
         try {
-            await ask('RequeueMessage', { messageCode: code });
-            onChanged(t('message.requeued'), code, false);
+            await ask(name, { messageCode: code });
+            onChanged(text, [code], false);
         } catch (e) {
             setError(e);
         }
-    }
+    };
 
     async function remove() {
         await ask('DelMessage', { messageCode: code });
-        onChanged(t('message.deleted'), code, true);
+        onChanged(t('message.deleted'), [code], true);
     }
 
     return html`
@@ -80,13 +84,24 @@ function Detail({ message, onChanged }) {
             <${Copy} text=${code} label=${t('message.copyCode')} />
             <${Copy} text=${message.MessageData}
                      label=${t('message.copyData')} />
-            ${mine && message.Status === 2 && html`
-                <button type="button" class="small" onClick=${requeue}>
+            ${mine && mayRequeue(message) && html`
+                <button type="button" class="small" onClick=${change(
+                    'RequeueMessage', t('message.requeued'))}>
                     ${t('action.requeue')}
+                </button>`}
+            ${mine && mayRelease(message) && html`
+                <button type="button" class="small" onClick=${change(
+                    'ReleaseMessage', t('message.released'))}>
+                    ${t('action.release')}
+                </button>`}
+            ${sendTopics(access).length > 0 && html`
+                <button type="button" class="small"
+                        onClick=${() => setAsking('resend')}>
+                    ${t('action.resend')}
                 </button>`}
             ${mine && html`
                 <button type="button" class="small danger"
-                        onClick=${() => setAsking(true)}>
+                        onClick=${() => setAsking('delete')}>
                     ${t('action.delete')}
                 </button>`}
         </div>
@@ -96,10 +111,14 @@ function Detail({ message, onChanged }) {
         <${Facts} message=${message} />
         <h3>${t('message.data')}</h3>
         <${Data} text=${message.MessageData} cut=${CUT} />
-        ${asking && html`
+        ${asking === 'resend' && html`
+            <${Resend} message=${message} onClose=${close}
+                       onDone=${(text, gone) => onChanged(text,
+                           gone ? [code] : [], gone)} />`}
+        ${asking === 'delete' && html`
             <${Dialog} title=${t('message.deleteTitle')}
                        action=${t('action.delete')} onConfirm=${remove}
-                       onClose=${() => setAsking(false)}>
+                       onClose=${close}>
                 <p>${t('message.deleteAsk', { topic: message.Topic })}</p>
             <//>`}`;
 }

@@ -1,136 +1,136 @@
-import { ask, get } from '../api.js';
+// The list of messages; all that is asked for is in the address.
+
+import { mayChange } from '../access.js';
+import { AsOf } from '../components/as-of.js';
+import { Text } from '../components/data.js';
 import { Empty, Heading, Loading, errorText } from '../components/state.js';
 import { Time } from '../components/time.js';
-import { NOTHING, bytes, fromInput, number } from '../format.js';
+import { TopicInput } from '../components/topic-input.js';
+import { NOTHING, bytes, duration, fromInput, number, toInput }
+    from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { t } from '../i18n/index.js';
-import { Message } from './message.js';
+import { link } from '../router.js';
+import { ORDERS, STATUSES, filtersOf, find, queryOf, topicOf }
+    from '../search.js';
+import { currentAccess } from '../session.js';
+import { Message, statusOf } from './message.js';
+import { Selected } from './selected.js';
 
-const PAGE = 100;
-const STATUSES = ['3', '-1', '0', '1', '2'];
-
-const EMPTY = { topic: '', status: '3', from: '', to: '', code: '' };
-
-function parameters(filters, cursor) {
-    const to = fromInput(filters.to);
-
-    return {
-        status: filters.status,
-        limit: PAGE,
-        ...(filters.topic && { topic: filters.topic }),
-        ...(filters.from && { startTime: fromInput(filters.from) }),
-        // the whole minute
-        ...(to && { endTime: to + 59 }),
-        ...(cursor && { cursor }),
-    };
-}
-
-// The one with this code, if it is there.
-async function loadOne(messageCode) {
-    try {
-        return { data: [await get('GetMessage', { messageCode })], next: null };
-    } catch (error) {
-        if (error.status === 404) {
-            return { data: [], next: null };
-        }
-
-        throw error;
-    }
-}
-
-// The next messages; answers that are empty only lead on.
-async function loadPart(filters, cursor, isWanted) {
-    let part;
-
-    if (filters.code) {
-        return loadOne(filters.code);
-    }
-
-    do {
-        part = await ask('GetMessageList', parameters(filters, cursor));
-        cursor = part.next;
-    } while (part.data.length === 0 && cursor !== null && isWanted());
-
-    return part;
-}
+// The address of a search, with one of its messages open.
+const place = (filters, message = '') => link('Messages', '',
+    { ...queryOf(filters), message });
 
 /*
- * Messages that answer to filters, and more of them: {list, next, busy, error,
- * more(), again()}.
+ * Messages that answer to filters, and more of them: {list, next, at (s), looked
+ * (messages whose data was), busy, error, more(), again(), stop(), drop(code)}.
  */
-function useList(filters) {
+function useList(filters, address) {
     const [state, setState] = useState({ list: null, next: null });
     const turn = useRef(0);
 
-    async function load(cursor, list) {
+    async function load(before) {
         const mine = ++turn.current;
         const isWanted = () => mine === turn.current;
+        const at = before.at ?? Date.now() / 1000;
 
-        setState((old) => ({ ...old, list, busy: true, error: null }));
+        setState({ ...before, at, busy: true, error: null });
 
         try {
-            const part = await loadPart(filters, cursor, isWanted);
+            await find(filters, before.next, ({ list, next, looked }) => {
+                isWanted() && setState({ at, next, busy: true,
+                    list: [...before.list ?? [], ...list],
+                    looked: (before.looked ?? 0) + looked });
 
-            isWanted() && setState({
-                list: [...(list ?? []), ...part.data],
-                next: part.next,
+                return isWanted();
             });
+            isWanted() && setState((old) => ({ ...old, busy: false }));
         } catch (error) {
             isWanted() && setState((old) => ({ ...old, busy: false, error }));
         }
     }
 
-    const again = () => load(undefined, null);
+    const again = () => load({ list: null, next: null });
 
     useEffect(() => {
         again();
         return () => turn.current++;
-    }, [filters]);
+    }, [address]);
 
     return {
         ...state,
         again,
-        more: () => load(state.next, state.list),
-        drop: (code) => setState((old) => ({
+        more: () => load(state),
+        stop: () => {
+            turn.current++;
+            setState((old) => ({ ...old, list: old.list ?? [], busy: false }));
+        },
+        drop: (codes) => setState((old) => ({
             ...old,
-            list: old.list.filter((message) => message.MessageCode !== code),
+            list: old.list.filter(
+                (message) => !codes.includes(message.MessageCode)),
         })),
     };
 }
 
+// ---------------------------------------------------------------- filters
+
+// What is typed: one field for a topic or a part of its name, times as inputs
+// have them.
+const typed = (filters) => ({ ...filters, topic: filters.topic || filters.part,
+    from: toInput(filters.from), to: toInput(filters.to) });
+
+const seconds = (input) => String(fromInput(input) ?? '');
+
+function Choice({ label, names, value, text, onChange }) {
+    return html`
+        <label>${label}
+            <select value=${value} onChange=${onChange}>
+                ${names.map((name) => html`
+                    <option key=${name} value=${name}
+                            selected=${name === value}>
+                        ${text(name)}
+                    </option>`)}
+            </select>
+        </label>`;
+}
+
 function Filters({ start, onSearch }) {
-    const [filters, setFilters] = useState(start);
-    const set = (name) => (e) => setFilters(
-        { ...filters, [name]: e.target.value });
-    const submit = (event) => {
+    const [fields, setFields] = useState(typed(start));
+    const set = (name) => (e) => setFields(
+        { ...fields, [name]: e.target.value });
+    const submit = async (event) => {
         event.preventDefault();
-        onSearch({ ...filters });
+        onSearch({ ...fields, ...await topicOf(fields.topic),
+            from: seconds(fields.from), to: seconds(fields.to),
+            code: fields.code.trim() });
     };
 
     return html`
         <form class="filters" role="search" onSubmit=${submit}>
-            <label>${t('topic.name')}
-                <input value=${filters.topic} onInput=${set('topic')} />
-            </label>
-            <label>${t('message.status')}
-                <select value=${filters.status} onChange=${set('status')}>
-                    ${STATUSES.map((status) => html`
-                        <option key=${status} value=${status}
-                                selected=${status === filters.status}>
-                            ${t(`status.${status}`)}
-                        </option>`)}
-                </select>
+            <${TopicInput} label=${t('topic.name')} value=${fields.topic}
+                           onInput=${set('topic')} />
+            <${Choice} label=${t('message.status')} names=${STATUSES}
+                       value=${fields.status} onChange=${set('status')}
+                       text=${(name) => t(`status.${name}`)} />
+            <${Choice} label=${t('messages.order')} names=${ORDERS}
+                       value=${fields.order} onChange=${set('order')}
+                       text=${(name) => t(`order.${name}`)} />
+            <label class="grow">${t('messages.inData')}
+                <input value=${fields.search} maxlength="255"
+                       onInput=${set('search')} spellcheck="false"
+                       autocomplete="off" />
             </label>
             <label>${t('messages.from')}
-                <input type="datetime-local" value=${filters.from}
+                <input type="datetime-local" value=${fields.from}
                        onInput=${set('from')} />
             </label>
             <label>${t('messages.to')}
-                <input type="datetime-local" value=${filters.to}
+                <input type="datetime-local" value=${fields.to}
                        onInput=${set('to')} />
             </label>
             <label class="grow">MessageCode
-                <input class="mono" value=${filters.code} onInput=${set('code')}
+                <input class="mono" value=${fields.code} onInput=${set('code')}
                        spellcheck="false" autocomplete="off" />
             </label>
             <button type="submit" class="primary">
@@ -139,114 +139,198 @@ function Filters({ start, onSearch }) {
         </form>`;
 }
 
-function Row({ message, open, onOpen }) {
+// ------------------------------------------------------------------- list
+
+// A preview ends where it was cut.
+function Preview({ message }) {
+    const { Preview: text = '', MessageData } = message;
+
+    return html`<${Text} text=${(MessageData ?? text).slice(0, 160)} />`;
+}
+
+// What comes next for it: its next try, or when it is due.
+const next = (message) => message.NextTry ?? message.DueTime;
+
+function Row({ message, now, open, chosen, onChoose }) {
+    const code = message.MessageCode;
+
     return html`
         <tr class=${open ? 'open' : ''}>
+            <td class="choose">
+                ${onChoose && html`
+                    <input type="checkbox" checked=${chosen}
+                           aria-label=${t('message.choose', { code })}
+                           onChange=${() => onChoose(code)} />`}
+            </td>
             <td class="code">
-                <button type="button" class="link" aria-expanded=${open}
-                        onClick=${onOpen}
-                        aria-label=${t('message.show',
-                            { code: message.MessageCode })}>
-                    ${message.MessageCode}
-                </button>
+                <a href=${message.href} aria-expanded=${open}
+                   aria-label=${t('message.show', { code })}>${code}</a>
             </td>
             <td class="name" title=${message.Topic}>${message.Topic}</td>
             <td>
                 <span class=${`status status${message.Status}`}>
-                    ${message.NextTry ? t('count.Retrying')
-                        : t(`status.${message.Status}`)}
+                    ${statusOf(message)}
                 </span>
+                ${message.Consumer && html`
+                    <span class="with" title=${message.Consumer}>
+                        ${message.Consumer}
+                    </span>`}
             </td>
             <td class="number">
-                <${Time} at=${message.CreateTime} />
+                <time dateTime=${new Date(message.CreateTime * 1000)
+                    .toISOString()}
+                      title=${t('message.createdAt', { time:
+                          new Date(message.CreateTime * 1000)
+                              .toLocaleString() })}>
+                    ${duration(now - message.CreateTime)}
+                </time>
             </td>
+            <td class="preview"><${Preview} message=${message} /></td>
             <td class="number">${bytes(message.Size)}</td>
             <td class="number">${number(message.Attempts)}</td>
             <td>
                 ${message.LastErrorCode
                     ? t(`failure.${message.LastErrorCode}`) : NOTHING}
             </td>
-            <td class="number"><${Time} at=${message.NextTry} /></td>
+            <td class="number"><${Time} at=${next(message)} /></td>
         </tr>`;
 }
 
-function List({ list, opened, onOpen }) {
+const HEADS = [['MessageCode'], ['topic.name'], ['message.status'],
+    ['message.age', 'number'], ['message.preview'], ['message.size', 'number'],
+    ['message.attempts', 'number'], ['message.lastError'],
+    ['message.next', 'number']];
+
+function List({ found, filters, opened, chosen, onChoose, onChooseAll }) {
+    const caption = t(`messages.caption.${filters.order}`);
+    const all = found.list.every(
+        ({ MessageCode }) => chosen.includes(MessageCode));
+
     return html`
         <div class="table-place" tabindex="0" role="region"
-             aria-label=${t('messages.caption')}>
-            <table>
-                <caption class="unseen">${t('messages.caption')}</caption>
+             aria-label=${caption}>
+            <table class="messages">
+                <caption class="unseen">${caption}</caption>
                 <thead>
                     <tr>
-                        <th scope="col">MessageCode</th>
-                        <th scope="col">${t('topic.name')}</th>
-                        <th scope="col">${t('message.status')}</th>
-                        <th scope="col" class="number">
-                            ${t('message.created')}
+                        <th scope="col" class="choose">
+                            ${onChoose && html`
+                                <input type="checkbox" checked=${all}
+                                       aria-label=${t('messages.chooseAll')}
+                                       onChange=${() => onChooseAll(!all)} />`}
                         </th>
-                        <th scope="col" class="number">
-                            ${t('message.size')}
-                        </th>
-                        <th scope="col" class="number">
-                            ${t('message.attempts')}
-                        </th>
-                        <th scope="col">${t('message.lastError')}</th>
-                        <th scope="col" class="number">
-                            ${t('message.nextTry')}
-                        </th>
+                        ${HEADS.map(([key, kind]) => html`
+                            <th key=${key} scope="col" class=${kind}>
+                                ${key.includes('.') ? t(key) : key}
+                            </th>`)}
                     </tr>
                 </thead>
                 <tbody>
-                    ${list.map((message) => html`
-                        <${Row} key=${message.MessageCode} message=${message}
+                    ${found.list.map((message) => html`
+                        <${Row} key=${message.MessageCode} now=${found.at}
+                                message=${{ ...message, href: place(filters,
+                                    message.MessageCode) }}
                                 open=${message.MessageCode === opened}
-                                onOpen=${() => onOpen(message.MessageCode)} />
-                    `)}
+                                chosen=${chosen.includes(message.MessageCode)}
+                                onChoose=${onChoose} />`)}
                 </tbody>
             </table>
         </div>`;
 }
 
-export function Messages({ topic }) {
-    const start = { ...EMPTY, topic };
-    const [filters, setFilters] = useState(start);
-    const [opened, setOpened] = useState('');
-    const [done, setDone] = useState('');
-    const found = useList(filters);
-    const opener = useRef(null);
+function More({ found }) {
+    const n = number(found.list?.length ?? 0);
 
-    // the focus goes back to where the detail was opened
+    return html`
+        <p class="more">
+            <span role="status">
+                ${found.looked > 0
+                    ? t('messages.looked', { n, looked: number(found.looked) })
+                    : found.list?.length > 0 && t('messages.shown', { n })}
+            </span>
+            ${found.list && found.busy && html`
+                <button type="button" onClick=${found.stop}>
+                    ${t('messages.stop')}
+                </button>`}
+            ${found.list && found.next && !found.busy && html`
+                <button type="button" onClick=${found.more}>
+                    ${found.looked > 0 ? t('messages.on') : t('messages.more')}
+                </button>`}
+            ${found.list && html`
+                <${AsOf} at=${found.at} busy=${found.busy}
+                         onRefresh=${found.again} />`}
+        </p>`;
+}
+
+// Those that are chosen, of those that are there.
+function useChosen(list) {
+    const [codes, setCodes] = useState([]);
+    const there = (list ?? []).map(({ MessageCode }) => MessageCode);
+
+    return {
+        codes: codes.filter((code) => there.includes(code)),
+        toggle: (code) => setCodes(codes.includes(code)
+            ? codes.filter((one) => one !== code) : [...codes, code]),
+        all: (on) => setCodes(on ? there : []),
+    };
+}
+
+// The focus goes back to where the detail was opened.
+function useFocusBack(opened) {
+    const last = useRef(opened);
+
     useEffect(() => {
-        opener.current?.focus();
-        opener.current = null;
+        if (last.current && !opened) {
+            document.querySelector(
+                `a[href$="message=${last.current}"]`)?.focus();
+        }
+
+        last.current = opened;
     }, [opened]);
+}
+
+export function Messages({ route }) {
+    const filters = filtersOf(route);
+    const { message: opened = '' } = route.query;
+    const [done, setDone] = useState('');
+    const found = useList(filters,
+        JSON.stringify({ ...route, query: { ...route.query, message: '' } }));
+    const chosen = useChosen(found.list);
+    const access = currentAccess();
+    const go = (wanted, message) => {
+        location.hash = place(wanted, message);
+    };
+
+    useFocusBack(opened);
 
     // the one that was asked for is shown at once
     useEffect(() => {
-        if (filters.code && found.list?.length === 1) {
-            setOpened(filters.code);
+        if (filters.code && found.list?.length === 1 && !opened) {
+            location.replace(place(filters, filters.code));
         }
     }, [found.list]);
 
     const search = (wanted) => {
         setDone('');
-        setOpened('');
-        setFilters({ ...wanted, code: wanted.code.trim() });
+        chosen.all(false);
+
+        place(wanted) === place(filters) ? found.again() : go(wanted);
     };
-    const close = () => {
-        opener.current = document.querySelector('[aria-expanded="true"]');
-        setOpened('');
-    };
-    const changed = (text, code, gone) => {
+    const changed = (text, codes, gone) => {
         setDone(text);
-        setOpened('');
+        chosen.all(false);
+        opened && go(filters);
         document.querySelector('main h1').focus();
-        gone ? found.drop(code) : found.again();
+        gone ? found.drop(codes) : found.again();
     };
+    const some = found.list?.length > 0;
+    const mine = some && found.list.some(
+        ({ Topic }) => mayChange(access, Topic));
 
     return html`
         <${Heading}>${t('page.Messages')}<//>
-        <${Filters} start=${start} onSearch=${search} />
+        <${Filters} key=${place(filters)} start=${filters}
+                    onSearch=${search} />
         <div role="alert">
             ${found.error && html`
                 <p class="trouble">${errorText(found.error)}
@@ -256,30 +340,27 @@ export function Messages({ topic }) {
                 </p>`}
         </div>
         <p role="status" class="done">${done}</p>
+        ${some && html`
+            <${Selected} messages=${found.list.filter(({ MessageCode }) =>
+                    chosen.codes.includes(MessageCode))}
+                         mine=${mine} onChanged=${changed} />`}
         <div class=${opened ? 'with-detail' : ''}>
             <div>
                 ${found.list === null && !found.error && html`<${Loading} />`}
                 ${found.list?.length === 0 && !found.busy && html`
-                    <${Empty} title=${t('messages.none')}>
+                    <${Empty} title=${found.next ? t('messages.noneYet')
+                        : t('messages.none')}>
                         <p>${t('messages.noneHelp')}</p>
                     <//>`}
-                ${found.list?.length > 0 && html`
-                    <${List} list=${found.list} opened=${opened}
-                             onOpen=${setOpened} />`}
-                <p class="more">
-                    <span role="status">
-                        ${found.list?.length > 0 && t('messages.shown',
-                            { n: number(found.list.length) })}
-                    </span>
-                    ${found.list && found.next && html`
-                        <button type="button" disabled=${found.busy}
-                                onClick=${found.more}>
-                            ${t('messages.more')}
-                        </button>`}
-                </p>
+                ${some && html`
+                    <${List} found=${found} filters=${filters} opened=${opened}
+                             chosen=${chosen.codes} onChoose=${chosen.toggle}
+                             onChooseAll=${chosen.all} />`}
+                <${More} found=${found} />
             </div>
             ${opened && html`
                 <${Message} key=${opened} code=${opened}
-                            onClose=${close} onChanged=${changed} />`}
+                            onClose=${() => go(filters)}
+                            onChanged=${changed} />`}
         </div>`;
 }
