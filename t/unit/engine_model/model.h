@@ -78,7 +78,7 @@ typedef struct {
     int         aside;             /* it was taken as ASIDE; -1: or as ready */
     int         loose;             /* its next try was due: it may be anywhere
                                       in front of the fresh ones */
-    uint64_t    logged;            /* mono: when it was taken first */
+    uint64_t    logged[HANDLES];   /* mono, of each: when it was taken first */
     unsigned    configured;        /* and by which settings */
     uint32_t    position;
     uint32_t    group;             /* it came back: with which; NONE: fresh */

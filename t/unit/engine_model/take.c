@@ -79,6 +79,7 @@ take_ready(topic_t *t, uint32_t id)
 static void
 take_message(unsigned h, topic_t *t, uint32_t id)
 {
+    unsigned    i;
     message_t  *m = &M.message[id];
 
     CHECK(&M.topic[m->topic] == t, "message %u of another topic", id);
@@ -92,8 +93,11 @@ take_message(unsigned h, topic_t *t, uint32_t id)
     }
 
     m->state = IN_FLIGHT;
-    m->logged = M.handle[h].mono;
     m->configured = M.configured;
+
+    for (i = 0; i < HANDLES; i++) {
+        m->logged[i] = M.handle[i].mono;
+    }
 
     if (m->pushed) {
         M.redelivered++;
@@ -236,7 +240,8 @@ take_suspect(topic_t *t, client_t *c, uint32_t id, unsigned count)
               t->matching);
 
     } else if (t->now.retry_delay_max && m->configured == M.configured) {
-        waited = m->logged + t->now.retry_delay_max <= M.mono;
+        waited = m->logged[c->handle] + t->now.retry_delay_max
+                 <= M.handle[c->handle].mono;
         CHECK(c->n == 0 || waited, "%u was to run empty for suspect %u",
               (unsigned) (c - M.client), id);
         CHECK(count == 1, "%u with suspect %u", count, id);
