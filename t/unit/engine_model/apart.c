@@ -415,11 +415,16 @@ observe_apart(unsigned h)
 }
 
 
-/* Some call of worker h may have given back what those had that leave. */
+/* Some call of worker h may have given back what those had that leave: whose
+ * was first is not to be seen. */
 void
 observe_leaving(unsigned h)
 {
+    uint32_t   tie;
     client_t  *c;
+
+    tie = M.tie;
+    M.tie = tie ? tie : ++M.ties;
 
     for (c = M.client; c < M.client + CLIENTS; c++) {
         if (c->ref && c->role == SET_APART && c->leaving
@@ -428,6 +433,8 @@ observe_leaving(unsigned h)
             left(c, h, c->failed);
         }
     }
+
+    M.tie = tie;
 }
 
 

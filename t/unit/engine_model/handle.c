@@ -7,6 +7,7 @@
 #include "disk.h"
 #include "handle.h"
 #include "message.h"
+#include "observe.h"
 
 
 /* Whom this call found work for, and when the worker looks again: what a
@@ -318,5 +319,8 @@ tick(unsigned h)
         attach(gone[n], below(BROKEN));
     }
 
+    /* what was given back may be due at once, and old */
+
+    observe_failed(h);
     count_backlog(h);
 }

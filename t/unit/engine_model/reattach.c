@@ -2,6 +2,7 @@
  * Workers come and go: they end, retire, die, and others take their numbers.
  */
 
+#include "apart.h"
 #include "client.h"
 #include "handle.h"
 #include "reattach.h"
@@ -13,6 +14,7 @@ handle_ends(unsigned h)
     M.epoch++;
     handle_left(h, h);
     handle_close(&M.handle[h], 1);
+    observe_leaving(h);
     M.lost_wakes = 1;
     attach(h, below(BROKEN));
 }
