@@ -20,9 +20,32 @@
 #define SIEVE_CODES   64
 #define SIEVE_TICKS   20
 #define SIEVE_FITS    85           /* of 100 that fit into a fresh block */
-#define SIEVE_SCATTERED  4         /* of 100 bytes of those that stay */
+#define SIEVE_SCATTERED  3         /* of 100 bytes of those that stay */
 #define SIEVE_MESSAGE  80          /* bytes of a message beside its body */
 #define SIEVE_ENTRY   17           /* of a delivery */
+
+/* Of an index of messages by their numbers: so many of these have a leaf, which
+ * is a cell, or four where there are more than a few; eight leaves have a node
+ * of three cells, and so on, eight nodes and so on. */
+#define LEAF_BITS   4
+#define NODE_BITS   3
+#define LEAF_FEW    2
+#define LEAF_CELLS  4
+#define NODE_CELLS  3
+#define CELL        16             /* bytes */
+
+typedef struct {
+    uint64_t    last;              /* number */
+    unsigned    leaf;              /* messages in its leaf */
+    uint64_t    cells;
+} index_t;
+
+/* How much is there, and what its numbers cost. */
+typedef struct {
+    uint64_t    bytes;
+    index_t     index[SHARDS];
+    index_t     fresh[SHARDS];     /* the same, where numbers are dense */
+} there_t;
 
 typedef struct {
     int         state;             /* of the survivors */
@@ -221,10 +244,56 @@ sieve_pass(sieve_t *s)
 }
 
 
-/* How many messages would fit into a fresh block with all that is there?
- * *there: the bytes of that. */
+/* The index has a message of this number, too, the largest one. */
+static void
+index_add(index_t *index, uint64_t number)
+{
+    unsigned  bits;
+
+    if (number >> LEAF_BITS != index->last >> LEAF_BITS) {
+        index->leaf = 0;
+    }
+
+    index->leaf++;
+    index->cells += index->leaf == 1;
+
+    if (index->leaf == LEAF_FEW + 1) {
+        index->cells += LEAF_CELLS - 1;
+    }
+
+    for (bits = LEAF_BITS + NODE_BITS;
+         bits < 64 && number >> bits != index->last >> bits;
+         bits += NODE_BITS)
+    {
+        index->cells += NODE_CELLS;
+    }
+
+    index->last = number;
+}
+
+
+/* Bytes that the numbers cost more here than in a fresh block. */
+static uint64_t
+index_more(const there_t *there)
+{
+    unsigned  i;
+    uint64_t  here, fresh;
+
+    here = 0;
+    fresh = 0;
+
+    for (i = 0; i < SHARDS; i++) {
+        here += there->index[i].cells;
+        fresh += there->fresh[i].cells;
+    }
+
+    return here > fresh ? (here - fresh) * CELL : 0;
+}
+
+
+/* How many messages would fit into a fresh block with all that is there? */
 static unsigned
-sieve_expected(const sieve_t *s, uint64_t *there)
+sieve_expected(const sieve_t *s, there_t *there)
 {
     void           *block;
     kmq_t          *kmq;
@@ -237,7 +306,7 @@ sieve_expected(const sieve_t *s, uint64_t *there)
 
     kmq = eu_open(&block, SIZE, KMQ_PUSH_ONE);
     owed = 0;
-    *there = 0;
+    memset(there, 0, sizeof(*there));
 
     for (c = M.client; c < M.client + CLIENTS; c++) {
         if (c->ref) {
@@ -261,7 +330,9 @@ sieve_expected(const sieve_t *s, uint64_t *there)
         }
 
         kmq_commit(kmq, &m, 1);
-        *there += M.message[id].size + SIEVE_MESSAGE;
+        there->bytes += m.size + SIEVE_MESSAGE;
+        index_add(&there->index[t->shard], M.message[id].sequence);
+        index_add(&there->fresh[t->shard], m.sequence);
     }
 
     for (n = 0; id == NONE; n++) {
@@ -299,18 +370,18 @@ sieve_wait(void)
 
 
 /* What the block must hold, it holds.  Those that stay may lie in several
- * pieces each, and their numbers in leaves of their own, which takes a little
- * more than where they come one after the other.  What is free between messages
- * of other shards is theirs. */
+ * pieces each, and have pages of the index to themselves, in which there is no
+ * room for a slot, which takes a little more than where they come one after the
+ * other.  What is free between messages of other shards is theirs. */
 static void
 sieve_check(const sieve_t *s)
 {
     unsigned  n, expected, more;
-    uint64_t  there;
+    there_t   there;
 
     sieve_wait();
     expected = sieve_expected(s, &there);
-    more = there * SIEVE_SCATTERED / 100;
+    more = there.bytes * SIEVE_SCATTERED / 100 + index_more(&there);
 
     for (n = 0; M.nunused && sieve_publish(s->filling, s->fill, 0); n++) {
         /* void */
