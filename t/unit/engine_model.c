@@ -171,6 +171,7 @@ drain(void)
 
     for (i = 0; i < 2 * TOPICS; i++) {
         join(&M.client[i], KMQ_CONSUMER, i % TOPICS);
+        CHECK(M.client[i].ref, "no memory for a client");
     }
 
     for (i = 0; M.all.count > M.consumed && i < 200000; i++) {

@@ -244,6 +244,8 @@ typedef struct {
     unsigned         run, options;
     unsigned         shards;
     int              sharded;          /* it has had several */
+    int              strained;         /* messages have since a recovery what is
+                                          kept for clients */
     handle_t         handle[HANDLES + 1];
     shard_t          shard[SHARDS];
     topic_t          topic[TOPICS];

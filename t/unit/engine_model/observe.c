@@ -9,6 +9,7 @@
 #include "message.h"
 #include "observe.h"
 #include "peek.h"
+#include "shard.h"
 
 
 static int
@@ -695,12 +696,19 @@ observe_gone(unsigned h, const kmq_counts_t *now)
 }
 
 
+static void
+observe_counts(unsigned h, kmq_counts_t *now)
+{
+    kmq_count(M.handle[h].kmq, now);
+    M.strained = M.strained && shards_strained();
+}
+
+
 /* What has become of time in the engine?  h: whose call it was. */
 void
 observe(unsigned h, kmq_counts_t *now)
 {
-    kmq_count(M.handle[h].kmq, now);
-
+    observe_counts(h, now);
     observe_due(h, now);
     observe_retries(h);
     observe_gone(h, now);
@@ -724,8 +732,7 @@ observe_failed(unsigned h)
 void
 observe_take(unsigned h, kmq_counts_t *now)
 {
-    kmq_count(M.handle[h].kmq, now);
-
+    observe_counts(h, now);
     observe_due(h, now);
 
     if (M.options & TIMED) {

@@ -588,6 +588,7 @@ op_restart(void)
     stop();
     model_restart();
     recover();
+    M.strained = shards_strained();
     lists_sort(ANY_SHARD);
     waits_anew(ANY_SHARD, M.mono);
 

@@ -104,6 +104,23 @@ shards_holes(unsigned but)
 }
 
 
+/* Are fewer pages free than messages must leave? */
+int
+shards_strained(void)
+{
+    unsigned      i, free;
+    kmq_block_t  *b = M.block;
+
+    free = b->free_pages;
+
+    for (i = 0; i < b->nshards; i++) {
+        free += KMQ_SHARD(b, i)->free_pages;
+    }
+
+    return free < b->spare_pages;
+}
+
+
 /* ---------------------------------------------------------------- numbers */
 
 /*
