@@ -497,13 +497,6 @@ main(void)
             continue;
         }
 
-        /* in one of ten runs of 100,000 steps the two do not agree yet, about
-         * what is ready, its order, or a count: KMQ_RUN or KMQ_APART=1 */
-
-        if (runs[n].options & APART && only != n && !eu_env("KMQ_APART", 0)) {
-            continue;
-        }
-
         if (running == jobs) {
             (void) reap(r, nsteps);
             running--;
