@@ -80,8 +80,8 @@ sub about_now {
            || diag($time // 'null');
 }
 
-my @new = qw(GetOverview GetTopics GetTopic GetGrowth PurgeTopic GetClientList
-             Disconnect GetSettings);
+my @new = qw(GetOverview GetHealth GetTopics GetTopic GetGrowth PurgeTopic
+             GetClientList Disconnect GetSettings);
 
 
 # --- who may ask
@@ -116,7 +116,7 @@ members($overview, 'Time Version StartTime Waiting InFlight Retrying Delayed
     'the members of GetOverview');
 members($overview->{Zone}, 'Size Free History', 'of its Zone');
 members($overview->{Disk}, 'Mode Interval LastFlush LastCheckpoint
-    JournalBytes CheckpointBytes Error', 'of its Disk');
+    JournalBytes CheckpointBytes Error ErrorCode', 'of its Disk');
 is($overview->{$_}, 0, "$_: 0") for qw(Waiting InFlight Retrying Delayed
     Consumed Dead Published Delivered Redelivered Confirmed Died Expired Refused
     Deleted Requeued Dropped Topics Producers Consumers Resting Repairs);
@@ -796,6 +796,7 @@ is(($mq->post('/Producer/Send', { topic => 'safe', messageData => 'm' }))[0],
 $now = ask('GetOverview');
 is($now->{Refused}, 3, 'which is counted');
 is($now->{Disk}{Error}, 'No such file or directory', 'and told with the cause');
+is($now->{Disk}{ErrorCode}, 2, 'and its number');
 is($now->{Disk}{LastFlush}, undef, 'nothing was written yet');
 is(client_of()->{unsafe}{Messages}, 0, 'no message of it');
 rename "$data.gone", $data or die $!;
@@ -842,7 +843,7 @@ wait_for { topic('kept')->{Confirmed} == 7 } 'seven are confirmed';
 my $recent = ask('GetOverview');
 about_now($recent->{Disk}{LastFlush}, 'when the disk was written');
 is($recent->{Disk}{Mode}, 2, 'its mode');
-is($recent->{Disk}{Error}, undef, 'no error');
+is($recent->{Disk}{$_}, undef, 'no error') for qw(Error ErrorCode);
 cmp_ok($recent->{Disk}{JournalBytes}, '>', 0, 'the journal has bytes');
 
 wait_for {

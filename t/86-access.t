@@ -168,7 +168,7 @@ my @doors = ('producer', 'producer, login', 'consumer', 'consumer, login',
 # Functions of the console that ask for the same as one of these.
 my %alike = (
     ping  => [qw(GetAccess GetTopics GetMessageList GetClientList)],
-    all   => [qw(GetGrowth CountMessage GetSettings GetProducers
+    all   => [qw(GetGrowth GetHealth CountMessage GetSettings GetProducers
                  GetConsumers)],
     purge => ['Disconnect'],
 );

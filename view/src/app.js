@@ -44,9 +44,10 @@ function Page({ route, access }) {
         return route.parameter
             ? html`<${Topic} key=${route.parameter}
                              name=${route.parameter} />`
-            : html`<${Topics} />`;
+            : html`<${Topics} state=${route.query.state} />`;
     case 'Clients':
         return html`<${Clients} search=${route.parameter}
+                                state=${route.query.state}
                                 key=${route.parameter} />`;
     case 'Messages':
         return html`<${Messages} route=${route} />`;

@@ -40,62 +40,167 @@ export function days(hours, now, n) {
     });
 }
 
-/*
- * How long, in seconds, the memory lasts when the backlog grows on as it did
- * over these minutes; null: it does not grow.
- */
-export function memoryLasts(overview, minutes) {
-    const known = minutes.filter(({ Backlog }) => Backlog !== null);
+const PARTS = 3;
+const KNOWN = 3 * PARTS;           // minutes that have to be known
 
-    if (known.length < 2) {
+// How much the backlog grows in a second, from minute a to minute b.
+const slope = (a, b) => (b.Backlog - a.Backlog) / (b.Time - a.Time);
+
+/*
+ * The same over these minutes, the last of which is not over.  It is what most
+ * of them say: a burst in a third of them is no growth.  null: nobody knows.
+ */
+export function growth(minutes) {
+    const known = minutes.slice(0, -1)
+        .filter(({ Backlog }) => Backlog !== null);
+
+    if (known.length < KNOWN) {
         return null;
     }
 
-    const first = known[0];
-    const last = known[known.length - 1];
-    const perSecond = (last.Backlog - first.Backlog)
-        / (last.Time - first.Time);
+    const at = (part) => known[Math.round(
+        part * (known.length - 1) / PARTS)];
+    const slopes = Array.from({ length: PARTS },
+        (_, i) => slope(at(i), at(i + 1))).sort((x, y) => x - y);
+
+    return slopes[(PARTS - 1) / 2];
+}
+
+/*
+ * How long, in seconds, memory lasts, and until the bound of waiting messages is
+ * reached, when the backlog grows on as it does: {memory, count}; null: it does
+ * not grow, or there is no room already.
+ */
+export function lasts(overview, minutes) {
+    const perSecond = growth(minutes);
     const messages = overview.Waiting + overview.InFlight + overview.Retrying
         + overview.Delayed + overview.Dead;
 
-    if (perSecond <= 0 || messages === 0) {
-        return null;
+    if (perSecond === null || perSecond <= 0 || messages === 0) {
+        return { memory: null, count: null };
     }
 
     const { Size, Free, History } = overview.Zone;
     const each = (Size - Free - History) / messages;
-    const byMemory = (Free + History) / each / perSecond;
-    const byBound = (overview.WaitingMax - overview.Waiting) / perSecond;
+    const time = (room) => (room > 0 ? room / perSecond : null);
 
-    return Math.max(0, Math.min(byMemory, byBound));
+    return {
+        memory: time((Free + History) / each),
+        count: time(overview.WaitingMax - overview.Waiting),
+    };
+}
+
+// s, of what is seen by the second
+export const SPAN = 120;
+const GAP = 5;                     // s without an answer
+
+/*
+ * Answers of GetOverview that are seen by the second, with one more: those that
+ * are too old, or of another queue, go.
+ */
+export function remembered(answers, answer) {
+    const last = answers[answers.length - 1];
+
+    if (last?.StartTime !== answer.StartTime || answer.Time <= last.Time) {
+        return [answer];
+    }
+
+    return [...answers.filter(({ Time }) => answer.Time - Time <= SPAN + GAP),
+        answer];
+}
+
+// What happened in each second between them: {Time, Backlog, rates}; values are
+// null where nobody asked.
+export function bySecond(answers, names) {
+    return answers.slice(1).map((answer, i) => ({
+        Time: answer.Time,
+        Backlog: answer.Waiting + answer.InFlight + answer.Retrying
+            + answer.Delayed,
+        ...(answer.Time - answers[i].Time > GAP
+            ? rates(null, answer, names) : rates(answers[i], answer, names)),
+    }));
 }
 
 // Failed deliveries: those that a message was charged with.
 export const failures = ({ Failures }) => Failures.end + Failures.return
     + Failures.overdue;
 
+const NEARLY = 0.8;                // of a limit
+const BATCHES = 10;                // that wait where pacing is the reason
+
+function limits({ Waiting, WaitingMax, Zone }) {
+    const free = Zone.Free + Zone.History;
+    const memory = { free, size: Zone.Size };
+
+    return [
+        Waiting >= WaitingMax
+            && { level: 'bad', name: 'full', n: Waiting, max: WaitingMax },
+        Waiting < WaitingMax && Waiting >= NEARLY * WaitingMax
+            && { level: 'warn', name: 'nearlyFull', n: Waiting,
+                max: WaitingMax },
+        free < Zone.Size / 10
+            && { level: 'bad', name: 'memory', ...memory },
+        free >= Zone.Size / 10 && free < (1 - NEARLY) * Zone.Size
+            && { level: 'warn', name: 'nearlyMemory', ...memory },
+    ];
+}
+
+// Why messages wait although there are consumers.
+function paced(overview, { Paced }) {
+    return Paced && overview.Consumers > 0
+        && overview.Waiting > BATCHES * Paced.SendCount
+        && { level: 'warn', name: 'paced', n: overview.Waiting,
+            count: Paced.SendCount, seconds: Paced.PushMessagesSpeed };
+}
+
 /*
  * What is wrong, the worst first: {level: bad or warn, name, of its text, and
- * its values}.  idle: the topic of the oldest waiting message has no consumer.
+ * its values}; of topics and clients how many, and worst: some of them.
+ * health: the answer of GetHealth.
  */
-export function problems(overview, idle) {
-    const { Zone, Disk, Time } = overview;
-    const free = Zone.Free + Zone.History;
+export function problems(overview, health) {
+    const { Disk } = overview;
+    const pacing = paced(overview, health);
+    const ill = (kind, name) => health[kind].Count > 0 && {
+        level: 'warn',
+        name,
+        n: health[kind].Messages,
+        count: health[kind].Count,
+        worst: health[kind].Worst,
+    };
 
     return [
         Disk.Mode > 0 && Disk.Error
-            && { level: 'bad', name: 'disk', error: Disk.Error },
-        overview.Waiting >= overview.WaitingMax
-            && { level: 'bad', name: 'full', n: overview.WaitingMax },
-        free < Zone.Size / 10
-            && { level: 'bad', name: 'memory', free, size: Zone.Size },
-        idle && { level: 'warn', name: 'noConsumers',
-            topic: overview.OldestTopic, age: Time - overview.OldestWaiting },
-        overview.Resting > 0 && { level: 'warn', name: 'resting',
-            n: overview.Resting },
-        overview.Dead > 0 && { level: 'warn', name: 'dead', n: overview.Dead },
-    ].filter(Boolean);
+            && { level: 'bad', name: 'disk', error: Disk },
+        ...limits(overview),
+        ill('NoConsumers', 'noConsumers'),
+        pacing,
+        !pacing && ill('Slow', 'slow'),
+        ill('Stuck', 'stuck'),
+        ill('Silent', 'silent'),
+        ill('Resting', 'resting'),
+        ill('Dead', 'dead'),
+    ].filter(Boolean).sort((a, b) => (b.level === 'bad') - (a.level === 'bad'));
 }
+
+// What a list of topics, or of clients, is narrowed down to.
+export const TOPIC_STATES = {
+    noConsumers: (topic) => topic.Waiting > 0 && topic.Consumers === 0,
+    waiting: (topic) => topic.Waiting > 0,
+    inFlight: (topic) => topic.InFlight > 0,
+    retrying: (topic) => topic.Retrying > 0,
+    delayed: (topic) => topic.Delayed > 0,
+    dead: (topic) => topic.Dead > 0,
+};
+
+export const CLIENT_STATES = {
+    inFlight: (client) => client.InFlight > 0,
+    resting: (client) => client.Resting,
+    silent: (client) => client.Silent,
+};
+
+export const inState = (rows, states, name) => (Object.hasOwn(states, name)
+    ? rows.filter(states[name]) : rows);
 
 const names = new Intl.Collator(undefined, { numeric: true });
 

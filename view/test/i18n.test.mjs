@@ -60,7 +60,7 @@ test('places get their values, and words their number', () => {
     assert.equal(t('topic.purged', { n: '1' }), '1 message was deleted.');
     assert.equal(t('topic.purged', { n: '2' }), '2 messages were deleted.');
     assert.equal(t('health.disk', { error: '{n} $& <b>' }),
-        'The disk does not take what is written: {n} $& <b>.');
+        'Nothing can be written to disk: {n} $& <b>');
 });
 
 test('the language is remembered', () => {

@@ -2,8 +2,8 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { days, failures, inOrder, memoryLasts, problems, rates, sorted }
-    from '../src/statistics.js';
+import { CLIENT_STATES, TOPIC_STATES, bySecond, days, failures, growth,
+    inOrder, inState, lasts, problems, rates, remembered, sorted } from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
     Time: 1000,
@@ -82,46 +82,157 @@ test('a day of 25 hours is one day', () => {
     assert.equal(monday.Time - sunday.Time, 25 * 3600);
 });
 
-const minutes = (...backlogs) => backlogs.map((Backlog, i) => ({
+// The last one is not over.
+const minutes = (...backlogs) => [...backlogs, null].map((Backlog, i) => ({
     Time: i * 60, Backlog }));
+
+// So many minutes, in which the backlog grows by so much.
+const growing = (n, by, from = 0) => Array.from({ length: n },
+    (_, i) => from + i * by);
 
 test('memory lasts as long as the backlog\'s growth leaves it', () => {
     // 100 messages take 100 bytes, 900 are left; 1 message a second comes
-    assert.equal(memoryLasts(overview(), minutes(null, 40, 100)), 900);
+    assert.equal(lasts(overview(), minutes(...growing(60, 60))).memory, 900);
+    assert.equal(lasts(overview({ Waiting: 60, Retrying: 40 }),
+        minutes(...growing(10, 60))).memory, 900);
 });
 
-test('messages between two tries take memory, too', () => {
-    assert.equal(memoryLasts(overview({ Waiting: 60, Retrying: 40 }),
-        minutes(40, 100)), 900);
-});
-
-test('the bound of waiting messages may be reached first', () => {
-    assert.equal(memoryLasts(overview({ WaitingMax: 160 }),
-        minutes(40, 100)), 60);
+test('the bound of waiting messages is another one', () => {
+    assert.deepEqual(lasts(overview({ WaitingMax: 160 }),
+        minutes(...growing(60, 60))), { memory: 900, count: 60 });
 });
 
 test('a backlog that does not grow lasts for ever', () => {
-    assert.equal(memoryLasts(overview(), minutes(100, 100)), null);
-    assert.equal(memoryLasts(overview(), minutes(100, 40)), null);
-    assert.equal(memoryLasts(overview(), minutes(null, 40)), null);
-    assert.equal(memoryLasts(overview(), []), null);
+    for (const backlogs of [growing(60, 0), growing(60, -60, 9999), []]) {
+        assert.deepEqual(lasts(overview(), minutes(...backlogs)),
+            { memory: null, count: null });
+    }
 });
 
+test('a few minutes say nothing', () => {
+    assert.equal(growth(minutes(...growing(8, 60))), null);
+    assert.equal(growth(minutes(...growing(9, 60))), 1);
+    assert.equal(growth([]), null);
+});
+
+test('a burst is no growth', () => {
+    const quiet = growing(57, 0, 10);
+
+    // a hundred thousand in the last minutes: that took 11 minutes once
+    assert.equal(growth(minutes(...quiet, 10, 50000, 100000)), 0);
+    assert.equal(growth(minutes(...growing(5, 20000), ...growing(55, 0,
+        100000))), 0);
+    // what goes on while it comes still counts
+    assert.equal(growth(minutes(...growing(58, 60), 90000, 90060)), 1);
+});
+
+test('a minute that is not over says nothing', () => {
+    assert.equal(growth([...minutes(...growing(10, 60)).slice(0, -1),
+        { Time: 600, Backlog: 999999 }]), 1);
+});
+
+test('no room is not 0 seconds', () => {
+    const full = overview({ WaitingMax: 100,
+        Zone: { Size: 1000, Free: 0, History: 0 } });
+
+    assert.deepEqual(lasts(full, minutes(...growing(60, 60))),
+        { memory: null, count: null });
+});
+
+// --- by the second
+
+const answer = (Time, changes) => ({ Time, StartTime: 1, Waiting: 0,
+    InFlight: 0, Retrying: 0, Delayed: 0, Published: 0, ...changes });
+
+test('two minutes are remembered', () => {
+    let answers = [];
+
+    for (let n = 0; n < 200; n++) {
+        answers = remembered(answers, answer(n));
+    }
+
+    assert.equal(answers[0].Time, 199 - 125);
+    assert.equal(answers.length, 126);
+});
+
+test('a queue that began anew is another one', () => {
+    const [a, b, c] = [answer(1), answer(2, { StartTime: 2 }), answer(1.5)];
+
+    assert.deepEqual(remembered([a], b), [b]);
+    assert.deepEqual(remembered([a, b], { ...c, StartTime: 2 }),
+        [{ ...c, StartTime: 2 }]);
+});
+
+test('each second has its rates and its backlog', () => {
+    const seconds = bySecond([answer(1), answer(2, { Published: 10,
+        Waiting: 4, InFlight: 3, Retrying: 2, Delayed: 1 }),
+    answer(4, { Published: 30 })], ['Published']);
+
+    assert.deepEqual(seconds, [{ Time: 2, Backlog: 10, Published: 10 },
+        { Time: 4, Backlog: 0, Published: 10 }]);
+});
+
+test('what happened while nobody asked is not known', () => {
+    assert.equal(bySecond([answer(1), answer(60, { Published: 10 })],
+        ['Published'])[0].Published, null);
+});
+
+// --- health
+
+const none = { Count: 0, Messages: 0, Worst: [] };
+const health = (changes = {}) => ({ Time: 1000, Paced: null,
+    NoConsumers: none, Slow: none, Dead: none, Stuck: none, Resting: none,
+    Silent: none, ...changes });
+const some = (Messages, ...Worst) => ({ Count: Worst.length, Messages,
+    Worst });
+
 test('a healthy queue has no problems', () => {
-    assert.deepEqual(problems(overview(), false), []);
+    assert.deepEqual(problems(overview(), health()), []);
 });
 
 test('each problem is found, the worst first', () => {
     const bad = overview({
-        Dead: 3,
-        Resting: 1,
         WaitingMax: 100,
         Zone: { Size: 1000, Free: 50, History: 0 },
         Disk: { Mode: 2, Interval: 5, LastFlush: 1, Error: 'full' },
     });
+    const one = some(1, {});
 
-    assert.deepEqual(names(problems(bad, true)),
-        ['disk', 'full', 'memory', 'noConsumers', 'resting', 'dead']);
+    assert.deepEqual(names(problems(bad, health({ NoConsumers: one, Slow: one,
+        Dead: one, Stuck: one, Resting: one, Silent: one }))),
+    ['disk', 'full', 'memory', 'noConsumers', 'slow', 'stuck', 'silent',
+        'resting', 'dead']);
+});
+
+test('of topics and clients it is told how many, and some of them', () => {
+    const worst = [{ Topic: 'a' }, { Topic: 'b' }];
+    const [{ n, count, worst: told }] = problems(overview(),
+        health({ Dead: { Count: 9, Messages: 70, Worst: worst } }));
+
+    assert.deepEqual([n, count, told], [70, 9, worst]);
+});
+
+test('limits are told before they are reached', () => {
+    assert.deepEqual(names(problems(overview({ Waiting: 80,
+        WaitingMax: 100 }), health())), ['nearlyFull']);
+    assert.deepEqual(names(problems(overview({ Waiting: 79,
+        WaitingMax: 100 }), health())), []);
+    assert.deepEqual(names(problems(overview({
+        Zone: { Size: 1000, Free: 100, History: 90 } }), health())),
+    ['nearlyMemory']);
+});
+
+test('pacing is the reason, and is named, where it holds messages back', () => {
+    const Paced = { PushMessagesSpeed: 1, SendCount: 100 };
+    const found = (changes, more) => problems(overview({ Consumers: 1,
+        Waiting: 20000, ...changes }), health({ Paced, ...more }));
+
+    assert.deepEqual(found(), [{ level: 'warn', name: 'paced', n: 20000,
+        count: 100, seconds: 1 }]);
+    assert.deepEqual(names(found({}, { Slow: some(1, {}) })), ['paced']);
+    assert.deepEqual(found({ Waiting: 1000 }), []);
+    assert.deepEqual(found({ Consumers: 0 }), []);
+    assert.deepEqual(found({}, { Paced: null }), []);
 });
 
 test('what nobody was charged with is no failure', () => {
@@ -131,16 +242,28 @@ test('what nobody was charged with is no failure', () => {
 });
 
 test('without files there is no trouble with the disk', () => {
-    const none = overview({ Disk: { Mode: 0, Interval: 5, LastFlush: null,
+    const files = overview({ Disk: { Mode: 0, Interval: 5, LastFlush: null,
         Error: 'old' } });
 
-    assert.deepEqual(problems(none, false), []);
+    assert.deepEqual(problems(files, health()), []);
 });
 
 test('history is memory that is free', () => {
     const full = overview({ Zone: { Size: 1000, Free: 0, History: 500 } });
 
-    assert.deepEqual(problems(full, false), []);
+    assert.deepEqual(problems(full, health()), []);
+});
+
+test('lists are narrowed down to what is asked for', () => {
+    const rows = [{ Waiting: 1, Consumers: 0, Dead: 0 },
+        { Waiting: 0, Consumers: 0, Dead: 2 }];
+    const clients = [{ Resting: true }, { Resting: null, Silent: true }];
+
+    assert.deepEqual(inState(rows, TOPIC_STATES, 'noConsumers'), [rows[0]]);
+    assert.deepEqual(inState(rows, TOPIC_STATES, 'dead'), [rows[1]]);
+    assert.deepEqual(inState(rows, TOPIC_STATES, undefined), rows);
+    assert.deepEqual(inState(rows, TOPIC_STATES, 'toString'), rows);
+    assert.deepEqual(inState(clients, CLIENT_STATES, 'silent'), [clients[1]]);
 });
 
 const topics = [

@@ -55,6 +55,7 @@ static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
     NGX_KAPOKMQ_FUNCTION("RequeueMessage", WRITE, ngx_kapokmq_change_requeue),
     NGX_KAPOKMQ_FUNCTION("ReleaseMessage", WRITE, ngx_kapokmq_change_release),
     NGX_KAPOKMQ_FUNCTION("GetOverview", READ_ALL, ngx_kapokmq_overview_get),
+    NGX_KAPOKMQ_FUNCTION("GetHealth", READ_ALL, ngx_kapokmq_health_get),
     NGX_KAPOKMQ_FUNCTION("GetGrowth", READ_ALL, ngx_kapokmq_growth_get),
     NGX_KAPOKMQ_FUNCTION("GetTopics", READ, ngx_kapokmq_topics_list),
     NGX_KAPOKMQ_FUNCTION("GetTopic", READ, ngx_kapokmq_topics_get),

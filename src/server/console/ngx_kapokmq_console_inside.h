@@ -39,6 +39,8 @@ void ngx_kapokmq_topics_purge(ngx_http_request_t *r,
 
 void ngx_kapokmq_overview_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);
+void ngx_kapokmq_health_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 void ngx_kapokmq_growth_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 void ngx_kapokmq_config_view_get(ngx_http_request_t *r,

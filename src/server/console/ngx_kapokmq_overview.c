@@ -207,6 +207,9 @@ ngx_kapokmq_overview_disk(u_char *p, const kmq_counts_t *n)
 
     p = ngx_kapokmq_overview_error(p, n->disk_error);
 
+    p = ngx_sprintf(p, ",\"ErrorCode\":");
+    p = ngx_kapokmq_http_or_null(p, n->disk_error);
+
     return ngx_sprintf(p, "},");
 }
 

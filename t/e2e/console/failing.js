@@ -79,10 +79,15 @@ async function rests(visitor, { topic, hangs, code }) {
 
     await visitor.go("Console");
     /* others may rest meanwhile */
-    await visitor.until(async () => await visitor.page.getByText(
-        visitor.like("health.resting", { n: 1 })).or(visitor.page.getByText(
-        visitor.like("health.resting", { n: 2 }))).isVisible(),
+    await visitor.sees(visitor.page.getByText(visitor.t("health.of.resting",
+        { id: name + "-f-hangs", topic })).first(),
         "the overview says so, too");
+    await visitor.role("link", visitor.t("health.resting", { count: 2 }))
+        .or(visitor.role("link", visitor.t("health.resting", { count: 1 })))
+        .click();
+    await visitor.becomes(async () => (await visitor.column(caption,
+        "client.id")).includes(name + "-f-hangs"), true,
+        "and leads to those who do");
 
     /* a late word */
     hangs.send(code);

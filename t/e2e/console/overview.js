@@ -44,6 +44,28 @@ async function underTraffic(visitor) {
     }
 
     visitor.is(await visitor.figure("overview.clients"), "2", "clients");
+    await live(visitor);
+}
+
+/* By the second, while it happens. */
+async function live(visitor) {
+    const title = visitor.t("overview.live");
+    const figure = visitor.page.getByRole("figure").filter({ hasText: title });
+    const seconds = async () => (await visitor.rows(title)).filter(
+        (row) => value(row[visitor.t("count.Published")]) > 0).map(
+        (row) => row[visitor.t("chart.time")]);
+
+    await figure.getByText(visitor.t("chart.asTable")).click();
+    await visitor.until(async () => {
+        const times = await seconds();
+
+        return times.length >= 3
+            && times.every((time) => /^\d\d:\d\d:\d\d$/.test(time));
+    }, title + ": has each second");
+    await visitor.sees(figure.getByText(visitor.t("chart.right",
+        { label: visitor.t("count.Backlog") })),
+        "the backlog has an axis of its own");
+    await figure.getByText(visitor.t("chart.asTable")).click();
 }
 
 /* The same as the original's endpoint says. */
@@ -81,9 +103,14 @@ async function chart(visitor, title, rows, last) {
     visitor.ok(sum > 0, title + ": has data");
 
     if (last) {
-        visitor.is(list[rows - 1][visitor.t("chart.time")], last,
+        visitor.is(list[rows - 1][visitor.t("chart.time")],
+                   visitor.t("chart.soFar", { time: last }),
                    title + ": says today in the viewer's zone");
     }
+
+    /* what is not over is not a line that falls */
+    await visitor.sees(figure.locator(".so-far"),
+                       title + ": what is not over stands apart");
 }
 
 async function charts(visitor) {
@@ -93,31 +120,92 @@ async function charts(visitor) {
     /* they are asked for less often than the rest */
     await visitor.page.reload();
     await chart(visitor, visitor.t("overview.week"), 7, today);
-    await chart(visitor, visitor.t("overview.hour"), 60);
+    await chart(visitor, visitor.t("overview.hour"), 61);
+}
+
+/* A line of what is wrong, and where it leads to. */
+async function leads(visitor, text, page, look) {
+    await visitor.sees(visitor.role("link", text), text);
+    await visitor.role("link", text).click();
+    await visitor.sees(visitor.heading(visitor.t("page." + page)),
+                       "leads to " + page);
+    await look();
+    await visitor.page.goBack();
+    await visitor.sees(visitor.heading(visitor.t("page.Console")),
+                       "and back");
+}
+
+const state = (visitor) => visitor.choice("client.state");
+
+async function linesLead(visitor) {
+    await leads(visitor, visitor.t("health.dead", { n: 1 }), "Messages",
+        async () => {
+            await visitor.becomes(() => visitor.choice("message.status")
+                .inputValue(), "2", "to dead ones");
+            await visitor.until(async () => (await visitor.page.getByRole(
+                "table").getByRole("row").count()) === 2, "of all topics");
+        });
+    await leads(visitor, visitor.t("health.noConsumers", { count: 2 }),
+        "Topics", async () => {
+            await visitor.becomes(() => visitor.column(visitor.t("page.Topics"),
+                "topic.name"), ["unheard", "unheard too"],
+                "to those topics alone");
+            visitor.is(await state(visitor).inputValue(), "noConsumers",
+                       "and says so");
+        });
+}
+
+/* Each figure leads to what it counts. */
+async function tilesLead(visitor) {
+    const tile = (key) => visitor.role("group", visitor.t(key))
+        .getByRole("link");
+    const to = { Waiting: "#/Messages?status=-1", Retrying:
+        "#/Topics?state=retrying", Delayed: "#/Messages?status=0",
+        InFlight: "#/Clients?state=inFlight", Dead: "#/Messages?status=2",
+        Consumed: "#/Messages?status=1" };
+
+    for (const [name, href] of Object.entries(to)) {
+        visitor.is(await tile("count." + name).getAttribute("href"), href,
+                   name + " leads to them");
+    }
+
+    await tile("count.Delayed").click();
+    await visitor.becomes(() => visitor.choice("message.status").inputValue(),
+                          "0", "as it says");
+    await visitor.page.goBack();
+    visitor.is(await visitor.page.locator(".tile:not(:has(a))").count(), 0,
+               "every figure leads somewhere");
 }
 
 /* What is wrong is said, and not when it is right again. */
 async function health(visitors, server) {
     const each = (test) => Promise.all(visitors.map(test));
-    const text = (visitor, key, values) =>
-        visitor.page.getByText(visitor.like(key, values));
     const consumer = await server.consumer("sick", "c1", { ack: false });
+    const line = (visitor, topic) => visitor.page.getByText(visitor.like(
+        "health.of.noConsumers", { topic, n: 1 }));
 
     await server.publish("sick", "a");
     await visitors[0].until(() => consumer.messages.length > 0,
                             "health: one has a message");
     consumer.giveBack(consumer.messages[0]);
-    await each((visitor) => visitor.sees(
-        text(visitor, "health.dead", { n: 1 }), "says that one is dead"));
-    await each((visitor) => visitor.sees(
-        text(visitor, "health.noConsumers", { topic: "unheard" }),
-        "says that there are no consumers"));
+    await server.publish("unheard too", "and me?");
+    await each((visitor) => visitor.sees(line(visitor, "unheard"),
+        "says which topic has no consumers"));
+    await each((visitor) => visitor.sees(line(visitor, "unheard too"),
+        "each of them"));
+    await each(linesLead);
+    await each(tilesLead);
+    await each((visitor) => visitor.accessible("what is wrong"));
 
     const late = await server.consumer("unheard", "late");
+    const later = await server.consumer("unheard too", "later");
     await server.ask("PurgeTopic", { topic: "sick", status: 3 });
-    await each((visitor) => visitor.sees(text(visitor, "health.good"),
-                                         "all is well again"));
-    await Promise.all([consumer.leave(), late.leave()]);
+    await each(async (visitor) => {
+        await visitor.go("Console");
+        await visitor.sees(visitor.page.getByText(visitor.t("health.good")),
+                           "all is well again");
+    });
+    await Promise.all([consumer, late, later].map((one) => one.leave()));
 }
 
 async function overview(visitors, server) {

@@ -1,4 +1,5 @@
-// Lines over time, with uPlot; the same as a table for those who do not see.
+// Lines or bars over time, with uPlot; the same as a table for those who do not
+// see.
 
 import uPlot from 'uplot';
 import { html, useEffect, useRef, useState } from '../html.js';
@@ -9,6 +10,9 @@ import { colour, onColours } from '../theme.js';
 const HEIGHT = 200;
 const LABEL = 60;                  // px, of a named time
 const FONT = '12px system-ui, sans-serif';
+const DAY = 86400;                 // s
+const GROUP = 0.8 * DAY;           // of a day's bars
+const FADED = '80';                // of a colour: half of it
 
 // 1, 2, 5, 10, ...: messages are counted in whole numbers
 const STEPS = Array.from({ length: 12 }, (_, i) => [1, 2, 5]
@@ -24,6 +28,22 @@ function axis(settings) {
     };
 }
 
+const amounts = (settings) => axis({
+    size: 48,
+    values: (u, splits) => splits.map(compact),
+    incrs: STEPS,
+    ...settings,
+});
+
+// What is measured by another scale than the rest is at the right, in its own
+// colour.
+const rightAxis = (line) => amounts({
+    scale: 'right',
+    side: 1,
+    grid: { show: false },
+    stroke: colour(line.colour),
+});
+
 // The last time always has its name, and others as far as there is room.
 function named(times, width) {
     const step = Math.ceil((times.length - 1) * LABEL / width);
@@ -31,16 +51,58 @@ function named(times, width) {
     return times.filter((_, i) => (times.length - 1 - i) % step === 0);
 }
 
-function options(width, { times, series, byDay, label }, onCursor) {
+// The bars of a day stand beside each other; a day that is not over is pale.
+function bars(series, i, running) {
+    const size = GROUP / series.length;
+    const full = colour(series[i].colour);
+    const begin = -GROUP / 2 + i * size;
+
+    return {
+        fill: full,
+        width: 0,
+        points: { show: false },
+        paths: uPlot.paths.bars({ disp: {
+            x0: { unit: 1, values: (u) => u.data[0].map(
+                (time) => time + begin) },
+            size: { unit: 1, values: (u) => u.data[0].map(
+                () => 0.9 * size) },
+            fill: { unit: 3, values: (u) => u.data[0].map((_, n) => (
+                running && n === u.data[0].length - 1
+                    ? full + FADED : full)) },
+        } }),
+    };
+}
+
+const line = ({ colour: name, dash, right }) => ({
+    stroke: colour(name),
+    width: 2,
+    dash,
+    scale: right ? 'right' : 'y',
+    points: { show: false },
+});
+
+const fromZero = { range: (u, low, high) => [0, Math.max(high * 1.1, 1)] };
+
+// Bars need half a day before the first one, and behind the last.
+function timeScale(byDay, span) {
+    if (byDay) {
+        return { range: (u, low, high) => [low - DAY / 2, high + DAY / 2] };
+    }
+
+    return span ? { range: (u, low, high) => [high - span, high] } : {};
+}
+
+function options(width, { series, byDay, label, running, span }, onCursor) {
+    const other = series.find(({ right }) => right);
+
     return {
         width,
         height: HEIGHT,
-        padding: [8, byDay ? LABEL / 2 : 20, 0, 0],
+        padding: [8, byDay || other ? 0 : 20, 0, 0],
         legend: { show: false },
-        cursor: { y: false, drag: { x: false, y: false } },
-        scales: {
-            y: { range: (u, low, high) => [0, Math.max(high * 1.1, 1)] },
-        },
+        cursor: { y: false, drag: { x: false, y: false },
+            points: { show: !byDay } },
+        scales: { x: timeScale(byDay, span), y: fromZero, right: fromZero },
         axes: [
             axis({
                 size: 28,
@@ -48,18 +110,11 @@ function options(width, { times, series, byDay, label }, onCursor) {
                 splits: byDay && ((u) => named(u.data[0], u.bbox.width
                     / devicePixelRatio)),
             }),
-            axis({
-                size: 48,
-                values: (u, splits) => splits.map(compact),
-                incrs: STEPS,
-            }),
-        ],
-        series: [{}, ...series.map((line) => ({
-            stroke: colour(line.colour),
-            width: 2,
-            dash: line.dash,
-            points: { show: Boolean(byDay), size: 6 },
-        }))],
+            amounts(),
+            other && rightAxis(other),
+        ].filter(Boolean),
+        series: [{}, ...series.map((one, i) => (byDay
+            ? bars(series, i, running) : line(one)))],
         hooks: { setCursor: [({ cursor, over }) => onCursor(
             cursor.idx === null || cursor.left < 0 ? null : {
                 i: cursor.idx,
@@ -82,8 +137,21 @@ function Legend({ series }) {
         <p class="legend" aria-hidden="true">
             ${series.map((line) => html`
                 <span key=${line.label}>
-                    <${Key} line=${line} />${line.label}
+                    <${Key} line=${line} />${line.right
+                        ? t('chart.right', { label: line.label })
+                        : line.label}
                 </span>`)}
+        </p>`;
+}
+
+// What the period that is not over has until now.
+function SoFar({ time, series, label }) {
+    const values = series.map((line) => t('chart.value', { label: line.label,
+        n: number(line.values[line.values.length - 1]) }));
+
+    return html`
+        <p class="so-far">
+            ${t('chart.now', { time: label(time), values: values.join(' · ') })}
         </p>`;
 }
 
@@ -104,11 +172,16 @@ function Tip({ cursor, times, series, label }) {
         </div>`;
 }
 
-function DataTable({ title, times, series, label }) {
+function DataTable({ title, times, series, label, running }) {
+    const [open, setOpen] = useState(false);
+    const name = (time, i) => (running && i === times.length - 1
+        ? t('chart.soFar', { time: label(time) }) : label(time));
+
     return html`
-        <details class="chart-data">
+        <details class="chart-data"
+                 onToggle=${(e) => setOpen(e.currentTarget.open)}>
             <summary>${t('chart.asTable')}</summary>
-            <div class="table-place" tabindex="0" role="region"
+            ${open && html`<div class="table-place" tabindex="0" role="region"
                  aria-label=${title}>
                 <table>
                     <caption class="unseen">${title}</caption>
@@ -123,7 +196,7 @@ function DataTable({ title, times, series, label }) {
                     <tbody>
                         ${times.map((time, i) => html`
                             <tr key=${time}>
-                                <th scope="row">${label(time)}</th>
+                                <th scope="row">${name(time, i)}</th>
                                 ${series.map((line) => html`
                                     <td key=${line.label} class="number">
                                         ${number(line.values[i])}
@@ -131,12 +204,17 @@ function DataTable({ title, times, series, label }) {
                             </tr>`)}
                     </tbody>
                 </table>
-            </div>
+            </div>`}
         </details>`;
 }
 
-const columns = ({ times, series }) => [times,
-    ...series.map((line) => line.values)];
+// A line would fall with a period that is not over yet.
+function columns({ times, series, running, byDay }) {
+    const n = running && !byDay ? times.length - 1 : times.length;
+
+    return [times, ...series.map((line) => line.values)].map(
+        (column) => column.slice(0, n));
+}
 
 // Makes the drawing, and makes it anew when its size, its colours or its
 // language change.
@@ -181,17 +259,18 @@ function useDrawing(props, onCursor) {
 }
 
 /*
- * times: seconds, ascending; series: {label, colour, dash, values}; label(time)
- * names a time on the axis, fullLabel(time) elsewhere; byDay: each time is one
- * to be named and marked.
+ * times: seconds, ascending; series: {label, colour, dash, values, right: it is
+ * measured by an axis of its own}; label(time) names a time on the axis,
+ * fullLabel(time) elsewhere; byDay: bars of days; running: the last period is
+ * not over; span: how many seconds are seen, however many are known.
  */
 export function Chart(props) {
     const [cursor, setCursor] = useState(null);
     const place = useDrawing(props, setCursor);
-    const { title, times, series, fullLabel = props.label } = props;
+    const { title, times, series, running, fullLabel = props.label } = props;
 
     return html`
-        <figure class="chart">
+        <figure class=${`chart ${props.class ?? ''}`}>
             <figcaption>${title}</figcaption>
             <${Legend} series=${series} />
             <div class="plot" aria-hidden="true">
@@ -200,7 +279,10 @@ export function Chart(props) {
                     <${Tip} cursor=${cursor} times=${times} series=${series}
                             label=${fullLabel} />`}
             </div>
+            ${running && html`
+                <${SoFar} time=${times[times.length - 1]} series=${series}
+                          label=${props.label} />`}
             <${DataTable} title=${title} times=${times} series=${series}
-                          label=${fullLabel} />
+                          label=${fullLabel} running=${running} />
         </figure>`;
 }

@@ -56,6 +56,10 @@ export default {
     'table.more': 'Show more',
     'chart.asTable': 'As a table',
     'chart.time': 'Time',
+    'chart.right': '{label} (right)',
+    'chart.soFar': '{time}, so far',
+    'chart.now': '{time}, so far: {values}',
+    'chart.value': '{label} {n}',
 
     'unit.perSecond': '{n}/s',
     'unit.day': '{n} d',
@@ -97,7 +101,6 @@ export default {
     'overview.memoryOf': 'of {size}; history, given back when needed: '
         + '{history}',
     'overview.notGrowing': 'The backlog is not growing',
-    'overview.lasts': 'At the last hour’s growth it lasts about {time}',
     'overview.disk': 'Disk',
     'disk.mode0': 'Not used',
     'disk.mode1': 'Every {s} s',
@@ -115,21 +118,57 @@ export default {
     'overview.since': 'KapokMQ {version}, queue since {time}',
     'overview.growth': 'Growth',
     'overview.week': 'Messages a day, the past week',
+    'overview.full': 'Queue full ({n} of {max})',
+    'overview.countLasts': 'Full in about {time} at the present growth',
+    'overview.lasts': 'Used up in about {time} at the present growth',
+    'overview.live': 'Messages a second, now',
     'overview.hour': 'Messages a minute, the last hour',
+    'state.any': 'Any state',
+    'state.noConsumers': 'Waiting, no consumers',
+    'state.waiting': 'Waiting',
+    'state.inFlight': 'In flight',
+    'state.retrying': 'Retrying',
+    'state.delayed': 'Delayed',
+    'state.dead': 'Dead',
+    'state.resting': 'Resting',
+    'state.silent': 'Not answering',
 
-    'health.unknown': 'Nobody knows how the queue is: the server does not '
-        + 'answer.',
+    'health.title': 'What needs attention',
+    'health.unknown': 'Not known: the server does not answer.',
     'health.good': 'The queue is healthy.',
-    'health.disk': 'The disk does not take what is written: {error}.',
-    'health.full': 'As many messages wait as may wait ({n}): producers are '
-        + 'held back.',
-    'health.memory': 'Memory is nearly full: {free} of {size} are free.',
-    'health.noConsumers': 'Messages wait in {topic}, the oldest for {age}: it '
-        + 'has no consumer.',
-    'health.resting': '{n} {n|consumer rests|consumers rest}: a message was '
-        + 'not confirmed in time, and others get the new ones.',
-    'health.dead': '{n} {n|message is|messages are} dead: given up after too '
-        + 'many failed deliveries.',
+    'health.disk': 'Nothing can be written to disk: {error}',
+    'health.full': 'Queue full ({n} of {max}): producers are held back',
+    'health.nearlyFull': 'Queue nearly full ({n} of {max})',
+    'health.memory': 'Memory nearly used up: {free} of {size} left',
+    'health.nearlyMemory': 'Memory is getting short: {free} of {size} left',
+    'health.noConsumers': '{count} {count|topic has|topics have} messages '
+        + 'waiting, but no consumers',
+    'health.of.noConsumers': '{topic}: {n} waiting, no consumers, oldest '
+        + '{age}',
+    'health.paced': '{n} messages waiting: at most {count} are delivered every '
+        + '{seconds} s (sendCount, pushMessagesSpeed)',
+    'health.slow': '{count} {count|topic is|topics are} not keeping up',
+    'health.of.slow': '{topic}: {n} waiting, oldest {age}',
+    'health.stuck': '{count} {count|consumer is|consumers are} stuck with a '
+        + 'message',
+    'health.of.stuck': '{id} on {topic}: for {age}',
+    'health.silent': '{count} {count|client is|clients are} not answering',
+    'health.of.silent': '{id} on {topic}',
+    'health.resting': '{count} {count|consumer is|consumers are} resting: a '
+        + 'message was not confirmed in time',
+    'health.of.resting': '{id} on {topic}',
+    'health.dead': '{n} dead {n|message|messages}',
+    'health.of.dead': '{topic}: {n} dead',
+    'health.more': 'and {n} more',
+
+    'errno.2': 'the directory is gone',
+    'errno.5': 'the disk fails (input/output error)',
+    'errno.13': 'permission denied',
+    'errno.24': 'too many open files',
+    'errno.27': 'the file is too large',
+    'errno.28': 'the disk is full',
+    'errno.30': 'the file system is read-only',
+    'errno.122': 'the disk quota is used up',
 
     'topic.name': 'Topic',
     'topic.type': 'Push type',
@@ -168,6 +207,7 @@ export default {
     'topics.search': 'Search topics',
     'topics.none': 'There is no topic yet.',
     'topics.noneFound': 'No topic has “{search}” in its name.',
+    'topics.noneInState': 'No matching topics.',
     'topics.first': 'A topic is there with its first message, producer or '
         + 'consumer:',
     'topics.toSend': 'Or send one from this page',

@@ -1,6 +1,7 @@
 import { mayChange, mayChangeAny } from '../access.js';
 import { ask, getAll } from '../api.js';
 import { Dialog } from '../components/dialog.js';
+import { StateField } from '../components/state-field.js';
 import { Empty, Heading, Loading, Trouble } from '../components/state.js';
 import { Table } from '../components/table.js';
 import { Time } from '../components/time.js';
@@ -11,7 +12,7 @@ import { usePoll, useSettled } from '../poll.js';
 import { useBefore } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
-import { rates } from '../statistics.js';
+import { CLIENT_STATES, inState, rates } from '../statistics.js';
 
 const ROLES = ['', 'producer', 'consumer'];
 
@@ -128,7 +129,7 @@ function Disconnect({ client, onDone, onClose }) {
         <//>`;
 }
 
-function Filters({ filters, onChange }) {
+function Filters({ filters, search, state, onChange }) {
     const set = (name) => (e) => onChange(
         { ...filters, [name]: e.target.value });
 
@@ -150,11 +151,13 @@ function Filters({ filters, onChange }) {
                         </option>`)}
                 </select>
             </label>
+            <${StateField} page="Clients" parameter=${search}
+                           states=${CLIENT_STATES} value=${state} />
         </form>`;
 }
 
-// search: with which one begins
-export function Clients({ search }) {
+// search: with which one begins; state: of CLIENT_STATES
+export function Clients({ search, state }) {
     const [filters, setFilters] = useState({ search, role: '' });
     const wanted = useSettled(filters);
     const { data, error, refresh } = usePoll(
@@ -162,7 +165,8 @@ export function Clients({ search }) {
     const [leaving, setLeaving] = useState(null);
     const [done, setDone] = useState('');
     const before = useBefore(data);
-    const rows = data && withRates(before, data);
+    const rows = data && inState(withRates(before, data), CLIENT_STATES,
+        state);
     const finish = (text) => {
         setDone(text);
         refresh();
@@ -171,11 +175,12 @@ export function Clients({ search }) {
     return html`
         <${Heading}>${t('page.Clients')}<//>
         <${Trouble} error=${error} />
-        <${Filters} filters=${filters} onChange=${setFilters} />
+        <${Filters} filters=${filters} search=${search} state=${state}
+                    onChange=${setFilters} />
         <p role="status" class="done">${done}</p>
         ${rows === null && html`<${Loading} />`}
         ${rows?.length === 0 && html`
-            <${Empty} title=${filters.search || filters.role
+            <${Empty} title=${filters.search || filters.role || state
                 ? t('clients.noneFound') : t('clients.none')}>
                 <p>${t('clients.how')}</p>
             <//>`}

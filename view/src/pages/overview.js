@@ -1,77 +1,66 @@
 import { get } from '../api.js';
-import { useConnection } from '../connection.js';
 import { Chart } from '../components/chart.js';
+import { Health } from '../components/health.js';
 import { Heading, Loading, Trouble } from '../components/state.js';
 import { Tile } from '../components/tile.js';
-import { bytes, day, duration, fullDay, minute, number, rate, when }
+import { useConnection } from '../connection.js';
+import { errorName } from '../errors.js';
+import { bytes, day, duration, fullDay, minute, number, rate, time, when }
     from '../format.js';
-import { html } from '../html.js';
+import { html, useMemo } from '../html.js';
 import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { COUNTERS, useRates } from '../rates.js';
 import { link } from '../router.js';
-import { days, failures, memoryLasts, problems } from '../statistics.js';
+import { SPAN, bySecond, days, failures, lasts, remembered }
+    from '../statistics.js';
 
-const GROWTH_INTERVAL = 20000;     // ms
-const IDLE = 5;                    // s that a message may wait unnoticed
+const INTERVAL = 1000;             // ms
+const HEALTH_INTERVAL = 3000;
+const GROWTH_INTERVAL = 20000;
+const messages = (status) => link('Messages', '', { status });
+const topics = (state) => link('Topics', '', { state });
 
-// A problem's values as they are read.
-const words = ({ error, topic, n, age, free, size }) => ({
-    error,
-    topic,
-    n: number(n),
-    age: age === undefined ? '' : duration(age),
-    free: bytes(free),
-    size: bytes(size),
-});
-
-function Health({ overview }) {
-    const found = problems(overview, overview.idle);
-    const { lost } = useConnection();
-
-    if (lost) {
-        return html`<p class="health">${t('health.unknown')}</p>`;
-    }
-
-    if (found.length === 0) {
-        return html`<p class="health good">${t('health.good')}</p>`;
-    }
+// What waits, and how long there is room for it.
+function Waiting({ overview, minutes }) {
+    const { Waiting: n, WaitingMax: max, OldestWaiting: oldest } = overview;
+    const { count } = lasts(overview, minutes);
+    const full = n >= max;
+    const age = oldest === null ? t('overview.noneWaits')
+        : t('overview.oldest', { age: duration(overview.Time - oldest),
+            topic: overview.OldestTopic ?? '' });
 
     return html`
-        <ul class="plain">
-            ${found.map((problem) => html`
-                <li key=${problem.name} class=${`health ${problem.level}`}>
-                    ${t(`health.${problem.name}`, words(problem))}
-                </li>`)}
-        </ul>`;
+        <${Tile} label=${t('count.Waiting')} href=${messages('-1')}
+                 value=${number(n)} tone=${full ? 'bad' : ''}
+                 note=${full ? t('overview.full', { n: number(n),
+                     max: number(max) }) : age}
+                 more=${full ? age : count !== null
+                     && t('overview.countLasts',
+                         { time: duration(count) })} />`;
 }
 
-function Now({ overview }) {
-    const waits = overview.OldestWaiting === null ? null
-        : overview.Time - overview.OldestWaiting;
-
+function Now({ overview, minutes }) {
     return html`
         <section aria-labelledby="now">
             <h2 id="now">${t('overview.now')}</h2>
             <div class="tiles">
-                <${Tile} label=${t('count.Waiting')}
-                         value=${number(overview.Waiting)}
-                         note=${waits === null ? t('overview.noneWaits')
-                             : t('overview.oldest', { age: duration(waits),
-                                 topic: overview.OldestTopic ?? '' })} />
+                <${Waiting} overview=${overview} minutes=${minutes} />
                 <${Tile} label=${t('count.InFlight')}
+                         href=${link('Clients', '', { state: 'inFlight' })}
                          value=${number(overview.InFlight)} />
                 <${Tile} label=${t('count.Retrying')}
+                         href=${topics('retrying')}
                          value=${number(overview.Retrying)}
                          tone=${overview.Retrying > 0 ? 'warn' : ''}
                          note=${t('overview.failures', {
                              n: number(failures(overview)) })} />
-                <${Tile} label=${t('count.Delayed')}
+                <${Tile} label=${t('count.Delayed')} href=${messages('0')}
                          value=${number(overview.Delayed)} />
-                <${Tile} label=${t('count.Consumed')}
+                <${Tile} label=${t('count.Consumed')} href=${messages('1')}
                          value=${number(overview.Consumed)}
                          note=${t('overview.history')} />
-                <${Tile} label=${t('count.Dead')}
+                <${Tile} label=${t('count.Dead')} href=${messages('2')}
                          value=${number(overview.Dead)}
                          tone=${overview.Dead > 0 ? 'warn' : ''} />
             </div>
@@ -85,6 +74,7 @@ function Rates({ overview, perSecond }) {
             <div class="tiles">
                 ${COUNTERS.map((name) => html`
                     <${Tile} key=${name} label=${t(`count.${name}`)}
+                             href=${link('Topics')}
                              value=${rate(perSecond[name])}
                              note=${t(`overview.${name}`, {
                                  n: number(overview[name]),
@@ -107,7 +97,7 @@ function Rates({ overview, perSecond }) {
 
 function Memory({ overview, minutes }) {
     const { Size, Free, History } = overview.Zone;
-    const lasts = memoryLasts(overview, minutes ?? []);
+    const { memory } = lasts(overview, minutes);
 
     return html`
         <${Tile} label=${t('overview.memory')}
@@ -115,24 +105,26 @@ function Memory({ overview, minutes }) {
                  meter=${(Size - Free - History) / Size}
                  note=${t('overview.memoryOf', { size: bytes(Size),
                      history: bytes(History) })}
-                 more=${lasts === null ? t('overview.notGrowing')
-                     : t('overview.lasts', { time: duration(lasts) })} />`;
+                 href=${link('Topics')}
+                 more=${memory === null ? t('overview.notGrowing')
+                     : t('overview.lasts', { time: duration(memory) })} />`;
 }
 
 function Disk({ disk }) {
     if (disk.Mode === 0) {
         return html`
             <${Tile} label=${t('overview.disk')} value=${t('disk.mode0')}
+                     href=${link('Configuration')}
                      note=${t('disk.none')} />`;
     }
 
     return html`
-        <${Tile} label=${t('overview.disk')}
+        <${Tile} label=${t('overview.disk')} href=${link('Configuration')}
                  value=${disk.Error ? t('disk.failing')
                      : t(`disk.mode${disk.Mode}`,
                          { s: number(disk.Interval, 1) })}
                  tone=${disk.Error ? 'bad' : ''}
-                 note=${disk.Error ?? t('disk.flush',
+                 note=${disk.Error ? errorName(disk) : t('disk.flush',
                      { time: when(disk.LastFlush) })}
                  more=${t(disk.LastCheckpoint ? 'disk.checkpoint'
                      : 'disk.noCheckpoint', {
@@ -159,6 +151,7 @@ function Server({ overview, minutes }) {
                 <${Memory} overview=${overview} minutes=${minutes} />
                 <${Disk} disk=${overview.Disk} />
                 <${Tile} label=${t('overview.workers')}
+                         href=${link('Configuration')}
                          value=${number(working.length)}
                          note=${notes.filter(Boolean).join('; ')}
                          more=${t('overview.since', {
@@ -168,60 +161,62 @@ function Server({ overview, minutes }) {
         </section>`;
 }
 
-const lines = (periods) => [
-    ['Published', 'in'], ['Delivered', 'out'], ['Confirmed', 'done'],
-].map(([name, colour]) => ({
+const line = (periods, name, colour, rest) => ({
     label: t(`count.${name}`),
     colour,
-    dash: name === 'Delivered' ? [6, 4] : undefined,
     values: periods.map((period) => period[name]),
-}));
+    ...rest,
+});
 
-function Growth({ growth }) {
-    const { week, hour } = growth;
-    const dayTimes = week.map((period) => period.Time);
-    const backlog = {
-        label: t('count.Backlog'),
-        colour: 'left',
-        dash: [2, 3],
-        values: hour.map((period) => period.Backlog),
-    };
+const lines = (periods) => [
+    line(periods, 'Published', 'in'),
+    line(periods, 'Delivered', 'out', { dash: [6, 4] }),
+    line(periods, 'Confirmed', 'done'),
+];
+
+const withBacklog = (periods) => [...lines(periods),
+    line(periods, 'Backlog', 'left', { dash: [2, 3], right: true })];
+
+const timesOf = (periods) => periods.map(({ Time }) => Time);
+
+// A minute of it tells nothing that is true in a second.
+function Live({ answers }) {
+    const seconds = bySecond(answers, COUNTERS);
 
     return html`
+        <div class="charts">
+            <${Chart} title=${t('overview.live')} class="whole"
+                      times=${timesOf(seconds)} series=${withBacklog(seconds)}
+                      label=${time} language=${language()} span=${SPAN} />
+        </div>`;
+}
+
+function Growth({ growth, language: current }) {
+    const { week, hour } = growth;
+
+    return useMemo(() => html`
         <section aria-labelledby="growth">
             <h2 id="growth">${t('overview.growth')}</h2>
             <div class="charts">
-                <${Chart} title=${t('overview.week')} times=${dayTimes}
-                          series=${lines(week)}
-                          label=${day} fullLabel=${fullDay}
-                          language=${language()} byDay />
-                <${Chart} title=${t('overview.hour')}
-                          times=${hour.map((period) => period.Time)}
-                          series=${[...lines(hour), backlog]}
-                          label=${minute} language=${language()} />
+                <${Chart} title=${t('overview.hour')} times=${timesOf(hour)}
+                          series=${withBacklog(hour)} label=${minute}
+                          language=${current} running />
+                <${Chart} title=${t('overview.week')} times=${timesOf(week)}
+                          series=${lines(week)} label=${day}
+                          fullLabel=${fullDay} language=${current} byDay
+                          running />
             </div>
-        </section>`;
+        </section>`, [growth, current]);
 }
 
-// Whether a message waits in a topic without consumers, too.
-async function load(signal) {
-    const overview = await get('GetOverview', {}, signal);
-    const { OldestTopic: topic, OldestWaiting: since, Time } = overview;
+const load = (signal) => get('GetOverview', {}, signal);
 
-    if (since === null || Time - since < IDLE) {
-        return { ...overview, idle: false };
-    }
-
-    const { Consumers } = await get('GetTopic', { topic }, signal)
-        .catch(() => ({}));
-
-    return { ...overview, idle: Consumers === 0 };
-}
+const loadHealth = (signal) => get('GetHealth', {}, signal);
 
 async function loadGrowth(signal) {
     const [hours, hour] = await Promise.all([
         get('GetGrowth', { unit: 'hour', count: 192 }, signal),
-        get('GetGrowth', { unit: 'minute', count: 60 }, signal),
+        get('GetGrowth', { unit: 'minute', count: 61 }, signal),
     ]);
     const now = hour[hour.length - 1].Time;
 
@@ -241,20 +236,36 @@ function Skeleton() {
         <${Loading} n=${2} shape="charts" />`;
 }
 
+// Kept when one comes back.
+let answers = [];
+
+async function loadAndKeep(signal) {
+    const overview = await load(signal);
+
+    answers = remembered(answers, overview);
+    return { overview, answers };
+}
+
 export function Overview() {
-    const { data, error } = usePoll(load);
+    const { data, error } = usePoll(loadAndKeep, [], INTERVAL);
+    const health = usePoll(loadHealth, [], HEALTH_INTERVAL);
     const growth = usePoll(loadGrowth, [], GROWTH_INTERVAL);
-    const perSecond = useRates(data);
+    const perSecond = useRates(data?.overview);
+    const { lost } = useConnection();
+    const minutes = growth.data?.hour ?? [];
 
     return html`
         <${Heading}>${t('page.Console')}<//>
-        <${Trouble} error=${error} />
-        ${data === null ? html`<${Skeleton} />` : html`
-            <${Health} overview=${data} />
-            <${Now} overview=${data} />
-            <${Rates} overview=${data} perSecond=${perSecond} />
-            <${Server} overview=${data} minutes=${growth.data?.hour} />
-            ${growth.data ? html`<${Growth} growth=${growth.data} />`
+        <${Trouble} error=${error ?? health.error} />
+        ${data === null || health.data === null ? html`<${Skeleton} />` : html`
+            <${Health} overview=${data.overview} health=${health.data}
+                       lost=${lost} />
+            <${Now} overview=${data.overview} minutes=${minutes} />
+            <${Rates} overview=${data.overview} perSecond=${perSecond} />
+            <${Live} answers=${data.answers} />
+            <${Server} overview=${data.overview} minutes=${minutes} />
+            ${growth.data ? html`<${Growth} growth=${growth.data}
+                                            language=${language()} />`
                 : html`
                     <h2>${t('overview.growth')}</h2>
                     <${Loading} n=${2} shape="charts" />`}`}`;

@@ -56,10 +56,10 @@ function Charts({ topic }) {
             <${Chart} title=${t('overview.hour')}
                       times=${hour.map((period) => period.Time)}
                       series=${lines(hour)} label=${minute}
-                      language=${language()} />
+                      language=${language()} running />
             <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
                       series=${lines(fortnight)} label=${utcDay}
-                      fullLabel=${utcFullDay} language=${language()} byDay />
+                      fullLabel=${utcFullDay} language=${language()} byDay running />
         </div>`;
 }
 

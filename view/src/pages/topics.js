@@ -1,5 +1,6 @@
 import { firstTopic, sendTopics } from '../access.js';
 import { getAll } from '../api.js';
+import { StateField } from '../components/state-field.js';
 import { Empty, Heading, Loading, Trouble } from '../components/state.js';
 import { Table } from '../components/table.js';
 import { duration, number, rate } from '../format.js';
@@ -9,7 +10,7 @@ import { usePoll, useSettled } from '../poll.js';
 import { useBefore } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
-import { rates } from '../statistics.js';
+import { TOPIC_STATES, inState, rates } from '../statistics.js';
 
 const COUNTERS = ['Published', 'Delivered'];
 
@@ -90,7 +91,11 @@ const columns = () => [
     counter('Producers'),
 ];
 
-function NoTopics({ search }) {
+function NoTopics({ search, state }) {
+    if (state) {
+        return html`<${Empty} title=${t('topics.noneInState')} />`;
+    }
+
     if (search) {
         return html`
             <${Empty} title=${t('topics.noneFound', { search })} />`;
@@ -113,13 +118,15 @@ function NoTopics({ search }) {
         <//>`;
 }
 
-export function Topics() {
+// state: of TOPIC_STATES
+export function Topics({ state }) {
     const [search, setSearch] = useState('');
     const wanted = useSettled(search);
     const { data, error } = usePoll((signal) => load(wanted, signal),
         [wanted]);
     const before = useBefore(data);
-    const rows = data && withRates(before, data);
+    const rows = data && inState(withRates(before, data), TOPIC_STATES,
+        state);
 
     return html`
         <${Heading}>${t('page.Topics')}<//>
@@ -131,9 +138,11 @@ export function Topics() {
                 <input type="search" value=${search}
                        onInput=${(e) => setSearch(e.target.value)} />
             </label>
+            <${StateField} page="Topics" states=${TOPIC_STATES}
+                           value=${state} />
         </form>
         ${rows === null && html`<${Loading} />`}
-        ${rows?.length === 0 && html`<${NoTopics} search=${data.search} />`}
+        ${rows?.length === 0 && html`<${NoTopics} search=${data.search} state=${state} />`}
         ${rows?.length > 0 && html`
             <${Table} caption=${t('page.Topics')} columns=${columns()}
                       rows=${rows} id=${(topic) => topic.Topic}
