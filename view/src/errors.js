@@ -1,6 +1,37 @@
-// What the system says of files, in the page's language.
+// What the server says of requests, and the system of files, in the page's
+// language.
 
 import { has, t } from './i18n/index.js';
+
+// Where a part of the words is a name or a value.
+const PATTERNS = [
+    [/^not in flight with this consumer/, 'inFlight'],
+    [/^not stored: (?<why>.*)$/s, 'notStored'],
+    [/^(?<name>\w+) must be .*, not "(?<value>.*)"$/s, 'value'],
+    [/^(?<name>\w+) must be /, 'name'],
+    [/^(?<name>\w+) is required$/, 'missing'],
+    [/^unknown parameter "(?<name>.*?)"/s, 'parameter'],
+    [/^(?<name>topic|message|client id) is not valid UTF-8$/, 'text'],
+];
+
+const words = (text) => text.replace(/\.$/, '');
+
+// A text of the server; what is not known is told as it came.
+export function serverText(text) {
+    if (has(`server.${words(text)}`)) {
+        return t(`server.${words(text)}`);
+    }
+
+    for (const [pattern, name] of PATTERNS) {
+        const found = pattern.exec(text);
+
+        if (found) {
+            return t(`server.of.${name}`, { ...found.groups, text });
+        }
+    }
+
+    return text;
+}
 
 // disk: of GetOverview
 export function errorName({ Error: text, ErrorCode: code }) {

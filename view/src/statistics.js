@@ -67,9 +67,9 @@ export function growth(minutes) {
 }
 
 /*
- * How long, in seconds, memory lasts, and until the bound of waiting messages is
- * reached, when the backlog grows on as it does: {memory, count}; null: it does
- * not grow, or there is no room already.
+ * How long, in seconds, memory lasts, and until the bound of waiting messages
+ * is reached, when the backlog grows on as it does: {memory, count}; null: it
+ * does not grow, or there is no room already.
  */
 export function lasts(overview, minutes) {
     const perSecond = growth(minutes);

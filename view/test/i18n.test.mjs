@@ -57,8 +57,8 @@ test('every text is asked for', () => {
 });
 
 test('places get their values, and words their number', () => {
-    assert.equal(t('topic.purged', { n: '1' }), '1 message was deleted.');
-    assert.equal(t('topic.purged', { n: '2' }), '2 messages were deleted.');
+    assert.equal(t('topic.purged', { n: '1' }), '1 message deleted');
+    assert.equal(t('topic.purged', { n: '2' }), '2 messages deleted');
     assert.equal(t('health.disk', { error: '{n} $& <b>' }),
         'Nothing can be written to disk: {n} $& <b>');
 });

@@ -3,7 +3,8 @@ import './browser.mjs';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CLIENT_STATES, TOPIC_STATES, bySecond, days, failures, growth,
-    inOrder, inState, lasts, problems, rates, remembered, sorted } from '../src/statistics.js';
+    inOrder, inState, lasts, problems, rates, remembered, sorted }
+    from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
     Time: 1000,

@@ -151,7 +151,8 @@ function SoFar({ time, series, label }) {
 
     return html`
         <p class="so-far">
-            ${t('chart.now', { time: label(time), values: values.join(' · ') })}
+            ${t('chart.now', { time: label(time),
+                values: values.join(' · ') })}
         </p>`;
 }
 

@@ -51,7 +51,7 @@ export function Layout({ route, access, choices, children }) {
         <div class="frame">
             <header>
                 <a class="brand" href=${link('Console')}>
-                    <${Mark} />KapokMQ
+                    <${Mark} /><span>KapokMQ</span>
                 </a>
                 <${Navigation} page=${route.page} access=${access} />
                 <div class="header-end">

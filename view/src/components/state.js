@@ -1,6 +1,7 @@
 // What a page shows besides its data: its heading, that data is on its way,
 // that there is none, that something failed.
 
+import { serverText } from '../errors.js';
 import { html } from '../html.js';
 import { t } from '../i18n/index.js';
 
@@ -18,7 +19,8 @@ export function errorText(error) {
         return t('error.connection');
     }
 
-    return error.message || t('error.status', { status: error.status });
+    return error.message ? serverText(error.message)
+        : t('error.status', { status: error.status });
 }
 
 // Old data stays below it.  That nobody answers is said above the page.

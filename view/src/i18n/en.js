@@ -13,24 +13,23 @@ export default {
     'unknown.toFirst': 'Go to the overview',
 
     'nav.pages': 'Pages',
-    'nav.skip': 'Skip to the content',
+    'nav.skip': 'Skip to content',
     'nav.signOut': 'Sign out',
     'choice.language': 'Language',
-    'choice.theme': 'Colours',
+    'choice.theme': 'Theme',
     'theme.auto': 'Auto',
     'theme.light': 'Light',
     'theme.dark': 'Dark',
 
     'login.key': 'Key or token',
-    'login.help': 'secretKey of application.yaml, one of its keys that may '
-        + 'see the console, or a token. It is kept until this tab is closed.',
+    'login.help': 'The secretKey of application.yaml, a key from its list '
+        + 'that may see the console, or a token. It is kept until this tab is '
+        + 'closed.',
     'login.signIn': 'Sign in',
     'login.wrong': 'This key is wrong, or this token has expired.',
     'login.forbidden': 'This key has no right to the console.',
-    'login.tooMany': 'Too many wrong keys were tried. Please try again in a '
-        + 'minute.',
-    'login.rejected': 'The key is not accepted any more. Please sign in '
-        + 'again.',
+    'login.tooMany': 'Too many wrong keys were tried. Try again in a minute.',
+    'login.rejected': 'The key is no longer accepted. Sign in again.',
 
     'action.cancel': 'Cancel',
     'action.close': 'Close',
@@ -42,17 +41,17 @@ export default {
     'action.copied': 'Copied',
 
     'state.loading': 'Loading',
-    'error.lost': 'The server does not answer. What you see is as of {time}; '
-        + 'trying again.',
-    'error.connection': 'The server does not answer.',
+    'error.lost': 'The server is not responding. Numbers are as of {time}; '
+        + 'retrying …',
+    'error.connection': 'The server is not responding.',
     'error.status': 'The server answered with status {status}.',
-    'error.retrying': 'Trying again; what is shown may be old.',
-    'list.partial': 'There are more than these; search to narrow them down.',
+    'error.retrying': 'Retrying; what you see may be out of date.',
+    'list.partial': 'There are more than these; narrow the search to see them.',
     'list.asOf': 'As of {time}',
     'list.old': 'As of {time}, {age} ago: it may have changed.',
     'list.refresh': 'Refresh',
     'table.actions': 'Actions',
-    'table.shown': '{n} of {all} are shown.',
+    'table.shown': 'Showing {n} of {all}',
     'table.more': 'Show more',
     'chart.asTable': 'As a table',
     'chart.time': 'Time',
@@ -81,48 +80,46 @@ export default {
     'count.Producers': 'Producers',
 
     'overview.now': 'Messages now',
-    'overview.noneWaits': 'None is waiting',
-    'overview.oldest': 'The oldest for {age}, in {topic}',
-    'overview.failures': 'They wait for their next try; {n} '
-        + '{n|delivery|deliveries} failed in all',
+    'overview.noneWaits': 'Nothing waiting',
+    'overview.oldest': 'Oldest: {age}, in {topic}',
+    'overview.failures': 'Waiting for the next try; {n} failed '
+        + '{n|delivery|deliveries} in total',
     'overview.history': 'Kept as history',
     'overview.rates': 'Traffic',
-    'overview.Published': '{n} in all, {refused} refused',
-    'overview.Delivered': '{n} in all, {again} redelivered',
-    'overview.Confirmed': '{n} in all',
+    'overview.Published': '{n} in total, {refused} refused',
+    'overview.Delivered': '{n} in total, {again} redelivered',
+    'overview.Confirmed': '{n} in total',
     'overview.clients': 'Clients',
     'overview.producersConsumers': '{producers} '
         + '{producers|producer|producers}, {consumers} '
         + '{consumers|consumer|consumers}',
-    'overview.resting': '{n} {n|rests|rest} after a message that was '
-        + 'overdue',
+    'overview.resting': '{n} resting: a message was not confirmed in time',
     'overview.server': 'Server',
     'overview.memory': 'Memory for messages',
-    'overview.memoryOf': 'of {size}; history, given back when needed: '
-        + '{history}',
+    'overview.memoryOf': 'of {size}; {history} of history is freed when needed',
     'overview.notGrowing': 'The backlog is not growing',
     'overview.disk': 'Disk',
     'disk.mode0': 'Not used',
     'disk.mode1': 'Every {s} s',
     'disk.mode2': 'Before each ok',
-    'disk.none': 'Messages live in memory alone',
+    'disk.none': 'Messages are kept in memory only',
     'disk.failing': 'Failing',
     'disk.flush': 'Last flush: {time}',
     'disk.checkpoint': 'Checkpoint: {time}, {size}; journal since: '
         + '{journal}',
     'disk.noCheckpoint': 'No checkpoint yet; journal: {journal}',
     'overview.workers': 'Workers',
-    'overview.keeper': 'Worker {n} is the keeper',
-    'overview.retiring': '{n} more {n|is|are} about to end',
+    'overview.keeper': 'Worker {n} does the housekeeping',
+    'overview.retiring': '{n} more shutting down',
     'overview.repairs': 'repaired {n} {n|time|times} after a crash',
     'overview.since': 'KapokMQ {version}, queue since {time}',
     'overview.growth': 'Growth',
-    'overview.week': 'Messages a day, the past week',
+    'overview.week': 'Messages per day, last 7 days',
     'overview.full': 'Queue full ({n} of {max})',
-    'overview.countLasts': 'Full in about {time} at the present growth',
-    'overview.lasts': 'Used up in about {time} at the present growth',
-    'overview.live': 'Messages a second, now',
-    'overview.hour': 'Messages a minute, the last hour',
+    'overview.countLasts': 'At this rate full in about {time}',
+    'overview.lasts': 'At this rate used up in about {time}',
+    'overview.live': 'Messages per second, live',
+    'overview.hour': 'Messages per minute, last hour',
     'state.any': 'Any state',
     'state.noConsumers': 'Waiting, no consumers',
     'state.waiting': 'Waiting',
@@ -134,7 +131,7 @@ export default {
     'state.silent': 'Not answering',
 
     'health.title': 'What needs attention',
-    'health.unknown': 'Not known: the server does not answer.',
+    'health.unknown': 'Status unknown: the server is not responding.',
     'health.good': 'The queue is healthy.',
     'health.disk': 'Nothing can be written to disk: {error}',
     'health.full': 'Queue full ({n} of {max}): producers are held back',
@@ -170,34 +167,96 @@ export default {
     'errno.30': 'the file system is read-only',
     'errno.122': 'the disk quota is used up',
 
+    // what the server says, by its own words
+    'server.There is no such topic': 'This topic does not exist (any more).',
+    'server.There is no such message':
+        'This message does not exist (any more).',
+    'server.There is no such connection':
+        'This client is not connected any more.',
+    'server.There is no such console function':
+        'The server does not know this function: it may be older '
+        + 'than this page.',
+    'server.The message is not dead':
+        'The message is not dead, so it cannot be requeued.',
+    'server.The message is not delayed, and does not wait for its next try':
+        'The message does not wait for a time, so it cannot be released.',
+    'server.The queue is full':
+        'The queue is full. Try again when messages have been consumed.',
+    'server.The queue has no memory left':
+        'The queue’s memory is used up. Try again when messages have '
+        + 'been consumed.',
+    'server.The queue is not available':
+        'The queue is not available: the server is starting or stopping.',
+    'server.The request is too large': 'The request is too large.',
+    'server.The request could not be read':
+        'The server could not read the request.',
+    'server.The request is not allowed here':
+        'This request is not allowed here.',
+    'server.Required data cannot be empty': 'A topic is required.',
+    'server.Secret key matching error': 'The key is wrong.',
+    'server.The token has expired': 'The token has expired.',
+    'server.There were too many wrong keys':
+        'Too many wrong keys were tried. Try again in a minute.',
+    'server.Pages of this origin are not allowed here':
+        'This page’s address is not allowed by kapokmq_cors_origin.',
+    'server.The key has no right to this topic':
+        'This key has no right to this topic.',
+    'server.The key has no right to what concerns all topics':
+        'This key has no right to what concerns all topics.',
+    'server.The key has no right to change anything':
+        'This key may not change anything.',
+    'server.The key has no right to the console':
+        'This key has no right to the console.',
+    'server.Nobody has a right to this': 'Nobody has a right to this.',
+    'server.messageData is larger than maxMessageSize':
+        'The message is larger than maxMessageSize allows.',
+    'server.messageData is too large for the zone':
+        'The message is too large for the queue’s memory.',
+    'server.topic is longer than 255 bytes':
+        'The topic’s name is longer than 255 bytes.',
+    'server.topic has a zero byte': 'The topic’s name has a zero byte in it.',
+    'server.The request has no valid credentials':
+        'nginx wants other credentials.',
+    'server.There is nothing of that name': 'There is nothing at this address.',
+    'server.The request did not come in time':
+        'The request did not come in time.',
+    'server.The request is not valid': 'The request is not valid.',
+    'server.of.inFlight': 'Not in flight with this page any more.',
+    'server.of.notStored': 'The message was not stored: {why}.',
+    'server.of.value': '{name} cannot be “{value}”.',
+    'server.of.name': '{name} has a value that is not allowed.',
+    'server.of.missing': '{name} is required.',
+    'server.of.parameter': 'The server does not know the parameter “{name}”.',
+    'server.of.text': '{name} is not valid text (UTF-8).',
+
     'topic.name': 'Topic',
     'topic.type': 'Push type',
     'pushType.1': 'Point to point',
     'pushType.2': 'Publish/subscribe',
     'topic.in': 'In',
     'topic.out': 'Out',
-    'topic.oldest': 'Oldest waits',
-    'topic.oldestFor': 'The oldest for {age}',
+    'topic.oldest': 'Oldest waiting',
+    'topic.oldestFor': 'Oldest: {age}',
     'topic.never': 'Never',
     'topic.unlimited': 'No limit',
     'topic.fortnight': 'Messages a day, 14 days (UTC)',
-    'topic.unknown': 'There is no such topic.',
+    'topic.unknown': 'This topic does not exist.',
     'topic.forbidden': 'This key has no right to this topic.',
     'topic.allowed': 'This key may use: {topics}',
     'topic.toTopics': 'All topics',
     'topic.toMessages': 'Messages of this topic',
     'topic.requeueDead': 'Requeue dead messages',
     'topic.requeueTitle': 'Requeue the dead messages of {topic}?',
-    'topic.requeueAsk': '{n} dead {n|message waits|messages wait} again, as '
-        + 'if new.',
-    'topic.requeued': '{n} {n|message was|messages were} requeued.',
+    'topic.requeueAsk': '{n} dead {n|message|messages} will wait again, as if '
+        + 'new.',
+    'topic.requeued': '{n} {n|message|messages} requeued',
     'topic.purge': 'Purge',
     'topic.purgeTitle': 'Purge {topic}?',
     'topic.purgeWhich': 'Which messages',
     'topic.purgeAsk': '{n} {n|message|messages} of {topic} will be deleted. '
         + 'This cannot be undone.',
     'topic.purgeNow': 'Delete them',
-    'topic.purged': '{n} {n|message was|messages were} deleted.',
+    'topic.purged': '{n} {n|message|messages} deleted',
     'purge.Waiting': 'Waiting and in flight',
     'purge.Delayed': 'Delayed',
     'purge.Consumed': 'Consumed',
@@ -205,10 +264,10 @@ export default {
     'purge.All': 'All',
 
     'topics.search': 'Search topics',
-    'topics.none': 'There is no topic yet.',
-    'topics.noneFound': 'No topic has “{search}” in its name.',
-    'topics.noneInState': 'No matching topics.',
-    'topics.first': 'A topic is there with its first message, producer or '
+    'topics.none': 'No topics yet',
+    'topics.noneFound': 'No topics match “{search}”',
+    'topics.noneInState': 'No matching topics',
+    'topics.first': 'A topic is created by its first message, producer or '
         + 'consumer:',
     'topics.toSend': 'Or send one from this page',
 
@@ -229,19 +288,19 @@ export default {
     'transport.events': 'Events',
     'transport.pull': 'Pull',
     'client.leased': 'Leased',
-    'client.about.leased': 'It pulled messages, and has them until they are '
+    'client.about.leased': 'It pulled messages, and holds them until they are '
         + 'settled or their leases end.',
     'client.parked': 'Parked',
-    'client.about.parked': 'Its stream of events has ended, and may come back '
-        + 'to what it had.',
-    'client.oldest': 'Works on one for',
+    'client.about.parked': 'Its event stream has ended; it may reconnect to '
+        + 'what it had.',
+    'client.oldest': 'Oldest in flight',
     'client.state': 'State',
     'client.resting': 'Resting',
-    'client.about.resting': 'It let a message become overdue, and gets no new '
-        + 'one while another consumer of the topic can take it.',
+    'client.about.resting': 'It did not confirm a message in time, and gets '
+        + 'no new ones while another consumer of the topic can take them.',
     'client.silent': 'Missed a heartbeat',
-    'client.about.silent': 'It was pinged and has not answered: it is busy, or '
-        + 'it hangs.',
+    'client.about.silent': 'It was pinged and has not answered: it is busy or '
+        + 'hangs.',
     'client.disconnect': 'Disconnect',
     'client.disconnectId': 'Disconnect {id}',
     'client.ask.producer': '{id}, which sends to {topic}, will be '
@@ -251,8 +310,8 @@ export default {
         + 'connect again.',
     'client.disconnected': '{id} is being disconnected.',
     'clients.search': 'Id, topic, address or user',
-    'clients.none': 'Nobody is connected.',
-    'clients.noneFound': 'No client is like that.',
+    'clients.none': 'No clients connected',
+    'clients.noneFound': 'No matching clients',
     'clients.how': 'Producers connect to /Producers/Conn/TOPIC/ID, consumers '
         + 'to /Consumers/Conn/TOPIC/ID.',
 
@@ -290,10 +349,10 @@ export default {
         + 'delivered. This cannot be undone.',
     'messages.deleted': '{n} of {all} {all|message|messages} deleted',
     'messages.export': 'Export {n}',
-    'messages.none': 'No message is like that.',
+    'messages.none': 'No matching messages',
     'messages.noneHelp': 'Consumed messages are kept while there is memory, '
         + 'unless isCleanConsumed is 1.',
-    'messages.shown': '{n} are shown.',
+    'messages.shown': '{n} shown',
     'messages.more': 'Load more',
     'message.title': 'Message',
     'message.show': 'Show message {code}',
@@ -307,31 +366,31 @@ export default {
     'message.size': 'Size',
     'message.attempts': 'Attempts',
     'message.lastError': 'Last error',
-    'failure.end': 'Its consumer was gone',
-    'failure.return': 'Given back by its consumer',
+    'failure.end': 'Consumer disconnected',
+    'failure.return': 'Returned by the consumer',
     'failure.overdue': 'Not confirmed in time',
     'message.nextTry': 'Next try',
     'message.suspect': 'Suspect',
-    'message.suspectText': 'It may have ended its consumer, so the next one '
-        + 'gets it alone',
+    'message.suspectText': 'It may have crashed its consumer, so it is '
+        + 'delivered alone next time',
     'message.delay': 'Delay',
     'message.due': 'Due',
     'message.consumed': 'Consumed',
     'message.died': 'Dead since',
     'message.consumer': 'In flight with',
     'message.data': 'Data',
-    'message.noData': 'It is empty.',
-    'message.cut': '{n} of {all} characters are shown.',
+    'message.noData': 'Empty',
+    'message.cut': 'Showing {n} of {all} characters',
     'message.showAll': 'Show all',
     'message.copyCode': 'Copy code',
     'message.copyData': 'Copy data',
     'message.deleteTitle': 'Delete this message?',
-    'message.deleteAsk': 'It will be taken out of {topic} and not be '
+    'message.deleteAsk': 'It will be removed from {topic} and not be '
         + 'delivered. This cannot be undone.',
-    'message.deleted': 'The message was deleted.',
-    'message.requeued': 'The message waits again.',
+    'message.deleted': 'Message deleted',
+    'message.requeued': 'Message requeued',
     'message.released': 'Message released',
-    'message.gone': 'There is no such message, or not any more.',
+    'message.gone': 'This message does not exist (any more).',
 
     'send.intro': 'Listen to a topic on this page, then send a message to it: '
         + 'it appears here, and stays in the queue.',
@@ -361,6 +420,7 @@ export default {
         + 'as always.',
     'listen.start': 'Start listening',
     'listen.stop': 'Stop',
+    'listen.stopping': 'Stopping …',
     'listen.off': 'Not listening.',
     'listen.connecting': 'Connecting …',
     'listen.on': 'Listening.',
@@ -382,8 +442,8 @@ export default {
     'listen.confirm': 'Confirm',
     'listen.confirmed': 'Confirmed',
 
-    'config.intro': 'What application.yaml says. “nginx -s reload” puts '
-        + 'changes into effect.',
+    'config.intro': 'Settings of application.yaml. “nginx -s reload” applies '
+        + 'changes.',
     'config.key': 'Key',
     'config.value': 'Value',
     'config.default': 'Default',
@@ -394,7 +454,7 @@ export default {
     'config.secret.default': 'the published default: change it',
     'config.secret.set': 'set',
 
-    'access.own': 'What you may do',
+    'access.own': 'Your permissions',
     'access.kind': 'Signed in with',
     'kind.secretKey': 'The secret key',
     'kind.key': 'A key',
@@ -411,11 +471,12 @@ export default {
     'access.yes': 'Yes',
     'access.no': 'No',
     'access.keys': 'Keys',
-    'access.keysIntro': 'Keys of application.yaml; a name leads to who is '
-        + 'connected by it. A connection counts as a use when it is opened.',
+    'access.keysIntro': 'Keys of application.yaml; a name leads to the '
+        + 'clients that use it. A connection counts as a use when it is '
+        + 'opened.',
     'access.lastUse': 'Last use',
     'access.value': 'Value {n}:',
-    'access.never': 'Not since nginx’s start',
+    'access.never': 'Not since nginx started',
     'access.tokens': 'Tokens',
     'access.tokensOn': 'Tokens of your own server are accepted.',
     'access.tokensOff': 'No tokens are accepted.',
@@ -449,20 +510,21 @@ export default {
     'setting.retryDelay.text': 'Seconds that a message waits after a failure, '
         + 'doubled with each; 0: none.',
     'setting.retryDelayMax.name': 'Retry delay at most',
-    'setting.retryDelayMax.text': 'It waits no longer than so many seconds. So '
-        + 'long a suspect is alone with a consumer, too, and a consumer rests.',
+    'setting.retryDelayMax.text': 'The longest wait, in seconds. A suspect is '
+        + 'alone with a consumer, and a consumer rests, for as long at most.',
     'setting.isClean.text': '1: delete messages that are older than '
         + 'cleanTime.',
     'setting.cleanTime.name': 'Deleted after',
     'setting.cleanTime.text': 'That age in seconds.',
     'setting.isCleanConsumed.text': '1: delete messages as soon as they are '
         + 'consumed; 0: keep them as history while there is memory.',
-    'setting.checkSpeed.text': 'Seconds between two looks for old messages.',
+    'setting.checkSpeed.text': 'Seconds between two checks for expired '
+        + 'messages.',
     'setting.confirm.name': 'Confirm mode',
     'setting.confirm.text': 'When a message counts as consumed: socket, pong '
         + 'or ack.',
     'setting.prefetch.name': 'Prefetch',
-    'setting.prefetch.text': 'Unconfirmed messages that a consumer may have.',
+    'setting.prefetch.text': 'Unconfirmed messages that a consumer may hold.',
     'setting.maxMessageSize.text': 'The largest message, in bytes.',
     'setting.heartbeat.name': 'Heartbeat',
     'setting.heartbeat.text': 'Seconds without traffic after which a client is '

@@ -86,8 +86,8 @@ function Keys() {
         INTERVAL);
 
     return html`
-        <section aria-labelledby="keys">
-            <h2 id="keys">${t('access.keys')}</h2>
+        <section>
+            <h2>${t('access.keys')}</h2>
             <${Trouble} error=${error} />
             <p class="soft">${t('access.keysIntro')}</p>
             ${data === null ? html`<${Loading} n=${4} />` : html`

@@ -186,7 +186,8 @@ export function Clients({ search, state }) {
             <//>`}
         ${rows?.length > 0 && html`
             <${Table} caption=${t('page.Clients')}
-                      columns=${columns(currentAccess(), setLeaving)} rows=${rows}
+                      columns=${columns(currentAccess(), setLeaving)}
+                      rows=${rows}
                       id=${(client) => client.Connection} start="Id" />`}
         ${data?.more && html`<p class="soft">${t('list.partial')}</p>`}
         ${leaving && html`

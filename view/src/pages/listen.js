@@ -1,5 +1,5 @@
-// What arrives on a topic, pushed to this page as to any other consumer.  Unless
-// one chooses to take messages they are given back.
+// What arrives on a topic, pushed to this page as to any other consumer.
+// Unless one chooses to take messages they are given back.
 
 import { covers, firstTopic } from '../access.js';
 import { get, getAll } from '../api.js';
@@ -7,6 +7,7 @@ import { address, hasAddress, listen } from '../consumer.js';
 import { Data } from '../components/data.js';
 import { Time } from '../components/time.js';
 import { TopicField } from '../components/topic-field.js';
+import { serverText } from '../errors.js';
 import { number } from '../format.js';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { has, t } from '../i18n/index.js';
@@ -38,7 +39,7 @@ const parametersOf = (mode, topic) => (mode === 'peek' ? {
 } : { confirm: mode });
 
 /*
- * {state: off, connecting, on or again; list, the newest first; count; end:
+ * {state: off, connecting, on, again or stopping; list, the newest first; count; end:
  * {code, reason}; error, of a confirmation; start(), stop(), confirm()}
  */
 function useConsumer() {
@@ -48,17 +49,29 @@ function useConsumer() {
     const [error, setError] = useState('');
     const [arrived, setArrived] = useState({ list: [], count: 0 });
 
-    const stop = () => {
-        connection.current?.peek?.end();
+    function stop() {
+        const { peek, close } = connection.current;
+
+        if (peek) {
+            setState('stopping');
+            peek.end(close);
+        } else {
+            close();
+        }
+    }
+
+    // The page goes, or another one comes.
+    const leave = () => {
+        connection.current?.peek?.abandon();
         connection.current?.close();
     };
 
     useEffect(() => {
-        addEventListener('pagehide', stop);
+        addEventListener('pagehide', leave);
 
         return () => {
-            removeEventListener('pagehide', stop);
-            stop();
+            removeEventListener('pagehide', leave);
+            connection.current?.peek ? stop() : leave();
         };
     }, []);
 
@@ -98,11 +111,13 @@ function useConsumer() {
             setError('');
             setArrived({ list: [], count: 0 });
             connection.current = listen(url, {
-                open: () => setState('on'),
+                open: () => setState((old) => (old === 'stopping' ? old
+                    : 'on')),
                 message: (message) => (!peek || peek.isNew(message))
                     && add(message),
                 error: (text) => !peek && setError(text),
-                lost: () => setState('again'),
+                lost: () => setState((old) => (old === 'stopping' ? old
+                    : 'again')),
                 end(code, reason) {
                     setState('off');
                     setEnd({ code, reason });
@@ -240,7 +255,8 @@ export function Listen({ topics, id }) {
                 <${Effects} mode=${mode} topic=${topic}
                             on=${consumer.state === 'on'} />
                 <button type="submit" class=${off ? 'primary' : ''}
-                        disabled=${off && !possible}>
+                        disabled=${off ? !possible
+                            : consumer.state === 'stopping'}>
                     ${off ? t('listen.start') : t('listen.stop')}
                 </button>
             </form>
@@ -253,7 +269,7 @@ export function Listen({ topics, id }) {
                     <p class="trouble">${t('listen.noAddress')}</p>`}
                 ${consumer.error && html`
                     <p class="trouble">${t('listen.error',
-                        { error: consumer.error })}</p>`}
+                        { error: serverText(consumer.error) })}</p>`}
             </div>
             <ol class="plain arrivals" aria-label=${t('listen.list')}>
                 ${consumer.list.map((message) => html`

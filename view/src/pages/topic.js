@@ -59,7 +59,8 @@ function Charts({ topic }) {
                       language=${language()} running />
             <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
                       series=${lines(fortnight)} label=${utcDay}
-                      fullLabel=${utcFullDay} language=${language()} byDay running />
+                      fullLabel=${utcFullDay} language=${language()}
+                      byDay running />
         </div>`;
 }
 

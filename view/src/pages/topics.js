@@ -142,7 +142,8 @@ export function Topics({ state }) {
                            value=${state} />
         </form>
         ${rows === null && html`<${Loading} />`}
-        ${rows?.length === 0 && html`<${NoTopics} search=${data.search} state=${state} />`}
+        ${rows?.length === 0 && html`
+            <${NoTopics} search=${data.search} state=${state} />`}
         ${rows?.length > 0 && html`
             <${Table} caption=${t('page.Topics')} columns=${columns()}
                       rows=${rows} id=${(topic) => topic.Topic}
