@@ -192,6 +192,10 @@ ngx_kapokmq_stream_event(ngx_http_request_t *r)
         rc = ngx_kapokmq_stream_due(s);
     }
 
+    if (ngx_kapokmq_http_gone(r)) {
+        rc = NGX_ERROR;
+    }
+
     if (rc != NGX_ERROR) {
         rc = ngx_kapokmq_events_flush(s);
     }

@@ -40,6 +40,17 @@ ngx_kapokmq_http_gets(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_kapokmq_http_gone(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    return c->error || c->close || c->read->error || c->write->error;
+}
+
+
 const char *
 ngx_kapokmq_http_methods(ngx_http_request_t *r)
 {

@@ -113,6 +113,13 @@ ngx_int_t ngx_kapokmq_http_read(ngx_http_request_t *r,
 
 off_t ngx_kapokmq_http_body_max(void);
 
+/*
+ * Has a client gone, by what nginx knows of it?  A client of HTTP/3 that wants
+ * no answer any more says nothing but that (STOP_SENDING): nginx calls the
+ * request's write handler, which is to ask here, and not the read handler.
+ */
+ngx_uint_t ngx_kapokmq_http_gone(ngx_http_request_t *r);
+
 /* The methods of the request's location, for headers. */
 const char *ngx_kapokmq_http_methods(ngx_http_request_t *r);
 

@@ -223,6 +223,11 @@ ngx_kapokmq_sliced_writer(ngx_http_request_t *r)
         return;
     }
 
+    if (ngx_kapokmq_http_gone(r)) {
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
+
     if (st->sending && ngx_kapokmq_sliced_sent(r, st) != NGX_OK) {
         return;
     }

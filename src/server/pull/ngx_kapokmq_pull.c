@@ -199,7 +199,7 @@ ngx_kapokmq_pull_gone(ngx_http_request_t *r)
 
     c = r->connection;
 
-    if (c->error || c->close) {
+    if (ngx_kapokmq_http_gone(r)) {
         return 1;
     }
 

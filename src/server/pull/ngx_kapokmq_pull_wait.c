@@ -206,7 +206,7 @@ ngx_kapokmq_pull_turn(ngx_kapokmq_consumer_t *c)
 
 /* ------------------------------------------------------------------ events */
 
-/* Its time is over, or it is to go. */
+/* Its time is over, or it is to go, or its client is gone. */
 static void
 ngx_kapokmq_pull_event(ngx_http_request_t *r)
 {
@@ -215,6 +215,11 @@ ngx_kapokmq_pull_event(ngx_http_request_t *r)
 
     wev = r->connection->write;
     p = ngx_http_get_module_ctx(r, ngx_kapokmq_module);
+
+    if (ngx_kapokmq_http_gone(r)) {
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
 
     if (!wev->timedout && !p->over) {
         return;
