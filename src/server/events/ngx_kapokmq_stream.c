@@ -450,13 +450,14 @@ ngx_kapokmq_stream_end(ngx_kapokmq_stream_t *s, ngx_int_t rc)
 }
 
 
-/* The request goes, for whatever reason, and is logged. */
+/* The request goes, for whatever reason, and is logged.  That its connection
+ * is being closed says nothing: QUIC does that whoever has ended it. */
 static void
 ngx_kapokmq_stream_gone(void *data)
 {
     ngx_kapokmq_stream_t  *s = data;
 
-    s->ours |= (s->request->connection->close || ngx_exiting);
+    s->ours |= (ngx_exiting != 0);
 
     ngx_kapokmq_drain_remove(&s->stay);
     ngx_kapokmq_stream_timer_off(s);
