@@ -18,10 +18,12 @@
 #define NGX_KAPOKMQ_PROBE_ACK  2000
 
 
+/* All connections of QUIC share a socket, and QUIC looks after them itself. */
 static ngx_uint_t
 ngx_kapokmq_peer_tcp(ngx_connection_t *c)
 {
-    return c->listening && c->listening->sockaddr->sa_family != AF_UNIX;
+    return c->listening && c->listening->type == SOCK_STREAM
+           && c->listening->sockaddr->sa_family != AF_UNIX;
 }
 
 
