@@ -139,6 +139,11 @@ ngx_kapokmq_upgrade_check(ngx_http_request_t *r, ngx_str_t **found)
         return ngx_kapokmq_http_unavailable(r);
     }
 
+    if (r->http_version > NGX_HTTP_VERSION_11) {
+        return ngx_kapokmq_http_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                       "a WebSocket begins with HTTP/1.1");
+    }
+
     if (r->http_version != NGX_HTTP_VERSION_11
         || r->headers_in.content_length_n > 0 || r->headers_in.chunked
         || !ngx_kapokmq_upgrade_asked(r))
