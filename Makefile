@@ -7,6 +7,7 @@
 # make live-fuzz   nginx with the module under random clients for SECONDS
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make cluster     the client of NATS against three real nats-servers
+# make http3       the suite over HTTP/3, with an nginx that has it: NGINX=
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -19,6 +20,7 @@
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, LTO=, BUILD=DIR
 # KAPOKMQ_JWT=NO   without libjwt: application.yaml cannot have tokens then
+# NGINX=BINARY     for make http3: the nginx of NGINX_SRC; NGINX_FLAGS are its
 # SANITIZE=1       a module with the sanitizers, for live-fuzz; in another BUILD
 # FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
 #                  named points; BUILD should be another one, too
@@ -38,6 +40,7 @@ BUILD       ?= build
 FAULTS      ?=
 KAPOKMQ_JWT ?= YES
 SANITIZE    ?=
+NGINX       ?= nginx
 GCC         ?= gcc
 CLANG       ?= clang
 PROVE       ?= prove
@@ -92,8 +95,8 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster lint lint-text lint-rooms cppcheck bench bench-peers test \
-    install clean FORCE
+    chaos-forgive cluster http3 lint lint-text lint-rooms cppcheck \
+    bench bench-peers test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -263,6 +266,20 @@ cluster: $(OUT)/nats-tool
 	mkdir -p $(OUT)/t
 	$(PROVE) -v t/cluster/jetstream.t
 
+# a client of HTTP/3, for t/e2e/http3.t; Debian's libngtcp2-dev, libnghttp3-dev,
+# libngtcp2-crypto-gnutls-dev and libgnutls28-dev
+HTTP3_SRC := $(wildcard t/http3/*.c)
+
+$(OUT)/http3-client: $(call objects,tool,$(HTTP3_SRC))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lngtcp2 -lngtcp2_crypto_gnutls \
+	    -lnghttp3 -lgnutls -ljansson
+
+$(call objects,tool,$(HTTP3_SRC)): $(OUT)/configured-with
+
+http3: $(OUT)/$(SO) $(OUT)/http3-client
+	TEST_NGINX_BINARY='$(NGINX)' KMQ_BUILD='$(abspath $(OUT))' \
+	    $(PROVE) t/e2e/http3.t
+
 LINT_SRC := $(CORE_SRC) $(CLUSTER_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
 lint: lint-text lint-rooms cppcheck \
@@ -280,7 +297,7 @@ lint-rooms: $(call objects,rooms,$(LINT_SRC))
 
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
     t/unit/*.[ch] t/unit/*/*.[ch] t/fuzz/*.[ch] t/live/*.[ch] \
-    t/cluster/*.[ch] \
+    t/cluster/*.[ch] t/http3/*.[ch] \
     bench/*/*.[ch])
 
 lint-text:

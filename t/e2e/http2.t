@@ -10,6 +10,9 @@ use Test::More;
 use KapokMQ::Suite;
 use KapokMQ::Test;
 
+plan skip_all => 'this nginx has no HTTP/2'
+    if !KapokMQ::Suite::nginx_has('--with-http_v2_module');
+
 use constant { STREAMS => 100, MESSAGES => 5_000 };
 
 my $port = KapokMQ::Suite::free_port();

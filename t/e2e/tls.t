@@ -11,7 +11,7 @@ use KapokMQ::Suite;
 use KapokMQ::Test;
 
 plan skip_all => 'this nginx has no TLS'
-    if `nginx -V 2>&1` !~ /--with-http_ssl_module/;
+    if !KapokMQ::Suite::nginx_has('--with-http_ssl_module');
 
 my $port = KapokMQ::Suite::free_port();
 my $mq = KapokMQ::Test->new;

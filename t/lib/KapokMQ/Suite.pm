@@ -36,6 +36,14 @@ our $Root = abs_path(dirname(__FILE__) . '/../../..');
     }
 }
 
+# Whether nginx was configured so: nginx_has('--with-http_ssl_module').
+sub nginx_has {
+    my ($argument) = @_;
+    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    return `$nginx -V 2>&1` =~ / \Q$argument\E(?=[ =]|$)/m;
+}
+
 my $build = $ENV{KMQ_BUILD} || "$Root/build";
 
 $ENV{PATH} .= ':/usr/sbin:/usr/local/sbin';

@@ -353,7 +353,7 @@ http {
     }
 }
 CONF
-    make_path("$dir/html");
+    make_path("$dir/html", "$dir/logs");
 }
 
 sub _spew {
