@@ -8,6 +8,8 @@
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make cluster     the client of NATS against three real nats-servers
 # make http3       the suite over HTTP/3, with an nginx that has it: NGINX=
+# make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
+#                  which one has been built, see t/matrix.sh
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
@@ -33,6 +35,7 @@ LTO         ?= $(if $(findstring clang,$(shell $(CC) --version)),, \
     -flto=auto -fno-semantic-interposition)
 
 NGINX_SRC   ?= /usr/share/nginx/src
+NGINX_SRCS  ?=
 NGINX_FLAGS ?=
 CFLAGS      ?= -O2 -g $(LTO)
 LDFLAGS     ?= $(LTO)
@@ -95,7 +98,7 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster http3 lint lint-text lint-rooms cppcheck \
+    chaos-forgive cluster http3 matrix lint lint-text lint-rooms cppcheck \
     bench bench-peers test install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -279,6 +282,9 @@ $(call objects,tool,$(HTTP3_SRC)): $(OUT)/configured-with
 http3: $(OUT)/$(SO) $(OUT)/http3-client
 	TEST_NGINX_BINARY='$(NGINX)' KMQ_BUILD='$(abspath $(OUT))' \
 	    $(PROVE) t/e2e/http3.t
+
+matrix:
+	PROVE='$(PROVE)' t/matrix.sh $(NGINX_SRCS)
 
 LINT_SRC := $(CORE_SRC) $(CLUSTER_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
