@@ -84,8 +84,10 @@ kmq_user_enter(const kmq_user_t *user, kmq_log_t log, void *arg)
     kmq_log(log, arg, KMQ_LOG_ERROR, "taking the rights of user \"%s\" "
             "failed: %s", user->name, strerror(errno));
 
-    (void) setegid(before.gid);
-    (void) groups_restore();
+    if (setegid(before.gid) == -1 || groups_restore() == -1) {
+        kmq_log(log, arg, KMQ_LOG_ERROR, "taking back the rights of user %d "
+                "failed: %s", (int) before.uid, strerror(errno));
+    }
 
     return -1;
 }
