@@ -1,13 +1,47 @@
-# Sourced by run.sh and test.sh: installs what is missing.
+# Sourced by run.sh and test.sh: installs what is missing, and shows how far it
+# is.
 
-# need_packages NAME...: Debian packages; asks apt only for those missing.
-need_packages() {
-    local name missing=() root=()
+# missing_packages NAME...: those that are not installed
+missing_packages() {
+    local name
 
     for name; do
         dpkg-query -W -f '${Status}' "$name" 2>/dev/null |
-            grep -q ' installed$' || missing+=("$name")
+            grep -q ' installed$' || echo "$name"
     done
+}
+
+# apt's account of what it does, "dlstatus:WHAT:PERCENT:WORDS" while it fetches
+# and "pmstatus:…" while it installs: one line that changes on a terminal, and
+# one for each quarter elsewhere.
+show_progress() {
+    local kind what percent words quarter shown='' told=0
+
+    while IFS=: read -r kind what percent words; do
+        case $kind in
+            dlstatus) kind=Fetching ;;
+            pmstatus) kind=Installing ;;
+            *) continue ;;
+        esac
+        percent=${percent%%.*}
+        quarter=$kind$((percent / 25))
+
+        if [ -t 1 ]; then
+            printf '\r\033[K  %s: %d %%, %s' "$kind" "$percent" "${words:0:50}"
+            told=1
+        elif [ "$quarter" != "$shown" ]; then
+            printf '  %s: %d %%, after %d s\n' "$kind" "$percent" $SECONDS
+        fi
+        shown=$quarter
+    done
+    [ $told = 0 ] || printf '\r\033[K'
+}
+
+# need_packages NAME...: Debian packages; asks apt only for those missing.
+need_packages() {
+    local missing root=() log status
+
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
 
     if [ "$(id -u)" != 0 ]; then
@@ -20,8 +54,36 @@ need_packages() {
     fi
 
     echo "Installing ${missing[*]}"
-    root+=(env DEBIAN_FRONTEND=noninteractive apt-get -y -qq
-           -o Dpkg::Use-Pty=0)
-    "${root[@]}" update
-    "${root[@]}" install --no-install-recommends "${missing[@]}"
+    mkdir -p build
+    log=build/apt.log
+    # packages' scripts do not like it when their output has to wait for a pipe
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C sh -c '
+        exec 9>&1 > "$0" 2>&1
+        apt-get -q update &&
+        apt-get -y -q -o Dpkg::Use-Pty=0 -o APT::Status-Fd=9 install \
+            --no-install-recommends "$@"
+        ' "$log" "${missing[@]}" < /dev/null | show_progress
+    status=${PIPESTATUS[0]}
+
+    [ "$status" = 0 ] || tail -n 20 "$log" >&2
+    return "$status"
+}
+
+# need_nginx_source: what of Debian's nginx-dev a module is built with, into
+# NGINX_SRC, unless it is installed.  The package itself would bring 120 others.
+need_nginx_source() {
+    local version dir
+
+    [ ! -e /usr/share/nginx/src/configure ] || return 0
+
+    version=$(dpkg-query -W -f '${Version}' nginx)
+    dir=build/nginx-dev/${version//[^0-9A-Za-z.-]/-}
+    export NGINX_SRC=$dir/usr/share/nginx/src
+    [ ! -e "$NGINX_SRC/configure" ] || return 0
+
+    echo "Fetching the headers of nginx $version"
+    mkdir -p "$dir.new" &&
+    (cd "$dir.new" && apt-get -qq -o APT::Sandbox::User= download "nginx-dev=$version" &&
+     dpkg-deb -x nginx-dev_*.deb . && rm nginx-dev_*.deb) &&
+    rm -rf "$dir" && mv "$dir.new" "$dir"
 }

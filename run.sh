@@ -1,13 +1,18 @@
 #!/bin/bash
 # Builds KapokMQ and runs it in the foreground, from run/ in this directory,
 # with conf/nginx.conf and conf/application.yaml.  Ctrl-C stops it.
+#
+# The queue is there first.  The console page needs npm, which on a fresh Debian
+# takes longer than all the rest: it follows.  NPM=NO: without it.
 set -eu
 cd "$(dirname "$0")"
 . ./packages.sh
 
-need_packages make gcc nginx nginx-dev libyaml-dev libjansson-dev \
-    libjwt-dev libssl-dev
-command -v npm > /dev/null || need_packages nodejs npm
+[ -n "${NGINX_SRC:-}" ] || {
+    need_packages make gcc nginx libyaml-dev libjansson-dev libjwt-dev \
+        libssl-dev libpcre2-dev zlib1g-dev
+    need_nginx_source
+}
 
 # nginx's prefix: links to what it reads, and room for what it writes.  The
 # lock is nginx's too, and held until the last of its processes has gone.
@@ -18,10 +23,67 @@ flock -n $lock || {
     exit 1
 }
 
-make -s --no-print-directory -j"$(nproc)" build page
+first=
+if [ ! -e build/ngx_kapokmq_module.so ]; then
+    first=yes
+    echo "Building the module, which takes half a minute on two cores"
+fi
+make -s --no-print-directory build
+[ -z "$first" ] || echo "Built, after $SECONDS s"
+
+# Until the page is there, one that says so.
+mkdir -p run/no-page
+cat > run/no-page/index.html << 'HTML'
+<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="3">
+<title>KapokMQ</title>
+<h1>KapokMQ is running</h1>
+<p>This console page is not built yet. The terminal with <code>run.sh</code> says
+how far it is; this page is replaced by it then.</p>
+HTML
+
+show_page() {
+    ln -sfn ../view/dist run/view
+}
+
+# a page from elsewhere, of a package for instance, will do as well
+page=built
+if [ -e view/dist/index.html ] && make -q page > /dev/null 2>&1; then
+    show_page
+else
+    page=follows
+    ln -sfn no-page run/view
+fi
+
+# npm, by apt, which is not to be interrupted
+need_npm() {
+    local status=0
+
+    command -v npm > /dev/null && return
+    touch run/installing
+    need_packages nodejs npm || status=$?
+    rm -f run/installing
+    return $status
+}
+
+# All it says goes to the terminal; whatever fails, the queue goes on.
+build_page() {
+    if need_npm; then
+        [ ! -e run/ended ] || return
+        if make -s --no-print-directory page; then
+            show_page
+            echo "The console page is there: http://$at/"
+            return
+        fi
+    fi
+    [ ! -e view/dist/index.html ] || show_page
+    echo "The console page could not be built; the queue runs without it." \
+        "To get it, run \"make page\" where npm can fetch packages, copy" \
+        "view/dist to here, and start again." >&2
+}
 
 ln -sfn ../build run/modules
-ln -sfn ../view/dist run/view
 ln -sfn ../conf/nginx.conf run/nginx.conf
 ln -sfn ../conf/application.yaml run/application.yaml
 [ ! -e /etc/nginx/mime.types ] || ln -sfn /etc/nginx/mime.types run/mime.types
@@ -41,7 +103,7 @@ owner=$(stat -c '%U %G' .)
 # Each client is an open file.
 ulimit -n "$(ulimit -Hn)"
 
-rm -f run/logs/nginx.pid
+rm -f run/logs/nginx.pid run/installing run/ended
 
 # A process group of its own: Ctrl-C, or the end of the terminal, reaches this
 # script alone, which then asks nginx to finish gracefully, and the second time
@@ -69,6 +131,14 @@ case $listen in
     *:*) at=$listen ;;
     *)   at=127.0.0.1:$listen ;;
 esac
+later=
+if [ $page = follows ]; then
+    later='  (its page is built now; a line here will tell)'
+    [ "${NPM:-}" != NO ] || {
+        page=none
+        later='  (without its page: NPM=NO)'
+    }
+fi
 cat <<TXT
 
 KapokMQ is running (settings: conf/application.yaml; errors: run/logs/error.log)
@@ -77,14 +147,34 @@ KapokMQ is running (settings: conf/application.yaml; errors: run/logs/error.log)
   consumers   ws://$at/Consumers/Conn/{topic}/{consumerId}
   messages    curl -H 'secretKey: KEY' -d topic=T -d messageData=hello \\
                   http://$at/Producer/Send
-  console     http://$at/
+  console     http://$at/$later
 
 Ctrl-C stops it.
 TXT
+
+builder=
+if [ $page = follows ]; then
+    set -m
+    build_page < /dev/null {lock}>&- &
+    builder=$!
+    set +m
+fi
 
 # A trapped signal ends wait before nginx has gone.
 status=0
 while kill -0 $pid 2>/dev/null; do
     wait $pid && status=0 || status=$?
 done
+
+if [ -n "$builder" ] && kill -0 $builder 2>/dev/null; then
+    touch run/ended
+    if [ -e run/installing ]; then
+        echo "apt finishes what it has begun"
+        while kill -0 $builder 2>/dev/null; do
+            wait $builder || true
+        done
+    else
+        kill -TERM -- -$builder 2>/dev/null || true
+    fi
+fi
 exit $status
