@@ -367,7 +367,7 @@ server: { port: 4711 }
 mq: { secretKey: sesame, isPersistent: 0 }
 --- response_body: {"code":0}
 --- error_log eval
-["[warn]", qr/\[warn\].*4711/]
+["[warn]", qr/\[warn\].*4711.*"listen" does, and may be left out/]
 
 === TEST 34: the published key
 --- user_files

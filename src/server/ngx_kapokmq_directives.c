@@ -874,6 +874,7 @@ ngx_kapokmq_conf_port(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
     }
 
     ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                  "server.port is %uD in \"%V\", but no server listens on it",
+                  "server.port is %uD in \"%V\", but no server listens on it: "
+                  "it opens no port, \"listen\" does, and may be left out",
                   mcf->config->port, &mcf->config_file);
 }
