@@ -475,12 +475,12 @@ is_scraped('kapokmq_messages_published_total{job="kapokmq"}', $total + 1);
 
 # --- the dashboard and the alerts
 
-is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 15 rules/, 1,
+is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 18 rules/, 1,
    'promtool reads the alerts');
 wait_for {
     my @groups = @{ask('rules')->{data}{groups} // []};
     my @all = map { @{$_->{rules}} } @groups;
-    @all == 15 && !grep { $_->{health} ne 'ok' } @all
+    @all == 18 && !grep { $_->{health} ne 'ok' } @all
 } 'Prometheus evaluates all of them'
     or diag(map { "$_->{name}: " . ($_->{lastError} // '') . "\n" }
             map { @{$_->{rules}} } @{ask('rules')->{data}{groups} // []});
@@ -561,6 +561,20 @@ YAML
     ['kapokmq_redeliveries_total{reason="end"}', '0+6x30'],
     ['kapokmq_redeliveries_total{reason="uncharged"}', '0+600x30'],
     ['kapokmq_messages_delivered_total', '0+100x30'],
+    # a topic that fails, beside one that does not, and one that nobody sees
+    ['kapokmq_topic_messages_redelivered_total{topic="b"}', '0+12x30'],
+    ['kapokmq_topic_messages_delivered_total{topic="b"}', '0+100x30'],
+    ['kapokmq_topic_messages_redelivered_total{topic="a"}', '0+9x30'],
+    ['kapokmq_topic_messages_delivered_total{topic="a"}', '0+100x30'],
+    ['kapokmq_topic_messages_redelivered_total{topic=""}', '0+90x30'],
+    ['kapokmq_topic_messages_delivered_total{topic=""}', '0+100x30'],
+    # one that holds and confirms nothing, one that confirms, one that rests
+    ['kapokmq_topic_messages_in_flight{topic="a"}', '3x40'],
+    ['kapokmq_topic_messages_confirmed_total{topic="a"}', '7x40'],
+    ['kapokmq_topic_messages_in_flight{topic="b"}', '3x40'],
+    ['kapokmq_topic_messages_confirmed_total{topic="b"}', '0+1x40'],
+    ['kapokmq_topic_messages_in_flight{topic="c"}', '0x40'],
+    ['kapokmq_topic_messages_confirmed_total{topic="c"}', '7x40'],
     ['kapokmq_topic_consumers_resting{topic="a"}', '0x4 1x25'],
     ['kapokmq_topic_consumers_resting{topic=""}', '2x30'],
     ['kapokmq_oldest_in_flight_age_seconds', '3300+60x30'],
@@ -586,7 +600,8 @@ YAML
 $test .= "    promql_expr_test:\n";
 for ([KapokmqDown => 2, 4], [KapokmqNoConsumer => 9, 11],
      [KapokmqTooSlow => 14, 17], [KapokmqPushSlow => 8, 13],
-     [KapokmqFailing => 9, 13], [KapokmqResting => 14, 16],
+     [KapokmqFailing => 9, 13], [KapokmqRedelivering => 9, 13],
+     [KapokmqNotConfirming => 15, 18], [KapokmqResting => 14, 16],
      [KapokmqStuck => 10, 12], [KapokmqDeadLetters => 19, 22], [KapokmqRefused => 19, 22],
      [KapokmqQueueFull => 4, 6], [KapokmqMemoryShort => 20, 8],
      [KapokmqDiskFailing => 16, 19], [KapokmqFlushOld => 15, 20],
@@ -598,6 +613,23 @@ for ([KapokmqDown => 2, 4], [KapokmqNoConsumer => 9, 11],
            . qq(      - expr: '$expr'\n        eval_time: ${firing}m\n)
            . qq(        exp_samples: [{ labels: '{}', value: 1 }]\n);
 }
+
+# what takes days
+$test .= <<"YAML"
+  - interval: 1m
+    input_series:
+YAML
+    . series('kapokmq_topic_messages_dead{topic="a"}', '0x60 1x1600')
+    . series('kapokmq_topic_messages_dead{topic="b"}', '1x720 0 1x900')
+    . <<"YAML";
+    promql_expr_test:
+      - expr: 'count(ALERTS{alertname="KapokmqDeadStay",alertstate="firing"})'
+        eval_time: 1490m
+      - expr: 'count(ALERTS{alertname="KapokmqDeadStay",alertstate="firing"})'
+        eval_time: 1510m
+        exp_samples: [{ labels: '{}', value: 1 }]
+YAML
+
 like(promtool('', qw(test rules), spew('alerts.yml', $test)), qr/SUCCESS/,
      'each alert fires when it should, and not before');
 
