@@ -14,6 +14,8 @@
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
 # make install     into DESTDIR
+# make deb         Debian's package, into build/deb; with dpkg-dev, debhelper
+# make deb-test    installs it in a fresh Debian, upgrades, removes; as root
 # make clean
 #
 # NGINX_SRC=DIR    nginx's source tree (a release or a checkout, 1.22 or
@@ -102,7 +104,7 @@ LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive cluster http3 matrix lint lint-text lint-rooms cppcheck \
-    bench bench-peers test install clean FORCE
+    bench bench-peers test install deb deb-test clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -111,7 +113,7 @@ build: $(OUT)/$(SO) $(OUT)/kapokmq-dump
 
 
 # all cores, unless make was told how many
-ifeq ($(filter-out build page install,$(MAKECMDGOALS)),)
+ifeq ($(filter-out build page install deb,$(MAKECMDGOALS)),)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -376,6 +378,23 @@ install: build page
 	install -m 644 conf/nginx.conf $(DESTDIR)$(CONFDIR)/kapokmq.conf
 	install -m 644 conf/alerts.yml conf/grafana-dashboard.json \
 	    $(DESTDIR)$(DATADIR)/
+
+# built in a copy of what git knows, since debian/ has to be at the top
+DEB := $(OUT)/deb
+
+deb: page
+	rm -rf $(DEB)
+	mkdir -p $(DEB)/kapokmq
+	git ls-files -z -co --exclude-standard | \
+	    xargs -0 cp -P --parents -t $(DEB)/kapokmq
+	cp -r view/dist $(DEB)/kapokmq/view/
+	cp -r packaging/debian $(DEB)/kapokmq/debian
+	cd $(DEB)/kapokmq && env -u MAKEFLAGS -u MAKELEVEL \
+	    dpkg-buildpackage -us -uc -b -j$$(nproc)
+	ls -l $(DEB)/*.deb
+
+deb-test:
+	$(PROVE) -v packaging/deb.t
 
 clean:
 	rm -rf $(OUT)

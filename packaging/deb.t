@@ -1,0 +1,150 @@
+#!/bin/bash
+# The package in a fresh Debian: installed, used, nginx upgraded under it by
+# Debian's own scripts, upgraded itself, removed, purged.  As root, after "make
+# deb"; with debootstrap and lintian.
+#
+# DEB_ROOT=DIR: where the fresh Debian is kept for the next run, build/deb-root.
+# All of nginx runs in namespaces of its own and is gone at the end.
+set -u
+cd "$(dirname "$0")/.."
+
+root=$(realpath -m "${DEB_ROOT:-build/deb-root}")
+mirror=${DEB_MIRROR:-http://deb.debian.org/debian}
+security=${DEB_SECURITY:-http://deb.debian.org/debian-security}
+deb=$(ls build/deb/libnginx-mod-http-kapokmq_*.deb 2>/dev/null |
+    grep -v dbgsym | head -n 1)
+n=0
+
+ok() {           # ok NAME COMMAND...
+    local name=$1
+    shift
+    n=$((n + 1))
+    if "$@" > "$log" 2>&1; then
+        echo "ok $n - $name"
+    else
+        echo "not ok $n - $name"
+        sed 's/^/# /' "$log"
+    fi
+}
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP not root"; exit 0; }
+[ -n "$deb" ] || { echo "Bail out! no package: make deb"; exit 1; }
+for tool in debootstrap lintian; do
+    command -v $tool > /dev/null || {
+        echo "Bail out! apt-get install $tool"; exit 1; }
+done
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# The fresh Debian: nginx as the release came with, and in apt's cache what an
+# upgrade will want.
+fresh() {
+    [ ! -e "$root/ready" ] || return 0
+    rm -rf "$root"
+    mkdir -p "$root"
+    debootstrap --variant=minbase --include=ca-certificates bookworm \
+        "$root/debian" "$mirror" || return
+    printf '#!/bin/sh\nexit 101\n' > "$root/debian/usr/sbin/policy-rc.d"
+    chmod +x "$root/debian/usr/sbin/policy-rc.d"
+    cp /etc/resolv.conf "$root/debian/etc/"
+    {
+        echo "deb $mirror bookworm main"
+        echo "deb $security bookworm-security main"
+    } > "$root/debian/etc/apt/sources.list"
+    chroot "$root/debian" sh -ec '
+        export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+        apt-get update
+        old=$(apt-cache madison nginx | awk "{ print \$3 }" | sort -V | head -n 1)
+        apt-get install -y --no-install-recommends nginx=$old \
+            nginx-common=$old curl procps logrotate libyaml-0-2 libjansson4 \
+            libjwt0 libssl3 iproute2 systemd systemd-sysv dbus
+        apt-get install -y --no-install-recommends --download-only nginx \
+            nginx-common' || return
+
+    # without an init system invoke-rc.d asks this one whether it may
+    printf '#!/bin/sh\nexit 0\n' > "$root/debian/usr/sbin/policy-rc.d"
+    touch "$root/ready"
+}
+
+ok 'lintian has nothing to say' sh -c \
+    "out=\$(lintian --allow-root --fail-on error,warning $deb) && [ -z \"\$out\" ] || {
+        echo \"\$out\"; exit 1; }"
+versions() {
+    dpkg-deb -f "$deb" Version | grep -qxF "$(sed -n \
+        's/^#define NGX_KAPOKMQ_VERSION  "\(.*\)"/\1/p' \
+        src/server/ngx_kapokmq.h)"
+}
+ok "its version is the module's" versions
+ok 'a fresh Debian' fresh
+[ -e "$root/ready" ] || { echo "1..$n"; exit 1; }
+
+# The same package, called newer: what an upgrade is.
+newer() {
+    local tree
+
+    tree=$(mktemp -d) && dpkg-deb -R "$deb" "$tree" &&
+    sed -i 's/^Version: .*/&+newer/' "$tree/DEBIAN/control" &&
+    dpkg-deb --root-owner-group -b "$tree" "$root/newer.deb" && rm -rf "$tree"
+}
+ok 'a newer package' newer
+
+cp "$deb" "$root/older.deb"
+
+# once with Debian's init scripts alone, and once with systemd
+cp packaging/deb-inside.sh packaging/deb-room.sh "$root/"
+
+room() {
+    : > "$root/out"
+    timeout -s KILL 600 unshare --mount --pid --net --uts --ipc --cgroup --fork \
+        --kill-child bash "$root/deb-room.sh" "$root" "$@"
+}
+
+# Lines of TAP that others have counted from 1.
+counted() {
+    local line more=0
+
+    while IFS= read -r line; do
+        case $line in
+            1..*) more=${line#1..} ;;
+            'ok '* | 'not ok '*)
+                echo "${line%%ok*}ok $((n + $(echo "$line" |
+                    grep -o '[0-9]*' | head -n 1))) -$1${line#* -}" ;;
+            *) echo "$line" ;;
+        esac
+    done < "$root/out"
+    [ "$more" -gt 0 ] || {
+        more=1000
+        echo "not ok $((n + more)) -$1 it did not come to its end"
+    }
+    n=$((n + more))
+}
+
+room scripts > "$root/out" 2>&1
+counted ' scripts:'
+
+# cgroups of its own, which are the tree of the systemd in there
+groups=()
+for tree in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+    [ -e "$tree/cgroup.procs" ] || continue
+    mkdir "$tree/kapokmq-deb-$$" 2>/dev/null && groups+=("$tree/kapokmq-deb-$$")
+done
+
+if [ ${#groups[@]} -gt 0 ]; then
+    (
+        for group in "${groups[@]}"; do
+            echo "$BASHPID" > "$group/cgroup.procs" || exit
+        done
+        room systemd
+    ) > "$log" 2>&1
+    for group in "${groups[@]}"; do
+        find "$group" -depth -type d -exec rmdir {} +
+    done
+    sed 's/^/# /' "$log"
+    counted ' systemd:'
+else
+    n=$((n + 1))
+    echo "ok $n - systemd # SKIP no cgroups here"
+fi
+
+echo "1..$n"
