@@ -16,6 +16,7 @@
 # make install     into DESTDIR
 # make deb         Debian's package, into build/deb; with dpkg-dev, debhelper
 # make deb-test    installs it in a fresh Debian, upgrades, removes; as root
+# make docker-test the same for packaging/docker/Dockerfile, with buildah
 # make clean
 #
 # NGINX_SRC=DIR    nginx's source tree (a release or a checkout, 1.22 or
@@ -104,7 +105,7 @@ LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive cluster http3 matrix lint lint-text lint-rooms cppcheck \
-    bench bench-peers test install deb deb-test clean FORCE
+    bench bench-peers test install deb deb-test docker-test clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -395,6 +396,9 @@ deb: page
 
 deb-test:
 	$(PROVE) -v packaging/deb.t
+
+docker-test:
+	$(PROVE) -v packaging/docker.t
 
 clean:
 	rm -rf $(OUT)
