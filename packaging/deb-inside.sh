@@ -124,6 +124,27 @@ rotated() {
 }
 ok "its log is rotated with nginx's" rotated
 
+# ---------------------------------------------- the unit of the documents
+
+if [ -d /run/systemd/system ]; then
+    unit() {
+        local dir=/etc/systemd/system/nginx.service.d
+
+        mkdir -p $dir
+        zcat -f /usr/share/doc/libnginx-mod-http-kapokmq/operations.md* |
+            sed -n '/^```ini$/,/^```$/p' | grep -v '^```' > $dir/kapokmq.conf
+        systemctl daemon-reload && systemctl restart nginx &&
+            [ "$(systemctl show -P LimitNOFILE nginx)" = 65536 ]
+    }
+    ok 'systemd takes what docs/operations.md adds' unit
+    old=$(master)
+    ok 'nginx is killed' kill -KILL "$old"
+    another() {
+        [ "$(master)" != "$old" ] && waiting 51
+    }
+    ok 'it comes again, and nothing is lost' until_ok another
+fi
+
 # ---------------------------------------------------- another nginx under it
 
 old=$(master)
