@@ -187,7 +187,7 @@ cmp_ok($now->{Zone}{History}, '>', 0, 'the history holds memory');
 
 my $topic_members = 'Topic PushType Waiting InFlight Retrying Delayed Consumed
     Dead Producers Consumers Resting OldestWaiting Published Delivered
-    Redelivered Confirmed Died Expired Refused';
+    Redelivered Confirmed Died Expired Refused Paused';
 my %topic = map { $_->{Topic} => $_ } @{ask('GetTopics')};
 is_deeply([sort keys %topic], [qw(dead hold old own wait)], 'all topics');
 members($topic{$_}, $topic_members, "the members of $_") for sort keys %topic;
@@ -205,7 +205,8 @@ my %has = (
 for my $name (sort keys %has) {
     my %all = (%{$topic{$name}}, map { $_ => 0 } grep { !/Topic|Oldest|Type/ }
                split ' ', $topic_members);
-    is_deeply($topic{$name}, { %all, %{$has{$name}} }, "the topic $name");
+    is_deeply($topic{$name}, { %all, Paused => Mojo::JSON->false,
+                               %{$has{$name}} }, "the topic $name");
     is_deeply({ map { $_ => topic($name)->{$_} } keys %{$topic{$name}} },
               $topic{$name}, 'alone the same');
 }

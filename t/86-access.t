@@ -159,11 +159,13 @@ my %door = (
                           'messageCode=' . code());
         return $status == 400 ? 200 : $status;      # it is not delayed
     },
+    'pause' => sub { post('/Console/PauseTopic', $_[0],
+                          'topic=orders.other') },
     'metrics' => sub { ask('GET', '/metrics', key_header($_[0])) },
 );
 my @doors = ('producer', 'producer, login', 'consumer', 'consumer, login',
              qw(send batch events pull settle ping topic message all config keys
-                clients delete purge requeue release metrics));
+                clients delete purge requeue release pause metrics));
 
 # Functions of the console that ask for the same as one of these.
 my %alike = (
@@ -171,6 +173,7 @@ my %alike = (
     all   => [qw(GetGrowth GetHealth CountMessage GetSettings GetProducers
                  GetConsumers)],
     purge => ['Disconnect'],
+    pause => ['ResumeTopic'],
 );
 {
     open my $in, '<',
@@ -179,7 +182,7 @@ my %alike = (
     my %known = map { $_ => 1 } map { @$_ } values %alike;
     $known{$_} = 1 for qw(Ping GetTopic GetMessage GetOverview GetConfig
                           GetKeys GetClients DelMessage PurgeTopic
-                          RequeueMessage ReleaseMessage Fault);
+                          RequeueMessage ReleaseMessage PauseTopic Fault);
     is(join(' ', grep { !$known{$_} }
                  map { /NGX_KAPOKMQ_FUNCTION\("(\w+)"/ ? $1 : () } <$in>), '',
        'no function of the console is left out');
@@ -188,6 +191,8 @@ my %alike = (
 sub function {
     my ($name, $key) = @_;
 
+    return post('/Console/ResumeTopic', $key, 'topic=orders.other')
+        if $name eq 'ResumeTopic';
     return post("/Console/$name", $key) unless $name eq 'Disconnect';
 
     my $client = $mq->raw('/Consumers/Conn/orders.new/goes', key => 'sesame');
@@ -226,46 +231,47 @@ sub claims {
 }
 
 $mq->publish('orders.settled', "s$_") for 1 .. 40;
+$mq->publish('orders.other', 'x');
 $mq->publish('else', 'x');
 
 #                    ws   send ev s  console       m
-my $nobody                      = '1111 11 111 11111111111 1';
-table('none', undef,              'y1y1 11 111 11111111111 1');
+my $nobody                      = '1111 11 111 111111111111 1';
+table('none', undef,              'y1y1 11 111 111111111111 1');
 table('wrong', 'wrong', $nobody);
-table('the secret key', 'sesame', 'yyyy yy yyy yyyyyyyyyyy y');
-table('produce', 'shop-key',      'yy33 yy 333 33333333333 3');
-table('consume', 'mailer-key',    '33yy 33 yy3 33333333333 3');
-table('both', 'both-key',         'yyyy yy yyy yyy3333yyyy 3');
+table('the secret key', 'sesame', 'yyyy yy yyy yyyyyyyyyyyy y');
+table('produce', 'shop-key',      'yy33 yy 333 333333333333 3');
+table('consume', 'mailer-key',    '33yy 33 yy3 333333333333 3');
+table('both', 'both-key',         'yyyy yy yyy yyy3333yyyyy 3');
 table('its second value', 'both-new',
-                                  'yyyy yy yyy yyy3333yyyy 3');
-table('read', 'reader-key',       '33yy 33 yyy yyy33333333 3');
-table('read all', 'viewer-key',   '33yy 33 yyy yyyyyyy3333 y');
+                                  'yyyy yy yyy yyy3333yyyyy 3');
+table('read', 'reader-key',       '33yy 33 yyy yyy333333333 3');
+table('read all', 'viewer-key',   '33yy 33 yyy yyyyyyy33333 y');
 table('another topic', 'other-key',
-                                  '3333 33 333 y3333333333 3');
+                                  '3333 33 333 y33333333333 3');
 table('a token', claims(kapokmq => { produce => ['orders.*'],
                                      consume => ['orders.*'],
                                      console => 'write' }),
-                                  'yyyy yy yyy yyy3333yyyy 3');
+                                  'yyyy yy yyy yyy3333yyyyy 3');
 table('a token of another id',
       claims(kapokmq => { produce => ['orders.*'], consume => ['orders.*'],
                           id => '{sub}' }),
-                                  '3333 yy 33y 33333333333 3');
+                                  '3333 yy 33y 333333333333 3');
 table('a token with a template',
       token($SECRET, sub => 'orders',
             kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
                          console => 'write' }),
-                                  'yyyy yy yyy yyy3333yyyy 3');
+                                  'yyyy yy yyy yyy3333yyyyy 3');
 table('a template of another subject',
       claims(kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
                           console => 'write' }),
-                                  '3333 33 333 y3333333333 3');
+                                  '3333 33 333 y33333333333 3');
 table('a template without a subject',
       token($SECRET, kapokmq => { produce => ['orders.{sub}*'],
                                   consume => ['orders.{sub}*', '{id}*'],
                                   console => 'write' }),
-                                  '3333 33 333 y3333333333 3');
+                                  '3333 33 333 y33333333333 3');
 table('a token without rights', claims(),
-                                  '3333 33 333 33333333333 3');
+                                  '3333 33 333 333333333333 3');
 table('an expired one', claims(exp => time - 60,
                                kapokmq => { produce => ['*'] }), $nobody);
 table('one of another secret',
@@ -417,7 +423,7 @@ is(post('/free/Ping', "free$_"), 401, "no limit, $_") for 1 .. 4;
                  consume => '[orders.*]', console => 'read']) });
     table('removed by a reload', 'both-key', $nobody);
     table('its second value, with less', 'both-new',
-                                  'yyyy yy yyy yyy33333333 3');
+                                  'yyyy yy yyy yyy333333333 3');
 }
 
 $mq->finish;

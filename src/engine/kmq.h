@@ -86,7 +86,7 @@
  *   A client     joins, is ready, leaves, has to go
  *   A message    is published, taken, confirmed or given back
  *   Watching     counters, topics, clients, messages
- *   Changing     messages are deleted, purged, requeued, made due
+ *   Changing     messages are deleted, purged, requeued; topics are paused
  *   The disk     the journal, checkpoints, restoring
  *   Testing      a check of the whole block, and what tests reach
  */
@@ -813,6 +813,7 @@ typedef struct {
     char        name[KMQ_NAME_MAX];
 
     uint32_t    resting;           /* of these consumers */
+    uint32_t    paused;            /* 1: kmq_pause() */
     uint64_t    ready;             /* messages, as in kmq_counts_t */
     uint64_t    in_flight;
     uint64_t    retrying;
@@ -973,6 +974,14 @@ int kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN]);
  * be called until that is less than max. */
 unsigned kmq_requeue_topic(kmq_t *kmq, const char *topic, size_t len,
     unsigned max);
+
+/*
+ * Pauses a topic, or resumes it: nothing is pushed meanwhile, to nobody.
+ * Messages come as ever, and what is in flight is confirmed or comes back.  It
+ * stays so over all workers and, where there is a journal, over restarts.
+ * KMQ_OK, also when it was so before, or KMQ_GONE: there is no such topic.
+ */
+int kmq_pause(kmq_t *kmq, const char *topic, size_t len, int on);
 
 /* Has the time of a delayed message come, or that of the next try of one that
  * failed; one that is too old goes then.  KMQ_OK, KMQ_GONE, or KMQ_ERROR: it

@@ -493,7 +493,7 @@ test_numbers(void)
     memset(&buffer, 0, sizeof(buffer));
 
     for (i = 0, wrong = 0; i < 3000; i++) {
-        wrong += kmq_record_numbers(&buffer, i + 1, KMQ_RECORD_TOPIC, 4,
+        wrong += kmq_record_numbers(&buffer, i + 1, KMQ_RECORD_TOPIC, 0, 4,
                                     "name", 1 + i % 4, number, 3) != 0;
     }
 

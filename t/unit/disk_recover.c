@@ -310,8 +310,9 @@ topic_record(unsigned days, unsigned minutes)
         n = period_add(number, n, now - (i < minutes ? i : 59 + i));
     }
 
-    is_int(kmq_record_numbers(&buffer, 2, KMQ_RECORD_TOPIC, DU_WALL / 1000,
-                              "t", 1, number, n), 0, "a record of %u", n);
+    is_int(kmq_record_numbers(&buffer, 2, KMQ_RECORD_TOPIC, 0,
+                              DU_WALL / 1000, "t", 1, number, n), 0,
+           "a record of %u", n);
     kmq_records_seal(buffer.data, buffer.len);
     ok(kmq_record_read(buffer.data, buffer.len, &r, NULL) > 0, "is one");
 
@@ -717,6 +718,54 @@ test_made_due(int checkpoint)
     is_int((long long) counts.totals.requeued, 0, "which is no requeue");
     (void) du_status(&q, code, &m);
     is_int(m.attempts, 2, "with its failures");
+    du_kill(&q);
+}
+
+
+static int
+is_paused(const char *topic)
+{
+    kmq_topic_detail_t  detail;
+
+    return kmq_topic(q.worker[0].kmq, topic, strlen(topic), &detail) == KMQ_OK
+           ? (int) detail.info.paused : -1;
+}
+
+
+/* A topic that is paused stays so, whatever tells it. */
+static void
+test_paused(int checkpoint)
+{
+    char  code[CODE];
+
+    du_init(&q, "paused");
+    du_start(&q, 1);
+    is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
+    is_int(du_publish(&q, 0, "u", "one", 0, code), KMQ_OK, "to another one");
+    is_int(kmq_pause(q.worker[0].kmq, "t", 1, 1), KMQ_OK, "paused");
+    is_int(kmq_pause(q.worker[0].kmq, "u", 1, 1), KMQ_OK, "both");
+    is_int(kmq_pause(q.worker[0].kmq, "u", 1, 0), KMQ_OK, "one is resumed");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+    }
+
+    restart(1, "paused");
+    is_int(is_paused("t"), 1, "it is paused");
+    is_int(is_paused("u"), 0, "the other one is not");
+    is_int(kmq_pause(q.worker[0].kmq, "t", 1, 0), KMQ_OK, "resumed");
+    is_int(kmq_pause(q.worker[0].kmq, "u", 1, 1), KMQ_OK, "and paused");
+    du_flush_all(&q);
+
+    if (checkpoint) {
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+        restart(1, "once more");
+    }
+
+    restart(1, "resumed");
+    is_int(is_paused("t"), 0, "it is resumed");
+    is_int(is_paused("u"), 1, "the other one is paused");
     du_kill(&q);
 }
 
@@ -1909,6 +1958,8 @@ main(void)
     test_failures();
     test_retrying(0);
     test_retrying(1);
+    test_paused(0);
+    test_paused(1);
     test_made_due(0);
     test_made_due(1);
     test_retry_clock_back(0);

@@ -27,6 +27,10 @@ kmq_take_batch(kmq_t *kmq, kmq_batch_t *batch, kmq_draws_t *draws)
 
         topic = KMQ_AT(kmq->shard, route->topic);
 
+        if (topic->paused) {
+            continue;
+        }
+
         batch->topic = kmq_topic_name(kmq->shard, topic);
         batch->topic_len = topic->name_len;
         batch->topic_ref = KMQ_OUT(kmq->shard, route->topic);

@@ -31,6 +31,9 @@
  * positions have 32 bits and are compared by their distance. */
 #define OUTRUN      (UINT32_C(1) << 30)
 
+/* ms: so often it is looked whether a topic is still paused. */
+#define PAUSED_TIME  500
+
 #define NEVER       UINT64_MAX
 
 
@@ -329,6 +332,11 @@ repush_overdue(kmq_t *kmq, look_t *look, kmq_batch_t *batch)
 
         if (given_up(kmq, look, entry)) {
             look_release(kmq, look, entry, KMQ_FAILED_NOT);
+            continue;
+        }
+
+        if (look->topic->paused) {
+            look_wait(kmq, look, PAUSED_TIME);
             continue;
         }
 

@@ -63,6 +63,7 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
     n = kmq_periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
 
     return kmq_record_numbers(out, kmq_lsn_next(kmq, 1), KMQ_RECORD_TOPIC,
+                              topic->paused ? KMQ_KIND_PAUSED : 0,
                               kmq->wall / 1000, kmq_topic_name(s, topic),
                               topic->name_len, number, n);
 }
@@ -632,7 +633,7 @@ end_add(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     number[0] = ++cp->records;
     number[1] = cp->messages;
 
-    return kmq_record_numbers(out, cp->info.start, KMQ_RECORD_END,
+    return kmq_record_numbers(out, cp->info.start, KMQ_RECORD_END, 0,
                               kmq->wall / 1000, NULL, 0, number, 2) == 0
            ? KMQ_OK : KMQ_NOMEM;
 }

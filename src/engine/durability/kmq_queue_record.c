@@ -63,7 +63,7 @@ kmq_queue_record(kmq_t *kmq, kmq_buffer_t *out, uint64_t lsn)
 
     n = kmq_periods_add(number, n, period, KMQ_MINUTES);
 
-    return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE,
+    return kmq_record_numbers(out, lsn, KMQ_RECORD_QUEUE, 0,
                               kmq->wall / 1000, NULL, 0, number, n);
 }
 

@@ -142,6 +142,7 @@ kmq_restore_topic(kmq_restore_t *rs, kmq_topic_t *topic,
 
     totals_read(r, &topic->totals, KMQ_TOPIC_TOTALS);
     topic->restored = r->lsn;
+    topic->paused = r->kind == KMQ_KIND_PAUSED;
 
     count = KMQ_TOPIC_COUNTERS;
     topic_periods_restore(rs, topic, KMQ_CLASS_DAYS, r, &count,
@@ -155,6 +156,12 @@ void
 kmq_restore_counts(kmq_restore_t *rs, kmq_topic_t *topic,
     const kmq_record_t *r)
 {
+    if (r->kind) {
+        topic->paused = r->lsn > topic->restored
+                        ? r->kind == KMQ_KIND_PAUSED : topic->paused;
+        return;
+    }
+
     if (!kmq_restore_counted(rs, r)) {
         kmq_restore_count(rs, r->time, 0, r->delivered, r->confirmed);
     }

@@ -353,3 +353,29 @@ kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     kmq_put32(p, kmq_get32(p) + delivered);
     kmq_put32(p + 4, kmq_get32(p + 4) + confirmed);
 }
+
+
+void
+kmq_journal_paused(kmq_t *kmq, const char *name, size_t name_len,
+    unsigned kind)
+{
+    size_t          size;
+    unsigned char  *p;
+    kmq_journal_t  *j = &kmq->journal;
+
+    if (!j->on) {
+        return;
+    }
+
+    size = KMQ_RECORD_COUNTS_HEAD + name_len;
+
+    if (kmq_buffer_room(&j->buffer, KMQ_RECORD_SPAN(size)) == NULL) {
+        kmq_journal_loss(kmq);
+        return;
+    }
+
+    p = last_begin(kmq, KMQ_RECORD_COUNTS, kind, name_len, size);
+
+    memcpy(p + KMQ_RECORD_COUNTS_HEAD, name, name_len);
+    kmq_put64(p + KMQ_RECORD_HEAD, 0);
+}

@@ -74,6 +74,10 @@ void kmq_journal_failed(kmq_t *kmq, uint64_t sequence, uint32_t attempts,
 void kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     size_t name_len, uint32_t delivered, uint32_t confirmed) KMQ_LOCKED;
 
+/* Gathers that a topic is paused, or resumed: KMQ_KIND_... */
+void kmq_journal_paused(kmq_t *kmq, const char *name, size_t name_len,
+    unsigned kind) KMQ_LOCKED;
+
 /* Adds totals to others, one by one.  Needs no lock. */
 void kmq_totals_add(kmq_totals_t *to, const kmq_totals_t *totals);
 

@@ -141,8 +141,8 @@ kmq_record_message(unsigned char *p, const kmq_record_t *r)
 
 int
 kmq_record_numbers(kmq_buffer_t *buffer, uint64_t lsn, unsigned type,
-    uint32_t time, const char *name, size_t name_len, const uint64_t *number,
-    unsigned n)
+    unsigned kind, uint32_t time, const char *name, size_t name_len,
+    const uint64_t *number, unsigned n)
 {
     size_t          size;
     unsigned        i;
@@ -155,7 +155,7 @@ kmq_record_numbers(kmq_buffer_t *buffer, uint64_t lsn, unsigned type,
         return -1;
     }
 
-    kmq_record_head(p, size, lsn, type, 0, name_len, time);
+    kmq_record_head(p, size, lsn, type, kind, name_len, time);
     buffer->len += KMQ_RECORD_SPAN(size);
 
     p += KMQ_RECORD_HEAD;

@@ -67,6 +67,11 @@
  * which is over; its failures stay. */
 #define KMQ_KIND_DUE         1
 
+/* kind of KMQ_RECORD_COUNTS, which counts nothing then, and of
+ * KMQ_RECORD_TOPIC: nothing is pushed any more; or it is, from now on. */
+#define KMQ_KIND_PAUSED      1
+#define KMQ_KIND_RESUMED     2
+
 /* kind of KMQ_RECORD_GONE */
 #define KMQ_KIND_DELETED     1
 #define KMQ_KIND_EXPIRED     2
@@ -227,8 +232,8 @@ void kmq_record_message(unsigned char *p, const kmq_record_t *r);
 
 /* A record of 64-bit numbers is appended whole: 0, or -1: no memory. */
 int kmq_record_numbers(kmq_buffer_t *buffer, uint64_t lsn, unsigned type,
-    uint32_t time, const char *name, size_t name_len, const uint64_t *number,
-    unsigned n);
+    unsigned kind, uint32_t time, const char *name, size_t name_len,
+    const uint64_t *number, unsigned n);
 
 /* A number in as few bytes as it needs; returns the byte behind it. */
 #define KMQ_VARINT_MAX  10

@@ -15,6 +15,7 @@ info_fill(kmq_shard_t *s, const kmq_topic_t *topic, kmq_topic_info_t *info)
     info->consumers = topic->consumers;
     info->ready = topic->ready.count;
     info->resting = topic->resting.count;
+    info->paused = topic->paused;
     info->in_flight = topic->in_flight;
     info->retrying = topic->retrying;
     info->delayed = topic->delayed;

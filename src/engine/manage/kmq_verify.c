@@ -244,7 +244,7 @@ verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
     kmq_same(v, "a topic's consumers", topic->consumers, consumers);
     kmq_same(v, "what a topic has granted", topic->granted, grant);
     kmq_same(v, "whether a topic can be pushed", topic->pushing,
-             topic->ready.count && ready);
+             topic->ready.count && ready && !topic->paused);
     kmq_same(v, "a topic's place among the active", topic->active,
              topic->ready.count != 0);
 
@@ -254,8 +254,12 @@ verify_topic(kmq_verify_t *v, kmq_topic_t *topic)
 
     verify_parts(v, topic);
 
+    if (topic->paused && topic->granted) {
+        kmq_wrong(v, "a topic that is paused has granted something");
+    }
+
     if (topic->idle && (topic->slots || consumers || topic->producers
-                        || topic->away || topic->routes))
+                        || topic->away || topic->routes || topic->paused))
     {
         kmq_wrong(v, "a topic in use counts as idle");
     }

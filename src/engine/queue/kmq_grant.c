@@ -39,7 +39,7 @@ kmq_grant(kmq_t *kmq, kmq_topic_t *topic, uint64_t n)
 {
     uint64_t  backlog;
 
-    if (topic->ready_consumers == 0) {
+    if (topic->ready_consumers == 0 || topic->paused) {
         return;
     }
 
@@ -87,7 +87,7 @@ kmq_grant_to(kmq_t *kmq, kmq_topic_t *topic, kmq_route_t *route, uint64_t n)
 
     backlog = kmq_pace_backlog(kmq->shard, topic);
 
-    if (backlog == 0) {
+    if (backlog == 0 || topic->paused) {
         return;
     }
 

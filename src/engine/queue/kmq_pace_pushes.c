@@ -147,7 +147,8 @@ kmq_pace_window(kmq_t *kmq)
 static int
 topic_wants(const kmq_shard_t *s, const kmq_topic_t *topic)
 {
-    return kmq_routes_ready(s, topic) != 0 && kmq_pace_backlog(s, topic) != 0;
+    return !topic->paused && kmq_routes_ready(s, topic) != 0
+           && kmq_pace_backlog(s, topic) != 0;
 }
 
 
@@ -308,7 +309,7 @@ kmq_pace_slice(kmq_t *kmq)
             s->window_left -= topic_allot(kmq, topic, n);
             s->round_wanting += topic_wants(s, topic);
 
-        } else if (kmq_pace_backlog(s, topic)) {
+        } else if (!topic->paused && kmq_pace_backlog(s, topic)) {
 
             /* those who stand still ask when they are back */
 

@@ -51,8 +51,9 @@ typedef struct {
                                     them has gone.  Truth */
     uint8_t      name_len;
     uint8_t      active:1;       /* it has ready messages, */
-    uint8_t      pushing:1;      /* and ready consumers */
+    uint8_t      pushing:1;      /* and ready consumers, and is not paused */
     uint8_t      idle:1;         /* it may be forgotten */
+    uint8_t      paused:1;       /* nothing is pushed.  Truth */
     uint32_t     hash;
     uint32_t     position;       /* the last one given out */
 

@@ -2,8 +2,9 @@
  * Topics by name.
  *
  * A topic is there as long as something names it: a message in any state, a
- * client, a route.  Then it is idle: kept for its counters, forgotten oldest
- * first when there are too many of them or memory is short.
+ * client, a route; and while it is paused.  Then it is idle: kept for its
+ * counters, forgotten oldest first when there are too many of them or memory is
+ * short.
  *
  * Most topics have a short name and little to count, and there may be many of
  * them.  What does not fit into a topic is in parts (see kmq_part_t) that it
@@ -84,7 +85,7 @@ kmq_topic_idle(kmq_shard_t *s, kmq_topic_t *topic)
     int  idle;
 
     idle = topic->slots == 0 && topic->consumers == 0 && topic->producers == 0
-           && topic->away == 0 && topic->routes == 0;
+           && topic->away == 0 && topic->routes == 0 && !topic->paused;
 
     if (idle == topic->idle) {
         return;
@@ -359,7 +360,7 @@ kmq_topic_active(kmq_shard_t *s, kmq_topic_t *topic)
     kmq_topic_t  *next, *prev;
 
     active = topic->ready.count != 0;
-    pushing = active && topic->ready_consumers;
+    pushing = active && topic->ready_consumers && !topic->paused;
 
     if (pushing != topic->pushing) {
         topic->pushing = pushing;

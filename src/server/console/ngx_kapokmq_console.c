@@ -60,6 +60,8 @@ static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
     NGX_KAPOKMQ_FUNCTION("GetTopics", READ, ngx_kapokmq_topics_list),
     NGX_KAPOKMQ_FUNCTION("GetTopic", READ, ngx_kapokmq_topics_get),
     NGX_KAPOKMQ_FUNCTION("PurgeTopic", WRITE, ngx_kapokmq_topics_purge),
+    NGX_KAPOKMQ_FUNCTION("PauseTopic", WRITE, ngx_kapokmq_topics_pause),
+    NGX_KAPOKMQ_FUNCTION("ResumeTopic", WRITE, ngx_kapokmq_topics_resume),
     NGX_KAPOKMQ_FUNCTION("GetClientList", READ, ngx_kapokmq_clients_list),
     NGX_KAPOKMQ_FUNCTION("Disconnect", WRITE, ngx_kapokmq_clients_disconnect),
     NGX_KAPOKMQ_FUNCTION("GetSettings", READ_ALL,

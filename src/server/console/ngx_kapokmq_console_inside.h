@@ -36,6 +36,10 @@ void ngx_kapokmq_topics_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 void ngx_kapokmq_topics_purge(ngx_http_request_t *r,
     const kmq_rights_t *rights);
+void ngx_kapokmq_topics_pause(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+void ngx_kapokmq_topics_resume(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
 void ngx_kapokmq_overview_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);

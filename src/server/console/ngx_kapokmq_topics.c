@@ -1,4 +1,4 @@
-/* The console's topics: listed, looked at, purged. */
+/* The console's topics: listed, looked at, purged, paused. */
 
 #include "ngx_kapokmq_console_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
@@ -8,7 +8,7 @@
 #define NGX_KAPOKMQ_PURGE_TURN  4
 
 /* A topic at its longest: its name escaped, and the rest. */
-#define NGX_KAPOKMQ_TOPIC_MAX   (6 * KMQ_NAME_MAX + 720)
+#define NGX_KAPOKMQ_TOPIC_MAX   (6 * KMQ_NAME_MAX + 736)
 
 /* The same with its periods. */
 #define NGX_KAPOKMQ_DETAIL_MAX                                                \
@@ -45,6 +45,8 @@ static ngx_int_t ngx_kapokmq_topics_find(ngx_http_request_t *r,
     kmq_topic_detail_t *detail);
 static u_char *ngx_kapokmq_topics_settings(u_char *p,
     const kmq_topic_detail_t *detail);
+static void ngx_kapokmq_topics_set_paused(ngx_http_request_t *r,
+    const kmq_rights_t *rights, ngx_uint_t on);
 static u_char *ngx_kapokmq_topics_purge_fill(ngx_kapokmq_sliced_t *st,
     u_char *p, u_char *end);
 
@@ -154,8 +156,10 @@ ngx_kapokmq_topics_write(u_char *p, const kmq_topic_info_t *topic)
                     "\"Redelivered\":%uL,\"Confirmed\":%uL,",
                     t->published, t->delivered, t->redelivered, t->confirmed);
 
-    return ngx_sprintf(p, "\"Died\":%uL,\"Expired\":%uL,\"Refused\":%uL",
-                       t->died, t->expired, t->refused);
+    return ngx_sprintf(p, "\"Died\":%uL,\"Expired\":%uL,\"Refused\":%uL,"
+                       "\"Paused\":%s",
+                       t->died, t->expired, t->refused,
+                       topic->paused ? "true" : "false");
 }
 
 
@@ -244,6 +248,59 @@ ngx_kapokmq_topics_settings(u_char *p, const kmq_topic_detail_t *detail)
                        detail->settings.max_deliveries,
                        detail->settings.clean_time,
                        kmq_confirm_name(config.confirm), config.prefetch);
+}
+
+
+/* ------------------------------------------------------------------ pause */
+
+void
+ngx_kapokmq_topics_pause(ngx_http_request_t *r, const kmq_rights_t *rights)
+{
+    ngx_kapokmq_topics_set_paused(r, rights, 1);
+}
+
+
+void
+ngx_kapokmq_topics_resume(ngx_http_request_t *r, const kmq_rights_t *rights)
+{
+    ngx_kapokmq_topics_set_paused(r, rights, 0);
+}
+
+
+/* It is noted also where it was so before. */
+static void
+ngx_kapokmq_topics_set_paused(ngx_http_request_t *r,
+    const kmq_rights_t *rights, ngx_uint_t on)
+{
+    ngx_str_t            json = ngx_string("{\"code\":0}");
+    kmq_topic_detail_t  *detail;
+
+    kmq_field_t  topic = { "topic", NULL, 0 };
+
+    detail = ngx_palloc(r->pool, sizeof(kmq_topic_detail_t));
+    if (detail == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (ngx_kapokmq_http_strict(r, &topic, 1, 0) != NGX_OK
+        || ngx_kapokmq_topics_find(r, rights, 1, &topic, detail) != NGX_OK)
+    {
+        return;
+    }
+
+    if (kmq_pause(ngx_kapokmq_worker.kmq, (char *) topic.value, topic.len,
+                  (int) on)
+        != KMQ_OK)
+    {
+        ngx_kapokmq_http_error(r, NGX_HTTP_NOT_FOUND, NGX_KAPOKMQ_NO_TOPIC);
+        return;
+    }
+
+    ngx_kapokmq_audit(r, on ? "delivery paused of topic"
+                            : "delivery resumed of topic",
+                      topic.value, topic.len, 1);
+    ngx_kapokmq_http_json(r, NGX_HTTP_OK, &json);
 }
 
 
