@@ -191,6 +191,7 @@ export const TOPIC_STATES = {
     retrying: (topic) => topic.Retrying > 0,
     delayed: (topic) => topic.Delayed > 0,
     dead: (topic) => topic.Dead > 0,
+    paused: (topic) => topic.Paused,
 };
 
 export const CLIENT_STATES = {

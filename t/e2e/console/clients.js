@@ -63,6 +63,43 @@ async function details(visitor) {
                "since when", full);
 }
 
+/* With names as they are in practice everything can be read: nothing lies over
+ * anything else, or out of sight. */
+async function fits(visitor) {
+    const { page, server, name } = visitor;
+    const topic = name + "-c-orders.payments.created";
+    const id = name + "-payment-worker-7c9f8d5b6-x2x4z";
+    const client = await server.consumer(topic, id, { ack: false });
+
+    await server.publish(topic, "1");
+    await visitor.go("Clients", id);
+    const row = page.getByRole("row").filter({ hasText: id });
+    await visitor.sees(row, "a pod");
+
+    const hidden = () => row.evaluate((element) => [...element.cells]
+        .filter((cell) => cell.offsetWidth > 0 && cell.textContent.trim())
+        .filter((cell) => {
+            const { left, right, top, bottom } = cell.getBoundingClientRect();
+            const there = document.elementFromPoint((left + right) / 2,
+                                                    (top + bottom) / 2);
+
+            return left < 0 || right > innerWidth || !cell.contains(there);
+        }).map((cell) => cell.dataset.label || cell.className));
+
+    await visitor.becomes(() => page.locator(".table-place").evaluate(
+        (place) => place.scrollWidth - place.clientWidth), 0,
+        "nothing has to be scrolled to");
+    await visitor.becomes(hidden, [], "and each figure is seen");
+    await visitor.sees(row.getByText("ack", { exact: true }),
+                       "the confirm mode, too");
+    await page.getByText(visitor.t("table.allColumns")).click();
+    await visitor.sees(row.getByText("127.0.0.1"), "and more when asked for");
+    await visitor.fitsIn("all columns");
+    await visitor.accessible("all columns");
+    await client.leave();
+    await server.ask("PurgeTopic", { topic });
+}
+
 async function sort(visitor) {
     const { name } = visitor;
     const caption = visitor.t("page.Clients");
@@ -111,6 +148,7 @@ async function clients(visitor) {
     await details(visitor);
     await sort(visitor);
     await disconnect(visitor, all);
+    await fits(visitor);
     await Promise.all(Object.values(all).map((client) => client.leave()));
 }
 

@@ -141,6 +141,10 @@ async function purge(visitor) {
     await visitor.sees(purgeAsk(3), "it says how many messages");
     await dialog.getByLabel(visitor.t("purge.All")).check();
     await visitor.sees(purgeAsk(4), "of all kinds");
+    visitor.is((await dialog.locator(".takes").innerText()), [
+        ["Waiting", 3], ["Delayed", 1]].map(([kind, n]) => visitor.t("purge.of",
+        { n, kind: visitor.t("count." + kind) })).join(", "),
+        "and how many of each");
     await dialog.getByLabel(visitor.t("purge.Waiting")).check();
     await visitor.button("topic.purgeNow", {}, dialog).click();
     await visitor.sees(visitor.status("topic.purged", { n: 3 }), "purged");
@@ -190,6 +194,73 @@ async function requeue(visitor) {
     await server.ask("PurgeTopic", { topic });
 }
 
+/* Delivery is paused, which everybody sees, and resumed. */
+async function pause(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-t-paused";
+    const dialog = visitor.dialog("topic.pauseTitle", { topic });
+    const consumer = await server.consumer(topic, "c1");
+
+    await visitor.go("Topics", topic);
+    await asks(visitor, visitor.button("topic.pause"), dialog);
+    await visitor.button("topic.pause", {}, dialog).click();
+    await visitor.sees(visitor.status("topic.pausedNow"), "paused");
+    await visitor.sees(visitor.page.getByText(visitor.t("topic.isPaused")),
+                       "which the page says");
+    visitor.is((await server.topic(topic)).Paused, true, "by the server");
+    await server.publish(topic, "1", "2");
+    await visitor.becomes(() => visitor.figure("count.Waiting"), "2",
+                          "what comes waits");
+    visitor.is(consumer.messages.length, 0, "and is not pushed");
+    await visitor.accessible("a topic that is paused");
+
+    await visitor.go("Topics");
+    await visitor.field("topics.search").fill(topic);
+    await visitor.sees(visitor.role("table", visitor.t("page.Topics"))
+        .getByText(visitor.t("topic.paused"), { exact: true }),
+        "the list says so, too");
+    await link(visitor, topic).click();
+    await visitor.button("topic.resume").click();
+    await visitor.sees(visitor.status("topic.resumedNow"), "resumed");
+    await visitor.until(() => consumer.messages.length === 2, "all is pushed");
+    await visitor.seesNot(visitor.page.getByText(
+        visitor.t("topic.isPaused")), "it is as ever");
+    await consumer.leave();
+}
+
+/* Its clients, its dead, and where its figures lead. */
+async function parts(visitor) {
+    const { server } = visitor;
+    const topic = visitor.name + "-dead";
+    const consumer = await server.consumer(topic, "pod-7c9f8d5b6-x2x4z",
+                                           { ack: false });
+    const producer = await server.producer(topic, "gateway-0");
+
+    await server.ask("PurgeTopic", { topic, status: 3 });
+    const [code] = await server.publish(topic, "{\"why\":1}");
+    await visitor.until(() => consumer.messages.length === 1, "pushed");
+    consumer.giveBack(consumer.messages[0]);
+    await visitor.until(async () => (await server.topic(topic)).Dead === 1,
+                        "and dead");
+    await visitor.go("Topics", topic);
+    await visitor.becomes(() => visitor.column(visitor.t("topic.clients"),
+        "client.id"), ["pod-7c9f8d5b6-x2x4z", "gateway-0"],
+        "a topic's consumers and producers");
+    const dead = visitor.role("table", visitor.t("count.Dead"));
+    await visitor.sees(dead.getByText("{\"why\":1}"), "its dead, with data");
+    await dead.getByRole("link").click();
+    await visitor.sees(visitor.region("message.title"), "which lead to them");
+    visitor.ok(visitor.page.url().includes(code), "by an address");
+
+    await visitor.go("Topics", topic);
+    await visitor.link("count.Dead").click();
+    await visitor.sees(visitor.link("message.show", { code }),
+                       "a figure leads to what it counts");
+    await consumer.leave();
+    await producer.leave();
+    await server.ask("PurgeTopic", { topic, status: 3 });
+}
+
 async function unknown(visitor) {
     visitor.watch.allow(/status of 404.*\/Console\/GetTopic/);
     await visitor.go("Topics", "nobody knows me");
@@ -206,6 +277,8 @@ async function topics(visitor) {
     await purge(visitor);
     await charts(visitor);
     await requeue(visitor);
+    await pause(visitor);
+    await parts(visitor);
     await unknown(visitor);
 }
 

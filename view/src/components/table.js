@@ -8,6 +8,9 @@ import { Icon } from './icon.js';
 
 const ROWS = 100;
 
+const classOf = (column) => `${column.class ?? ''} ${column.extra ? 'extra'
+    : ''}`;
+
 function HeadCell({ column, order, onSort }) {
     const here = order.column === column.name;
     const sort = here ? (order.descending ? 'descending' : 'ascending')
@@ -15,7 +18,7 @@ function HeadCell({ column, order, onSort }) {
 
     if (column.fixed) {
         return html`
-            <th scope="col" class=${column.class}>
+            <th scope="col" role="columnheader" class=${classOf(column)}>
                 <span class=${column.label ? '' : 'unseen'}>
                     ${column.label || t('table.actions')}
                 </span>
@@ -23,7 +26,8 @@ function HeadCell({ column, order, onSort }) {
     }
 
     return html`
-        <th scope="col" class=${column.class} aria-sort=${sort}>
+        <th scope="col" role="columnheader" class=${classOf(column)}
+            aria-sort=${sort}>
             <button type="button" onClick=${() => onSort(column)}>
                 ${column.label}
                 <span class=${here ? 'sorted' : 'sorted unused'}>
@@ -42,8 +46,8 @@ function useOrder(rows, id, order) {
     const last = useRef({ order: null, ids: [] });
     const held = last.current.order === order
         && body.current?.matches(':hover, :focus-within');
-    const list = held ? inOrder(rows, id, last.current.ids)
-        : sorted(rows, order.column, order.descending);
+    const wanted = sorted(rows, order.column, order.descending);
+    const list = held ? inOrder(wanted, id, last.current.ids) : wanted;
 
     last.current = { order, ids: list.map(id) };
 
@@ -52,11 +56,14 @@ function useOrder(rows, id, order) {
 
 /*
  * columns: {name, label, class, cell(row), fixed (not to be sorted by),
- * descending (the first order)}; rows: objects; id(row): what stays the same.
+ * descending (the first order), extra (only where there is room, or it is asked
+ * for)}; rows: objects; id(row): what stays the same.  On a telephone a row is a
+ * card, which is said to be a row all the same.
  */
 export function Table({ caption, columns, rows, id, start }) {
     const [order, setOrder] = useState({ column: start, descending: false });
     const [shown, setShown] = useState(ROWS);
+    const [all, setAll] = useState(false);
     const { list, body } = useOrder(rows, id, order);
 
     const onSort = (column) => setOrder((old) => ({
@@ -66,22 +73,32 @@ export function Table({ caption, columns, rows, id, start }) {
     }));
 
     return html`
+        ${columns.some(({ extra }) => extra) && html`
+            <p class="all-columns">
+                <label class="radio">
+                    <input type="checkbox" checked=${all}
+                           onChange=${() => setAll(!all)} />
+                    ${t('table.allColumns')}
+                </label>
+            </p>`}
         <div class="table-place" tabindex="0" role="region"
              aria-label=${caption}>
-            <table>
+            <table class=${all ? 'cards all' : 'cards'} role="table">
                 <caption class="unseen">${caption}</caption>
-                <thead>
-                    <tr>
+                <thead role="rowgroup">
+                    <tr role="row">
                         ${columns.map((column) => html`
                             <${HeadCell} key=${column.name} column=${column}
                                          order=${order} onSort=${onSort} />`)}
                     </tr>
                 </thead>
-                <tbody ref=${body}>
+                <tbody ref=${body} role="rowgroup">
                     ${list.slice(0, shown).map((row) => html`
-                        <tr key=${id(row)}>
+                        <tr key=${id(row)} role="row">
                             ${columns.map((column) => html`
-                                <td key=${column.name} class=${column.class}
+                                <td key=${column.name} role="cell"
+                                    class=${classOf(column)}
+                                    data-label=${column.label}
                                     title=${column.class === 'name'
                                         ? row[column.name] : undefined}>
                                     ${column.cell(row)}

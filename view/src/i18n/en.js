@@ -51,6 +51,7 @@ export default {
     'list.old': 'As of {time}, {age} ago: it may have changed.',
     'list.refresh': 'Refresh',
     'table.actions': 'Actions',
+    'table.allColumns': 'All columns',
     'table.shown': 'Showing {n} of {all}',
     'table.more': 'Show more',
     'chart.asTable': 'As a table',
@@ -127,6 +128,7 @@ export default {
     'state.retrying': 'Retrying',
     'state.delayed': 'Delayed',
     'state.dead': 'Dead',
+    'state.paused': 'Paused',
     'state.resting': 'Resting',
     'state.silent': 'Not answering',
 
@@ -250,6 +252,22 @@ export default {
     'topic.requeueAsk': '{n} dead {n|message|messages} will wait again, as if '
         + 'new.',
     'topic.requeued': '{n} {n|message|messages} requeued',
+    'topic.clients': 'Clients of this topic',
+    'topic.allClients': 'All clients of this topic',
+    'topic.dead': '{n} dead',
+    'topic.allDead': 'All dead messages of this topic',
+    'topic.pause': 'Pause delivery',
+    'topic.resume': 'Resume delivery',
+    'topic.paused': 'Paused',
+    'topic.pauseTitle': 'Pause the delivery of {topic}?',
+    'topic.pauseAsk': 'Its consumers get nothing new until you resume it, also '
+        + 'after a restart. Messages keep coming and wait; what is in flight '
+        + 'can be confirmed.',
+    'topic.pausedNow': 'Delivery paused',
+    'topic.resumedNow': 'Delivery resumed',
+    'topic.isPaused': 'Delivery is paused: consumers get nothing new until it '
+        + 'is resumed.',
+    'purge.of': '{n} {kind}',
     'topic.purge': 'Purge',
     'topic.purgeTitle': 'Purge {topic}?',
     'topic.purgeWhich': 'Which messages',

@@ -4,7 +4,8 @@ import { mayChange } from '../access.js';
 import { ask, get } from '../api.js';
 import { Chart } from '../components/chart.js';
 import { Dialog } from '../components/dialog.js';
-import { Empty, Heading, Loading, Trouble } from '../components/state.js';
+import { Empty, Heading, Loading, Trouble, errorText }
+    from '../components/state.js';
 import { Tile } from '../components/tile.js';
 import { duration, minute, number, rate, utcDay, utcFullDay }
     from '../format.js';
@@ -14,10 +15,14 @@ import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
+import { TopicClients, TopicDead, TopicLive } from './topic-parts.js';
 
 const COUNTS = ['Waiting', 'InFlight', 'Retrying', 'Delayed', 'Consumed',
     'Dead'];
 const NOTHING_THERE = { 403: 'forbidden', 404: 'unknown' };
+// The status of those messages in an address.
+const STATUS = { Waiting: '4', InFlight: '5', Retrying: '6', Delayed: '0',
+    Consumed: '1', Dead: '2' };
 const PURGEABLE = [['-1', 'Waiting'], ['0', 'Delayed'], ['1', 'Consumed'],
     ['2', 'Dead'], ['3', 'All']];
 
@@ -35,7 +40,8 @@ function filled(periods, from, to, step) {
 }
 
 function lines(periods) {
-    return [['Published', 'in'], ['Confirmed', 'done']].map(
+    return [['Published', 'in'], ['Delivered', 'out'],
+        ['Confirmed', 'done']].map(
         ([name, colour]) => ({
             label: t(`count.${name}`),
             colour,
@@ -104,6 +110,13 @@ const countOf = (topic, name) => {
     }
 };
 
+// What it takes, kind by kind: "8 waiting, 3 in flight".
+const takes = (topic, name) => (name === 'All' ? COUNTS
+    : name === 'Waiting' ? COUNTS.slice(0, 3) : [name])
+    .filter((count) => topic[count] > 0)
+    .map((count) => t('purge.of', { n: number(topic[count]),
+        kind: t(`count.${count}`) })).join(', ');
+
 function Purge({ topic, onDone, onClose }) {
     const [status, setStatus] = useState('-1');
     const name = PURGEABLE.find(([code]) => code === status)[1];
@@ -130,6 +143,8 @@ function Purge({ topic, onDone, onClose }) {
             </fieldset>
             <p>${t('topic.purgeAsk', { n: number(countOf(topic, name)),
                 topic: topic.Topic })}</p>
+            ${countOf(topic, name) > 0 && html`
+                <p class="takes">${takes(topic, name)}</p>`}
         <//>`;
 }
 
@@ -144,6 +159,20 @@ function Requeue({ topic, onDone, onClose }) {
                    action=${t('action.requeue')} danger=${false}
                    onConfirm=${requeue} onClose=${onClose}>
             <p>${t('topic.requeueAsk', { n: number(topic.Dead) })}</p>
+        <//>`;
+}
+
+function Pause({ topic, onDone, onClose }) {
+    const pause = async () => {
+        await ask('PauseTopic', { topic: topic.Topic });
+        onDone(t('topic.pausedNow'));
+    };
+
+    return html`
+        <${Dialog} title=${t('topic.pauseTitle', { topic: topic.Topic })}
+                   action=${t('topic.pause')} danger=${false}
+                   onConfirm=${pause} onClose=${onClose}>
+            <p>${t('topic.pauseAsk')}</p>
         <//>`;
 }
 
@@ -168,6 +197,8 @@ function Tiles({ topic, perSecond }) {
         <div class="tiles">
             ${COUNTS.map((count) => html`
                 <${Tile} key=${count} label=${t(`count.${count}`)}
+                         href=${link('Messages', '', { topic: topic.Topic,
+                             status: STATUS[count] })}
                          value=${number(topic[count])}
                          note=${count === 'Waiting' && age} />`)}
             <${Tile} label=${t('count.Published')}
@@ -187,8 +218,10 @@ function Tiles({ topic, perSecond }) {
                      note=${t('overview.Confirmed',
                          { n: number(topic.Confirmed) })} />
             <${Tile} label=${t('count.Producers')}
+                     href=${link('Clients', topic.Topic)}
                      value=${number(topic.Producers)} />
             <${Tile} label=${t('count.Consumers')}
+                     href=${link('Clients', topic.Topic)}
                      value=${number(topic.Consumers)}
                      tone=${topic.Resting > 0 ? 'warn' : ''}
                      note=${topic.Resting > 0 && t('overview.resting',
@@ -207,9 +240,19 @@ export function Topic({ name }) {
         refresh();
     };
     const close = () => setAsking('');
+    const resume = () => ask('ResumeTopic', { topic: name }).then(
+        () => finish(t('topic.resumedNow')), (e) => finish(errorText(e)));
 
     const actions = data && mayChange(currentAccess(), name) && html`
         <div class="buttons">
+            ${data.Paused ? html`
+                <button type="button" class="primary" onClick=${resume}>
+                    ${t('topic.resume')}
+                </button>`
+                : html`
+                <button type="button" onClick=${() => setAsking('pause')}>
+                    ${t('topic.pause')}
+                </button>`}
             <button type="button" disabled=${data.Dead === 0}
                     onClick=${() => setAsking('requeue')}>
                 ${t('topic.requeueDead')}
@@ -234,13 +277,21 @@ export function Topic({ name }) {
         <${Trouble} error=${error} />
         <p role="status" class="done">${done}</p>
         ${data === null ? html`<${Skeleton} />` : html`
+            ${data.Paused && html`
+                <p class="health warn">${t('topic.isPaused')}</p>`}
             <${Tiles} topic=${data} perSecond=${perSecond} />
+            <${TopicDead} topic=${name} dead=${data.Dead} />
+            <${TopicClients} topic=${name} />
+            <h2>${t('overview.rates')}</h2>
+            <${TopicLive} topic=${data} />
             <${Charts} topic=${data} />
             <h2>${t('page.Configuration')}</h2>
             <${Settings} topic=${data} />
             <p>
                 <a href=${link('Messages', name)}>${t('topic.toMessages')}</a>
             </p>`}
+        ${asking === 'pause' && html`
+            <${Pause} topic=${data} onDone=${finish} onClose=${close} />`}
         ${asking === 'purge' && html`
             <${Purge} topic=${data} onDone=${finish} onClose=${close} />`}
         ${asking === 'requeue' && html`

@@ -54,7 +54,9 @@ const columns = () => [
         label: t('topic.name'),
         class: 'name',
         cell: (topic) => html`
-            <a href=${link('Topics', topic.Topic)}>${topic.Topic}</a>`,
+            <a href=${link('Topics', topic.Topic)}>${topic.Topic}</a>
+            ${topic.Paused && html`
+                <span class="tag warn">${t('topic.paused')}</span>`}`,
     },
     {
         name: 'PushType',
