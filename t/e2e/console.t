@@ -71,6 +71,11 @@ my @frozen;
 
 run_browser($mq, 'main.js', stop => sub { $mq->stop },
             launch => sub { $mq->launch }, renew => sub { $mq->renew },
+            limits => sub { $mq->renew(yaml => { %{$mq->{yaml}},
+                messageChanBuffer => 20, pushMessagesSpeed => 60,
+                sendCount => 1 }) },
+            no_limits => sub { delete @{$mq->{yaml}}{qw(messageChanBuffer
+                pushMessagesSpeed sendCount)}; $mq->renew(yaml => $mq->{yaml}) },
             freeze => sub { kill STOP => @frozen = $mq->worker_pids },
             thaw => sub { kill CONT => splice @frozen },
             key => \&change_key, fewer => \&fewer_rights);

@@ -139,6 +139,10 @@ export const codePoint = (character) => `U+${character.codePointAt(0)
 // Texts and such characters by turns; it begins with a text.
 export const parts = (text) => text.split(UNSEEN);
 
+// The same in one text, for names.
+export const visible = (text) => parts(text).map((part, i) => (i % 2 === 0
+    ? part : `‹${codePoint(part)}›`)).join('');
+
 // Pieces to be drawn one by one; each ends with a line where it can.
 export function chunks(text) {
     const all = [];

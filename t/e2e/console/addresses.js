@@ -51,6 +51,10 @@ async function addresses(visitor) {
     await page.goBack();
     await visitor.sees(visitor.heading(visitor.t("page.Access")),
                        "back goes back");
+    visitor.ok(/^data:image\/svg\+xml,.+<\/svg>$/.test(decodeURIComponent(
+        await page.locator("link[rel=icon]").getAttribute("href"))),
+        "its tab has an icon");
+    await visitor.sees(page.locator(".brand svg"), "the page has a mark");
 }
 
 /* Nothing but the page's own directory is asked for. */

@@ -21,7 +21,7 @@ const { keyboard } = require("./keyboard.js");
 const { appearance } = require("./appearance.js");
 const { login } = require("./login.js");
 const { messages } = require("./messages.js");
-const { hidden, overview } = require("./overview.js");
+const { hidden, limits, overview } = require("./overview.js");
 const { listeners, sendAndListen } = require("./send.js");
 const { topics } = require("./topics.js");
 
@@ -103,6 +103,7 @@ async function main([port, key, settings]) {
         await section("hung", () => hung(visitors, server), visitors);
         await section("listeners", () => listeners(visitors, server),
                       visitors);
+        await section("limits", () => limits(visitors, server), visitors);
         await section("new key", () => newKey(visitors, server), visitors);
 
         await Promise.all(visitors.map((visitor) => visitor.leave()));

@@ -159,14 +159,12 @@ async function linesLead(visitor) {
 async function tilesLead(visitor) {
     const tile = (key) => visitor.role("group", visitor.t(key))
         .getByRole("link");
-    const to = { Waiting: "#/Messages?status=-1", Retrying:
-        "#/Topics?state=retrying", Delayed: "#/Messages?status=0",
-        InFlight: "#/Clients?state=inFlight", Dead: "#/Messages?status=2",
-        Consumed: "#/Messages?status=1" };
+    const to = { Waiting: "4", InFlight: "5", Retrying: "6", Delayed: "0",
+                 Dead: "2", Consumed: "1" };
 
-    for (const [name, href] of Object.entries(to)) {
-        visitor.is(await tile("count." + name).getAttribute("href"), href,
-                   name + " leads to them");
+    for (const [name, status] of Object.entries(to)) {
+        visitor.is(await tile("count." + name).getAttribute("href"),
+                   "#/Messages?status=" + status, name + " leads to them");
     }
 
     await tile("count.Delayed").click();
@@ -226,6 +224,45 @@ async function overview(visitors, server) {
     await health(visitors, server);
 }
 
+/* Settings that hold messages back have their names, and a bound its numbers. */
+async function limits(visitors, server) {
+    const each = (test) => Promise.all(visitors.map(test));
+
+    await each((visitor) => visitor.go("Console"));
+    await server.act("limits");
+
+    const again = await server.consumer("bounded", "takes");
+
+    for (;;) {
+        const { Waiting, WaitingMax } = await server.ask("GetOverview");
+
+        if (Waiting >= WaitingMax) {
+            break;
+        }
+
+        await server.publish("bounded", "one more");
+    }
+
+    await each(async (visitor) => {
+        await visitor.until(async () => {
+            const { Waiting: n, WaitingMax: max } =
+                await server.ask("GetOverview");
+
+            return visitor.role("link", visitor.t("health.full", { n, max }))
+                .isVisible();
+        }, "the queue is full: of how many");
+        await visitor.sees(visitor.page.getByText(visitor.like("health.paced",
+            { count: 1, seconds: 60 })), "and which settings hold it back");
+        await visitor.sees(visitor.role("group", visitor.t("count.Waiting"))
+            .getByText(visitor.like("overview.full")), "in its tile, too");
+        visitor.is(await visitor.page.getByText(/(^|\D)0 (s|秒)(\W|$)/)
+            .count(), 0, "and nothing lasts 0 seconds");
+    });
+    await server.act("no_limits");
+    await again.leave();
+    await server.ask("PurgeTopic", { topic: "bounded", status: 3 });
+}
+
 /* In the page, which is asked for the number: what Chromium tells of requests
  * may come later than the answers to other questions. */
 function countRequests() {
@@ -269,4 +306,4 @@ async function hidden(known) {
     await visitor.leave();
 }
 
-module.exports = { Traffic, hidden, overview };
+module.exports = { Traffic, hidden, limits, overview };

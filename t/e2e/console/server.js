@@ -157,8 +157,8 @@ class Server {
             + (options.heartbeat ? "&heartbeat=" + options.heartbeat : ""));
     }
 
-    /* stop, launch, freeze, thaw, renew (the workers), fewer (rights), or key
-     * with a new one: done by console.t. */
+    /* stop, launch, freeze, thaw, renew (the workers), limits, no_limits,
+     * fewer (rights), or key with a new one: done by console.t. */
     async act(act, value) {
         const done = new Promise((resolve) => {
             this.lines.once("line", resolve);

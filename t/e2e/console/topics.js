@@ -2,6 +2,8 @@
 "use strict";
 
 const HTML = "<img src=x onerror='throw 1'>&/?%23";
+const TURNED = "-pay\u202egnp.exe";
+const SEEN = "-pay‹U+202E›gnp.exe";
 
 const link = (visitor, name) => visitor.role("link", name);
 
@@ -72,6 +74,19 @@ async function strange(visitor) {
                           "and to what is in it");
     visitor.is(await visitor.page.locator("img").count(), 0,
                "and is no HTML");
+    await visitor.server.ask("PurgeTopic", { topic });
+}
+
+/* A name that would be read as another one. */
+async function turned(visitor) {
+    const topic = visitor.name + TURNED;
+
+    await visitor.server.publish(topic, "1");
+    await visitor.go("Topics");
+    await visitor.field("topics.search").fill("gnp.exe");
+    await visitor.role("link", visitor.name + SEEN).click();
+    await visitor.sees(visitor.heading(visitor.name + SEEN),
+                       "what turns a name around is seen");
     await visitor.server.ask("PurgeTopic", { topic });
 }
 
@@ -274,6 +289,7 @@ async function unknown(visitor) {
 async function topics(visitor) {
     await list(visitor);
     await strange(visitor);
+    await turned(visitor);
     await purge(visitor);
     await charts(visitor);
     await requeue(visitor);

@@ -6,8 +6,9 @@ import { t } from '../i18n/index.js';
 import { link } from '../router.js';
 import { errorName } from '../errors.js';
 import { problems } from '../statistics.js';
+import { visible } from '../text.js';
 
-const waiting = ['Messages', '', { status: '-1' }];
+const waiting = ['Messages', '', { status: '4' }];
 
 // Where the whole of it is.
 const PLACES = {
@@ -42,8 +43,8 @@ function one(name, patient, now) {
 
     return {
         text: t(`health.of.${name}`, {
-            topic: Topic,
-            id: Id,
+            topic: visible(Topic),
+            id: visible(Id ?? ''),
             n: number(Messages),
             age: duration(OldestWaiting ? now - OldestWaiting
                 : OldestInFlight ?? 0),

@@ -13,6 +13,7 @@ import { useBefore } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
 import { CLIENT_STATES, inState, rates } from '../statistics.js';
+import { visible } from '../text.js';
 
 const ROLES = ['', 'producer', 'consumer'];
 
@@ -69,12 +70,14 @@ const works = (client) => (client.OldestInFlight === null ? NOTHING
 // What one looks for first comes first.
 const columns = (access, onDisconnect) => [
     { name: 'Id', label: t('client.id'), class: 'name',
-        cell: (client) => client.Id },
+        cell: (client) => visible(client.Id) },
     { name: 'Role', label: t('client.role'),
         cell: (client) => t(`role.${client.Role}`) },
     { name: 'Topic', label: t('topic.name'), class: 'name',
         cell: (client) => html`
-            <a href=${link('Topics', client.Topic)}>${client.Topic}</a>` },
+            <a href=${link('Topics', client.Topic)}>
+                ${visible(client.Topic)}
+            </a>` },
     { name: 'InFlight', label: t('count.InFlight'), class: 'number',
         descending: true, cell: (client) => number(client.InFlight) },
     { name: 'OldestInFlight', label: t('client.oldest'), class: 'number',

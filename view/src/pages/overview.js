@@ -14,12 +14,12 @@ import { COUNTERS, useRates } from '../rates.js';
 import { link } from '../router.js';
 import { SPAN, bySecond, days, failures, lasts, remembered }
     from '../statistics.js';
+import { visible } from '../text.js';
 
 const INTERVAL = 1000;             // ms
 const HEALTH_INTERVAL = 3000;
 const GROWTH_INTERVAL = 20000;
 const messages = (status) => link('Messages', '', { status });
-const topics = (state) => link('Topics', '', { state });
 
 // What waits, and how long there is room for it.
 function Waiting({ overview, minutes }) {
@@ -28,10 +28,10 @@ function Waiting({ overview, minutes }) {
     const full = n >= max;
     const age = oldest === null ? t('overview.noneWaits')
         : t('overview.oldest', { age: duration(overview.Time - oldest),
-            topic: overview.OldestTopic ?? '' });
+            topic: visible(overview.OldestTopic ?? '') });
 
     return html`
-        <${Tile} label=${t('count.Waiting')} href=${messages('-1')}
+        <${Tile} label=${t('count.Waiting')} href=${messages('4')}
                  value=${number(n)} tone=${full ? 'bad' : ''}
                  note=${full ? t('overview.full', { n: number(n),
                      max: number(max) }) : age}
@@ -47,10 +47,10 @@ function Now({ overview, minutes }) {
             <div class="tiles">
                 <${Waiting} overview=${overview} minutes=${minutes} />
                 <${Tile} label=${t('count.InFlight')}
-                         href=${link('Clients', '', { state: 'inFlight' })}
+                         href=${messages('5')}
                          value=${number(overview.InFlight)} />
                 <${Tile} label=${t('count.Retrying')}
-                         href=${topics('retrying')}
+                         href=${messages('6')}
                          value=${number(overview.Retrying)}
                          tone=${overview.Retrying > 0 ? 'warn' : ''}
                          note=${t('overview.failures', {

@@ -15,6 +15,7 @@ import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
+import { visible } from '../text.js';
 import { TopicClients, TopicDead, TopicLive } from './topic-parts.js';
 
 const COUNTS = ['Waiting', 'InFlight', 'Retrying', 'Delayed', 'Consumed',
@@ -273,7 +274,7 @@ export function Topic({ name }) {
 
     return html`
         <p class="crumb"><a href=${link('Topics')}>${t('page.Topics')}</a></p>
-        <${Heading} actions=${actions}>${name}<//>
+        <${Heading} actions=${actions}>${visible(name)}<//>
         <${Trouble} error=${error} />
         <p role="status" class="done">${done}</p>
         ${data === null ? html`<${Skeleton} />` : html`

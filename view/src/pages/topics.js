@@ -11,6 +11,7 @@ import { useBefore } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
 import { TOPIC_STATES, inState, rates } from '../statistics.js';
+import { visible } from '../text.js';
 
 const COUNTERS = ['Published', 'Delivered'];
 
@@ -54,7 +55,9 @@ const columns = () => [
         label: t('topic.name'),
         class: 'name',
         cell: (topic) => html`
-            <a href=${link('Topics', topic.Topic)}>${topic.Topic}</a>
+            <a href=${link('Topics', topic.Topic)}>
+                ${visible(topic.Topic)}
+            </a>
             ${topic.Paused && html`
                 <span class="tag warn">${t('topic.paused')}</span>`}`,
     },
