@@ -121,7 +121,7 @@ is(body('GetMessage', { messageCode => $waiting }),
    . qq("Topic":"wait","CreateTime":$time,"ConsumedTime":0,"DelayTime":0,)
    . qq("Status":-1,"Size":5,"Attempts":0,"LastError":null,)
    . qq("LastErrorCode":null,"Suspect":false,"NextTry":null,"InFlight":false,)
-   . qq("Consumer":null,"DueTime":null,"DeadTime":null}}),
+   . qq("Consumer":null,"DueTime":null,"DeadTime":null,"DataSize":5}}),
    'and alone, with its data');
 
 is(body('GetMessageList', { topic => 'wait', preview => 3 }),
@@ -129,8 +129,20 @@ is(body('GetMessageList', { topic => 'wait', preview => 3 }),
    . qq("CreateTime":$time,"ConsumedTime":0,"DelayTime":0,"Status":-1,)
    . qq("Size":5,"Attempts":0,"LastError":null,"LastErrorCode":null,)
    . qq("Suspect":false,"NextTry":null,"InFlight":false,"Consumer":null,)
-   . qq("DueTime":null,"DeadTime":null,"Preview":"wai"}],"next":null}),
+   . qq("DueTime":null,"DeadTime":null,"Preview":"wai","DataSize":5}],)
+   . qq("next":null}),
    'with the beginning of its data');
+# as it is, not as it stands inside a string: of what is long, as it begins
+for ([quotes => '{"a":"\\"}' . "\n", 10], [long => '"' x 100_000, 100_000])
+{
+    my ($topic, $data, $size) = @$_;
+    my $code = $mq->publish($topic, $data);
+
+    is($mq->find($code)->{DataSize}, $size, "$topic: how large it is");
+    is(($mq->page(topic => $topic, preview => 0))[0][0]{DataSize}, $size,
+       'in a list, too');
+    $mq->remove($code);
+}
 is(body('GetMessageList', { search => 'ait' }) =~ s/.*\]//r,
    ',"next":null,"looked":{"Messages":5,"Bytes":33}}', 'what was looked at');
 {
@@ -149,7 +161,7 @@ cmp_ok($message{$consumed}{ConsumedTime}, '<=', time, 'and not later');
 is($message{$dead}{Attempts}, 1, 'dead: after one attempt');
 for my $code (@all) {
     my $found = $mq->find($code);
-    delete @$found{qw(MessageData InFlight Consumer DueTime DeadTime)};
+    delete @$found{qw(MessageData InFlight Consumer DueTime DeadTime DataSize)};
     is_deeply($found, $message{$code}, 'found by its code the same');
 }
 
@@ -171,6 +183,7 @@ for my $data ($odd, $odd x 3000, 'x' x 1_048_576, '木' x 300_000) {
     my $found = $mq->find($code);
     is($found->{Topic}, 'odd"\\', 'listed by an odd topic');
     ok($found->{MessageData} eq $data, 'found whole');
+    is($found->{DataSize}, length encode('UTF-8', $data), 'and how large');
     ok($mq->remove($code), 'deleted');
     is($mq->find($code), undef, 'gone');
     $producer->finish;

@@ -421,7 +421,8 @@ members($_, 'MessageCode Topic CreateTime ConsumedTime DelayTime Status Size
         'a message of it') for @$list;
 members($mq->find($delayed), 'MessageCode MessageData Topic CreateTime
         ConsumedTime DelayTime Status Size Attempts LastError LastErrorCode
-        Suspect NextTry InFlight Consumer DueTime DeadTime', 'GetMessage');
+        Suspect NextTry InFlight Consumer DueTime DeadTime DataSize',
+    'GetMessage');
 members(scalar ask('GetConfig'), 'pushType messageChanBuffer pushMessagesSpeed
         sendCount pushCount sendRetryCount persistentFile isPersistent
         recoveryStrategy persistentTime isRePush pushRetryTime maxDeliveries

@@ -82,6 +82,19 @@ size_t kmq_json_unescape(unsigned char *text, size_t size);
 /* That length alone. */
 size_t kmq_json_unescaped(const unsigned char *text, size_t size);
 
+/*
+ * The same of a string that comes part by part, whose pairs are whole: size,
+ * with what is at the end of the parts until now.  It begins zeroed.
+ */
+typedef struct {
+    uint64_t    size;
+    unsigned    left;              /* of an escape */
+    unsigned    unit;              /* its digits until now */
+} kmq_json_length_t;
+
+void kmq_json_length(kmq_json_length_t *length, const unsigned char *text,
+    size_t size);
+
 /* Changes each escape of half a surrogate pair into one of U+FFFD. */
 void kmq_json_mend(unsigned char *text, size_t size);
 

@@ -87,7 +87,10 @@ export const day = dateFormat({ weekday: 'short', day: 'numeric' });
 export const utcDay = dateFormat({
     weekday: 'short', day: 'numeric', timeZone: 'UTC',
 });
-export const utcFullDay = dateFormat({ dateStyle: 'full', timeZone: 'UTC' });
+const dayAndMinute = dateFormat({
+    month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit',
+    hourCycle: 'h23',
+});
 export const fullDay = dateFormat({ dateStyle: 'full' });
 export const fullTime = dateFormat({
     year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit',
@@ -102,6 +105,10 @@ const otherYear = dateFormat({
     year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit',
     minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
+
+// A day of UTC in the viewer's zone: from when to when.
+export const utcDaySpan = (seconds) => `${dayAndMinute(seconds)} – ${
+    dayAndMinute(seconds + 86400)}`;
 
 const two = (n) => String(Math.floor(n)).padStart(2, '0');
 

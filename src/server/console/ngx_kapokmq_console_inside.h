@@ -66,7 +66,7 @@ ngx_int_t ngx_kapokmq_access_topic(ngx_http_request_t *r,
     size_t len);
 
 /* A message at its longest: topic and consumer escaped, and the rest. */
-#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 640)
+#define NGX_KAPOKMQ_MESSAGE_MAX  (2 * 6 * KMQ_NAME_MAX + 680)
 
 #define NGX_KAPOKMQ_NO_MESSAGE   "There is no such message"
 

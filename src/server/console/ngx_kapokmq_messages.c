@@ -2,6 +2,7 @@
 
 #include "ngx_kapokmq_console_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
+#include "../../protocol/kmq_json.h"
 
 
 /* A message that is read. */
@@ -9,6 +10,7 @@ typedef struct {
     kmq_message_info_t  info;
     kmq_ref_t           piece;
     uint32_t            left;
+    kmq_json_length_t   length;
     unsigned            opened:1;
 } ngx_kapokmq_read_t;
 
@@ -159,11 +161,12 @@ ngx_kapokmq_messages_read(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
             p = ngx_sprintf(p, "\",");
             p = ngx_kapokmq_messages_tail(p, &read->info);
             p = ngx_kapokmq_messages_whereabouts(p, &read->info);
-            p = ngx_sprintf(p, "}}");
+            p = ngx_sprintf(p, ",\"DataSize\":%uL}}", read->length.size);
             st->done = 1;
             return p;
         }
 
+        kmq_json_length(&read->length, p, n);
         p += n;
     }
 

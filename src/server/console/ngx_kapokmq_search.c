@@ -20,6 +20,7 @@
 #define NGX_KAPOKMQ_SEARCH_ALL     134217728
 #define NGX_KAPOKMQ_SEARCH_BODY    256
 
+#define NGX_KAPOKMQ_SEARCH_MEASURED   4096
 #define NGX_KAPOKMQ_SEARCH_PREVIEW 1000
 
 enum {
@@ -84,6 +85,8 @@ static u_char *ngx_kapokmq_search_message(ngx_kapokmq_search_t *search,
     u_char *p, const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_search_head(ngx_kapokmq_search_t *search,
     u_char *p, const kmq_message_info_t *m);
+static u_char *ngx_kapokmq_search_size(u_char *p,
+    const kmq_message_info_t *m);
 static u_char *ngx_kapokmq_search_end(ngx_kapokmq_search_t *search,
     u_char *p);
 
@@ -438,6 +441,7 @@ ngx_kapokmq_search_message(ngx_kapokmq_search_t *search, u_char *p,
     if (search->preview >= 0) {
         p = ngx_kapokmq_messages_whereabouts(p, m);
         p = ngx_kapokmq_search_head(search, p, m);
+        p = ngx_kapokmq_search_size(p, m);
     }
 
     *p++ = '}';
@@ -463,6 +467,30 @@ ngx_kapokmq_search_head(ngx_kapokmq_search_t *search, u_char *p,
     *p++ = '"';
 
     return p;
+}
+
+
+/* How large its data is; of what is longer than its escaped beginning here as
+ * that says. */
+static u_char *
+ngx_kapokmq_search_size(u_char *p, const kmq_message_info_t *m)
+{
+    int                n;
+    uint64_t           size;
+    kmq_json_length_t  length;
+
+    static u_char  head[NGX_KAPOKMQ_SEARCH_MEASURED];
+
+    size = m->size;
+    n = kmq_copy_head(ngx_kapokmq_worker.kmq, m, (char *) head, sizeof(head));
+
+    if (n > 0) {
+        ngx_memzero(&length, sizeof(kmq_json_length_t));
+        kmq_json_length(&length, head, n);
+        size = length.size + (m->size - n) * length.size / n;
+    }
+
+    return ngx_sprintf(p, ",\"DataSize\":%uL", size);
 }
 
 

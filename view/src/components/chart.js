@@ -106,6 +106,7 @@ function options(width, { series, byDay, label, running, span }, onCursor) {
         axes: [
             axis({
                 size: 28,
+                space: LABEL + 10,
                 values: (u, splits) => splits.map(label),
                 splits: byDay && ((u) => named(u.data[0], u.bbox.width
                     / devicePixelRatio)),

@@ -241,7 +241,7 @@ export default {
     'topic.oldestFor': 'Oldest: {age}',
     'topic.never': 'Never',
     'topic.unlimited': 'No limit',
-    'topic.fortnight': 'Messages a day, 14 days (UTC)',
+    'topic.fortnight': 'Messages per day, last 14 days (UTC days)',
     'topic.unknown': 'This topic does not exist.',
     'topic.forbidden': 'This key has no right to this topic.',
     'topic.allowed': 'This key may use: {topics}',

@@ -144,7 +144,7 @@ function Arrived({ message, ack, onConfirm }) {
             <div class="arrived">
                 <${Time} at=${message.CreateTime} />
                 <code>${message.MessageCode}</code>
-                ${message.Attempts > 0 && html`
+                ${message.Attempts > 1 && html`
                     <span class="tag warn">
                         ${t('listen.attempt', { n: number(message.Attempts) })}
                     </span>`}

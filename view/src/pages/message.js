@@ -31,7 +31,7 @@ function Facts({ message }) {
     const rows = [
         [t('topic.name'), message.Topic],
         [t('message.status'), statusOf(message)],
-        [t('message.size'), bytes(message.Size)],
+        [t('message.size'), bytes(message.DataSize)],
         [t('message.attempts'), number(message.Attempts)],
         message.LastErrorCode && [t('message.lastError'),
             t(`failure.${message.LastErrorCode}`)],

@@ -186,7 +186,7 @@ function Row({ message, now, open, chosen, onChoose }) {
                 </time>
             </td>
             <td class="preview"><${Preview} message=${message} /></td>
-            <td class="number">${bytes(message.Size)}</td>
+            <td class="number">${bytes(message.DataSize)}</td>
             <td class="number">${number(message.Attempts)}</td>
             <td>
                 ${message.LastErrorCode

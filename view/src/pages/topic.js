@@ -7,7 +7,7 @@ import { Dialog } from '../components/dialog.js';
 import { Empty, Heading, Loading, Trouble, errorText }
     from '../components/state.js';
 import { Tile } from '../components/tile.js';
-import { duration, minute, number, rate, utcDay, utcFullDay }
+import { duration, minute, number, rate, utcDay, utcDaySpan }
     from '../format.js';
 import { html, useState } from '../html.js';
 import { language, t } from '../i18n/index.js';
@@ -66,7 +66,7 @@ function Charts({ topic }) {
                       language=${language()} running />
             <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
                       series=${lines(fortnight)} label=${utcDay}
-                      fullLabel=${utcFullDay} language=${language()}
+                      fullLabel=${utcDaySpan} language=${language()}
                       byDay running />
         </div>`;
 }
