@@ -1,5 +1,5 @@
 # A zone alone: the settings are the default ones, which is said, and the files
-# are where the README says.  Not in Test::Nginx's format, which wants no such
+# are where docs/configuration.md says.  Not in Test::Nginx's format, which wants no such
 # directory in its server root.
 
 use strict;

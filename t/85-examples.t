@@ -1,5 +1,6 @@
-# The examples of docs/http-api.md under "Consumers without WebSocket", run as
-# they are printed, in their order; and the worker of docs/retry.md.
+# The examples of docs/http-api.md under "Consumers without WebSocket", of the
+# README and of docs/quick-start.md, run as they are printed, in their order; and
+# the worker of docs/retry.md.
 
 use strict;
 use warnings;
@@ -15,18 +16,25 @@ my $mq = KapokMQ::Test->start(yaml => { secretKey => 'test', retryDelay => 0 });
 sub page {
     my ($name) = @_;
 
-    open my $in, '<', "$KapokMQ::Suite::Root/docs/$name" or die $!;
+    open my $in, '<', "$KapokMQ::Suite::Root/$name" or die $!;
     local $/;
     return scalar <$in>;
 }
 
-my $page = page('http-api.md');
+my $page = page('docs/http-api.md');
 my ($function) = $page =~ /^(kapokmq\(\) \{.*\})$/m;
-my ($section) = $page =~ /^## Consumers without WebSocket\n(.*?)^## /ms;
-my @blocks = $section =~ /^```sh\n(.*?)^```$/msg;
 
 ok($function, 'the function that all use');
-cmp_ok(scalar @blocks, '>=', 3, 'there are examples');
+
+# The examples under one heading: a block each.
+sub blocks {
+    my ($name, $heading) = @_;
+    my ($level, $rest) = page($name) =~ /^(##+) \Q$heading\E\n(.*)/ms or return;
+    my $deepest = length $level;
+
+    $rest =~ s/^#{2,$deepest} .*//ms;
+    return $rest =~ /^```sh\n(.*?)^```$/msg;
+}
 
 # What is another one each time.
 sub same {
@@ -75,23 +83,33 @@ sub run {
     is(same($got), same($expected), $command);
 }
 
-run($function, '');
-for my $block (@blocks) {
-    my @lines = split /\n/, $block;
+sub run_blocks {
+    my ($name, $heading, $least) = @_;
+    my @lines = map { split /\n/ } my @blocks = blocks($name, $heading);
+
+    cmp_ok(scalar @blocks, '>=', $least, "$name: examples under $heading");
     while (@lines) {
         my $command = shift @lines;
         my @answer;
+
+        $command .= "\n" . shift @lines while $command =~ /\\$/;
         push @answer, shift @lines
-            while @lines && $lines[0] !~ /^(?:kapokmq|curl|cat|code=)\b/;
+            while @lines && $lines[0] !~ /^(?:kapokmq |curl |cat |code=)/;
         run($command, join "\n", @answer);
     }
 }
+
+run($function, '');
+run_blocks('docs/http-api.md', 'Consumers without WebSocket', 3);
+run_blocks('README.md', 'A first message', 2);
+run_blocks('docs/quick-start.md', 'A worker that needs only curl', 1);
+run_blocks('docs/quick-start.md', 'Delayed, and to all', 1);
 close $shell;
 $mq->finish;
 
 # --- a worker, which fails twice with one of its messages
 {
-    my ($worker) = page('retry.md') =~ /^```python\n(.*?)^```$/ms;
+    my ($worker) = page('docs/retry.md') =~ /^```python\n(.*?)^```$/ms;
     my $bad;
 
     $mq = KapokMQ::Test->start(yaml => { retryDelay => 0 });
