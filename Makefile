@@ -10,7 +10,8 @@
 # make http3       the suite over HTTP/3, with an nginx that has it: NGINX=
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
 #                  which one has been built, see t/matrix.sh
-# make lint        cppcheck, line lengths, warnings of gcc and clang, rooms
+# make lint        cppcheck, line lengths, warnings of gcc and clang, rooms,
+#                  documents
 # make bench       the load generator, the floor and their report
 # make bench-peers other servers beside the queue
 # make install     into DESTDIR
@@ -104,8 +105,8 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster http3 matrix lint lint-text lint-rooms cppcheck \
-    bench bench-peers test install deb deb-test docker-test clean FORCE
+    chaos-forgive cluster http3 matrix lint lint-text lint-rooms lint-docs \
+    cppcheck bench bench-peers test install deb deb-test docker-test clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -318,7 +319,7 @@ matrix:
 
 LINT_SRC := $(CORE_SRC) $(CLUSTER_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
-lint: lint-text lint-rooms cppcheck \
+lint: lint-text lint-rooms lint-docs cppcheck \
     $(call objects,warn-gcc,$(LINT_SRC)) \
     $(call objects,warn-clang,$(LINT_SRC))
 
@@ -330,6 +331,11 @@ $(call objects,rooms,$(LINT_SRC)): $(OBJS)/Makefile
 lint-rooms: $(call objects,rooms,$(LINT_SRC))
 	$(PROVE) t/lint/rooms.t
 	t/lint/rooms.py $(OUT)/rooms/obj
+
+# links, and what the Chinese pages and the English ones are about
+lint-docs:
+	$(PROVE) t/lint/docs.t
+	t/lint/docs.py
 
 C_FILES := $(wildcard *.c src/*/*.[ch] src/*/*/*.[ch] \
     t/unit/*.[ch] t/unit/*/*.[ch] t/fuzz/*.[ch] t/live/*.[ch] \
