@@ -252,7 +252,7 @@ async function lists(visitor) {
 
 async function messages(visitor) {
     await visitor.go("Messages", "orders");
-    await visitor.page.getByRole("table").getByRole("button").nth(2).click();
+    await visitor.page.getByRole("table").getByRole("link").nth(2).click();
     await visitor.loaded();
     await picture(visitor, "messages");
 }

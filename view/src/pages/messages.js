@@ -188,7 +188,7 @@ function Row({ message, now, open, chosen, onChoose }) {
             <td class="preview"><${Preview} message=${message} /></td>
             <td class="number">${bytes(message.DataSize)}</td>
             <td class="number">${number(message.Attempts)}</td>
-            <td>
+            <td class="error">
                 ${message.LastErrorCode
                     ? t(`failure.${message.LastErrorCode}`) : NOTHING}
             </td>
