@@ -18,6 +18,7 @@
 # make deb         Debian's package, into build/deb; with dpkg-dev, debhelper
 # make deb-test    installs it in a fresh Debian, upgrades, removes; as root
 # make docker-test the same for packaging/docker/Dockerfile, with buildah
+# make run-test    ./run.sh in a fresh Debian; with debootstrap, as root
 # make clean
 #
 # NGINX_SRC=DIR    nginx's source tree (a release or a checkout, 1.22 or
@@ -106,7 +107,8 @@ LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive cluster http3 matrix lint lint-text lint-rooms lint-docs \
-    cppcheck bench bench-peers test install deb deb-test docker-test clean FORCE
+    cppcheck bench bench-peers test install deb deb-test docker-test run-test \
+    clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := build
@@ -405,6 +407,9 @@ deb-test:
 
 docker-test:
 	$(PROVE) -v packaging/docker.t
+
+run-test:
+	$(PROVE) -v packaging/run.t
 
 clean:
 	rm -rf $(OUT)

@@ -1,38 +1,12 @@
 #!/bin/bash
 # What packaging/deb.t does inside of the fresh Debian; it says TAP.
 set -u
-n=0
-log=/tmp/log
+. /root/tap.sh
 site=/etc/nginx/sites-enabled/kapokmq
 settings=/etc/nginx/kapokmq/application.yaml
 at=http://127.0.0.1:8011
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
-
-ok() {           # ok NAME COMMAND...
-    local name=$1
-    shift
-    n=$((n + 1))
-    if "$@" > $log 2>&1; then
-        echo "ok $n - $name"
-    else
-        echo "not ok $n - $name"
-        tail -n 40 $log | sed 's/^/# /'
-    fi
-}
-
-not() {
-    ! "$@"
-}
-
-until_ok() {     # waits for a condition
-    local i
-    for i in {1..300}; do
-        "$@" && return
-        sleep 0.1
-    done
-    return 1
-}
 
 install() {      # a package's file, or names of packages
     case $1 in
@@ -150,7 +124,7 @@ fi
 old=$(master)
 dpkg -s nginx | grep ^Version: | sed 's/^/# before: /'
 start=$SECONDS
-ok "Debian's scripts upgrade nginx" install nginx nginx-common
+ok "Debian's scripts upgrade nginx" install --reinstall nginx nginx-common
 echo "# took $((SECONDS - start)) s"
 dpkg -s nginx | grep ^Version: | sed 's/^/# now: /'
 ok 'a new nginx runs' until_ok invoke-rc.d nginx status
@@ -179,7 +153,7 @@ broken() {
     install /root/newer.deb
     local status=$?
     rm /etc/nginx/conf.d/broken.conf
-    grep -q 'goes on with the old module' $log && return $status
+    grep -q 'goes on with the old module' "$log" && return $status
 }
 old=$(master)
 ok 'with a broken nginx.conf it is upgraded as well' broken
@@ -204,10 +178,13 @@ named() {
         > /etc/nginx/conf.d/mine.conf
     apt-get remove -y libnginx-mod-http-kapokmq || return
     rm /etc/nginx/conf.d/mine.conf
-    grep -q 'needs KapokMQ still' $log
+    grep -q 'needs KapokMQ still' "$log"
 }
 ok 'a removal says who needs it still' named
 ok 'nginx runs all the same' invoke-rc.d nginx status
+
+# the owner's own
+rm -rf /etc/systemd/system/nginx.service.d
 
 ok 'it is purged' apt-get purge -y libnginx-mod-http-kapokmq
 ok 'and nothing is left' test -z "$(find / -xdev -iname '*kapokmq*' \

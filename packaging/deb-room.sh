@@ -4,14 +4,10 @@
 # namespaces of its own, with which all of it goes.
 set -e
 cd "$1"
-mkdir -p room
-mount -t tmpfs tmpfs room
-mkdir room/upper room/work room/all
-mount -t overlay -o lowerdir=debian,upperdir=room/upper,workdir=room/work \
-    overlay room/all
+. ./tap.sh
+room_of debian
 all=room/all
 
-mount -t proc proc $all/proc
 mount -t tmpfs tmpfs $all/run
 mount -t tmpfs tmpfs $all/dev
 mkdir $all/dev/shm $all/dev/pts
@@ -23,7 +19,7 @@ for file in null zero full random urandom tty; do
     mount --bind /dev/$file $all/dev/$file
 done
 ip link set lo up
-cp older.deb newer.deb deb-inside.sh $all/root/
+cp older.deb newer.deb deb-inside.sh tap.sh $all/root/
 
 [ "$2" = systemd ] || exec chroot $all /bin/bash /root/deb-inside.sh
 

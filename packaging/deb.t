@@ -8,43 +8,19 @@
 set -u
 cd "$(dirname "$0")/.."
 
+. packaging/tap.sh
+needs debootstrap lintian
+
 root=$(realpath -m "${DEB_ROOT:-build/deb-root}")
-mirror=${DEB_MIRROR:-http://deb.debian.org/debian}
-security=${DEB_SECURITY:-http://deb.debian.org/debian-security}
 deb=$(ls build/deb/libnginx-mod-http-kapokmq_*.deb 2>/dev/null |
     grep -v dbgsym | head -n 1)
-n=0
-
-ok() {           # ok NAME COMMAND...
-    local name=$1
-    shift
-    n=$((n + 1))
-    if "$@" > "$log" 2>&1; then
-        echo "ok $n - $name"
-    else
-        echo "not ok $n - $name"
-        sed 's/^/# /' "$log"
-    fi
-}
-
-[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP not root"; exit 0; }
 [ -n "$deb" ] || { echo "Bail out! no package: make deb"; exit 1; }
-for tool in debootstrap lintian; do
-    command -v $tool > /dev/null || {
-        echo "Bail out! apt-get install $tool"; exit 1; }
-done
-
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 
 # The fresh Debian: nginx as the release came with, and in apt's cache what an
 # upgrade will want.
 fresh() {
     [ ! -e "$root/ready" ] || return 0
-    rm -rf "$root"
-    mkdir -p "$root"
-    debootstrap --variant=minbase --include=ca-certificates bookworm \
-        "$root/debian" "$mirror" || return
+    fresh_debian "$root/debian" || return
     printf '#!/bin/sh\nexit 101\n' > "$root/debian/usr/sbin/policy-rc.d"
     chmod +x "$root/debian/usr/sbin/policy-rc.d"
     cp /etc/resolv.conf "$root/debian/etc/"
@@ -59,8 +35,8 @@ fresh() {
         apt-get install -y --no-install-recommends nginx=$old \
             nginx-common=$old curl procps logrotate libyaml-0-2 libjansson4 \
             libjwt0 libssl3 iproute2 systemd systemd-sysv dbus
-        apt-get install -y --no-install-recommends --download-only nginx \
-            nginx-common' || return
+        apt-get install -y --no-install-recommends --download-only \
+            --reinstall nginx nginx-common' || return
 
     # without an init system invoke-rc.d asks this one whether it may
     printf '#!/bin/sh\nexit 0\n' > "$root/debian/usr/sbin/policy-rc.d"
@@ -92,7 +68,7 @@ ok 'a newer package' newer
 cp "$deb" "$root/older.deb"
 
 # once with Debian's init scripts alone, and once with systemd
-cp packaging/deb-inside.sh packaging/deb-room.sh "$root/"
+cp packaging/deb-inside.sh packaging/deb-room.sh packaging/tap.sh "$root/"
 
 room() {
     : > "$root/out"
@@ -102,22 +78,21 @@ room() {
 
 # Lines of TAP that others have counted from 1.
 counted() {
-    local line more=0
+    local line whole=
 
     while IFS= read -r line; do
         case $line in
-            1..*) more=${line#1..} ;;
+            1..*) whole=yes ;;
             'ok '* | 'not ok '*)
-                echo "${line%%ok*}ok $((n + $(echo "$line" |
-                    grep -o '[0-9]*' | head -n 1))) -$1${line#* -}" ;;
+                n=$((n + 1))
+                echo "${line%%ok *}ok $n -$1${line#* -}" ;;
             *) echo "$line" ;;
         esac
     done < "$root/out"
-    [ "$more" -gt 0 ] || {
-        more=1000
-        echo "not ok $((n + more)) -$1 it did not come to its end"
+    [ -n "$whole" ] || {
+        n=$((n + 1))
+        echo "not ok $n -$1 it did not come to its end"
     }
-    n=$((n + more))
 }
 
 room scripts > "$root/out" 2>&1

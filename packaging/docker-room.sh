@@ -4,22 +4,8 @@
 set -u
 tree=$1
 n=$2
+. packaging/tap.sh
 at=http://127.0.0.1:8011
-
-ok() {           # ok NAME COMMAND...
-    local name=$1
-    shift
-    n=$((n + 1))
-    if "$@" > /dev/null 2>&1; then
-        echo "ok $n - $name"
-    else
-        echo "not ok $n - $name"
-    fi
-}
-
-not() {
-    ! "$@"
-}
 
 container() {    # container [NAME=VALUE...]: becomes what the image starts
     exec chroot "$tree" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" \
@@ -27,12 +13,7 @@ container() {    # container [NAME=VALUE...]: becomes what the image starts
 }
 
 probed() {
-    local i
-    for i in {1..300}; do
-        curl -sf $at/healthz && return
-        sleep 0.1
-    done
-    return 1
+    until_ok curl -sf $at/healthz
 }
 
 ended() {
