@@ -27,6 +27,7 @@
 /* Messages looked at under one lock, and found at most; they are in no cache,
  * and prefetched so far ahead. */
 #define SEARCH_SLICE  1024
+#define SEARCH_ALL   16384       /* in a call, in all shards */
 #define SEARCH_NODE     16       /* a node costs as much as so many */
 #define SEARCH_AHEAD     8
 
@@ -310,7 +311,8 @@ typedef struct {
     uint64_t            high;
     uint64_t            low;
     found_t            *found;
-    uint64_t            data;     /* bytes that may be looked at */
+    unsigned            steps;    /* messages that are looked at, about; */
+    uint64_t            data;     /* bytes of data that may be */
     kmq_ref_t           topic;    /* it is limited to; 0: none */
     kmq_ref_t           last;     /* topic that was asked for last, */
     int                 fits;     /* and whether it fits */
@@ -537,7 +539,7 @@ slice_search(slice_t *slice)
 
     seen = slice->high + 1;
 
-    for (n = 0; n < SEARCH_SLICE && !slice->full;
+    for (n = 0; n < slice->steps && !slice->full;
          n += kmq_index_count(node) + SEARCH_NODE)
     {
         sequence = key_of(query, seen - 1);
@@ -610,6 +612,9 @@ search(kmq_t *kmq, const kmq_query_t *query, uint64_t *cursor, found_t *found)
     slice.found = &one;
 
     query_shards(kmq, query, &i, &last);
+
+    slice.steps = SEARCH_ALL / (last - i + 1);
+    slice.steps = slice.steps < SEARCH_SLICE ? slice.steps : SEARCH_SLICE;
 
     for ( /* void */ ; i <= last; i++) {
         one.n = 0;

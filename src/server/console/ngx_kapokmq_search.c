@@ -12,7 +12,7 @@
 
 /* Messages found at once, slices of the engine's search in one turn. */
 #define NGX_KAPOKMQ_SEARCH_SLICE   64
-#define NGX_KAPOKMQ_SEARCH_TURN    4
+#define NGX_KAPOKMQ_SEARCH_TURN    2
 
 /* Who looks for something in data: bytes in one turn and in one request, and
  * what a message costs that has none. */
