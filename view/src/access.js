@@ -45,7 +45,7 @@ export function mayOpen(access, page) {
 // Where a route leads to: who may not see the overview begins with topics.
 export const placeOf = (access, route) => (
     route.page === 'Console' && !mayOpen(access, 'Console')
-        ? { page: 'Topics', parameter: '' } : route);
+        ? { page: 'Topics', parameter: '', query: {} } : route);
 
 // The name of a page's title.
 export function titleOf(access, page) {

@@ -95,6 +95,6 @@ test('who may not see the overview begins with the topics', () => {
 
     assert.deepEqual(placeOf(everything, overview), overview);
     assert.deepEqual(placeOf(access(), overview),
-        { page: 'Topics', parameter: '' });
+        { page: 'Topics', parameter: '', query: {} });
     assert.deepEqual(placeOf(access(), settings), settings);
 });
