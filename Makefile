@@ -84,16 +84,16 @@ SO    := ngx_kapokmq_module.so
 # from TREE to here
 ROOT  := $(shell realpath -m --relative-to='$(OUT)/nginx-src' .)
 
-# not in the module yet
-CLUSTER_SRC := $(wildcard src/cluster/*.c src/nats/*.c src/protocol/kmq_nats*.c)
-CORE_SRC   := $(filter-out $(CLUSTER_SRC),$(wildcard src/engine/*.c \
-    src/engine/*/*.c src/disk/*.c src/protocol/*.c src/access/*.c))
+NATS_SRC   := $(wildcard src/nats/*.c src/protocol/kmq_nats*.c)
+CORE_SRC   := $(wildcard src/engine/*.c src/engine/*/*.c src/disk/*.c \
+    src/protocol/*.c src/access/*.c src/nats/*.c src/cluster/*.c \
+    src/replica/*.c)
 SERVER_SRC := ngx_kapokmq_module.c \
     $(wildcard src/server/*.c src/server/*/*.c)
 HEADERS    := $(wildcard src/*/*.h src/*/*/*.h)
 # what runs without nginx is linked into each unit test and fuzzer
 PLAIN_SRC  := $(filter-out src/access/kmq_jwt_none.c,$(CORE_SRC)) \
-    $(CLUSTER_SRC) $(wildcard src/server/config/kmq_*.c)
+    $(wildcard src/server/config/kmq_*.c)
 DUMP_SRC   := $(wildcard src/dump/*.c)
 # what the module has of it; config has the rest of the module
 MODULE_SRC := $(filter-out src/access/kmq_jwt$(if \
@@ -238,11 +238,11 @@ $(OUT)/kapokmq-dump: $(call objects,plain,$(TOOL_SRC))
 $(call objects,plain,$(MODULE_SRC) $(DUMP_SRC)): $(OUT)/configured-with
 
 # a client of real nats-servers, for t/cluster/jetstream.t and by hand
-$(OUT)/nats-tool: $(call objects,plain,t/cluster/nats_tool.c $(CLUSTER_SRC) \
+$(OUT)/nats-tool: $(call objects,plain,t/cluster/nats_tool.c $(NATS_SRC) \
     $(addprefix src/protocol/kmq_,escape.c utf8.c wide.c))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
 
-$(call objects,plain,t/cluster/nats_tool.c $(CLUSTER_SRC)): \
+$(call objects,plain,t/cluster/nats_tool.c $(NATS_SRC)): \
     $(OUT)/configured-with
 
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
@@ -319,7 +319,7 @@ http3: $(OUT)/$(SO) $(OUT)/http3-client
 matrix:
 	PROVE='$(PROVE)' t/matrix.sh $(NGINX_SRCS)
 
-LINT_SRC := $(CORE_SRC) $(CLUSTER_SRC) $(SERVER_SRC) $(DUMP_SRC)
+LINT_SRC := $(CORE_SRC) $(SERVER_SRC) $(DUMP_SRC)
 
 lint: lint-text lint-rooms lint-docs cppcheck \
     $(call objects,warn-gcc,$(LINT_SRC)) \

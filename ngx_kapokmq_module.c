@@ -1,6 +1,7 @@
 /* KapokMQ, a message queue inside nginx: the table of contents. */
 
 #include "src/server/ngx_kapokmq_process.h"
+#include "src/server/cluster/ngx_kapokmq_cluster.h"
 #include "src/server/console/ngx_kapokmq_console.h"
 #include "src/server/events/ngx_kapokmq_events.h"
 #include "src/server/http/ngx_kapokmq_http.h"
@@ -78,6 +79,13 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
     { ngx_string("kapokmq_config"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_kapokmq_conf_config,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("kapokmq_cluster"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_kapokmq_cluster_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },

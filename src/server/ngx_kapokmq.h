@@ -16,6 +16,7 @@
 
 #include "../access/kmq_access.h"
 #include "../engine/kmq.h"
+#include "../replica/kmq_shared.h"
 #include "config/kmq_config.h"
 
 
@@ -36,6 +37,8 @@ typedef struct {
     ngx_atomic_t     reloads;       /* the master alone writes it */
 } ngx_kapokmq_shared_t;
 
+typedef struct ngx_kapokmq_cluster_conf_s  ngx_kapokmq_cluster_conf_t;
+
 typedef struct {
     ngx_shm_zone_t  *zone;          /* kapokmq_zone; NULL: not configured */
     void            *block;         /* the engine's part of it */
@@ -44,6 +47,8 @@ typedef struct {
     kmq_valid_t     *valid;         /* in the zone, too */
     kmq_tries_t     *tries;
     kmq_used_t      *used;
+    ngx_kapokmq_cluster_conf_t *cluster;    /* kapokmq_cluster, or NULL */
+    kmq_shared_t    *node;          /* in the zone: this node's part in it */
     ngx_uint_t       reloads;       /* how many came before this one */
     ngx_str_t        config_file;   /* kapokmq_config */
     kmq_config_t    *config;        /* application.yaml, or its defaults */
@@ -143,6 +148,8 @@ typedef struct {
     kmq_token_memory_t   *tokens;       /* verified ones; NULL: none */
     ngx_uint_t            reloads;
     ngx_uint_t            persistent;       /* isPersistent */
+    kmq_shared_t         *cluster;  /* NULL: there is none */
+    const ngx_kapokmq_cluster_conf_t *cluster_conf;
     ngx_log_t            *log;
 
     /* posted by ngx_kapokmq_wake() and others; their handlers belong to the

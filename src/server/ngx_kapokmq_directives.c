@@ -1,6 +1,7 @@
 /* Directives and contexts. */
 
 #include "ngx_kapokmq_process.h"
+#include "cluster/ngx_kapokmq_cluster.h"
 #include "http/ngx_kapokmq_http.h"
 
 
@@ -849,7 +850,7 @@ ngx_kapokmq_conf_check(ngx_conf_t *cf)
         ngx_kapokmq_conf_port(cf, mcf);
     }
 
-    return NGX_OK;
+    return mcf->cluster ? ngx_kapokmq_cluster_check(cf, mcf) : NGX_OK;
 }
 
 

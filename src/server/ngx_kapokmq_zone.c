@@ -1,6 +1,7 @@
 /* The zone of shared memory: a queue is made in it, or found there. */
 
 #include "ngx_kapokmq_process.h"
+#include "cluster/ngx_kapokmq_cluster.h"
 #include "disk/ngx_kapokmq_disk.h"
 
 #include <sys/mman.h>
@@ -40,6 +41,11 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->valid = omcf->valid;
     mcf->tries = omcf->tries;
     mcf->used = omcf->used;
+    mcf->node = omcf->node;
+
+    if (ngx_kapokmq_cluster_reload(zone->shm.log, mcf, omcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!ngx_test_config
         && ngx_kapokmq_recovery_reload(zone->shm.log, mcf, omcf) != NGX_OK)
@@ -111,7 +117,9 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (ngx_kapokmq_zone_access(zone, mcf) != NGX_OK) {
+    if (ngx_kapokmq_zone_access(zone, mcf) != NGX_OK
+        || ngx_kapokmq_cluster_zone(zone, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

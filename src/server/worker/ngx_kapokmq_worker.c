@@ -23,6 +23,8 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
     w->valid = mcf->valid;
     w->tries = mcf->tries;
     w->used = mcf->used;
+    w->cluster = mcf->node;
+    w->cluster_conf = mcf->cluster;
     w->reloads = mcf->reloads;
     w->log = cycle->log;
 
