@@ -42,6 +42,62 @@ kmq_js_number(const json_t *object, const char *name)
 }
 
 
+/* Days since 1970 of a date of the Gregorian calendar. */
+static uint64_t
+js_days(unsigned year, unsigned month, unsigned day)
+{
+    unsigned  era;
+
+    /* years begin in March, so that the day that may be missing is the last */
+
+    year -= month <= 2;
+    month = month > 2 ? month - 3 : month + 9;
+    era = year / 400;
+    year %= 400;
+
+    return (uint64_t) era * 146097 + year * 365 + year / 4 - year / 100
+           + (153 * month + 2) / 5 + day - 1 - 719468;
+}
+
+
+/* "2026-11-30T15:04:05.123456789Z" */
+uint64_t
+kmq_js_time(const json_t *object, const char *name)
+{
+    int          end;
+    unsigned     year, month, day, hour, minute, second, digits;
+    uint64_t     ns;
+    const char  *text;
+
+    text = json_string_value(json_object_get(object, name));
+
+    if (text == NULL
+        || sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day,
+                  &hour, &minute, &second, &end) != 6
+        || year < 1970 || month < 1 || month > 12)
+    {
+        return 0;
+    }
+
+    ns = 0;
+    digits = 0;
+    text += end;
+
+    if (*text == '.') {
+        for (text++; digits < 9 && *text >= '0' && *text <= '9'; digits++) {
+            ns = ns * 10 + (uint64_t) (*text++ - '0');
+        }
+    }
+
+    for ( /* void */ ; digits < 9; digits++) {
+        ns *= 10;
+    }
+
+    return ((js_days(year, month, day) * 24 + hour) * 3600 + minute * 60
+            + second) * UINT64_C(1000000000) + ns;
+}
+
+
 void
 kmq_js_copy(char *to, size_t room, const json_t *object, const char *name)
 {

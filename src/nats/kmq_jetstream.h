@@ -95,6 +95,7 @@ typedef struct {
     uint64_t       first;               /* sequences; last + 1 when empty */
     uint64_t       last;
     uint64_t       max_bytes;           /* 0: none */
+    uint64_t       created;             /* ns since 1970 */
     unsigned       replicas;            /* that there should be */
     char           leader[KMQ_JS_NAME_MAX];    /* "": none */
     unsigned       n_peers;             /* but the leader */
@@ -165,6 +166,8 @@ size_t kmq_js_write_get(char *to, size_t room, const char *subject,
 
 typedef struct {
     uint64_t          sequence;
+    uint64_t          time;      /* ns since 1970: when it was stored; 0: not
+                                    told */
     kmq_nats_text_t   subject;
     kmq_nats_text_t   headers;
     kmq_nats_text_t   payload;
@@ -207,6 +210,8 @@ typedef struct {
     uint64_t  next;              /* the first sequence that was not seen */
     uint64_t  pushed;            /* number of its last push */
     uint64_t  pending;           /* messages that it has not pushed yet */
+    uint64_t  time;              /* ns since 1970: when the last message was
+                                    stored */
 } kmq_js_ordered_t;
 
 typedef enum {

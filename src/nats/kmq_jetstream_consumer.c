@@ -68,6 +68,7 @@ kmq_js_ordered_begin(kmq_js_ordered_t *ordered, uint64_t from)
     ordered->next = from;
     ordered->pushed = 0;
     ordered->pending = 0;
+    ordered->time = 0;
 }
 
 
@@ -98,7 +99,7 @@ js_ordered_message(kmq_js_ordered_t *ordered, const kmq_nats_text_t *reply,
     uint64_t *sequence)
 {
     unsigned         n;
-    uint64_t         pushed, pending;
+    uint64_t         pushed, pending, time;
     kmq_nats_text_t  tokens[JS_ACK_TOKENS + JS_ACK_MORE + 1], *t;
 
     if (reply->len < sizeof(JS_ACK)
@@ -114,6 +115,7 @@ js_ordered_message(kmq_js_ordered_t *ordered, const kmq_nats_text_t *reply,
         || (n > JS_ACK_TOKENS && n < JS_ACK_TOKENS + JS_ACK_MORE)
         || !kmq_nats_number(&t[5], sequence)
         || !kmq_nats_number(&t[6], &pushed)
+        || !kmq_nats_number(&t[7], &time)
         || !kmq_nats_number(&t[8], &pending))
     {
         return KMQ_JS_OTHER;
@@ -126,6 +128,7 @@ js_ordered_message(kmq_js_ordered_t *ordered, const kmq_nats_text_t *reply,
     ordered->pushed = pushed;
     ordered->next = *sequence + 1;
     ordered->pending = pending;
+    ordered->time = time;
 
     return KMQ_JS_MESSAGE;
 }

@@ -86,6 +86,7 @@ js_message(kmq_js_message_t *message, const json_t *object)
     len = json_string_length(subject);
 
     message->sequence = kmq_js_number(object, "seq");
+    message->time = kmq_js_time(object, "time");
     message->memory = malloc(len + 3
                     + json_string_length(json_object_get(object, "hdrs"))
                     + json_string_length(json_object_get(object, "data")));
@@ -156,6 +157,7 @@ kmq_js_read_direct(const kmq_nats_msg_t *msg, kmq_js_message_t *message,
 
     memset(error, 0, sizeof(kmq_js_error_t));
     message->memory = NULL;
+    message->time = 0;
     error->code = kmq_nats_status(&msg->headers, NULL);
 
     if (error->code) {

@@ -21,6 +21,9 @@ int kmq_js_senseless(kmq_js_error_t *error, const char *why);
 /* A member that is a number, not negative; else 0. */
 uint64_t kmq_js_number(const json_t *object, const char *name);
 
+/* A member that is a time, as ns since 1970; else 0. */
+uint64_t kmq_js_time(const json_t *object, const char *name);
+
 /* Copies a member that is a text, as far as there is room; else "". */
 void kmq_js_copy(char *to, size_t room, const json_t *object,
     const char *name);

@@ -125,6 +125,7 @@ kmq_js_read_stream(const kmq_nats_text_t *payload, kmq_js_stream_info_t *info,
     info->first = kmq_js_number(state, "first_seq");
     info->last = kmq_js_number(state, "last_seq");
     info->max_bytes = kmq_js_number(config, "max_bytes");
+    info->created = kmq_js_time(json, "created");
     info->replicas = (unsigned) kmq_js_number(config, "num_replicas");
     kmq_js_copy(info->leader, sizeof(info->leader), cluster, "leader");
     js_peers(info, cluster);

@@ -247,6 +247,13 @@ kmq_nats_follower_behind(const kmq_nats_follower_t *f)
 }
 
 
+uint64_t
+kmq_nats_follower_time(const kmq_nats_follower_t *f)
+{
+    return f->ordered.time;
+}
+
+
 const char *
 kmq_nats_follower_error(const kmq_nats_follower_t *f)
 {

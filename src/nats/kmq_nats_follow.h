@@ -49,6 +49,9 @@ uint64_t kmq_nats_follower_next(const kmq_nats_follower_t *follower);
  * one. */
 uint64_t kmq_nats_follower_behind(const kmq_nats_follower_t *follower);
 
+/* When the message that is being taken was stored: ns since 1970. */
+uint64_t kmq_nats_follower_time(const kmq_nats_follower_t *follower);
+
 /* Why there is no consumer now; "": there is one. */
 const char *kmq_nats_follower_error(const kmq_nats_follower_t *follower);
 
