@@ -97,7 +97,8 @@ is_aside(const char *name)
 }
 
 
-/* A lock file, which others have, too, says nothing. */
+/* A lock file, which others have, too, says nothing, nor does what a node of a
+ * cluster has beside the files. */
 static void
 contents_add(void *arg, const char *name)
 {
@@ -106,7 +107,8 @@ contents_add(void *arg, const char *name)
     uint64_t  generation;
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0
-        || strcmp(name, "lock") == 0 || strcmp(name, "lost+found") == 0)
+        || strcmp(name, "lock") == 0 || strcmp(name, "lost+found") == 0
+        || strcmp(name, "stream") == 0 || strcmp(name, "seed") == 0)
     {
         return;
     }

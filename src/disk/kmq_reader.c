@@ -355,6 +355,11 @@ kmq_reader_next(kmq_reader_t *reader, kmq_record_t *r)
 
     if (rc == 1) {
         reader->used += KMQ_RECORD_SPAN(r->size);
+
+        if (r->type == KMQ_RECORD_PLACE) {
+            return 1;
+        }
+
         reader->lsn = r->lsn;
 
         if (r->type == KMQ_RECORD_MESSAGES) {

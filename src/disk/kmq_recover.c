@@ -415,7 +415,8 @@ stream_next(recovery_t *re, stream_t *stream)
 
     do {
         rc = kmq_reader_next(stream->reader, &stream->record);
-    } while (rc == 1 && stream->record.lsn <= re->start);
+    } while (rc == 1 && (stream->record.lsn <= re->start
+                         || stream->record.type == KMQ_RECORD_PLACE));
 
     if (rc < 0) {
         tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s",

@@ -137,7 +137,7 @@ type_word(const kmq_record_t *r)
 {
     static const char  *word[] = {
         "?", "message", "delivered", "consumed", "dead", "requeued", "gone",
-        "counts", "topic", "queue", "end", "messages", "failed"
+        "counts", "topic", "queue", "end", "messages", "failed", "place"
     };
 
     return word[r->type];
@@ -348,6 +348,26 @@ counters_print(const dump_t *d, const kmq_record_t *r)
 
 
 static void
+place_print(const kmq_record_t *r)
+{
+    uint64_t  number;
+
+    number = kmq_record_number(r, KMQ_PLACE_WRITER);
+    kmq_line_number("epoch", number >> 32);
+    kmq_line_number("writer", number & UINT32_MAX);
+
+    kmq_line_number("slot", kmq_record_number(r, KMQ_PLACE_SLOT));
+    number = kmq_record_number(r, KMQ_PLACE_SLOTS);
+    kmq_line_number("slots", number >> 32);
+
+    kmq_line_number("bytes", kmq_record_number(r, KMQ_PLACE_BYTES));
+    kmq_line_number("known", kmq_record_number(r, KMQ_PLACE_KNOWN));
+    number = kmq_record_number(r, KMQ_PLACE_WHO);
+    kmq_line_number("node", number >> 32);
+}
+
+
+static void
 record_print(const dump_t *d, const kmq_record_t *r)
 {
     kmq_line_begin(type_word(r));
@@ -377,6 +397,10 @@ record_print(const dump_t *d, const kmq_record_t *r)
     case KMQ_RECORD_END:
         kmq_line_number("records", kmq_record_number(r, 0));
         kmq_line_number("messages", kmq_record_number(r, 1));
+        break;
+
+    case KMQ_RECORD_PLACE:
+        place_print(r);
         break;
 
     default:

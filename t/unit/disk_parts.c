@@ -302,7 +302,7 @@ test_senseless(void)
     unsigned char  p[128];
 
     static const struct { unsigned type, kind, name; uint32_t size; } t[] = {
-        { 0, 0, 0, 32 }, { KMQ_RECORD_FAILED + 1, 0, 0, 32 },
+        { 0, 0, 0, 32 }, { KMQ_RECORD_PLACE + 1, 0, 0, 32 },
         { 255, 0, 0, 32 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 0, 60 },
         { KMQ_RECORD_MESSAGE, KMQ_KIND_READY, 9, 60 },

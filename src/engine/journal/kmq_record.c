@@ -318,6 +318,7 @@ parts_read(const unsigned char *p, kmq_record_t *r)
     case KMQ_RECORD_TOPIC:
     case KMQ_RECORD_QUEUE:
     case KMQ_RECORD_END:
+    case KMQ_RECORD_PLACE:
 
         if (end - p < r->name_len
             || (r->type == KMQ_RECORD_TOPIC) != (r->name_len != 0))
@@ -372,7 +373,7 @@ kmq_record_read(const unsigned char *p, size_t n, kmq_record_t *r,
     r->time = kmq_get32(p + 20);
 
     if (r->size < KMQ_RECORD_HEAD || p[19] != 0 || r->lsn > KMQ_NUMBER_MAX
-        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_FAILED)
+        || r->type < KMQ_RECORD_MESSAGE || r->type > KMQ_RECORD_PLACE)
     {
         return -1;
     }

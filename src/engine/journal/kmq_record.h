@@ -48,6 +48,20 @@
                                     consecutive numbers */
 #define KMQ_RECORD_FAILED   12   /* sequences, each with KMQ_ATTEMPTS_..., and
                                     ms, wall clock, of its next try, or 0 */
+#define KMQ_RECORD_PLACE    13   /* journal: where the records up to the next
+                                    of its kind lie in the stream of a cluster;
+                                    it has the number of the first of them */
+
+/* Numbers of KMQ_RECORD_PLACE: the writer and its epoch; the first slot; how
+ * many these are, and bytes in each; bytes in all; what was known of the
+ * stream; who wrote it. */
+#define KMQ_PLACE_WRITER     0   /* epoch << 32 | writer */
+#define KMQ_PLACE_SLOT       1
+#define KMQ_PLACE_SLOTS      2   /* slots << 32 | bytes */
+#define KMQ_PLACE_BYTES      3
+#define KMQ_PLACE_KNOWN      4
+#define KMQ_PLACE_WHO        5   /* node << 32 | start */
+#define KMQ_PLACE_NUMBERS    6
 
 /* What records of messages, and of failures, have as attempts.  Without the
  * last one, in files of version 1, it is how often the message was pushed. */
