@@ -7,6 +7,7 @@
 # make live-fuzz   nginx with the module under random clients for SECONDS
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make cluster     the client of NATS against three real nats-servers
+# make cluster-kills  KILLS=100 kill -9 of nodes and servers of a cluster
 # make http3       the suite over HTTP/3, with an nginx that has it: NGINX=
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
 #                  which one has been built, see t/matrix.sh
@@ -56,6 +57,7 @@ PROVE       ?= prove
 FUZZ_SECONDS ?= 10
 SECONDS      ?= 60
 MESSAGES     ?=
+KILLS        ?= 100
 
 PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
@@ -106,8 +108,8 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster http3 matrix lint lint-text lint-rooms lint-docs \
-    cppcheck bench bench-peers test install deb deb-test docker-test run-test \
+    chaos-forgive cluster cluster-kills http3 matrix lint lint-text lint-rooms \
+    lint-docs cppcheck bench bench-peers test install deb deb-test docker-test run-test \
     clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -301,6 +303,10 @@ chaos-forgive: build
 cluster: $(OUT)/nats-tool
 	mkdir -p $(OUT)/t
 	$(PROVE) -v t/cluster/jetstream.t
+
+cluster-kills: build
+	mkdir -p $(OUT)/t
+	KMQ_KILLS=$(KILLS) KMQ_LIMIT=36000 $(PROVE) -v t/cluster/kills.t
 
 # a client of HTTP/3, for t/e2e/http3.t; Debian's libngtcp2-dev, libnghttp3-dev,
 # libngtcp2-crypto-gnutls-dev and libgnutls28-dev

@@ -14,7 +14,7 @@ no_long_string();
 add_block_preprocessor(\&KapokMQ::Suite::queue);
 add_block_preprocessor(\&KapokMQ::Suite::ping);
 
-plan tests => 115;
+plan tests => 131;
 run_tests();
 
 __DATA__
@@ -417,3 +417,75 @@ kapokmq_user $nothing_of_that_name;
 --- must_die
 --- error_log eval
 [qr/\[emerg\].*unknown "nothing_of_that_name" variable/]
+
+=== TEST 56: a cluster without files
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=0123456789abcdef;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" needs files: isPersistent is to be 1 or 2/]
+
+=== TEST 57: a node without a number
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=one address=127.0.0.1:2 secret=0123456789abcdef;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive needs "node=" with a name that ends with its number/]
+
+=== TEST 58: a node beyond the last
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n4 address=127.0.0.1:2 secret=0123456789abcdef;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive needs "node="/]
+
+=== TEST 59: a cluster with a short secret
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=short;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive needs "secret=" with at least 16/]
+
+=== TEST 60: a cluster without a name
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 node=n1 address=127.0.0.1:2 secret=0123456789abcdef;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive needs "name="/]
+
+=== TEST 61: a cluster without an address
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=here secret=0123456789abcdef;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive needs "address=HOST:PORT"/]
+
+=== TEST 62: a timeout that is too short
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=0123456789abcdef timeout=10ms;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*invalid parameter "timeout=10ms" of "kapokmq_cluster"/]
+
+=== TEST 63: an even number of replicas
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=0123456789abcdef replicas=2;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*"kapokmq_cluster" directive has "replicas=" other than 1, 3 or 5/]

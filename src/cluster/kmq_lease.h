@@ -206,6 +206,10 @@ uint32_t kmq_lease_step_down(kmq_lease_t *lease);
 /* An operator says that nodes which are not heard will not come back. */
 void kmq_lease_stand(kmq_lease_t *lease);
 
+/* The node whose files reach furthest, as far as is known; KMQ_NOBODY: not all
+ * were heard. */
+uint32_t kmq_lease_furthest(const kmq_lease_t *lease);
+
 /*
  * Whoever serves that epoch may push, and say "ok" to what nobody waits for,
  * before this time, and looks at the clock right before; 0: not at all.  "ok"

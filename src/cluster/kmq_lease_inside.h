@@ -41,9 +41,6 @@ int kmq_lease_others_lack(const kmq_lease_t *lease);
 /* The highest sequence that anybody knows of. */
 uint64_t kmq_lease_known(const kmq_lease_t *lease);
 
-/* The one whose files reach furthest; KMQ_NOBODY: not all were heard. */
-uint32_t kmq_lease_furthest(const kmq_lease_t *lease);
-
 
 static inline int
 kmq_lease_me(const kmq_lease_t *lease, kmq_who_t who)

@@ -128,6 +128,8 @@ kmq_shared_attach(kmq_shared_t *shared, int place, int (*attach)(void *arg),
 
     if (epoch) {
         __atomic_store_n(&worker->drained, 0, __ATOMIC_RELEASE);
+        kmq_shared_pass(shared, place,
+                        __atomic_load_n(&shared->barrier, __ATOMIC_ACQUIRE));
         __atomic_store_n(&worker->epoch, epoch, __ATOMIC_RELEASE);
 
         if (!attach(arg)) {
@@ -174,6 +176,44 @@ kmq_shared_attached(kmq_shared_t *shared, int drained)
     }
 
     return n;
+}
+
+
+uint32_t
+kmq_shared_barrier(kmq_shared_t *shared)
+{
+    return __atomic_add_fetch(&shared->barrier, 1, __ATOMIC_ACQ_REL);
+}
+
+
+void
+kmq_shared_pass(kmq_shared_t *shared, int place, uint32_t barrier)
+{
+    __atomic_store_n(&shared->worker[place].passed, barrier,
+                     __ATOMIC_RELEASE);
+}
+
+
+int
+kmq_shared_passed(kmq_shared_t *shared, uint32_t barrier)
+{
+    unsigned              i;
+    kmq_shared_worker_t  *worker;
+
+    (void) kmq_shared_attached(shared, 1);
+
+    for (i = 0; i < KMQ_SHARED_WORKERS; i++) {
+        worker = &shared->worker[i];
+
+        if (__atomic_load_n(&worker->epoch, __ATOMIC_ACQUIRE)
+            && (int32_t) (__atomic_load_n(&worker->passed, __ATOMIC_ACQUIRE)
+                          - barrier) < 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -240,6 +280,28 @@ kmq_shared_keep(kmq_shared_t *shared, const kmq_lease_t *lease)
     kept->used = 1;
 
     __atomic_store_n(&shared->kept, next, __ATOMIC_RELEASE);
+}
+
+
+/* One of the two is written anew only after the other one was. */
+int
+kmq_shared_chain(const kmq_shared_t *shared, kmq_chain_t *chain)
+{
+    uint32_t  kept;
+
+    do {
+        kept = __atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE);
+
+        if (!shared->lease[kept].used) {
+            return -1;
+        }
+
+        *chain = shared->lease[kept].lease.chain;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    } while (__atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE) != kept);
+
+    return 0;
 }
 
 

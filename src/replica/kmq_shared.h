@@ -25,6 +25,7 @@ typedef struct {
                                       knows that it is dead, or nobody's */
     uint32_t          epoch;       /* whose block it is attached to; 0: none */
     uint32_t          drained;     /* it has no clients any more */
+    uint32_t          passed;      /* the last barrier that it has passed */
 } kmq_shared_worker_t;
 
 /* A writer of the epoch that is served. */
@@ -53,6 +54,7 @@ typedef struct {
     uint32_t             dirty;    /* something has been in the block */
     uint32_t             writers;  /* of the epoch: so many are used */
     uint32_t             broken;   /* a write to a file failed in it */
+    uint32_t             renew;    /* it begins with a checkpoint */
     uint64_t             until;    /* pushes, and "ok" in mode 1, are allowed:
                                       ms of kmq_nats_now() */
     uint64_t             known;    /* the stream's last entry, as known here */
@@ -61,7 +63,7 @@ typedef struct {
     uint32_t             step;     /* how, */
     uint32_t             successor;
     uint32_t             stands;   /* an operator does without the others */
-    uint32_t             asked;    /* barriers: see kmq_checkpoint_... */
+    uint32_t             barrier;  /* the last that was put up */
 
     kmq_status_board_t   board;
     kmq_shared_writer_t  writer[KMQ_CHAIN_WRITERS];
@@ -103,6 +105,18 @@ unsigned kmq_shared_attached(kmq_shared_t *shared, int drained);
 /* A number that no writer of that epoch has had; -1: there is none, or the
  * epoch is over.  plain: what it appends is in no journal. */
 int kmq_shared_writer(kmq_shared_t *shared, uint32_t epoch, int plain);
+
+
+/*
+ * A barrier: what workers have gathered up to now is done.  Its number, which
+ * they pass one by one; 1: all living ones have.
+ */
+uint32_t kmq_shared_barrier(kmq_shared_t *shared);
+void kmq_shared_pass(kmq_shared_t *shared, int place, uint32_t barrier);
+int kmq_shared_passed(kmq_shared_t *shared, uint32_t barrier);
+
+/* The chain as far as it was read: 0; -1: there is none. */
+int kmq_shared_chain(const kmq_shared_t *shared, kmq_chain_t *chain);
 
 
 static inline int

@@ -27,6 +27,10 @@
 #define NGX_KAPOKMQ_DISK_LATER  1
 #define NGX_KAPOKMQ_DISK_FIRST  2
 
+/* The same as LATER, in a cluster: FIRST while this node has no leave for more
+ * (ngx_kapokmq_worker_t.persistent) */
+#define NGX_KAPOKMQ_DISK_LEAVE  3
+
 extern ngx_module_t  ngx_kapokmq_module;
 
 
@@ -149,6 +153,7 @@ typedef struct {
     ngx_uint_t            reloads;
     ngx_uint_t            persistent;       /* isPersistent */
     kmq_shared_t         *cluster;  /* NULL: there is none */
+    uint32_t              epoch;    /* that it is attached for */
     const ngx_kapokmq_cluster_conf_t *cluster_conf;
     ngx_log_t            *log;
 

@@ -3,6 +3,7 @@
 
 #include "ngx_kapokmq_process.h"
 #include "client/ngx_kapokmq_drain.h"
+#include "cluster/ngx_kapokmq_cluster.h"
 #include "client/ngx_kapokmq_guest.h"
 #include "console/ngx_kapokmq_console.h"
 #include "deliver/ngx_kapokmq_deliver.h"
@@ -15,6 +16,9 @@
 #define NGX_KAPOKMQ_TICK_TIME   500
 
 
+static int ngx_kapokmq_attach(void *arg);
+static void ngx_kapokmq_detach(void);
+static void ngx_kapokmq_deliver_leave(ngx_event_t *ev);
 static void ngx_kapokmq_tick(ngx_event_t *ev);
 static void ngx_kapokmq_orphaned(void);
 
@@ -63,8 +67,9 @@ ngx_kapokmq_init_module(ngx_cycle_t *cycle)
 ngx_int_t
 ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 {
-    ngx_kapokmq_worker_t     *w;
-    ngx_kapokmq_main_conf_t  *mcf;
+    ngx_kapokmq_worker_t         *w;
+    ngx_kapokmq_main_conf_t      *mcf;
+    ngx_kapokmq_cluster_hooks_t   hooks;
 
     mcf = ngx_kapokmq_main_conf(cycle);
 
@@ -76,14 +81,43 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     w = &ngx_kapokmq_worker;
 
-    ngx_kapokmq_event_init(&w->deliver, ngx_kapokmq_deliver, cycle->log);
+    ngx_kapokmq_event_init(&w->deliver,
+                           mcf->cluster ? ngx_kapokmq_deliver_leave
+                                        : ngx_kapokmq_deliver,
+                           cycle->log);
     ngx_kapokmq_event_init(&w->producers, ngx_kapokmq_producers_resume,
                            cycle->log);
     ngx_kapokmq_event_init(&ngx_kapokmq_housekeeping, ngx_kapokmq_tick,
                            cycle->log);
 
-    if (ngx_kapokmq_worker_attach(cycle, mcf) != NGX_OK) {
-        return NGX_OK;
+    ngx_kapokmq_worker_init(cycle, mcf);
+
+    if (mcf->cluster) {
+        hooks.attach = ngx_kapokmq_attach;
+        hooks.barrier = ngx_kapokmq_journal_barrier;
+        hooks.arg = cycle;
+        ngx_kapokmq_cluster_init(cycle, mcf, &hooks);
+
+    } else {
+        (void) ngx_kapokmq_attach(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+/* To the block, in which there is a queue. */
+static int
+ngx_kapokmq_attach(void *arg)
+{
+    ngx_cycle_t  *cycle = arg;
+
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    mcf = ngx_kapokmq_main_conf(cycle);
+
+    if (ngx_kapokmq_worker_attach(mcf) != NGX_OK) {
+        return 0;
     }
 
     ngx_kapokmq_clock();
@@ -107,7 +141,17 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(&ngx_kapokmq_housekeeping, NGX_KAPOKMQ_TICK_FIRST);
 
-    return NGX_OK;
+    return 1;
+}
+
+
+/* With a cluster: nothing is pushed that another node might push, too. */
+static void
+ngx_kapokmq_deliver_leave(ngx_event_t *ev)
+{
+    if (ngx_kapokmq_worker.kmq && ngx_kapokmq_worker_leave()) {
+        ngx_kapokmq_deliver(ev);
+    }
 }
 
 
@@ -116,10 +160,19 @@ ngx_kapokmq_exit_process(ngx_cycle_t *cycle)
 {
     (void) cycle;
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
-        return;
+    if (ngx_kapokmq_worker.kmq) {
+        ngx_kapokmq_detach();
     }
 
+    if (ngx_kapokmq_cluster_on()) {
+        ngx_kapokmq_cluster_exit();
+    }
+}
+
+
+static void
+ngx_kapokmq_detach(void)
+{
     /* others get what was in flight here, and are told */
 
     ngx_kapokmq_journal_exit();
@@ -138,6 +191,11 @@ ngx_kapokmq_tick(ngx_event_t *ev)
     unsigned  dead;
 
     ngx_kapokmq_orphaned();
+
+    if (ngx_kapokmq_cluster_on() && ngx_kapokmq_drain_over()) {
+        ngx_kapokmq_cluster_drained();
+    }
+
     ngx_kapokmq_clock();
 
     dead = kmq_tick(ngx_kapokmq_worker.kmq);

@@ -10,6 +10,7 @@
 
 #include "../ngx_kapokmq.h"
 #include "../../nats/kmq_nats_link.h"
+#include "../../replica/kmq_replica.h"
 
 
 /* ---------------------------------------------------------- configuration */
@@ -95,5 +96,35 @@ typedef enum {
 uint32_t ngx_kapokmq_cluster_step_down(void);
 ngx_kapokmq_step_e ngx_kapokmq_cluster_stepped(uint32_t question,
     uint32_t *successor);
+
+
+/* --------------------------------------------------------------- processes */
+
+/* What the process does for the cluster. */
+typedef struct {
+    /* attaches to the block, and begins to serve: 1, or 0 */
+    int    (*attach)(void *arg);
+
+    /* what was gathered is to be done; ngx_kapokmq_cluster_pass() then */
+    void   (*barrier)(uint32_t number);
+
+    void    *arg;
+} ngx_kapokmq_cluster_hooks_t;
+
+/* In a worker: it takes part, and attaches when this node is primary. */
+void ngx_kapokmq_cluster_init(ngx_cycle_t *cycle,
+    ngx_kapokmq_main_conf_t *mcf, const ngx_kapokmq_cluster_hooks_t *hooks);
+
+/* All clients of an exiting worker have gone. */
+void ngx_kapokmq_cluster_drained(void);
+
+/* It is about to exit, detached from the block. */
+void ngx_kapokmq_cluster_exit(void);
+
+/* What was gathered up to that barrier is done. */
+void ngx_kapokmq_cluster_pass(uint32_t number);
+
+/* For the threads that append: what they need to know. */
+const kmq_replica_options_t *ngx_kapokmq_cluster_replica(void);
 
 #endif /* NGX_KAPOKMQ_CLUSTER_H */

@@ -5,9 +5,11 @@
  */
 
 #include "ngx_kapokmq_disk_inside.h"
+#include "../cluster/ngx_kapokmq_cluster.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
 #include "../../disk/kmq_thread.h"
+#include "../../nats/kmq_nats_socket.h"
 
 
 /* Journals smaller than twice the zone, within these bounds, are not worth a
@@ -24,6 +26,10 @@
 #define NGX_KAPOKMQ_RETRY_TIME   2000        /* ms */
 #define NGX_KAPOKMQ_RETRY_MAX    8000
 
+/* What the cluster's stream, and its workers, take at most. */
+#define NGX_KAPOKMQ_STREAM_TIME  10000       /* ms */
+#define NGX_KAPOKMQ_BARRIER_LOOK 20
+
 
 typedef struct {
     const char              *directory;
@@ -34,6 +40,8 @@ typedef struct {
     kmq_checkpoint_file_t    file;           /* the thread's while it works */
     ngx_event_t              slice;          /* the next one */
     kmq_buffer_t             records;
+    kmq_replica_t            replica;        /* the thread's, of a cluster */
+    kmq_chain_t              chain;          /* as it was at the beginning */
     int                      rc;
     int                      more;           /* slices to come */
     ngx_msec_t               start;
@@ -44,6 +52,7 @@ typedef struct {
     unsigned                 opened:1;
     unsigned                 failed:1;       /* and that has been logged */
     unsigned                 full:1;         /* because there was no room */
+    unsigned                 replicated:1;   /* there is a cluster */
 } ngx_kapokmq_checkpoint_t;
 
 
@@ -72,6 +81,12 @@ ngx_kapokmq_checkpoint_init(ngx_cycle_t *cycle,
     cp->slice.handler = ngx_kapokmq_checkpoint_slice;
     cp->slice.log = cycle->log;
 
+    if (ngx_kapokmq_worker.cluster) {
+        cp->replicated = 1;
+        kmq_replica_init(&cp->replica, ngx_kapokmq_cluster_replica(),
+                         ngx_kapokmq_worker.epoch, 1);
+    }
+
     cp->journal_min = ngx_max(NGX_KAPOKMQ_JOURNAL_LOW,
                               ngx_min(NGX_KAPOKMQ_JOURNAL_HIGH,
                                       2 * (uint64_t) mcf->block_size));
@@ -92,7 +107,16 @@ ngx_kapokmq_checkpoint_exit(void)
 
     cp = &ngx_kapokmq_checkpoint;
 
+    if (cp->replicated) {
+        kmq_replica_hurry(&cp->replica, kmq_nats_now());
+    }
+
     kmq_thread_stop(&cp->thread);
+
+    if (cp->replicated) {
+        kmq_replica_close(&cp->replica);
+        cp->replicated = 0;
+    }
 
     if (cp->running && cp->opened) {
         kmq_checkpoint_file_abort(&cp->file);
@@ -151,6 +175,16 @@ ngx_kapokmq_checkpoint_begin(void)
 
     kmq = ngx_kapokmq_worker.kmq;
 
+    if (cp->replicated) {
+        __atomic_store_n(&ngx_kapokmq_worker.cluster->broken, 0,
+                         __ATOMIC_RELEASE);
+
+        if (kmq_shared_chain(ngx_kapokmq_worker.cluster, &cp->chain) != 0) {
+            ngx_kapokmq_checkpoint_failed(-EAGAIN);
+            return;
+        }
+    }
+
     /* history is what can be done without where there is no room for it */
 
     rc = cp->failed ? kmq_checkpoint_again(kmq, &cp->cp, &cp->records,
@@ -176,6 +210,58 @@ ngx_kapokmq_checkpoint_clean(void *arg)
 }
 
 
+/* In the thread: the stream has it, too. */
+static int
+ngx_kapokmq_checkpoint_append(ngx_kapokmq_checkpoint_t *cp, kmq_part_e part,
+    const void *data, size_t size)
+{
+    if (!cp->replicated) {
+        return 0;
+    }
+
+    kmq_replica_begin(&cp->replica, part, &cp->cp.info, data, size);
+
+    return kmq_replica_finish(&cp->replica,
+                              kmq_nats_now() + NGX_KAPOKMQ_STREAM_TIME);
+}
+
+
+/* In the thread: all that the checkpoint shows is done, and the mark says
+ * so. */
+static int
+ngx_kapokmq_checkpoint_mark(ngx_kapokmq_checkpoint_t *cp)
+{
+    uint64_t       until;
+    uint32_t       barrier;
+    kmq_shared_t  *shared;
+    unsigned char  mark[8 + KMQ_CHAIN_BYTES];
+
+    if (!cp->replicated) {
+        return 0;
+    }
+
+    shared = cp->replica.options->shared;
+    barrier = kmq_shared_barrier(shared);
+    until = kmq_nats_now() + NGX_KAPOKMQ_STREAM_TIME;
+
+    while (!kmq_shared_passed(shared, barrier)) {
+
+        if (kmq_nats_now() >= until
+            || !kmq_shared_serves(shared, cp->replica.epoch))
+        {
+            return -ETIMEDOUT;
+        }
+
+        kmq_nats_sleep(kmq_nats_now() + NGX_KAPOKMQ_BARRIER_LOOK);
+    }
+
+    kmq_put64(mark, cp->file.size);
+
+    return ngx_kapokmq_checkpoint_append(cp, KMQ_PART_MARK, mark,
+               8 + kmq_chain_write(mark + 8, &cp->chain));
+}
+
+
 /* In the thread: slices, and all that is to be done once the last is among
  * them. */
 static void
@@ -190,6 +276,12 @@ ngx_kapokmq_checkpoint_write(void *arg)
         cp->rc = kmq_checkpoint_file_open(&cp->file, &kmq_io_system,
                                           cp->directory, &cp->cp.info,
                                           cp->cp.complete);
+
+        if (cp->rc == 0) {
+            cp->rc = ngx_kapokmq_checkpoint_append(cp, KMQ_PART_BEGIN,
+                                                   &cp->cp.complete,
+                                                   sizeof(uint64_t));
+        }
     }
 
     if (cp->rc == 0) {
@@ -197,8 +289,18 @@ ngx_kapokmq_checkpoint_write(void *arg)
                                            cp->records.len);
     }
 
+    if (cp->rc == 0) {
+        cp->rc = ngx_kapokmq_checkpoint_append(cp, KMQ_PART_CHECKPOINT,
+                                               cp->records.data,
+                                               cp->records.len);
+    }
+
     if (cp->rc == 0 && !cp->more) {
         cp->rc = kmq_checkpoint_file_finish(&cp->file);
+    }
+
+    if (cp->rc == 0 && !cp->more) {
+        cp->rc = ngx_kapokmq_checkpoint_mark(cp);
     }
 }
 

@@ -23,6 +23,10 @@ ngx_int_t ngx_kapokmq_recovery_reload(ngx_log_t *log,
 void ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf);
 void ngx_kapokmq_journal_exit(void);
 
+/* What is gathered is to be written soon, and that barrier of the cluster to be
+ * passed then. */
+void ngx_kapokmq_journal_barrier(uint32_t number);
+
 /* Begins a checkpoint when it is time for one.  Part of the worker's
  * housekeeping. */
 void ngx_kapokmq_checkpoint_tick(void);

@@ -15,9 +15,11 @@
  */
 
 #include "ngx_kapokmq_disk_inside.h"
+#include "../cluster/ngx_kapokmq_cluster.h"
 #include "../publish/ngx_kapokmq_publish.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../disk/kmq_file.h"
+#include "../../nats/kmq_nats_socket.h"
 #include "../../disk/kmq_thread.h"
 
 
@@ -40,6 +42,11 @@
 #define NGX_KAPOKMQ_BACK_OFF     100                /* ms */
 #define NGX_KAPOKMQ_BACK_OFF_MAX 1000
 
+/* Whoever waits for the cluster's stream waits for so long; an exiting
+ * worker. */
+#define NGX_KAPOKMQ_PATIENCE     10000              /* ms */
+#define NGX_KAPOKMQ_HURRY        1000
+
 /* What journals leave of the disk, for checkpoints: a part of the zone. */
 #define NGX_KAPOKMQ_RESERVE(n)   ((n) / 16)
 
@@ -51,10 +58,12 @@ typedef struct {
     int                      rc;        /* 1: not written yet; 0, or a negated
                                            errno */
     const char              *what;
+    uint32_t                 barrier;   /* that is passed when it is done */
 } ngx_kapokmq_batch_t;
 
 typedef struct {
     kmq_segment_t            segment;   /* the thread's while it is busy */
+    kmq_replica_t            replica;   /* the same; of a cluster */
     kmq_thread_t             thread;
     int                      fd;
     ngx_kapokmq_batch_t      batch;     /* the thread's, too */
@@ -67,6 +76,8 @@ typedef struct {
     unsigned                 unflushed:1;
     unsigned                 busy:1;    /* there is a batch */
     unsigned                 failed:1;  /* and that has been logged */
+    unsigned                 replicated:1;  /* there is a cluster */
+    uint32_t                 barrier;   /* to be passed */
 } ngx_kapokmq_journal_t;
 
 
@@ -111,6 +122,16 @@ ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
                      (char *) mcf->directory.data,
                      NGX_KAPOKMQ_RESERVE(mcf->block_size));
 
+    if (w->cluster) {
+        d->replicated = 1;
+        kmq_replica_init(&d->replica, ngx_kapokmq_cluster_replica(), w->epoch,
+                         0);
+
+        if (w->persistent == NGX_KAPOKMQ_DISK_LATER) {
+            w->persistent = NGX_KAPOKMQ_DISK_LEAVE;
+        }
+    }
+
     if (ngx_kapokmq_notify(cycle, ngx_kapokmq_journal_done, &d->fd) != NGX_OK) {
         d->fd = -1;
     }
@@ -125,7 +146,7 @@ ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
 
     kmq_journal(w->kmq, 1);
 
-    if (mcf->begun) {
+    if (mcf->begun || (w->cluster && w->cluster->renew)) {
         kmq_journal_lost(w->kmq);
     }
 
@@ -145,6 +166,10 @@ ngx_kapokmq_journal_exit(void)
     if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_NONE) {
         kmq_leave_all(ngx_kapokmq_worker.kmq);
         return;
+    }
+
+    if (d->replicated) {
+        kmq_replica_hurry(&d->replica, kmq_nats_now() + NGX_KAPOKMQ_HURRY);
     }
 
     ngx_kapokmq_checkpoint_exit();
@@ -167,6 +192,10 @@ ngx_kapokmq_journal_exit(void)
     }
 
     kmq_segment_close(&d->segment);
+
+    if (d->replicated) {
+        kmq_replica_close(&d->replica);
+    }
 
     kmq_buffer_free(&d->batch.records);
     ngx_kapokmq_pending_free();
@@ -258,6 +287,7 @@ ngx_kapokmq_journal_due(void)
     d = &ngx_kapokmq_journal;
 
     return ngx_kapokmq_pending_waiting()
+           || d->barrier
            || ((d->unwritten || d->unflushed)
                && ngx_kapokmq_journal_passed(ngx_kapokmq_journal_next()));
 }
@@ -306,6 +336,26 @@ ngx_kapokmq_journal_wake(void)
 
     if (d->unwritten || d->unflushed) {
         ngx_kapokmq_journal_arm(ngx_kapokmq_journal_next());
+    }
+}
+
+
+void
+ngx_kapokmq_journal_barrier(uint32_t number)
+{
+    ngx_kapokmq_journal_t  *d;
+
+    d = &ngx_kapokmq_journal;
+
+    if (!d->busy && kmq_journal_len(ngx_kapokmq_worker.kmq) == 0) {
+        ngx_kapokmq_cluster_pass(number);
+        return;
+    }
+
+    d->barrier = number;
+
+    if (!d->busy) {
+        ngx_post_event(&d->flush, &ngx_posted_events);
     }
 }
 
@@ -374,6 +424,9 @@ ngx_kapokmq_journal_take(ngx_uint_t sync)
     (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &batch->records,
                             &batch->info);
 
+    batch->barrier = d->barrier;
+    d->barrier = 0;
+
     batch->sync = sync;
     batch->rc = 1;
     batch->what = "";
@@ -391,6 +444,15 @@ ngx_kapokmq_journal_write(void *arg)
     batch = &d->batch;
 
     kmq_records_seal(batch->records.data, batch->records.len);
+
+    if (d->replicated) {
+        batch->rc = kmq_replica_write(&d->replica, &d->segment, &batch->info,
+                                      batch->records.data,
+                                      batch->records.len, batch->sync,
+                                      kmq_nats_now() + NGX_KAPOKMQ_PATIENCE,
+                                      &batch->what);
+        return;
+    }
 
     batch->rc = kmq_segment_write(&d->segment, &batch->info,
                                   batch->records.data, batch->records.len,
@@ -448,7 +510,47 @@ ngx_kapokmq_journal_complete(void)
 
     d->busy = 0;
 
+    if (batch->barrier) {
+
+        if (rc == NGX_OK) {
+            ngx_kapokmq_cluster_pass(batch->barrier);
+
+        } else if (d->barrier == 0) {
+            d->barrier = batch->barrier;
+        }
+    }
+
     ngx_kapokmq_pending_settle(rc, (char *) reason);
+}
+
+
+/* It may be in the stream, or come there. */
+static ngx_uint_t
+ngx_kapokmq_journal_unconfirmed(const ngx_kapokmq_batch_t *batch)
+{
+    return ngx_kapokmq_journal.replicated
+           && (batch->rc == -ETIMEDOUT || batch->rc == -ESHUTDOWN);
+}
+
+
+/* Why, as text. */
+static void
+ngx_kapokmq_journal_reason(const ngx_kapokmq_batch_t *batch, u_char *reason)
+{
+    const char  *why;
+
+    if (ngx_kapokmq_journal_unconfirmed(batch)) {
+        why = kmq_replica_reason(&ngx_kapokmq_journal.replica);
+
+        *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1,
+                      "not confirmed as stored: %s",
+                      why[0] ? why : "the stream does not acknowledge")
+            = '\0';
+        return;
+    }
+
+    *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, "not stored: %s failed: %s",
+                  batch->what, strerror(-batch->rc)) = '\0';
 }
 
 
@@ -464,7 +566,9 @@ ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 
     /* its file may be gone because a checkpoint has what it had */
 
-    if (batch->rc < 0 && kmq_journal_covered(kmq, batch->info.generation)) {
+    if (batch->rc < 0 && !ngx_kapokmq_journal_unconfirmed(batch)
+        && kmq_journal_covered(kmq, batch->info.generation))
+    {
         batch->rc = 0;
     }
 
@@ -496,8 +600,7 @@ ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
                               : NGX_KAPOKMQ_BACK_OFF;
     d->retry = ngx_current_msec + d->back_off;
 
-    *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, "not stored: %s failed: %s",
-                  batch->what, strerror(-batch->rc)) = '\0';
+    ngx_kapokmq_journal_reason(batch, reason);
 
     if (!d->failed) {
         d->failed = 1;

@@ -58,8 +58,11 @@ ngx_kapokmq_recovery(ngx_log_t *log, ngx_kapokmq_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    return ngx_kapokmq_recovery_files(log, mcf,
-                                      !mcf->config->recovery_strategy);
+    /* what a node of a cluster needs of them it reads when it is primary */
+
+    return mcf->cluster ? NGX_OK
+                        : ngx_kapokmq_recovery_files(log, mcf,
+                              !mcf->config->recovery_strategy);
 }
 
 

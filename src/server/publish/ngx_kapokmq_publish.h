@@ -12,6 +12,7 @@
 #define NGX_KAPOKMQ_PUBLISH_H
 
 #include "../ngx_kapokmq.h"
+#include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_json.h"
 
 
@@ -45,6 +46,20 @@ struct ngx_kapokmq_pending_s {
     ngx_queue_t              queue;
     ngx_kapokmq_pending_pt   handler;
 };
+
+/* Do messages that come now wait for that? */
+static inline ngx_uint_t
+ngx_kapokmq_pending_first(void)
+{
+    ngx_uint_t  persistent;
+
+    persistent = ngx_kapokmq_worker.persistent;
+
+    return persistent >= NGX_KAPOKMQ_DISK_FIRST
+           && (persistent == NGX_KAPOKMQ_DISK_FIRST
+               || !ngx_kapokmq_worker_leave());
+}
+
 
 /* Has n messages that are reserved and written go to disk, together with what
  * else is pending; they are that batch, or 0.  NGX_ERROR: no memory, and they

@@ -222,7 +222,7 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     ngx_kapokmq_publish_write(&m, data);
 
-    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
+    if (ngx_kapokmq_pending_first()) {
 
         if (ngx_kapokmq_send_hold(r, topic, &m) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);

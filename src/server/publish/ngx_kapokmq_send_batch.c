@@ -728,7 +728,7 @@ ngx_kapokmq_batch_publish(ngx_kapokmq_batch_t *batch, kmq_message_t *m,
 
     n = batch->messages.nelts;
 
-    if (ngx_kapokmq_worker.persistent != NGX_KAPOKMQ_DISK_FIRST) {
+    if (!ngx_kapokmq_pending_first()) {
         ngx_kapokmq_publish_commit(m, n, number);
         ngx_kapokmq_wake();
         ngx_kapokmq_batch_answer(batch);

@@ -229,7 +229,7 @@ static ngx_int_t
 ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
-    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST) {
+    if (ngx_kapokmq_pending_first()) {
         return ngx_kapokmq_owed_hold(s, m, n);
     }
 

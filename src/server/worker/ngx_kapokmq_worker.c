@@ -1,6 +1,7 @@
 /* This process attaches to the queue, and detaches from it. */
 
 #include "ngx_kapokmq_worker.h"
+#include "../../nats/kmq_nats_socket.h"
 
 
 static void ngx_kapokmq_worker_waits(void *arg, unsigned ms, unsigned worker,
@@ -10,8 +11,8 @@ static void ngx_kapokmq_worker_waits(void *arg, unsigned ms, unsigned worker,
 ngx_kapokmq_worker_t  ngx_kapokmq_worker;
 
 
-ngx_int_t
-ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
+void
+ngx_kapokmq_worker_init(ngx_cycle_t *cycle,
     const ngx_kapokmq_main_conf_t *mcf)
 {
     ngx_kapokmq_worker_t  *w;
@@ -34,11 +35,20 @@ ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
         /* without it, each is verified each time */
         w->tokens = kmq_token_memory();
     }
+}
+
+
+ngx_int_t
+ngx_kapokmq_worker_attach(const ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_kapokmq_worker_t  *w;
+
+    w = &ngx_kapokmq_worker;
 
     w->kmq = kmq_attach_any(mcf->block, mcf->block_size);
 
     if (w->kmq == NULL) {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+        ngx_log_error(NGX_LOG_ALERT, w->log, 0,
                       "this worker cannot use the queue, which has no memory "
                       "left or %d workers already; it answers 503",
                       KMQ_WORKERS);
@@ -93,6 +103,14 @@ ngx_uint_t
 ngx_kapokmq_worker_orphan(void)
 {
     return ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_worker_leave(void)
+{
+    return kmq_shared_leave(ngx_kapokmq_worker.cluster,
+                            ngx_kapokmq_worker.epoch, kmq_nats_now());
 }
 
 

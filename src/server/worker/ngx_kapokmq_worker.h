@@ -12,11 +12,18 @@
 #include "../ngx_kapokmq.h"
 
 
-/* Attaches ngx_kapokmq_worker to the queue.  NGX_ERROR: there is no place for
- * it, which has been logged. */
-ngx_int_t ngx_kapokmq_worker_attach(ngx_cycle_t *cycle,
+/* Sets up ngx_kapokmq_worker. */
+void ngx_kapokmq_worker_init(ngx_cycle_t *cycle,
     const ngx_kapokmq_main_conf_t *mcf);
+
+/* Attaches it to the queue.  NGX_ERROR: there is no place for it, which has
+ * been logged. */
+ngx_int_t ngx_kapokmq_worker_attach(const ngx_kapokmq_main_conf_t *mcf);
 void ngx_kapokmq_worker_detach(void);
+
+/* With a cluster: may messages be pushed, and be answered "ok" that wait for
+ * nothing?  To be asked right before. */
+ngx_uint_t ngx_kapokmq_worker_leave(void);
 
 /* Is its master gone? */
 ngx_uint_t ngx_kapokmq_worker_orphan(void);

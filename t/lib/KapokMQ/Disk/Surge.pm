@@ -77,6 +77,9 @@ sub new {
     }, $class;
 }
 
+# Its clients are another server's from the next connect() on.
+sub moves { $_[0]{mq} = $_[1] }
+
 sub accepted { $_[0]{accepted} }
 sub refused  { $_[0]{refused} }
 sub got      { $_[0]{got} }
@@ -262,6 +265,9 @@ sub _answered {
                                                                    : MUST);
         my $last = \$self->{last_ok}{$conn->{worker}};
         $$last = max($$last // 0, $message->[SENT]);
+    } elsif ($answer =~ /^error: not confirmed as stored: /) {
+        # it may be there
+        $self->{refused}++;
     } elsif ($answer =~ /^error: not stored: /) {
         $self->{refused}++;
         $message->[STATE] = REFUSED;

@@ -1,0 +1,140 @@
+# Three nginx with three nats-servers, which are one queue.
+#
+#     my $cluster = KapokMQ::Cluster->start(yaml => { isPersistent => 2 });
+#     my $mq = $cluster->primary;          # a KapokMQ::Test, once there is one
+#     $mq->kill_all;
+#     $mq = $cluster->primary($epoch + 1);
+#     $cluster->finish;
+#
+# Options are those of KapokMQ::Test->new, and: nodes (3), servers (3), timeout
+# ('1s'), cluster, more parameters of kapokmq_cluster.
+
+package KapokMQ::Cluster;
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use KapokMQ::Nats;
+use KapokMQ::Test;
+
+use constant PATIENCE => $ENV{KMQ_PATIENCE} || 120;
+
+sub start {
+    my ($class, %option) = @_;
+    my $self = $class->new(%option);
+
+    $_->launch for @{$self->{node}};
+    return $self;
+}
+
+# The same, no nginx started yet.
+sub new {
+    my ($class, %option) = @_;
+    my %own = (nodes => 3, servers => 3, timeout => '1s', cluster => '');
+    for my $name (keys %own) {
+        $own{$name} = delete $option{$name} if exists $option{$name};
+    }
+    my $self = bless { %own }, $class;
+
+    $self->{nats} = KapokMQ::Nats->start(servers => $self->{servers});
+    $self->{node} = [ map { $self->_node($_, %option) } 1 .. $self->{nodes} ];
+
+    return $self;
+}
+
+sub _node {
+    my ($self, $n, %option) = @_;
+    my $servers = join ',', map { "nats://127.0.0.1:$_" }
+                            split /,/, $self->{nats}->ports;
+    my $replicas = $self->{servers} > 1 ? 3 : 1;
+    my $port = KapokMQ::Suite::free_port();
+    my $node = KapokMQ::Test->new(
+        allow => qr/\[error\].*cluster: /,
+        %option,
+        port => $port,
+        yaml => { isPersistent => 2, %{$option{yaml} // {}} },
+        http => <<"CONF" . ($option{http} // ''));
+kapokmq_cluster $servers name=orders node=n$n address=127.0.0.1:$port
+                nodes=$self->{nodes} replicas=$replicas
+                timeout=$self->{timeout} secret=0123456789abcdef
+                $self->{cluster};
+CONF
+
+    return $node;
+}
+
+sub nats { $_[0]{nats} }
+sub nodes { @{$_[0]{node}} }
+sub node { $_[0]{node}[$_[1] - 1] }
+
+# The node that is primary of that epoch or a later one, as soon as it serves;
+# its number and the epoch.
+sub primary {
+    my ($self, $epoch, $patience) = @_;
+    my $deadline = time + ($patience // PATIENCE);
+
+    $epoch //= 1;
+    for (;;) {
+        my ($number, $begun) = $self->who;
+        if ($begun >= $epoch && $self->serves($number)) {
+            return wantarray ? ($self->node($number), $number, $begun)
+                             : $self->node($number);
+        }
+        if (time > $deadline) {
+            $self->tell;
+            BAIL_OUT("no primary of epoch $epoch");
+        }
+        sleep 0.02;
+    }
+}
+
+# The last that any log tells of: number and epoch.
+sub who {
+    my ($self) = @_;
+    my ($number, $epoch) = (0, 0);
+
+    for my $node ($self->nodes) {
+        my $log = $node->log;
+        while ($log =~ /epoch (\d+): node (\d+) is primary/g) {
+            ($number, $epoch) = ($2, $1) if $1 > $epoch;
+        }
+    }
+    return ($number, $epoch);
+}
+
+# Does it answer as a primary?
+sub serves {
+    my ($self, $number) = @_;
+    my ($status) = eval { $self->node($number)->post('/Console/Ping') };
+
+    return ($status // 0) == 200;
+}
+
+# What there is to know when something is wrong.
+sub tell {
+    my ($self) = @_;
+
+    for my $n (1 .. $self->{nodes}) {
+        my @lines = split /\n/, $self->node($n)->log;
+        @lines = @lines[-40 .. -1] if @lines > 40;
+        diag("node $n:\n", join "\n", @lines);
+    }
+}
+
+sub finish {
+    my ($self) = @_;
+
+    for my $node ($self->nodes) {
+        if ($node->{group}) {
+            $node->finish;
+        } else {
+            $node->discard;
+        }
+    }
+    $self->{nats}->finish;
+}
+
+1;
