@@ -19,7 +19,7 @@ our $Key = "secretKey: sesame\n";
 our @All = qw(Ping GetProducers GetConsumers GetClients GetConfig
               CountMessage);
 
-plan tests => 65;
+plan tests => 85;
 run_tests();
 
 __DATA__
@@ -150,3 +150,29 @@ POST /Console/GetConfig
 [$::Key, $::Key]
 --- response_body eval
 ['{"code":0}', '{"code":0}']
+
+=== TEST 13: Health, without a key, and by GET
+--- request eval
+["GET /Console/Health", "POST /Console/Health", "POST /Console/Health\nx=1",
+"GET /Console/Health/", "PUT /Console/Health", "OPTIONS /Console/Health"]
+--- error_code eval
+[200, 200, 200, 200, 405, 204]
+--- response_body eval
+['{"code":0}', '{"code":0}', '{"code":0}', '{"code":0}',
+'{"code":-1,"msg":"The method must be GET or POST"}', '']
+--- response_headers eval
+['Content-Type: application/json; charset=utf-8', '', '', '',
+'Allow: GET, HEAD, POST, OPTIONS',
+'Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS']
+
+=== TEST 14: nothing else is like it
+--- request eval
+["GET /Console/health", "GET /Console/HealthHealth", "GET /Console/Health/x"]
+--- error_code eval
+[405, 405, 405]
+
+=== TEST 15: nodes, of which there are none
+--- request
+POST /Console/GetNodes
+--- more_headers eval: $::Key
+--- response_body: {"code":0,"data":[]}

@@ -171,7 +171,7 @@ my @doors = ('producer', 'producer, login', 'consumer', 'consumer, login',
 my %alike = (
     ping  => [qw(GetAccess GetTopics GetMessageList GetClientList)],
     all   => [qw(GetGrowth GetHealth CountMessage GetSettings GetProducers
-                 GetConsumers)],
+                 GetConsumers GetNodes)],
     purge => ['Disconnect'],
     pause => ['ResumeTopic'],
 );

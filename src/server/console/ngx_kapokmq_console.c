@@ -66,6 +66,7 @@ static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
     NGX_KAPOKMQ_FUNCTION("Disconnect", WRITE, ngx_kapokmq_clients_disconnect),
     NGX_KAPOKMQ_FUNCTION("GetSettings", READ_ALL,
                          ngx_kapokmq_config_view_list),
+    NGX_KAPOKMQ_FUNCTION("GetNodes", READ_ALL, ngx_kapokmq_nodes_get),
 #ifdef KMQ_FAULTS
     NGX_KAPOKMQ_FUNCTION("Fault", WRITE, ngx_kapokmq_fault),
 #endif
@@ -76,7 +77,9 @@ static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
 ngx_int_t
 ngx_kapokmq_console_handler(ngx_http_request_t *r)
 {
-    return ngx_kapokmq_http_start(r, ngx_kapokmq_console_body);
+    return ngx_kapokmq_http_health(r)
+           ? ngx_kapokmq_health(r)
+           : ngx_kapokmq_http_start(r, ngx_kapokmq_console_body);
 }
 
 

@@ -57,6 +57,13 @@ void ngx_kapokmq_access_get(ngx_http_request_t *r,
 void ngx_kapokmq_access_keys(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 
+void ngx_kapokmq_nodes_get(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
+
+/* Answers whether clients can be served, and no more: it is called at once, and
+ * by anybody. */
+ngx_int_t ngx_kapokmq_health(ngx_http_request_t *r);
+
 /* May its owner see, or with write change, what is about that topic?  _topic:
  * NGX_ERROR, not, which has been answered. */
 ngx_uint_t ngx_kapokmq_access_sees(const kmq_rights_t *rights,

@@ -29,14 +29,55 @@ static u_char *ngx_kapokmq_http_copy(u_char *to, ngx_buf_t *buf);
 
 /* ------------------------------------------------------------------ start */
 
-static ngx_uint_t
-ngx_kapokmq_http_gets(ngx_http_request_t *r)
+/* What nginx calls a method, what headers do, and what is told of others. */
+typedef struct {
+    ngx_uint_t   methods;
+    const char  *header;
+    const char  *error;
+} ngx_kapokmq_methods_t;
+
+static const ngx_kapokmq_methods_t  ngx_kapokmq_http_get = {
+    NGX_HTTP_GET, "GET, OPTIONS", "The method must be GET"
+};
+
+static const ngx_kapokmq_methods_t  ngx_kapokmq_http_post = {
+    NGX_HTTP_POST, "POST, OPTIONS", "The method must be POST"
+};
+
+static const ngx_kapokmq_methods_t  ngx_kapokmq_http_both = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST, "GET, HEAD, POST, OPTIONS",
+    "The method must be GET or POST"
+};
+
+
+static const ngx_kapokmq_methods_t *
+ngx_kapokmq_http_allowed(ngx_http_request_t *r)
 {
     ngx_kapokmq_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    return lcf->endpoint.kind == NGX_KAPOKMQ_EVENTS;
+    if (lcf->endpoint.kind == NGX_KAPOKMQ_EVENTS) {
+        return &ngx_kapokmq_http_get;
+    }
+
+    return ngx_kapokmq_http_health(r) ? &ngx_kapokmq_http_both
+                                      : &ngx_kapokmq_http_post;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_http_health(ngx_http_request_t *r)
+{
+    ngx_str_t                name;
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    return lcf->endpoint.kind == NGX_KAPOKMQ_CONSOLE
+           && ngx_kapokmq_path_function(r, &name) == NGX_OK
+           && name.len == sizeof("Health") - 1
+           && ngx_memcmp(name.data, "Health", name.len) == 0;
 }
 
 
@@ -54,14 +95,14 @@ ngx_kapokmq_http_gone(ngx_http_request_t *r)
 const char *
 ngx_kapokmq_http_methods(ngx_http_request_t *r)
 {
-    return ngx_kapokmq_http_gets(r) ? "GET, OPTIONS" : "POST, OPTIONS";
+    return ngx_kapokmq_http_allowed(r)->header;
 }
 
 
 ngx_int_t
 ngx_kapokmq_http_method(ngx_http_request_t *r)
 {
-    ngx_uint_t  gets;
+    const ngx_kapokmq_methods_t  *allowed;
 
     /* answers are written by the request's own connection */
     if (r != r->main) {
@@ -72,21 +113,17 @@ ngx_kapokmq_http_method(ngx_http_request_t *r)
         return ngx_kapokmq_http_options(r);
     }
 
-    gets = ngx_kapokmq_http_gets(r);
+    allowed = ngx_kapokmq_http_allowed(r);
 
-    if (r->method == (gets ? NGX_HTTP_GET : NGX_HTTP_POST)) {
+    if (r->method & allowed->methods) {
         return NGX_DECLINED;
     }
 
-    if (ngx_kapokmq_http_header(r, "Allow", ngx_kapokmq_http_methods(r))
-        != NGX_OK)
-    {
+    if (ngx_kapokmq_http_header(r, "Allow", allowed->header) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                                   gets ? "The method must be GET"
-                                        : "The method must be POST");
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_NOT_ALLOWED, allowed->error);
 }
 
 

@@ -123,8 +123,11 @@ ngx_uint_t ngx_kapokmq_http_gone(ngx_http_request_t *r);
 /* The methods of the request's location, for headers. */
 const char *ngx_kapokmq_http_methods(ngx_http_request_t *r);
 
-/* The first part of that: NGX_DECLINED, the method is the location's; else the
- * request has been answered, OPTIONS too. */
+/* Is it the console's Health, which is asked without a key, and by GET? */
+ngx_uint_t ngx_kapokmq_http_health(ngx_http_request_t *r);
+
+/* The first part of _start(): NGX_DECLINED, the method is its location's; else
+ * the request has been answered, OPTIONS too. */
 ngx_int_t ngx_kapokmq_http_method(ngx_http_request_t *r);
 
 /*
