@@ -4,7 +4,7 @@
 #include "src/server/cluster/ngx_kapokmq_cluster.h"
 #include "src/server/console/ngx_kapokmq_console.h"
 #include "src/server/events/ngx_kapokmq_events.h"
-#include "src/server/http/ngx_kapokmq_http.h"
+#include "src/server/http/ngx_kapokmq_hop.h"
 #include "src/server/metrics/ngx_kapokmq_metrics.h"
 #include "src/server/publish/ngx_kapokmq_publish.h"
 #include "src/server/pull/ngx_kapokmq_pull.h"
@@ -16,42 +16,53 @@
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_producer = {
     NGX_KAPOKMQ_PRODUCER, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_producer_handler
+    ngx_kapokmq_producer_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_consumer = {
     NGX_KAPOKMQ_CONSUMER, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_consumer_handler
+    ngx_kapokmq_consumer_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_events = {
     NGX_KAPOKMQ_EVENTS, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_events_handler
+    ngx_kapokmq_events_handler, ngx_kapokmq_events_later
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_pull = {
     NGX_KAPOKMQ_PULL, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_pull_handler
+    ngx_kapokmq_pull_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_settle = {
     NGX_KAPOKMQ_SETTLE, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_settle_handler
+    ngx_kapokmq_settle_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_send = {
     NGX_KAPOKMQ_SEND, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_TOPIC),
-    ngx_kapokmq_send_handler
+    ngx_kapokmq_send_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_console = {
     NGX_KAPOKMQ_CONSOLE, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_CONSOLE),
-    ngx_kapokmq_console_handler
+    ngx_kapokmq_console_handler, NULL
 };
 
 static ngx_kapokmq_endpoint_t  ngx_kapokmq_metrics = {
     NGX_KAPOKMQ_METRICS, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_METRICS),
-    ngx_kapokmq_metrics_handler
+    ngx_kapokmq_metrics_handler, NULL
+};
+
+static ngx_kapokmq_endpoint_t  ngx_kapokmq_hop = {
+    NGX_KAPOKMQ_HOP, NGX_KAPOKMQ_SET(NGX_KAPOKMQ_RIGHT_SIGNED),
+    ngx_kapokmq_hop_handler, NULL
+};
+
+const ngx_kapokmq_endpoint_t *const  ngx_kapokmq_endpoints[] = {
+    &ngx_kapokmq_producer, &ngx_kapokmq_consumer, &ngx_kapokmq_events,
+    &ngx_kapokmq_pull, &ngx_kapokmq_settle, &ngx_kapokmq_send,
+    &ngx_kapokmq_console, NULL
 };
 
 
@@ -89,6 +100,15 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
+
+#ifdef KMQ_FAULTS
+    { ngx_string("kapokmq_node"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_kapokmq_conf_node,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+#endif
 
     { ngx_string("kapokmq_producer"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
@@ -145,6 +165,20 @@ static ngx_command_t  ngx_kapokmq_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_kapokmq_metrics },
+
+    { ngx_string("kapokmq_hop"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_kapokmq_conf_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_kapokmq_hop },
+
+    { ngx_string("kapokmq_primary"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_kapokmq_conf_primary,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("kapokmq_cors_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,

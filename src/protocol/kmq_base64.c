@@ -61,3 +61,38 @@ kmq_base64url_decode(unsigned char *to, const char *text, size_t len)
 
     return end - to;
 }
+
+
+size_t
+kmq_base64url_encode(char *to, const unsigned char *bytes, size_t len)
+{
+    char      *end;
+    size_t     i;
+    unsigned   left;
+    uint32_t   bits;
+
+    static const char  digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    bits = 0;
+    left = 0;
+    end = to;
+
+    for (i = 0; i < len; i++) {
+        bits = bits << 8 | bytes[i];
+        left += 8;
+
+        while (left >= 6) {
+            left -= 6;
+            *end++ = digits[bits >> left & 63];
+        }
+
+        bits &= (1u << left) - 1;
+    }
+
+    if (left) {
+        *end++ = digits[bits << (6 - left) & 63];
+    }
+
+    return (size_t) (end - to);
+}

@@ -16,4 +16,8 @@
  */
 long kmq_base64url_decode(unsigned char *to, const char *text, size_t len);
 
+/* Encodes len bytes into to[2 * len], where they may stand at the end.  The
+ * characters. */
+size_t kmq_base64url_encode(char *to, const unsigned char *bytes, size_t len);
+
 #endif /* KMQ_BASE64_H */

@@ -42,6 +42,8 @@ typedef struct {
 } ngx_kapokmq_shared_t;
 
 typedef struct ngx_kapokmq_cluster_conf_s  ngx_kapokmq_cluster_conf_t;
+/* Of a cluster: server/http/ngx_kapokmq_hop.h. */
+typedef struct ngx_kapokmq_hop_conf_s  ngx_kapokmq_hop_conf_t;
 
 typedef struct {
     ngx_shm_zone_t  *zone;          /* kapokmq_zone; NULL: not configured */
@@ -61,7 +63,17 @@ typedef struct {
     ngx_uint_t       begun;         /* persistent since this reload */
     ngx_str_t       *user;          /* the first location directive that
                                        needs the zone, NULL: none */
+    ngx_kapokmq_hop_conf_t *hop;    /* of a cluster, or NULL */
+    struct kmq_hops_s *hops;        /* in the zone, where there is one */
+    ngx_array_t     *ways;          /* ngx_kapokmq_way_t */
 } ngx_kapokmq_main_conf_t;
+
+/* How a server hands requests on: by that named location.  Without a name: it
+ * lets those in that come. */
+typedef struct {
+    ngx_http_core_srv_conf_t *server;
+    ngx_str_t        location;
+} ngx_kapokmq_way_t;
 
 /* What a location serves. */
 typedef enum {
@@ -73,7 +85,8 @@ typedef enum {
     NGX_KAPOKMQ_SETTLE,
     NGX_KAPOKMQ_SEND,
     NGX_KAPOKMQ_CONSOLE,
-    NGX_KAPOKMQ_METRICS
+    NGX_KAPOKMQ_METRICS,
+    NGX_KAPOKMQ_HOP                 /* any of these, from another node */
 } ngx_kapokmq_kind_e;
 
 /* What whoever comes in there needs. */
@@ -81,14 +94,19 @@ typedef enum {
     NGX_KAPOKMQ_RIGHT_UNSET = 0,
     NGX_KAPOKMQ_RIGHT_TOPIC,        /* for each topic that is named */
     NGX_KAPOKMQ_RIGHT_CONSOLE,      /* to read; a function may need more */
-    NGX_KAPOKMQ_RIGHT_METRICS
+    NGX_KAPOKMQ_RIGHT_METRICS,
+    NGX_KAPOKMQ_RIGHT_SIGNED        /* what another node has looked at */
 } ngx_kapokmq_right_e;
 
 typedef struct {
     ngx_kapokmq_kind_e   kind;
     ngx_kapokmq_right_e  right;
     ngx_http_handler_pt  handler;   /* called by ngx_kapokmq_door() */
+    ngx_http_handler_pt  later;     /* it cannot be served now; NULL: 503 */
 } ngx_kapokmq_endpoint_t;
+
+/* All that can be handed on, up to a NULL: in ngx_kapokmq_module.c. */
+extern const ngx_kapokmq_endpoint_t *const  ngx_kapokmq_endpoints[];
 
 /* A right that was not thought of does not compile: 0, but an array of -1
  * elements where there is none. */
@@ -110,6 +128,8 @@ typedef struct {
     ngx_str_t                  prefix;      /* or the whole, of an exact one */
     ngx_http_complex_value_t  *topic;       /* topic= and id=; NULL: both are */
     ngx_http_complex_value_t  *id;          /* in the URI */
+    ngx_str_t                  reads;       /* what another node has made
+                                               them of */
 } ngx_kapokmq_path_t;
 
 /* kapokmq_auth: what decides who may come in. */
@@ -133,6 +153,8 @@ typedef struct {
     ngx_http_complex_value_t *auth_key;     /* a key may be there, too */
     ngx_http_complex_value_t *auth_user;    /* kapokmq_user */
     ngx_uint_t              auth_limit;     /* of different wrong keys */
+    ngx_str_t               primary;        /* kapokmq_primary, with its @ */
+    ngx_uint_t              hop;            /* it came from another node */
 } ngx_kapokmq_loc_conf_t;
 
 
@@ -155,6 +177,7 @@ typedef struct {
     kmq_shared_t         *cluster;  /* NULL: there is none */
     uint32_t              epoch;    /* that it is attached for */
     const ngx_kapokmq_cluster_conf_t *cluster_conf;
+    ngx_kapokmq_hop_conf_t *hop;    /* NULL: there is no cluster */
     ngx_log_t            *log;
 
     /* posted by ngx_kapokmq_wake() and others; their handlers belong to the

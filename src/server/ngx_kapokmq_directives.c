@@ -2,7 +2,7 @@
 
 #include "ngx_kapokmq_process.h"
 #include "cluster/ngx_kapokmq_cluster.h"
-#include "http/ngx_kapokmq_http.h"
+#include "http/ngx_kapokmq_hop.h"
 
 
 /* What nginx's slab allocator takes of a zone for itself, at most, and what is
@@ -10,6 +10,9 @@
 #define NGX_KAPOKMQ_OVERHEAD(size)                                            \
     ((size) / 64 + 10 * ngx_pagesize + kmq_valid_size() + kmq_tries_size()    \
      + kmq_used_size())
+
+/* A header by which a request is handed on, with all that a key may do. */
+#define NGX_KAPOKMQ_HOP_BUFFER      65536
 
 #define NGX_KAPOKMQ_FILE_MAX        (1024 * 1024)
 
@@ -39,6 +42,14 @@ static char *ngx_kapokmq_conf_value(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_complex_value_t **value);
 static char *ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf,
     ngx_kapokmq_loc_conf_t *prev, ngx_kapokmq_loc_conf_t *conf);
+static ngx_int_t ngx_kapokmq_conf_hop(ngx_conf_t *cf,
+    ngx_kapokmq_main_conf_t *mcf);
+static ngx_uint_t ngx_kapokmq_conf_serves(void);
+static ngx_int_t ngx_kapokmq_conf_way(ngx_conf_t *cf,
+    ngx_kapokmq_loc_conf_t *conf);
+static ngx_int_t ngx_kapokmq_conf_ways(ngx_conf_t *cf,
+    ngx_kapokmq_main_conf_t *mcf);
+static ngx_uint_t ngx_kapokmq_conf_named(const ngx_kapokmq_way_t *way);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
 
@@ -643,6 +654,32 @@ ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* kapokmq_primary @LOCATION; */
+char *
+ngx_kapokmq_conf_primary(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_kapokmq_loc_conf_t  *lcf = conf;
+
+    ngx_str_t  *value;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+
+    if (lcf->primary.data) {
+        return "is duplicate";
+    }
+
+    if (value[1].len < 2 || value[1].data[0] != '@') {
+        return "must be a named location, as \"@primary\"";
+    }
+
+    lcf->primary = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
 /* kapokmq_auth off; kapokmq_auth key [$VARIABLE]; */
 char *
 ngx_kapokmq_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -766,6 +803,10 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
         conf->cors_origins = prev->cors_origins;
     }
 
+    if (conf->primary.data == NULL) {
+        conf->primary = prev->primary;
+    }
+
     /* one directive says both */
 
     if (conf->auth == NGX_CONF_UNSET_UINT) {
@@ -784,6 +825,10 @@ ngx_kapokmq_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
                               ngx_kapokmq_variables_of_end(cf)
                               ? NGX_KAPOKMQ_LOG_END
                               : NGX_KAPOKMQ_LOG_UPGRADE);
+
+    if (ngx_kapokmq_conf_way(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     return ngx_kapokmq_conf_merge_endpoint(cf, prev, conf);
 }
@@ -825,6 +870,132 @@ ngx_kapokmq_conf_merge_endpoint(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *prev,
 }
 
 
+/* ---------------------------------------------------------- handing on */
+
+/* What requests are handed on by, of what kapokmq_cluster says. */
+static ngx_int_t
+ngx_kapokmq_conf_hop(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    mcf->hop = ngx_pcalloc(cf->pool, sizeof(ngx_kapokmq_hop_conf_t));
+    if (mcf->hop == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->hop->secret = mcf->cluster->secret;
+    mcf->hop->number = (uint32_t) mcf->cluster->number;
+    mcf->hop->serves = ngx_kapokmq_conf_serves;
+    mcf->hop->primary = ngx_kapokmq_cluster_primary;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_conf_serves(void)
+{
+    return ngx_kapokmq_cluster_serves();
+}
+
+
+/* What it hands requests on by, or in by, is looked at when all servers are
+ * known. */
+static ngx_int_t
+ngx_kapokmq_conf_way(ngx_conf_t *cf, ngx_kapokmq_loc_conf_t *conf)
+{
+    ngx_kapokmq_way_t        *way;
+    ngx_kapokmq_main_conf_t  *mcf;
+
+    if (conf->endpoint.kind == NGX_KAPOKMQ_NOTHING
+        || (conf->endpoint.kind != NGX_KAPOKMQ_HOP
+            && conf->primary.len == 0))
+    {
+        return NGX_OK;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_kapokmq_module);
+
+    if (mcf->ways == NULL) {
+        mcf->ways = ngx_array_create(cf->pool, 16, sizeof(ngx_kapokmq_way_t));
+        if (mcf->ways == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    way = ngx_array_push(mcf->ways);
+    if (way == NULL) {
+        return NGX_ERROR;
+    }
+
+    way->server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    ngx_str_null(&way->location);
+
+    if (conf->endpoint.kind != NGX_KAPOKMQ_HOP) {
+        way->location = conf->primary;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_kapokmq_conf_ways(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
+{
+    ngx_uint_t          i;
+    ngx_kapokmq_way_t  *way;
+
+    way = mcf->ways ? mcf->ways->elts : NULL;
+
+    for (i = 0; way && i < mcf->ways->nelts; i++) {
+
+        if (way[i].location.len) {
+
+            if (!ngx_kapokmq_conf_named(&way[i])) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "there is no \"location %V\" in the server "
+                                   "of \"kapokmq_primary\"",
+                                   &way[i].location);
+                return NGX_ERROR;
+            }
+
+        } else if (mcf->hop == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"kapokmq_hop\" needs \"kapokmq_cluster\"");
+            return NGX_ERROR;
+
+        } else if (way[i].server->large_client_header_buffers.size
+                   < NGX_KAPOKMQ_HOP_BUFFER)
+        {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "a server with \"kapokmq_hop\" should have "
+                               "\"large_client_header_buffers 4 64k\": what a "
+                               "key may do comes in one header");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_kapokmq_conf_named(const ngx_kapokmq_way_t *way)
+{
+    ngx_http_core_loc_conf_t  **named;
+
+    for (named = way->server->named_locations; named && *named; named++) {
+
+        if ((*named)->name.len == way->location.len
+            && ngx_strncmp((*named)->name.data, way->location.data,
+                           way->location.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* When all has been read: does it fit together? */
 ngx_int_t
 ngx_kapokmq_conf_check(ngx_conf_t *cf)
@@ -850,7 +1021,14 @@ ngx_kapokmq_conf_check(ngx_conf_t *cf)
         ngx_kapokmq_conf_port(cf, mcf);
     }
 
-    return mcf->cluster ? ngx_kapokmq_cluster_check(cf, mcf) : NGX_OK;
+    if (mcf->cluster
+        && (ngx_kapokmq_cluster_check(cf, mcf) != NGX_OK
+            || ngx_kapokmq_conf_hop(cf, mcf) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_kapokmq_conf_ways(cf, mcf);
 }
 
 

@@ -8,6 +8,7 @@
 #include "console/ngx_kapokmq_console.h"
 #include "deliver/ngx_kapokmq_deliver.h"
 #include "disk/ngx_kapokmq_disk.h"
+#include "http/ngx_kapokmq_hop.h"
 #include "session/ngx_kapokmq_session.h"
 #include "worker/ngx_kapokmq_worker.h"
 
@@ -72,6 +73,10 @@ ngx_kapokmq_init_process(ngx_cycle_t *cycle)
     ngx_kapokmq_cluster_hooks_t   hooks;
 
     mcf = ngx_kapokmq_main_conf(cycle);
+
+    if (mcf && mcf->hop) {
+        mcf->hop->hops = mcf->hops;
+    }
 
     if (mcf == NULL || (ngx_process != NGX_PROCESS_WORKER
                         && ngx_process != NGX_PROCESS_SINGLE))

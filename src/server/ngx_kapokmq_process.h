@@ -24,6 +24,11 @@ char *ngx_kapokmq_conf_console(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_kapokmq_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_kapokmq_conf_primary(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+#ifdef KMQ_FAULTS
+char *ngx_kapokmq_conf_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+#endif
 void *ngx_kapokmq_conf_create_main(ngx_conf_t *cf);
 char *ngx_kapokmq_conf_init_main(ngx_conf_t *cf, void *conf);
 void *ngx_kapokmq_conf_create_loc(ngx_conf_t *cf);

@@ -3,12 +3,15 @@
 #include "ngx_kapokmq_process.h"
 #include "cluster/ngx_kapokmq_cluster.h"
 #include "disk/ngx_kapokmq_disk.h"
+#include "../cluster/kmq_hop.h"
 
 #include <sys/mman.h>
 #include <sys/random.h>
 
 
 static ngx_int_t ngx_kapokmq_zone_access(ngx_shm_zone_t *zone,
+    ngx_kapokmq_main_conf_t *mcf);
+static ngx_int_t ngx_kapokmq_zone_hops(ngx_shm_zone_t *zone,
     ngx_kapokmq_main_conf_t *mcf);
 static ngx_int_t ngx_kapokmq_zone_format(ngx_shm_zone_t *zone,
     ngx_kapokmq_main_conf_t *mcf);
@@ -42,6 +45,7 @@ ngx_kapokmq_zone_init(ngx_shm_zone_t *zone, void *data)
     mcf->tries = omcf->tries;
     mcf->used = omcf->used;
     mcf->node = omcf->node;
+    mcf->hops = omcf->hops;
 
     if (ngx_kapokmq_cluster_reload(zone->shm.log, mcf, omcf) != NGX_OK) {
         return NGX_ERROR;
@@ -99,6 +103,39 @@ ngx_kapokmq_zone_access(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
 }
 
 
+/* What a node of a cluster knows of requests that are handed on. */
+static ngx_int_t
+ngx_kapokmq_zone_hops(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
+{
+    int               rc;
+    ngx_slab_pool_t  *shpool;
+
+    if (mcf->hop == NULL) {
+        return NGX_OK;
+    }
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    mcf->hops = ngx_slab_calloc(shpool, kmq_hops_size(KMQ_HOP_NODES));
+
+    if (mcf->hops == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "no memory in zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    rc = kmq_hops_init(mcf->hops, KMQ_HOP_NODES);
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, rc,
+                      "no lock for zone \"%V\"", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* The engine's block is all of a new zone that its allocator can give. */
 static ngx_int_t
 ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
@@ -118,7 +155,8 @@ ngx_kapokmq_zone_format(ngx_shm_zone_t *zone, ngx_kapokmq_main_conf_t *mcf)
     }
 
     if (ngx_kapokmq_zone_access(zone, mcf) != NGX_OK
-        || ngx_kapokmq_cluster_zone(zone, mcf) != NGX_OK)
+        || ngx_kapokmq_cluster_zone(zone, mcf) != NGX_OK
+        || ngx_kapokmq_zone_hops(zone, mcf) != NGX_OK)
     {
         return NGX_ERROR;
     }

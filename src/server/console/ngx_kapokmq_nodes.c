@@ -1,9 +1,10 @@
 /* Health and GetNodes: can this nginx serve, and which others are there? */
 
 #include "ngx_kapokmq_console_inside.h"
+#include "../http/ngx_kapokmq_hop.h"
 
 
-static ngx_uint_t ngx_kapokmq_health_good(void);
+static ngx_uint_t ngx_kapokmq_health_good(ngx_http_request_t *r);
 
 
 /* ------------------------------------------------------------------ Health */
@@ -19,7 +20,7 @@ ngx_kapokmq_health(ngx_http_request_t *r)
         return rc;
     }
 
-    if (!ngx_kapokmq_health_good()) {
+    if (!ngx_kapokmq_health_good(r)) {
         return ngx_kapokmq_http_unavailable(r);
     }
 
@@ -34,13 +35,14 @@ ngx_kapokmq_health(ngx_http_request_t *r)
 
 /* A worker that is exiting after a reload has successors: that is no stop. */
 static ngx_uint_t
-ngx_kapokmq_health_good(void)
+ngx_kapokmq_health_good(ngx_http_request_t *r)
 {
     ngx_kapokmq_worker_t  *w;
 
     w = &ngx_kapokmq_worker;
 
-    return w->kmq && !(ngx_exiting && w->reloads == w->shared->reloads);
+    return ngx_kapokmq_hop_good(r)
+           && !(ngx_exiting && w->reloads == w->shared->reloads);
 }
 
 

@@ -59,10 +59,6 @@ extern const ngx_kapokmq_transport_t  ngx_kapokmq_events_transport;
  * handler returns. */
 ngx_int_t ngx_kapokmq_events_header(ngx_http_request_t *r, off_t size);
 
-/* Answers that the client is to come again; returns what a content handler
- * does. */
-ngx_int_t ngx_kapokmq_events_later(ngx_http_request_t *r);
-
 
 /* ------------------------------------------------------------------ output */
 

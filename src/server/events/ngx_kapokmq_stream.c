@@ -1,5 +1,6 @@
 /* The life of a stream: its client joins, is pushed to, and leaves. */
 
+#include "ngx_kapokmq_events.h"
 #include "ngx_kapokmq_events_inside.h"
 #include "../client/ngx_kapokmq_beat.h"
 #include "../client/ngx_kapokmq_peer.h"

@@ -208,6 +208,22 @@ ngx_kapokmq_http_json(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
+ngx_kapokmq_http_later(ngx_http_request_t *r)
+{
+    ngx_kapokmq_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+
+    if (lcf->endpoint.later) {
+        return lcf->endpoint.later(r);
+    }
+
+    return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "There is no primary at the moment");
+}
+
+
+ngx_int_t
 ngx_kapokmq_http_unavailable(ngx_http_request_t *r)
 {
     return ngx_kapokmq_http_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,

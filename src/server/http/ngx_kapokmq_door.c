@@ -7,6 +7,7 @@
  */
 
 #include "ngx_kapokmq_http_inside.h"
+#include "ngx_kapokmq_hop.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_utf8.h"
 
@@ -14,7 +15,6 @@
 #define NGX_KAPOKMQ_WRONG_KEY   "Secret key matching error"
 #define NGX_KAPOKMQ_EXPIRED     "The token has expired"
 #define NGX_KAPOKMQ_TOO_MANY    "There were too many wrong keys"
-#define NGX_KAPOKMQ_FOREIGN     "Pages of this origin are not allowed here"
 
 /* So long who tries too many keys has to wait for his answer, in ms. */
 #define NGX_KAPOKMQ_DOOR_WAIT   1000
@@ -49,6 +49,12 @@ ngx_kapokmq_door(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
+    /* another node has looked at all that */
+
+    if (lcf->endpoint.kind == NGX_KAPOKMQ_HOP) {
+        return lcf->endpoint.handler(r);
+    }
+
     if (r == r->main
         && (lcf->auth == NGX_KAPOKMQ_AUTH_OFF || lcf->auth_key)
         && ngx_kapokmq_door_foreign(r, lcf))
@@ -57,7 +63,8 @@ ngx_kapokmq_door(ngx_http_request_t *r)
                                        NGX_KAPOKMQ_FOREIGN);
     }
 
-    return lcf->endpoint.handler(r);
+    return ngx_kapokmq_hands_on(r, lcf) ? ngx_kapokmq_hand_on(r, lcf)
+                                        : lcf->endpoint.handler(r);
 }
 
 
@@ -181,6 +188,10 @@ ngx_kapokmq_door_enter(ngx_http_request_t *r, ngx_uint_t login,
 
     if (facts == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (lcf->hop) {
+        return ngx_kapokmq_hop_enter(facts, login, pass);
     }
 
     if (lcf->auth == NGX_KAPOKMQ_AUTH_OFF) {

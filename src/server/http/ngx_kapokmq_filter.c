@@ -5,12 +5,16 @@
  */
 
 #include "ngx_kapokmq_http_inside.h"
+#include "ngx_kapokmq_hop.h"
 
 
 static ngx_int_t ngx_kapokmq_filter_header(ngx_http_request_t *r);
 static ngx_uint_t ngx_kapokmq_filter_shared(ngx_kapokmq_kind_e kind);
 static ngx_uint_t ngx_kapokmq_filter_page(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_filter_error(ngx_http_request_t *r);
+static ngx_uint_t ngx_kapokmq_filter_gone(ngx_http_request_t *r);
+static ngx_int_t ngx_kapokmq_filter_later(ngx_http_request_t *r,
+    ngx_kapokmq_loc_conf_t *lcf);
 static const char *ngx_kapokmq_filter_text(ngx_uint_t status);
 static ngx_int_t ngx_kapokmq_filter_cors(ngx_http_request_t *r,
     ngx_kapokmq_kind_e kind, ngx_array_t *allowed);
@@ -36,11 +40,26 @@ ngx_kapokmq_filter_header(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
-    if (lcf->endpoint.kind == NGX_KAPOKMQ_NOTHING || r != r->main) {
+    if (r != r->main) {
         return ngx_kapokmq_next_header_filter(r);
     }
 
-    if (ngx_kapokmq_filter_shared(lcf->endpoint.kind)
+    if (lcf->endpoint.kind == NGX_KAPOKMQ_NOTHING) {
+
+        /* what nginx's proxy has got of the primary, or has not */
+
+        lcf = ngx_kapokmq_handed_from(r);
+
+        if (lcf == NULL) {
+            return ngx_kapokmq_next_header_filter(r);
+        }
+
+        if (lcf->endpoint.later && ngx_kapokmq_filter_gone(r)) {
+            return ngx_kapokmq_filter_later(r, lcf);
+        }
+    }
+
+    if (!lcf->hop && ngx_kapokmq_filter_shared(lcf->endpoint.kind)
         && ngx_kapokmq_filter_cors(r, lcf->endpoint.kind, lcf->cors_origins)
            != NGX_OK)
     {
@@ -124,6 +143,35 @@ ngx_kapokmq_filter_error(ngx_http_request_t *r)
 }
 
 
+/* Has the proxy found nobody? */
+static ngx_uint_t
+ngx_kapokmq_filter_gone(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_filter_page(r)
+           && (r->headers_out.status == NGX_HTTP_BAD_GATEWAY
+               || r->headers_out.status == NGX_HTTP_SERVICE_UNAVAILABLE
+               || r->headers_out.status == NGX_HTTP_GATEWAY_TIME_OUT);
+}
+
+
+/* What the location says then takes the place of nginx's page.  Its own header
+ * comes through here as any other. */
+static ngx_int_t
+ngx_kapokmq_filter_later(ngx_http_request_t *r, ngx_kapokmq_loc_conf_t *lcf)
+{
+    ngx_int_t  rc;
+
+    r->err_status = 0;
+    r->headers_out.content_type.len = 0;
+
+    rc = lcf->endpoint.later(r);
+
+    r->header_only = 1;
+
+    return rc;
+}
+
+
 static const char *
 ngx_kapokmq_filter_text(ngx_uint_t status)
 {
@@ -149,6 +197,12 @@ ngx_kapokmq_filter_text(ngx_uint_t status)
 
     case NGX_HTTP_SERVICE_UNAVAILABLE:
         return "The service is not available at the moment";
+
+    case NGX_HTTP_BAD_GATEWAY:
+        return "The primary cannot be reached";
+
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return "The primary has not answered in time";
 
     default:
         return (status < NGX_HTTP_INTERNAL_SERVER_ERROR)

@@ -66,8 +66,9 @@ ngx_kapokmq_http_allowed(ngx_http_request_t *r)
 }
 
 
-ngx_uint_t
-ngx_kapokmq_http_health(ngx_http_request_t *r)
+/* Is it that function of the console? */
+static ngx_uint_t
+ngx_kapokmq_http_function(ngx_http_request_t *r, const char *function)
 {
     ngx_str_t                name;
     ngx_kapokmq_loc_conf_t  *lcf;
@@ -76,8 +77,23 @@ ngx_kapokmq_http_health(ngx_http_request_t *r)
 
     return lcf->endpoint.kind == NGX_KAPOKMQ_CONSOLE
            && ngx_kapokmq_path_function(r, &name) == NGX_OK
-           && name.len == sizeof("Health") - 1
-           && ngx_memcmp(name.data, "Health", name.len) == 0;
+           && name.len == ngx_strlen(function)
+           && ngx_memcmp(name.data, function, name.len) == 0;
+}
+
+
+ngx_uint_t
+ngx_kapokmq_http_health(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_function(r, "Health");
+}
+
+
+ngx_uint_t
+ngx_kapokmq_http_local(ngx_http_request_t *r)
+{
+    return ngx_kapokmq_http_health(r)
+           || ngx_kapokmq_http_function(r, "GetNodes");
 }
 
 
@@ -160,7 +176,9 @@ ngx_kapokmq_http_check(ngx_http_request_t *r, ngx_kapokmq_pass_t **pass)
         return rc;
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
+    if (ngx_kapokmq_worker.kmq == NULL
+        && !(ngx_kapokmq_worker.hop && ngx_kapokmq_http_local(r)))
+    {
         return ngx_kapokmq_http_unavailable(r);
     }
 

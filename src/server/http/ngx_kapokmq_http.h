@@ -62,6 +62,8 @@ ngx_int_t ngx_kapokmq_key_given(ngx_http_request_t *r, ngx_str_t *key);
 ngx_uint_t ngx_kapokmq_door_origin(ngx_http_request_t *r);
 
 #define NGX_KAPOKMQ_NO_TOPIC_RIGHT  "The key has no right to this topic"
+#define NGX_KAPOKMQ_FOREIGN                                                   \
+    "Pages of this origin are not allowed here"
 
 
 /* ------------------------------------------------------------------- audit */
@@ -125,6 +127,9 @@ const char *ngx_kapokmq_http_methods(ngx_http_request_t *r);
 
 /* Is it the console's Health, which is asked without a key, and by GET? */
 ngx_uint_t ngx_kapokmq_http_health(ngx_http_request_t *r);
+
+/* Or one that each node of a cluster answers for itself? */
+ngx_uint_t ngx_kapokmq_http_local(ngx_http_request_t *r);
 
 /* The first part of _start(): NGX_DECLINED, the method is its location's; else
  * the request has been answered, OPTIONS too. */
@@ -220,8 +225,10 @@ ngx_int_t ngx_kapokmq_http_refuse(ngx_http_request_t *r, ngx_uint_t status,
 void ngx_kapokmq_http_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *text);
 
-/* Refuses, before the body was read, what cannot be served here. */
+/* Refuses, before the body was read, what cannot be served here; _later, as its
+ * location does that. */
 ngx_int_t ngx_kapokmq_http_unavailable(ngx_http_request_t *r);
+ngx_int_t ngx_kapokmq_http_later(ngx_http_request_t *r);
 
 /* A JSON body of the request's pool with that status: the same two ways. */
 ngx_int_t ngx_kapokmq_http_answer(ngx_http_request_t *r, ngx_uint_t status,
@@ -365,9 +372,16 @@ void ngx_kapokmq_pages(ngx_http_request_t *r, ngx_kapokmq_pages_t *pages,
 
 /* -------------------------------------------------------------- access log */
 
-/* What a request's access log line tells of it, beside its URI. */
+/* A request that was handed on: ngx_kapokmq_hop.h. */
+typedef struct ngx_kapokmq_handed_s  ngx_kapokmq_handed_t;
+
+/* What a request's access log line tells of it, beside its URI, and what else
+ * has to outlast an internal redirect. */
 typedef struct {
     ngx_kapokmq_pass_t   pass;
+    ngx_kapokmq_handed_t *handed;   /* NULL: it is served here */
+    unsigned             hop:1;     /* it was handed on by another node, */
+    unsigned             protocol:1;    /* and offers our subprotocol */
     ngx_str_t            user;      /* of that, or of the session */
     ngx_kapokmq_names_t  names;     /* of a client; a sent message's topic */
     void               **location;  /* r->loc_conf where these were noted */
@@ -382,6 +396,9 @@ typedef struct {
 /* The request's facts, which are made when there are none yet; NULL: no
  * memory.  They stay until it has been logged. */
 ngx_kapokmq_facts_t *ngx_kapokmq_facts(ngx_http_request_t *r);
+
+/* NULL: there are none yet. */
+ngx_kapokmq_facts_t *ngx_kapokmq_facts_find(ngx_http_request_t *r);
 
 /* Notes the names by which it is served.  NGX_ERROR: no memory. */
 ngx_int_t ngx_kapokmq_facts_names(ngx_http_request_t *r,

@@ -228,6 +228,10 @@ ngx_kapokmq_path_reads(ngx_http_request_t *r, const u_char *name, size_t len)
 
     path = ngx_kapokmq_path(r);
 
+    if (path->reads.len) {
+        return ngx_kapokmq_path_argument(&path->reads, name, len);
+    }
+
     return path->topic
            && (ngx_kapokmq_path_argument(&path->topic->value, name, len)
                || ngx_kapokmq_path_argument(&path->id->value, name, len));
@@ -377,6 +381,7 @@ ngx_kapokmq_path_slash(ngx_http_request_t *r)
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
 
     if (lcf->endpoint.kind == NGX_KAPOKMQ_NOTHING
+        || lcf->endpoint.kind == NGX_KAPOKMQ_HOP
         || lcf->path.topic || r != r->main || r->uri_changed
         || r->uri.len <= lcf->path.prefix.len)
     {

@@ -6,12 +6,11 @@
  * client is connected, there is nothing to tell of the session yet.
  */
 
-#include "ngx_kapokmq_http.h"
+#include "ngx_kapokmq_hop.h"
 
 
 static ngx_uint_t ngx_kapokmq_variable_is(const ngx_str_t *name,
     const char *text);
-static ngx_kapokmq_facts_t *ngx_kapokmq_facts_find(ngx_http_request_t *r);
 static ngx_kapokmq_facts_t *ngx_kapokmq_facts_done(ngx_http_request_t *r);
 static ngx_kapokmq_kind_e ngx_kapokmq_variable_kind(ngx_http_request_t *r);
 static ngx_int_t ngx_kapokmq_variable_name(ngx_http_request_t *r,
@@ -31,6 +30,10 @@ static ngx_int_t ngx_kapokmq_variable_confirm(ngx_http_request_t *r,
 static ngx_int_t ngx_kapokmq_variable_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_kapokmq_variable_code(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_kapokmq_variable_node(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_kapokmq_variable_handed(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
@@ -69,6 +72,15 @@ static ngx_http_variable_t  ngx_kapokmq_vars[] = {
 
     { ngx_string("kapokmq_message_code"), NULL, ngx_kapokmq_variable_code,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("kapokmq_node_role"), NULL, ngx_kapokmq_variable_node,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("kapokmq_primary"), NULL, ngx_kapokmq_variable_handed,
+      (uintptr_t) ngx_kapokmq_handed_to, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("kapokmq_hop"), NULL, ngx_kapokmq_variable_handed,
+      (uintptr_t) ngx_kapokmq_handed_header, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -173,7 +185,7 @@ ngx_kapokmq_facts_names(ngx_http_request_t *r,
 
 /* By its cleanup, since a session, and an internal redirect, leave the request
  * without a context. */
-static ngx_kapokmq_facts_t *
+ngx_kapokmq_facts_t *
 ngx_kapokmq_facts_find(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t  *cln;
@@ -294,11 +306,12 @@ ngx_kapokmq_variable_text(ngx_http_variable_value_t *v, const char *text)
 static ngx_kapokmq_kind_e
 ngx_kapokmq_variable_kind(ngx_http_request_t *r)
 {
-    ngx_kapokmq_loc_conf_t  *lcf;
+    ngx_kapokmq_loc_conf_t  *lcf, *from;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
+    from = ngx_kapokmq_handed_from(r);
 
-    return lcf->endpoint.kind;
+    return from ? from->endpoint.kind : lcf->endpoint.kind;
 }
 
 
@@ -328,7 +341,7 @@ ngx_kapokmq_variable_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ngx_memzero(&names, sizeof(ngx_kapokmq_names_t));
 
-    if (facts && facts->location == r->loc_conf) {
+    if (facts && (facts->location == r->loc_conf || facts->handed)) {
         names = facts->names;
 
     } else if (!ngx_kapokmq_variable_client(kind)
@@ -508,5 +521,52 @@ ngx_kapokmq_variable_code(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     return (facts && facts->code[0])
            ? ngx_kapokmq_variable_set(v, facts->code, KMQ_CODE_LEN)
+           : ngx_kapokmq_variable_none(v);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_variable_node(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char                   address[NGX_KAPOKMQ_ADDRESS];
+    ngx_kapokmq_hop_conf_t  *node;
+
+    (void) r;
+    (void) data;
+
+    node = ngx_kapokmq_worker.hop;
+
+    if (node == NULL) {
+        return ngx_kapokmq_variable_none(v);
+    }
+
+    if (node->serves()) {
+        return ngx_kapokmq_variable_text(v, "primary");
+    }
+
+    return ngx_kapokmq_variable_text(v, node->primary(address) ? "standby"
+                                                               : "waiting");
+}
+
+
+typedef ngx_int_t (*ngx_kapokmq_handed_pt)(ngx_http_request_t *r,
+    ngx_str_t *value);
+
+static ngx_int_t
+ngx_kapokmq_variable_handed(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    rc = ((ngx_kapokmq_handed_pt) data)(r, &value);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return (rc == NGX_OK && value.len)
+           ? ngx_kapokmq_variable_set(v, value.data, value.len)
            : ngx_kapokmq_variable_none(v);
 }

@@ -9,7 +9,7 @@
  */
 
 #include "ngx_kapokmq_session_inside.h"
-#include "../http/ngx_kapokmq_http.h"
+#include "../http/ngx_kapokmq_hop.h"
 
 
 static void ngx_kapokmq_kept_first(ngx_http_request_t *r);
@@ -190,7 +190,8 @@ ngx_kapokmq_kept_wanted(ngx_http_request_t *r)
     for (cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
 
         if (cleanup->handler && cleanup->handler != ngx_kapokmq_close_free
-            && cleanup->handler != ngx_kapokmq_facts_cleanup)
+            && cleanup->handler != ngx_kapokmq_facts_cleanup
+            && cleanup->handler != ngx_kapokmq_hop_cleanup)
         {
             return 1;
         }
@@ -228,6 +229,7 @@ ngx_kapokmq_kept_give_back(ngx_kapokmq_session_t *s)
      * of the request, looks for no further requests then */
 
     s->request = NULL;
+    ngx_kapokmq_hop_stays(r);
     ngx_http_free_request(r, 0);
 
     c->data = s;

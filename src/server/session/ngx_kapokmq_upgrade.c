@@ -80,8 +80,7 @@ ngx_kapokmq_upgrade_enter(ngx_http_request_t *r, ngx_kapokmq_session_t *s)
 
     if (!ngx_kapokmq_door_origin(r)) {
         return ngx_kapokmq_http_refuse(r, NGX_HTTP_FORBIDDEN,
-                                       "Pages of this origin are not allowed "
-                                       "here");
+                                       NGX_KAPOKMQ_FOREIGN);
     }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_kapokmq_module);
@@ -304,9 +303,16 @@ ngx_kapokmq_upgrade_accept(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_uint_t
 ngx_kapokmq_upgrade_protocol(ngx_http_request_t *r)
 {
-    ngx_str_t        *value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_str_t            *value;
+    ngx_uint_t            i;
+    ngx_list_part_t      *part;
+    ngx_kapokmq_facts_t  *facts;
+
+    facts = ngx_kapokmq_facts_find(r);
+
+    if (facts && facts->hop) {
+        return facts->protocol;
+    }
 
     part = NULL;
     i = 0;

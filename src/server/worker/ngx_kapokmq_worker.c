@@ -26,6 +26,7 @@ ngx_kapokmq_worker_init(ngx_cycle_t *cycle,
     w->used = mcf->used;
     w->cluster = mcf->node;
     w->cluster_conf = mcf->cluster;
+    w->hop = mcf->hops ? mcf->hop : NULL;
     w->reloads = mcf->reloads;
     w->log = cycle->log;
 
