@@ -475,12 +475,12 @@ is_scraped('kapokmq_messages_published_total{job="kapokmq"}', $total + 1);
 
 # --- the dashboard and the alerts
 
-is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 18 rules/, 1,
+is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 26 rules/, 1,
    'promtool reads the alerts');
 wait_for {
     my @groups = @{ask('rules')->{data}{groups} // []};
     my @all = map { @{$_->{rules}} } @groups;
-    @all == 18 && !grep { $_->{health} ne 'ok' } @all
+    @all == 26 && !grep { $_->{health} ne 'ok' } @all
 } 'Prometheus evaluates all of them'
     or diag(map { "$_->{name}: " . ($_->{lastError} // '') . "\n" }
             map { @{$_->{rules}} } @{ask('rules')->{data}{groups} // []});
@@ -521,6 +521,13 @@ for my $target (@targets) {
 # Names: those in use exist, and all are described.
 my %names = %{$open->{names}};
 $names{kapokmq_last_checkpoint_timestamp_seconds} = 'gauge';
+# those of a cluster, as their file has them
+{
+    my $table = slurp('src/server/metrics/ngx_kapokmq_metrics_cluster.c');
+    while ($table =~ /\{ "(cluster_\w+)",.*?NGX_KAPOKMQ_(COUNTER|GAUGE)/gs) {
+        $names{"kapokmq_$1" . ($2 eq 'COUNTER' ? '_total' : '')} = lc $2;
+    }
+}
 sub names_in { return $_[0] =~ /\b(kapokmq_\w+)/g }
 for my $file (qw(conf/grafana-dashboard.json conf/alerts.yml)) {
     is_deeply([grep { !$names{$_} } names_in(slurp($file))], [],
@@ -594,7 +601,19 @@ YAML
     ['kapokmq_repairs_total', '0x20 1x10'],
     ['kapokmq_push_latency_seconds_bucket{le="10.0"}', '0x30'],
     ['kapokmq_push_latency_seconds_bucket{le="30.0"}', '0+60x30'],
-    ['kapokmq_push_latency_seconds_bucket{le="+Inf"}', '0+60x30'];
+    ['kapokmq_push_latency_seconds_bucket{le="+Inf"}', '0+60x30'],
+    ['kapokmq_cluster_has_primary{instance="a"}', '1x4 0x25'],
+    ['kapokmq_cluster_has_primary{instance="b"}', '0x30'],
+    ['kapokmq_cluster_primary{instance="a"}', '1x30'],
+    ['kapokmq_cluster_primary{instance="b"}', '0x10 1x20'],
+    ['kapokmq_cluster_blocked', '0x10 1x20'],
+    ['kapokmq_cluster_paused', '0x10 1x20'],
+    ['kapokmq_cluster_nodes', '3x30'],
+    ['kapokmq_cluster_nodes_heard', '3x10 2x20'],
+    ['kapokmq_cluster_replicas', '3x30'],
+    ['kapokmq_cluster_replicas_current', '3x10 2x20'],
+    ['kapokmq_cluster_lag_entries', '0x10 5000x20'],
+    ['kapokmq_cluster_epoch', '1x10 2+1x20'];
 
 # when each alert fires, and when not
 $test .= "    promql_expr_test:\n";
@@ -605,7 +624,11 @@ for ([KapokmqDown => 2, 4], [KapokmqNoConsumer => 9, 11],
      [KapokmqStuck => 10, 12], [KapokmqDeadLetters => 19, 22], [KapokmqRefused => 19, 22],
      [KapokmqQueueFull => 4, 6], [KapokmqMemoryShort => 20, 8],
      [KapokmqDiskFailing => 16, 19], [KapokmqFlushOld => 15, 20],
-     [KapokmqCheckpointOld => 14, 16], [KapokmqRepaired => 19, 22])
+     [KapokmqCheckpointOld => 14, 16], [KapokmqRepaired => 19, 22],
+     [KapokmqNoPrimary => 4, 7], [KapokmqTwoPrimaries => 10, 13],
+     [KapokmqBlocked => 10, 12], [KapokmqPaused => 10, 13],
+     [KapokmqNodeGone => 14, 17], [KapokmqReplicaBehind => 14, 17],
+     [KapokmqStandbyBehind => 14, 17], [KapokmqTakeovers => 12, 16])
 {
     my ($alert, $quiet, $firing) = @$_;
     my $expr = qq(count(ALERTS{alertname="$alert",alertstate="firing"}));

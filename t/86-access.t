@@ -161,11 +161,12 @@ my %door = (
     },
     'pause' => sub { post('/Console/PauseTopic', $_[0],
                           'topic=orders.other') },
+    'step'    => sub { post('/Console/StepDown', $_[0]) },
     'metrics' => sub { ask('GET', '/metrics', key_header($_[0])) },
 );
 my @doors = ('producer', 'producer, login', 'consumer', 'consumer, login',
              qw(send batch events pull settle ping topic message all config keys
-                clients delete purge requeue release pause metrics));
+                clients delete purge requeue release pause step metrics));
 
 # Functions of the console that ask for the same as one of these.
 my %alike = (
@@ -182,7 +183,8 @@ my %alike = (
     my %known = map { $_ => 1 } map { @$_ } values %alike;
     $known{$_} = 1 for qw(Ping GetTopic GetMessage GetOverview GetConfig
                           GetKeys GetClients DelMessage PurgeTopic
-                          RequeueMessage ReleaseMessage PauseTopic Fault);
+                          RequeueMessage ReleaseMessage PauseTopic StepDown
+                          Fault);
     is(join(' ', grep { !$known{$_} }
                  map { /NGX_KAPOKMQ_FUNCTION\("(\w+)"/ ? $1 : () } <$in>), '',
        'no function of the console is left out');
@@ -207,7 +209,7 @@ sub function {
 
 # What each is answered with that key, in that order: y, what it is when it is
 # let in; 1, 401; 3, 403, or at login 1008, or nothing confirmed.
-my %in = (producer => 101, consumer => 101);
+my %in = (producer => 101, consumer => 101, step => 409);   # no cluster
 my %out = ('producer, login' => 1008, 'consumer, login' => 1008,
            settle => 'none');
 
@@ -235,43 +237,43 @@ $mq->publish('orders.other', 'x');
 $mq->publish('else', 'x');
 
 #                    ws   send ev s  console       m
-my $nobody                      = '1111 11 111 111111111111 1';
-table('none', undef,              'y1y1 11 111 111111111111 1');
+my $nobody                      = '1111 11 111 1111111111111 1';
+table('none', undef,              'y1y1 11 111 1111111111111 1');
 table('wrong', 'wrong', $nobody);
-table('the secret key', 'sesame', 'yyyy yy yyy yyyyyyyyyyyy y');
-table('produce', 'shop-key',      'yy33 yy 333 333333333333 3');
-table('consume', 'mailer-key',    '33yy 33 yy3 333333333333 3');
-table('both', 'both-key',         'yyyy yy yyy yyy3333yyyyy 3');
+table('the secret key', 'sesame', 'yyyy yy yyy yyyyyyyyyyyyy y');
+table('produce', 'shop-key',      'yy33 yy 333 3333333333333 3');
+table('consume', 'mailer-key',    '33yy 33 yy3 3333333333333 3');
+table('both', 'both-key',         'yyyy yy yyy yyy3333yyyyy3 3');
 table('its second value', 'both-new',
-                                  'yyyy yy yyy yyy3333yyyyy 3');
-table('read', 'reader-key',       '33yy 33 yyy yyy333333333 3');
-table('read all', 'viewer-key',   '33yy 33 yyy yyyyyyy33333 y');
+                                  'yyyy yy yyy yyy3333yyyyy3 3');
+table('read', 'reader-key',       '33yy 33 yyy yyy3333333333 3');
+table('read all', 'viewer-key',   '33yy 33 yyy yyyyyyy333333 y');
 table('another topic', 'other-key',
-                                  '3333 33 333 y33333333333 3');
+                                  '3333 33 333 y333333333333 3');
 table('a token', claims(kapokmq => { produce => ['orders.*'],
                                      consume => ['orders.*'],
                                      console => 'write' }),
-                                  'yyyy yy yyy yyy3333yyyyy 3');
+                                  'yyyy yy yyy yyy3333yyyyy3 3');
 table('a token of another id',
       claims(kapokmq => { produce => ['orders.*'], consume => ['orders.*'],
                           id => '{sub}' }),
-                                  '3333 yy 33y 333333333333 3');
+                                  '3333 yy 33y 3333333333333 3');
 table('a token with a template',
       token($SECRET, sub => 'orders',
             kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
                          console => 'write' }),
-                                  'yyyy yy yyy yyy3333yyyyy 3');
+                                  'yyyy yy yyy yyy3333yyyyy3 3');
 table('a template of another subject',
       claims(kapokmq => { produce => ['{sub}.*'], consume => ['{sub}.*'],
                           console => 'write' }),
-                                  '3333 33 333 y33333333333 3');
+                                  '3333 33 333 y333333333333 3');
 table('a template without a subject',
       token($SECRET, kapokmq => { produce => ['orders.{sub}*'],
                                   consume => ['orders.{sub}*', '{id}*'],
                                   console => 'write' }),
-                                  '3333 33 333 y33333333333 3');
+                                  '3333 33 333 y333333333333 3');
 table('a token without rights', claims(),
-                                  '3333 33 333 333333333333 3');
+                                  '3333 33 333 3333333333333 3');
 table('an expired one', claims(exp => time - 60,
                                kapokmq => { produce => ['*'] }), $nobody);
 table('one of another secret',
@@ -423,7 +425,7 @@ is(post('/free/Ping', "free$_"), 401, "no limit, $_") for 1 .. 4;
                  consume => '[orders.*]', console => 'read']) });
     table('removed by a reload', 'both-key', $nobody);
     table('its second value, with less', 'both-new',
-                                  'yyyy yy yyy yyy333333333 3');
+                                  'yyyy yy yyy yyy3333333333 3');
 }
 
 $mq->finish;

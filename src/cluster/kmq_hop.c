@@ -277,6 +277,13 @@ kmq_hops_number(kmq_hops_t *hops, kmq_hop_t *hop)
 }
 
 
+uint64_t
+kmq_hops_handed(const kmq_hops_t *hops)
+{
+    return __atomic_load_n(&hops->number, __ATOMIC_RELAXED);
+}
+
+
 /* Whoever dies in here leaves a state that is good: what is not in place yet is
  * done again by the next. */
 static void

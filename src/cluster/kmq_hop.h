@@ -108,6 +108,9 @@ size_t kmq_hops_size(unsigned nodes);
 /* In memory that is zeroed, and aligned to 8.  0, or an errno. */
 int kmq_hops_init(kmq_hops_t *hops, unsigned nodes);
 
+/* How many requests have been handed on. */
+uint64_t kmq_hops_handed(const kmq_hops_t *hops);
+
 /* Gives a request that is handed on its start and its number. */
 void kmq_hops_number(kmq_hops_t *hops, kmq_hop_t *hop);
 

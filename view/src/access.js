@@ -30,11 +30,16 @@ export function firstTopic(topics) {
     return covers(topics, 'hello') ? 'hello' : first.replace(/\*$/, 'hello');
 }
 
+// What concerns the whole cluster.
+export const mayStepDown = (access) => mayChangeAny(access) && access.All;
+
 export function mayOpen(access, page) {
     switch (page) {
     case 'Console':
     case 'Configuration':
         return access.All;
+    case 'Cluster':
+        return access.All && access.Cluster === true;
     case 'Send':
         return sendTopics(access).length + listenTopics(access).length > 0;
     default:

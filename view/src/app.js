@@ -14,6 +14,7 @@ import { currentAccess, currentKey, onSession } from './session.js';
 import { setTheme, theme } from './theme.js';
 import { Access } from './pages/access.js';
 import { Clients } from './pages/clients.js';
+import { Cluster } from './pages/cluster.js';
 import { Configuration } from './pages/configuration.js';
 import { Login } from './pages/login.js';
 import { Messages } from './pages/messages.js';
@@ -55,6 +56,8 @@ function Page({ route, access }) {
         return html`<${Send} />`;
     case 'Configuration':
         return html`<${Configuration} />`;
+    case 'Cluster':
+        return html`<${Cluster} />`;
     case 'Access':
         return html`<${Access} />`;
     case UNKNOWN:

@@ -4,7 +4,7 @@
 import { useEffect, useState } from './html.js';
 
 export const PAGES = ['Console', 'Topics', 'Clients', 'Messages', 'Send',
-    'Configuration', 'Access'];
+    'Configuration', 'Cluster', 'Access'];
 
 function decoded(text) {
     try {

@@ -203,6 +203,29 @@ export const CLIENT_STATES = {
 export const inState = (rows, states, name) => (Object.hasOwn(states, name)
     ? rows.filter(states[name]) : rows);
 
+// The same of a cluster: the answer of GetNodes.
+export function clusterProblems({ data, cluster }) {
+    const { Stream } = cluster;
+    const gone = data.filter((node) => !node.There && !node.Self);
+    const lacks = data.filter((node) => node.Lacks);
+
+    return [
+        cluster.Blocked && { level: 'bad', name: 'blocked',
+            node: cluster.Furthest ?? '?', reason: cluster.Reason ?? '' },
+        !cluster.Blocked && !cluster.Primary && { level: 'bad',
+            name: 'noPrimary', reason: cluster.Reason ?? '' },
+        cluster.Role === 'paused' && { level: 'bad', name: 'paused',
+            reason: cluster.Reason ?? '' },
+        gone.length > 0 && { level: 'warn', name: 'away',
+            nodes: gone.map((node) => node.Node).join(', ') },
+        Stream.Replicas > 0 && Stream.Current < Stream.Replicas
+            && { level: 'warn', name: 'replicas', n: Stream.Current,
+                all: Stream.Replicas },
+        lacks.length > 0 && { level: 'warn', name: 'lacks',
+            nodes: lacks.map((node) => node.Node).join(', ') },
+    ].filter(Boolean);
+}
+
 const names = new Intl.Collator(undefined, { numeric: true });
 
 function compare(x, y) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { covers, firstTopic, listenTopics, mayChange, mayOpen, placeOf,
+import { covers, firstTopic, listenTopics, mayChange, mayOpen, mayStepDown, placeOf,
     sendTopics, titleOf } from '../src/access.js';
 import { PAGES } from '../src/router.js';
 
@@ -17,7 +17,7 @@ const access = (changes = {}) => ({
 });
 
 const everything = access({ Kind: 'secretKey', Console: 'write', All: true,
-    Metrics: true, Produce: ['*'], Consume: ['*'] });
+    Metrics: true, Produce: ['*'], Consume: ['*'], Cluster: true });
 
 const pages = (of) => PAGES.filter((page) => mayOpen(of, page));
 
@@ -43,7 +43,17 @@ test('the secret key is offered everything', () => {
 test('the whole queue is for keys of all topics', () => {
     assert.deepEqual(pages(access({ Consume: ['orders'] })),
         ['Topics', 'Clients', 'Messages', 'Send', 'Access']);
-    assert.deepEqual(pages(access({ All: true, Consume: ['*'] })), PAGES);
+    assert.deepEqual(pages(access({ All: true, Consume: ['*'] })),
+        PAGES.filter((page) => page !== 'Cluster'));
+});
+
+test('a cluster is shown where there is one, to keys of all topics', () => {
+    assert.ok(mayOpen(everything, 'Cluster'));
+    assert.ok(!mayOpen({ ...everything, Cluster: undefined }, 'Cluster'));
+    assert.ok(!mayOpen({ ...everything, All: false }, 'Cluster'));
+    assert.ok(mayStepDown(everything));
+    assert.ok(!mayStepDown({ ...everything, Console: 'read' }));
+    assert.ok(!mayStepDown({ ...everything, All: false }));
 });
 
 test('who may use no topic is offered neither sending nor listening', () => {

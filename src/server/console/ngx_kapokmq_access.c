@@ -2,6 +2,7 @@
  * values are nowhere. */
 
 #include "ngx_kapokmq_console_inside.h"
+#include "../cluster/ngx_kapokmq_cluster.h"
 
 
 /* What is around both lists, with name and id at their longest; and when the
@@ -68,7 +69,8 @@ ngx_kapokmq_access_get(ngx_http_request_t *r, const kmq_rights_t *rights)
     u_char     *p;
     ngx_str_t   json;
 
-    json.data = ngx_pnalloc(r->pool, ngx_kapokmq_access_room(rights));
+    json.data = ngx_pnalloc(r->pool, ngx_kapokmq_access_room(rights)
+                                     + sizeof(",\"Cluster\":true"));
     if (json.data == NULL) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -76,6 +78,11 @@ ngx_kapokmq_access_get(ngx_http_request_t *r, const kmq_rights_t *rights)
 
     p = ngx_sprintf(json.data, "{\"code\":0,\"data\":");
     p = ngx_kapokmq_access_write(p, rights);
+
+    if (ngx_kapokmq_cluster_on()) {
+        p = ngx_sprintf(p - 1, ",\"Cluster\":true}");
+    }
+
     *p++ = '}';
 
     json.len = p - json.data;

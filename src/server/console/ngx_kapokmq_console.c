@@ -15,7 +15,8 @@ typedef enum {
     NGX_KAPOKMQ_MAY_READ,           /* it tells, or does, what is about topics,
                                        and asks for the right to each; */
     NGX_KAPOKMQ_MAY_READ_ALL,       /* or about the whole queue */
-    NGX_KAPOKMQ_MAY_WRITE
+    NGX_KAPOKMQ_MAY_WRITE,
+    NGX_KAPOKMQ_MAY_WRITE_ALL
 } ngx_kapokmq_may_e;
 
 typedef struct {
@@ -67,6 +68,7 @@ static const ngx_kapokmq_function_t  ngx_kapokmq_functions[] = {
     NGX_KAPOKMQ_FUNCTION("GetSettings", READ_ALL,
                          ngx_kapokmq_config_view_list),
     NGX_KAPOKMQ_FUNCTION("GetNodes", READ_ALL, ngx_kapokmq_nodes_get),
+    NGX_KAPOKMQ_FUNCTION("StepDown", WRITE_ALL, ngx_kapokmq_nodes_step),
 #ifdef KMQ_FAULTS
     NGX_KAPOKMQ_FUNCTION("Fault", WRITE, ngx_kapokmq_fault),
 #endif
@@ -145,6 +147,11 @@ ngx_kapokmq_console_may(ngx_kapokmq_may_e may, const kmq_rights_t *rights)
     case NGX_KAPOKMQ_MAY_WRITE:
         return kmq_rights_console(rights) == KMQ_CONSOLE_WRITE
                ? NULL : "The key has no right to change anything";
+
+    case NGX_KAPOKMQ_MAY_WRITE_ALL:
+        return kmq_may_console_all(rights, 1)
+               ? NULL : "The key has no right to change what concerns all "
+                        "topics";
 
     default:
         return "Nobody has a right to this";

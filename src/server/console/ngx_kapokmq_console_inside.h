@@ -59,6 +59,8 @@ void ngx_kapokmq_access_keys(ngx_http_request_t *r,
 
 void ngx_kapokmq_nodes_get(ngx_http_request_t *r,
     const kmq_rights_t *rights);
+void ngx_kapokmq_nodes_step(ngx_http_request_t *r,
+    const kmq_rights_t *rights);
 
 /* Answers whether clients can be served, and no more: it is called at once, and
  * by anybody. */

@@ -93,7 +93,8 @@ ngx_uint_t
 ngx_kapokmq_http_local(ngx_http_request_t *r)
 {
     return ngx_kapokmq_http_health(r)
-           || ngx_kapokmq_http_function(r, "GetNodes");
+           || ngx_kapokmq_http_function(r, "GetNodes")
+           || ngx_kapokmq_http_function(r, "GetAccess");
 }
 
 

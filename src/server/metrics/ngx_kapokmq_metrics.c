@@ -7,6 +7,7 @@
 
 #include "ngx_kapokmq_metrics.h"
 #include "ngx_kapokmq_metrics_inside.h"
+#include "../cluster/ngx_kapokmq_cluster.h"
 #include "../http/ngx_kapokmq_http.h"
 #include "../worker/ngx_kapokmq_worker.h"
 #include "../../protocol/kmq_media.h"
@@ -29,7 +30,9 @@
 #define NGX_KAPOKMQ_METRICS_INFO     NGX_KAPOKMQ_FAMILIES
 #define NGX_KAPOKMQ_METRICS_LATENCY  (NGX_KAPOKMQ_METRICS_INFO + 1)
 #define NGX_KAPOKMQ_METRICS_REASONS  (NGX_KAPOKMQ_METRICS_LATENCY + 1)
-#define NGX_KAPOKMQ_METRICS_TOPICS   (NGX_KAPOKMQ_METRICS_REASONS + 1)
+#define NGX_KAPOKMQ_METRICS_CLUSTER  (NGX_KAPOKMQ_METRICS_REASONS + 1)
+#define NGX_KAPOKMQ_METRICS_TOPICS                                            \
+    (NGX_KAPOKMQ_METRICS_CLUSTER + NGX_KAPOKMQ_CLUSTER_FAMILIES)
 #define NGX_KAPOKMQ_METRICS_EOF                                               \
     (NGX_KAPOKMQ_METRICS_TOPICS + NGX_KAPOKMQ_TOPIC_FAMILIES)
 #define NGX_KAPOKMQ_METRICS_END      (NGX_KAPOKMQ_METRICS_EOF + 1)
@@ -47,9 +50,11 @@ typedef struct {
     unsigned                       consumers:1;    /* all have been read, */
     unsigned                       gathered:1;     /* and all topics */
     unsigned                       open:1; /* OpenMetrics */
+    unsigned                       empty:1;        /* there is no queue */
 
     ngx_kapokmq_metrics_t           values;
     kmq_latency_t                  latency;
+    ngx_kapokmq_metrics_cluster_t *cluster;        /* NULL: there is none */
     ngx_list_t                     series;
     ngx_kapokmq_series_t           rest;   /* the other topics */
 
@@ -83,6 +88,8 @@ static uint64_t ngx_kapokmq_metrics_value(const void *data,
     const ngx_kapokmq_family_t *family, const ngx_kapokmq_totals_t *totals);
 static u_char *ngx_kapokmq_metrics_part(ngx_kapokmq_scrape_t *scrape,
     u_char *p);
+static u_char *ngx_kapokmq_metrics_nodes(ngx_kapokmq_scrape_t *scrape,
+    u_char *p);
 static u_char *ngx_kapokmq_metrics_series(ngx_kapokmq_scrape_t *scrape,
     u_char *p, ngx_uint_t n);
 static u_char *ngx_kapokmq_metrics_info(ngx_kapokmq_scrape_t *scrape,
@@ -92,13 +99,6 @@ static u_char *ngx_kapokmq_metrics_latency(ngx_kapokmq_scrape_t *scrape,
 static u_char *ngx_kapokmq_metrics_reasons(ngx_kapokmq_scrape_t *scrape,
     u_char *p);
 static u_char *ngx_kapokmq_metrics_seconds(u_char *p, uint64_t ms);
-static u_char *ngx_kapokmq_metrics_head(u_char *p, ngx_uint_t open,
-    const ngx_kapokmq_family_t *family, const char *type);
-static u_char *ngx_kapokmq_metrics_family(u_char *p, ngx_uint_t open,
-    const ngx_kapokmq_family_t *family);
-static u_char *ngx_kapokmq_metrics_sample(u_char *p,
-    const ngx_kapokmq_family_t *family, const ngx_str_t *label,
-    uint64_t value);
 
 
 /* ---------------------------------------------------------------- request */
@@ -132,7 +132,7 @@ ngx_kapokmq_metrics_handler(ngx_http_request_t *r)
                                        "The method must be GET or HEAD");
     }
 
-    if (ngx_kapokmq_worker.kmq == NULL) {
+    if (ngx_kapokmq_worker.kmq == NULL && !ngx_kapokmq_cluster_on()) {
         return ngx_kapokmq_http_unavailable(r);
     }
 
@@ -179,6 +179,16 @@ ngx_kapokmq_metrics_start(ngx_http_request_t *r)
     scrape->part = &scrape->series.part;
     ngx_str_set(&scrape->rest.label, "{topic=\"\"}");
 
+    if (ngx_kapokmq_cluster_on()) {
+        scrape->cluster = ngx_palloc(r->pool,
+                                     sizeof(ngx_kapokmq_metrics_cluster_t));
+        if (scrape->cluster == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_kapokmq_metrics_cluster_read(scrape->cluster);
+    }
+
     ngx_kapokmq_clock();
 
     r->main->count++;
@@ -213,6 +223,15 @@ ngx_kapokmq_metrics_fill(ngx_kapokmq_sliced_t *st, u_char *p, u_char *end)
     ngx_kapokmq_scrape_t  *scrape;
 
     scrape = st->data;
+
+    /* a standby has no queue, and may become one meanwhile */
+
+    if (!scrape->gathered && ngx_kapokmq_worker.kmq == NULL) {
+        scrape->gathered = 1;
+        scrape->empty = 1;
+        scrape->at = NGX_KAPOKMQ_METRICS_CLUSTER;
+        ngx_kapokmq_metrics_type(scrape);
+    }
 
     if (!scrape->gathered) {
         rc = ngx_kapokmq_metrics_gather(scrape);
@@ -492,6 +511,12 @@ ngx_kapokmq_metrics_part(ngx_kapokmq_scrape_t *scrape, u_char *p)
     uint64_t                     value;
     const ngx_kapokmq_family_t  *family;
 
+    if (scrape->at >= NGX_KAPOKMQ_METRICS_CLUSTER
+        && scrape->at < NGX_KAPOKMQ_METRICS_TOPICS)
+    {
+        return ngx_kapokmq_metrics_nodes(scrape, p);
+    }
+
     if (scrape->at >= NGX_KAPOKMQ_METRICS_TOPICS
         && scrape->at < NGX_KAPOKMQ_METRICS_EOF)
     {
@@ -526,6 +551,23 @@ ngx_kapokmq_metrics_part(ngx_kapokmq_scrape_t *scrape, u_char *p)
 
         return ngx_kapokmq_metrics_sample(p, family, NULL, value);
     }
+}
+
+
+static u_char *
+ngx_kapokmq_metrics_nodes(ngx_kapokmq_scrape_t *scrape, u_char *p)
+{
+    ngx_uint_t  n;
+
+    n = scrape->at++ - NGX_KAPOKMQ_METRICS_CLUSTER;
+
+    if (scrape->at == NGX_KAPOKMQ_METRICS_TOPICS && scrape->empty) {
+        scrape->at = NGX_KAPOKMQ_METRICS_EOF;
+    }
+
+    return scrape->cluster
+           ? ngx_kapokmq_metrics_cluster(p, scrape->open, n, scrape->cluster)
+           : p;
 }
 
 
@@ -680,61 +722,4 @@ ngx_kapokmq_metrics_seconds(u_char *p, uint64_t ms)
     }
 
     return p;
-}
-
-
-/* HELP, TYPE and, in OpenMetrics, UNIT.  That knows a counter and an info by
- * the name without the suffix that their samples have. */
-static u_char *
-ngx_kapokmq_metrics_head(u_char *p, ngx_uint_t open,
-    const ngx_kapokmq_family_t *family, const char *type)
-{
-    const char  *suffix;
-
-    suffix = "";
-
-    if (!open && type[0] == 'c') {
-        suffix = "_total";
-
-    } else if (!open && type[0] == 'i') {
-        suffix = "_info";
-        type = "gauge";
-    }
-
-    p = ngx_sprintf(p, "# HELP kapokmq_%s%s %s\n", family->name, suffix,
-                    family->help);
-    p = ngx_sprintf(p, "# TYPE kapokmq_%s%s %s\n", family->name, suffix,
-                    type);
-
-    if (open && family->unit) {
-        p = ngx_sprintf(p, "# UNIT kapokmq_%s %s\n", family->name,
-                        family->unit);
-    }
-
-    return p;
-}
-
-
-static u_char *
-ngx_kapokmq_metrics_family(u_char *p, ngx_uint_t open,
-    const ngx_kapokmq_family_t *family)
-{
-    return ngx_kapokmq_metrics_head(p, open, family,
-                                    family->kind == NGX_KAPOKMQ_COUNTER
-                                    ? "counter" : "gauge");
-}
-
-
-static u_char *
-ngx_kapokmq_metrics_sample(u_char *p, const ngx_kapokmq_family_t *family,
-    const ngx_str_t *label, uint64_t value)
-{
-    p = ngx_sprintf(p, "kapokmq_%s%s", family->name,
-                    family->kind == NGX_KAPOKMQ_COUNTER ? "_total" : "");
-
-    if (label) {
-        p = ngx_cpymem(p, label->data, label->len);
-    }
-
-    return ngx_sprintf(p, " %uL\n", value);
 }

@@ -5,6 +5,7 @@
 
 #include "../ngx_kapokmq.h"
 #include "../client/ngx_kapokmq_client.h"
+#include "../../replica/kmq_status.h"
 
 
 typedef enum {
@@ -59,5 +60,40 @@ extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;
+
+
+/* ------------------------------------------------------------------- lines */
+
+/* A family's head, of a type; of the type that its kind has; a sample, with a
+ * label or without (NULL). */
+u_char *ngx_kapokmq_metrics_head(u_char *p, ngx_uint_t open,
+    const ngx_kapokmq_family_t *family, const char *type);
+u_char *ngx_kapokmq_metrics_family(u_char *p, ngx_uint_t open,
+    const ngx_kapokmq_family_t *family);
+u_char *ngx_kapokmq_metrics_sample(u_char *p,
+    const ngx_kapokmq_family_t *family, const ngx_str_t *label,
+    uint64_t value);
+
+
+/* ----------------------------------------------------------------- cluster */
+
+/* What families of a cluster show. */
+typedef struct {
+    kmq_status_t                   status;
+    uint64_t                       primary;
+    uint64_t                       paused;
+    uint64_t                       known;          /* there is a primary */
+    uint64_t                       blocked;
+    uint64_t                       heard;          /* nodes, this one too */
+    uint64_t                       lag;
+    uint64_t                       handed;
+} ngx_kapokmq_metrics_cluster_t;
+
+#define NGX_KAPOKMQ_CLUSTER_FAMILIES  16
+
+/* Reads them; appends one of these families. */
+void ngx_kapokmq_metrics_cluster_read(ngx_kapokmq_metrics_cluster_t *cluster);
+u_char *ngx_kapokmq_metrics_cluster(u_char *p, ngx_uint_t open, ngx_uint_t n,
+    const ngx_kapokmq_metrics_cluster_t *cluster);
 
 #endif /* NGX_KAPOKMQ_METRICS_INSIDE_H */

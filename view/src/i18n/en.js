@@ -7,6 +7,7 @@ export default {
     'page.Messages': 'Messages',
     'page.Send': 'Send & listen',
     'page.Configuration': 'Configuration',
+    'page.Cluster': 'Cluster',
     'page.Access': 'Access',
     'page.Unknown': 'Page not found',
     'unknown.title': 'There is no page “{name}”.',
@@ -170,6 +171,21 @@ export default {
     'errno.122': 'the disk quota is used up',
 
     // what the server says, by its own words
+    'server.The key has no right to change what concerns all topics':
+        'This key may not change what concerns all topics.',
+    'server.There is no cluster':
+        'This queue is on one machine: there is no cluster.',
+    'server.There is no primary at the moment':
+        'The cluster has no primary at the moment.',
+    'server.There is no memory': 'The server has no memory for this.',
+    'server.No other node has all that this one has':
+        'No other node has all that the primary has.',
+    'server.This node is not primary': 'This node is not primary any more.',
+    'server.The node has not answered':
+        'The primary has not answered in time.',
+    'server.The primary cannot be reached': 'The primary cannot be reached.',
+    'server.The primary has not answered in time':
+        'The primary has not answered in time.',
     'server.There is no such topic': 'This topic does not exist (any more).',
     'server.There is no such message':
         'This message does not exist (any more).',
@@ -471,6 +487,56 @@ export default {
     'config.topics': 'Topics with settings of their own',
     'config.secret.default': 'the published default: change it',
     'config.secret.set': 'set',
+
+    'cluster.now': 'Now',
+    'cluster.all': 'All nodes',
+    'cluster.node': 'Node',
+    'cluster.role': 'Role',
+    'cluster.address': 'Address',
+    'cluster.epochs': 'Epoch',
+    'cluster.lag': 'Entries behind',
+    'cluster.heard': 'Heard',
+    'cluster.this': '{name} (this one)',
+    'cluster.gone': 'not there',
+    'cluster.role.starting': 'starting',
+    'cluster.role.standby': 'standby',
+    'cluster.role.taking-over': 'taking over',
+    'cluster.role.primary': 'primary',
+    'cluster.role.paused': 'primary, paused',
+    'cluster.role.deposed': 'letting go',
+    'cluster.role.unknown': 'unknown',
+    'cluster.primary': 'Primary',
+    'cluster.epoch': 'Epoch {n}',
+    'cluster.nodes': 'Nodes',
+    'cluster.of': '{n} of {all}',
+    'cluster.self': '{name} answers: {role} since {time}',
+    'cluster.stream': 'Replicas with all entries',
+    'cluster.leader': 'Leader of the stream: {name}',
+    'cluster.size': '{n} {n|entry|entries}, {size}',
+    'cluster.takeovers': 'Last takeovers',
+    'cluster.noTakeovers': 'None since this nginx was started.',
+    'cluster.time': 'Time',
+    'cluster.lasted': 'Took',
+    'cluster.why': 'Why',
+    'cluster.good': 'All nodes are there, and have all entries.',
+    'cluster.line': '{primary} is primary; {n} of {all} nodes are there.',
+    'cluster.blocked':
+        'The stream lacks what nodes have: nobody becomes primary by '
+        + 'himself. The files of {node} reach furthest. {reason}',
+    'cluster.noPrimary': 'There is no primary. {reason}',
+    'cluster.paused':
+        'The primary is paused: it pushes nothing until the stream '
+        + 'acknowledges again. {reason}',
+    'cluster.away': 'Not there: {nodes}.',
+    'cluster.replicas':
+        'Only {n} of {all} replicas of the stream have all of it.',
+    'cluster.lacks': 'The stream lacks what these nodes had: {nodes}.',
+    'cluster.step': 'Step down',
+    'cluster.stepTitle': 'Shall {name} step down?',
+    'cluster.stepAsk':
+        'Another node becomes primary, in about a second. Clients '
+        + 'are told to come again; nothing is lost.',
+    'cluster.stepped': '{name} takes over.',
 
     'access.own': 'Your permissions',
     'access.kind': 'Signed in with',

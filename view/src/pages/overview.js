@@ -1,4 +1,5 @@
-import { get } from '../api.js';
+import { mayOpen } from '../access.js';
+import { ask, get } from '../api.js';
 import { Chart } from '../components/chart.js';
 import { Health } from '../components/health.js';
 import { Heading, Loading, Trouble } from '../components/state.js';
@@ -12,7 +13,8 @@ import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { COUNTERS, useRates } from '../rates.js';
 import { link } from '../router.js';
-import { SPAN, bySecond, days, failures, lasts, remembered }
+import { currentAccess } from '../session.js';
+import { SPAN, bySecond, clusterProblems, days, failures, lasts, remembered }
     from '../statistics.js';
 import { visible } from '../text.js';
 
@@ -209,6 +211,27 @@ function Growth({ growth, language: current }) {
         </section>`, [growth, current]);
 }
 
+// One line of what the page Cluster has.
+function ClusterLine() {
+    const { data } = usePoll((signal) => ask('GetNodes', {}, signal));
+
+    if (!data?.cluster) {
+        return null;
+    }
+
+    const [worst] = clusterProblems(data);
+    const there = data.data.filter((node) => node.There || node.Self);
+
+    return html`
+        <p class=${`health ${worst?.level ?? 'good'}`}>
+            <a href=${link('Cluster')}>${t('page.Cluster')}</a>${': '}
+            ${worst ? t(`cluster.${worst.name}`, worst)
+                : t('cluster.line', { primary: data.cluster.Primary,
+                    n: number(there.length),
+                    all: number(data.data.length) })}
+        </p>`;
+}
+
 const load = (signal) => get('GetOverview', {}, signal);
 
 const loadHealth = (signal) => get('GetHealth', {}, signal);
@@ -257,6 +280,7 @@ export function Overview() {
     return html`
         <${Heading}>${t('page.Console')}<//>
         <${Trouble} error=${error ?? health.error} />
+        ${mayOpen(currentAccess(), 'Cluster') && html`<${ClusterLine} />`}
         ${data === null || health.data === null ? html`<${Skeleton} />` : html`
             <${Health} overview=${data.overview} health=${health.data}
                        lost=${lost} />
