@@ -393,6 +393,8 @@ install: build page
 	install -m 644 conf/nginx.conf $(DESTDIR)$(CONFDIR)/kapokmq.conf
 	install -m 644 conf/alerts.yml conf/grafana-dashboard.json \
 	    $(DESTDIR)$(DATADIR)/
+	install -d $(DESTDIR)$(DATADIR)/cluster
+	install -m 644 conf/cluster/*.conf $(DESTDIR)$(DATADIR)/cluster/
 
 # built in a copy of what git knows, since debian/ has to be at the top
 DEB := $(OUT)/deb

@@ -4,6 +4,8 @@
 #
 # The queue is there first.  The console page needs npm, which on a fresh Debian
 # takes longer than all the rest: it follows.  NPM=NO: without it.
+#
+# --cluster: three nodes with three nats-servers, conf/cluster/run.sh.
 set -eu
 cd "$(dirname "$0")"
 . ./packages.sh
@@ -13,6 +15,7 @@ cd "$(dirname "$0")"
         libssl-dev libpcre2-dev zlib1g-dev
     need_nginx_source
 }
+[ "${1:-}" != --cluster ] || need_packages nats-server
 
 # nginx's prefix: links to what it reads, and room for what it writes.  The
 # lock is nginx's too, and held until the last of its processes has gone.
@@ -104,6 +107,14 @@ owner=$(stat -c '%U %G' .)
 ulimit -n "$(ulimit -Hn)"
 
 rm -f run/logs/nginx.pid run/installing run/ended
+ends='HUP INT TERM'
+
+if [ "${1:-}" = --cluster ]; then
+    at=127.0.0.1:8111
+    [ $page = built ] || [ "${NPM:-}" = NO ] || build_page
+    . conf/cluster/run.sh
+    cluster
+fi
 
 # A process group of its own: Ctrl-C, or the end of the terminal, reaches this
 # script alone, which then asks nginx to finish gracefully, and the second time
@@ -113,7 +124,6 @@ set -m
     -g "$main" &
 pid=$!
 set +m
-ends='HUP INT TERM'
 trap 'kill -QUIT $pid 2>/dev/null; trap "kill -TERM $pid" $ends' $ends
 
 until [ -s run/logs/nginx.pid ]; do
