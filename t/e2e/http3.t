@@ -19,7 +19,7 @@ plan skip_all => 'make http3 builds the client of HTTP/3'
 
 use constant { STREAMS => 100, MESSAGES => 5_000 };
 
-my $port = KapokMQ::Suite::free_port();
+my ($port, $brief) = map { KapokMQ::Suite::free_port() } 1 .. 2;
 my $mq = KapokMQ::Test->new(yaml => { retryDelay => 0, drainTime => 0.2 });
 my $pem = $mq->dir . '/server.pem';
 my $tls = "ssl_certificate $pem; ssl_certificate_key $pem;";
@@ -28,11 +28,23 @@ is(system("openssl req -x509 -nodes -newkey ec -days 30"
           . " -pkeyopt ec_paramgen_curve:P-256 -subj /CN=localhost"
           . " -keyout $pem -out $pem.crt 2> /dev/null"
           . " && cat $pem.crt >> $pem && chmod 644 $pem"), 0, 'a certificate');
-# a client that is gone without a word is missed after keepalive_timeout
-$mq->launch(conf => <<"CONF");
+# a client that is gone without a word is missed after keepalive_timeout; one that
+# stands still while a hundred streams get messages one by one is given up by an
+# nginx with fewer than so many streams
+$mq->launch(http => <<"HTTP", conf => <<"CONF");
+    server {
+        listen 127.0.0.1:$brief quic reuseport;
+        $tls
+        keepalive_timeout 5s;
+        location /Consumers/Events/ { kapokmq_events; }
+        location /Consumers/Pull/ { kapokmq_pull; }
+    }
+HTTP
         listen 127.0.0.1:$port quic reuseport;
         $tls
-        keepalive_timeout 3s;
+        http3_max_concurrent_streams 1280;
+        # so long an old worker waits for packets that came to a new one
+        keepalive_timeout 20s;
         add_header Alt-Svc 'h3=":$port"' always;
         location = /metrics { kapokmq_metrics; }
         location /Consumers/Events/secret/ { deny all; }
@@ -43,7 +55,8 @@ $mq->launch(conf => <<"CONF");
 CONF
 
 sub connected {
-    my $h3 = KapokMQ::Http3->new($port, @_);
+    my (%option) = @_;
+    my $h3 = KapokMQ::Http3->new($option{port} // $port, %option);
 
     wait_for { $h3->connected } 'a connection';
     return $h3;
@@ -187,7 +200,7 @@ subtest 'a pull that waits' => sub {
 
     # whoever goes away takes nothing with them
     for my $how (qw(stop cancel close vanish)) {
-        my $other = connected();
+        my $other = connected($how eq 'vanish' ? (port => $brief) : ());
         my $pull = $other->post('/Consumers/Pull/waits/c1', { wait => 60 });
         wait_for { listed('waits') == 1 } "$how: it waits";
         $how =~ /stop|cancel/ ? $other->$how($pull) : $other->$how;
@@ -218,7 +231,8 @@ subtest 'what has no answer yet ends with its client' => sub {
     wait_for { $stream->open } 'close: a stream';
     $h3->close;
     wait_for { listed('idle') == 0 } 'close: is gone';
-    $stream = events(connected(), 'idle', 'c1', query => { heartbeat => 1 });
+    $stream = events(connected(port => $brief), 'idle', 'c1',
+                     query => { heartbeat => 1 });
     wait_for { $stream->open } 'vanish: a stream';
     $stream->{h3}->vanish;
     wait_for { listed('idle') == 0 } 'vanish: is gone';
