@@ -268,8 +268,9 @@ $(OUT)/unit/dump: | $(OUT)/unit/kapokmq-dump
 $(OUT)/unit/kapokmq-dump: $(call objects,unit,$(TOOL_SRC))
 	$(CC) $(ASAN) -o $@ $^ -lpthread
 
+# the replica has fences, which this sanitizer does not know
 $(UNIT_TSAN): $(OUT)/unit-tsan/%: $(OUT)/unit-tsan/obj/t/unit/%.o \
-    $(call objects,unit-tsan,$(PLAIN_SRC))
+    $(call objects,unit-tsan,$(filter-out src/replica/%,$(PLAIN_SRC)))
 	$(CC) $(TSAN) -o $@ $^ $(LIBS)
 
 $(FUZZERS): $(OUT)/fuzz/%: $(OUT)/fuzz/obj/t/fuzz/%.o \

@@ -273,8 +273,8 @@ kmq_shared_keep(kmq_shared_t *shared, const kmq_lease_t *lease)
     uint32_t             next;
     kmq_shared_lease_t  *kept;
 
-    next = !shared->kept;
-    kept = &shared->lease[next];
+    next = shared->kept + 1;
+    kept = &shared->lease[next & 1];
 
     kept->lease = *lease;
     kept->used = 1;
@@ -292,11 +292,11 @@ kmq_shared_chain(const kmq_shared_t *shared, kmq_chain_t *chain)
     do {
         kept = __atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE);
 
-        if (!shared->lease[kept].used) {
+        if (!shared->lease[kept & 1].used) {
             return -1;
         }
 
-        *chain = shared->lease[kept].lease.chain;
+        *chain = shared->lease[kept & 1].lease.chain;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
     } while (__atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE) != kept);
@@ -310,7 +310,8 @@ kmq_shared_kept(const kmq_shared_t *shared)
 {
     const kmq_shared_lease_t  *kept;
 
-    kept = &shared->lease[__atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE)];
+    kept = &shared->lease[__atomic_load_n(&shared->kept, __ATOMIC_ACQUIRE)
+                          & 1];
 
     return kept->used ? &kept->lease : NULL;
 }

@@ -70,7 +70,7 @@ typedef struct {
     kmq_shared_worker_t  worker[KMQ_SHARED_WORKERS];
 
     /* the node's thread's, for whoever comes after it */
-    uint32_t             kept;     /* which of the two */
+    uint32_t             kept;     /* how often; its last bit is which */
     kmq_shared_lease_t   lease[2];
 } kmq_shared_t;
 

@@ -702,7 +702,8 @@ test_made_due(int checkpoint)
     kmq_counts_t         counts;
     kmq_message_info_t   m;
 
-    retry_make("made due", checkpoint, code);
+    retry_make(checkpoint ? "made-due-checkpoint" : "made-due", checkpoint,
+               code);
     is_int(du_publish(&q, 0, "t", "two", HOUR, late), KMQ_OK, "delayed");
     is_int(kmq_make_due(q.worker[0].kmq, code), KMQ_OK, "its next try");
     is_int(kmq_make_due(q.worker[0].kmq, late), KMQ_OK, "its time");
@@ -738,7 +739,7 @@ test_paused(int checkpoint)
 {
     char  code[CODE];
 
-    du_init(&q, "paused");
+    du_init(&q, checkpoint ? "paused-checkpoint" : "paused");
     du_start(&q, 1);
     is_int(du_publish(&q, 0, "t", "one", 0, code), KMQ_OK, "publish");
     is_int(du_publish(&q, 0, "u", "one", 0, code), KMQ_OK, "to another one");

@@ -36,6 +36,8 @@ typedef struct {
     kmq_elements_t          elements;
     ngx_array_t             messages;      /* ngx_kapokmq_batch_message_t */
 
+    off_t                   length;        /* of the body, as it was announced;
+                                              -1: it was not */
     u_char                 *piece;
     u_char                 *last;
     u_char                 *end;
@@ -137,6 +139,9 @@ ngx_kapokmq_batch_create(ngx_http_request_t *r, ngx_uint_t lines,
     batch->one = one;
     batch->pass = pass;
     batch->shared = (r->request_body != NULL);
+    /* nginx counts what has come of one that is in chunks */
+    batch->length = r->headers_in.chunked ? -1
+                                          : r->headers_in.content_length_n;
     kmq_elements_begin(&batch->elements, (int) lines);
 
     cln->handler = ngx_kapokmq_batch_gone;
@@ -203,7 +208,7 @@ ngx_kapokmq_batch_take(ngx_kapokmq_batch_t *batch)
         buf = cl->buf;
 
         if (ngx_buf_in_memory(buf) && !batch->shared
-            && r->headers_in.content_length_n == buf->last - buf->pos)
+            && batch->length == buf->last - buf->pos)
         {
             rc = ngx_kapokmq_batch_in_place(batch, buf);
 
