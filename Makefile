@@ -8,7 +8,7 @@
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make cluster     the client of NATS against three real nats-servers
 # make cluster-kills  KILLS=100 kill -9 of nodes and servers of a cluster
-# make http3       the suite over HTTP/3, with an nginx that has it: NGINX=
+# make http3       the suite over HTTP/3, with an nginx that has it
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
 #                  which one has been built, see t/matrix.sh
 # make lint        cppcheck, line lengths, warnings of gcc and clang, rooms,
@@ -28,7 +28,8 @@
 #                  or, with NGINX_SRC, --with-compat --with-threads
 # CC=, CFLAGS=, LDFLAGS=, LTO=, BUILD=DIR
 # KAPOKMQ_JWT=NO   without libjwt: application.yaml cannot have tokens then
-# NGINX=BINARY     for make http3: the nginx of NGINX_SRC; NGINX_FLAGS are its
+# TEST_NGINX_BINARY=FILE  for make http3: the nginx of NGINX_SRC, which was
+#                  configured with NGINX_FLAGS
 # SANITIZE=1       a module with the sanitizers, for live-fuzz; in another BUILD
 # FAULTS=1         a module for t/44-faults.t, whose workers can be killed at
 #                  named points; BUILD should be another one, too
@@ -49,7 +50,7 @@ BUILD       ?= build
 FAULTS      ?=
 KAPOKMQ_JWT ?= YES
 SANITIZE    ?=
-NGINX       ?= nginx
+TEST_NGINX_BINARY ?= nginx
 GCC         ?= gcc
 CLANG       ?= clang
 PROVE       ?= prove
@@ -313,14 +314,14 @@ cluster-kills: build
 # libngtcp2-crypto-gnutls-dev and libgnutls28-dev
 HTTP3_SRC := $(wildcard t/http3/*.c)
 
-$(OUT)/http3-client: $(call objects,tool,$(HTTP3_SRC))
+$(OUT)/http3-client: $(call objects,plain,$(HTTP3_SRC))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lngtcp2 -lngtcp2_crypto_gnutls \
 	    -lnghttp3 -lgnutls -ljansson
 
-$(call objects,tool,$(HTTP3_SRC)): $(OUT)/configured-with
+$(call objects,plain,$(HTTP3_SRC)): $(OUT)/configured-with
 
 http3: $(OUT)/$(SO) $(OUT)/http3-client
-	TEST_NGINX_BINARY='$(NGINX)' KMQ_BUILD='$(abspath $(OUT))' \
+	TEST_NGINX_BINARY='$(TEST_NGINX_BINARY)' KMQ_BUILD='$(abspath $(OUT))' \
 	    $(PROVE) t/e2e/http3.t
 
 matrix:
