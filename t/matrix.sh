@@ -2,13 +2,12 @@
 # t/matrix.sh DIR ...: the module with several versions and builds of nginx.
 # Each DIR is a source tree in which nginx has been built, with DIR/objs/nginx;
 # how it was configured it says itself.  Builds the module for each, runs a few
-# suites with it, and those of TLS, HTTP/2 and HTTP/3 where it has them; says at
-# the end what failed.  KMQ_WORKERS as for the suites.
+# suites with it, and those that want more of nginx where it has that; says at the
+# end what failed.  KMQ_WORKERS as for the suites.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-suites=(t/04-http-send.t t/22-push.t t/23-confirm.t t/32-reload.t
-        t/60-persistence.t t/80-pull.t t/81-events.t)
+suites=(t/22-push.t t/23-confirm.t t/32-reload.t t/60-persistence.t t/80-pull.t)
 failed=()
 
 if [ $# -eq 0 ]; then
@@ -32,6 +31,8 @@ check() {
     make --no-print-directory -s -j2 LTO= BUILD="$build" NGINX_SRC="$1" \
         NGINX_FLAGS="${flags:- }" build || return
 
+    has --without-http_rewrite_module || more+=(t/04-http-send.t)
+    has --without-http_gzip_module || more+=(t/81-events.t)
     if has --with-http_ssl_module; then more+=(t/e2e/tls.t); fi
     if has --with-http_v2_module; then more+=(t/e2e/http2.t); fi
     if has --with-http_v3_module; then
