@@ -826,6 +826,43 @@ test_resume(int last, const char *pushed, const char *kept)
 }
 
 
+/* All its clocks begin anew, by the worker that it comes to: also those in a
+ * part of its ring of which the part knows when they began. */
+static void
+test_resume_clocks(void)
+{
+    kmq_t       *other;
+    kmq_ref_t    a;
+    ec_queue_t   q;
+
+    ec_open_delay(&q, KMQ_PUSH_ONE, 0, DELAY, DELAY_MAX);
+    other = eu_attach(q.block, EC_SIZE, 1);
+    kmq_configure(other, &q.s);
+    a = stream(q.kmq, 90, "a");
+    ec_publish(q.kmq, q.p, 1, 90);
+    (void) ec_take(q.kmq);
+    ec_clock(q.kmq, 1500);
+    is_int(ec_confirm(q.kmq, a, "90"), 1, "all others were passed");
+    kmq_park(q.kmq, a, 3000, 1);
+
+    /* that one's clock is behind */
+
+    ec_clock(other, 1400);
+    ok(resume(other, 90, "a", 89) != 0, "it is back, and has all");
+    ec_clock(q.kmq, 2400);
+    ec_takes(q.kmq, "", "its worker is told");
+    ec_clock(other, 2399);
+    ec_takes(other, "", "for retry_time");
+    ec_counts(other, "89 in flight, 1 consumed", "nothing is overdue");
+    ec_clock(other, 2400);
+    ec_takes(other, "", "then");
+    ec_counts(other, "89 retrying, 1 consumed", "all are");
+    kmq_detach(other);
+
+    ec_close(&q, "resume clocks");
+}
+
+
 /* Of several with the same id the one that was parked first is back first. */
 static void
 test_resume_several(void)
@@ -1584,6 +1621,7 @@ main(void)
     test_resume(5, "a6", "2 4 5");
     test_resume(-1, "a2 a4 a5 a6", "");
     test_resume(6, "a6", "2 4 5");
+    test_resume_clocks();
     test_resume_several();
     test_park_shared();
     test_park_type();

@@ -677,6 +677,10 @@ kmq_retry_resume(kmq_t *kmq, kmq_client_t *client,
 
     while ((entry = look_next(kmq->shard, &look))) {
 
+        /* no clock of before counts, which may be ahead of this worker's */
+
+        look.ring->passed = 0;
+
         if (is_received(kmq->shard, received, entry)) {
             entry->time = entry->again ? entry->time : (uint32_t) kmq->mono;
 
