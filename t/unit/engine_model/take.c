@@ -110,6 +110,17 @@ take_message(unsigned h, topic_t *t, uint32_t id)
 }
 
 
+/* May this be the next position in its topic?  One that was idle may have been
+ * forgotten, where there were many names or memory was short; then positions
+ * begin anew. */
+static int
+is_next(const topic_t *t, uint32_t position)
+{
+    return !t->any || (int32_t) (position - t->position) > 0
+           || (M.options & (LARGE|BREAKS) && position == kmq_position + 1);
+}
+
+
 /* A message leaves the queue, with that position. */
 static void
 take_at(unsigned h, topic_t *t, uint32_t id, uint32_t position)
@@ -118,8 +129,7 @@ take_at(unsigned h, topic_t *t, uint32_t id, uint32_t position)
 
     take_message(h, t, id);
     m->position = position;
-    CHECK(!t->any || (int32_t) (m->position - t->position) > 0,
-          "position %u after %u", m->position, t->position);
+    CHECK(is_next(t, position), "position %u after %u", position, t->position);
     t->position = m->position;
     t->any = 1;
     m->confirmed = 0;
