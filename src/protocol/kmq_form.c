@@ -275,11 +275,15 @@ kmq_form_looks_like_json(const unsigned char *body, size_t size)
 
 
 /* Nothing has come yet. */
-static kmq_wanted_t
-kmq_form_begin(kmq_field_t *fields, unsigned n, kmq_misspelt_t *misspelt)
+static const char *
+kmq_form_begin(kmq_wanted_t *wanted, kmq_field_t *fields, unsigned n,
+    kmq_misspelt_t *misspelt)
 {
-    unsigned      i;
-    kmq_wanted_t  wanted;
+    unsigned  i;
+
+    if (n > KMQ_FORM_FIELDS) {
+        return "more fields are wanted than a form may have";
+    }
 
     for (i = 0; i < n; i++) {
         fields[i].value = NULL;
@@ -294,12 +298,12 @@ kmq_form_begin(kmq_field_t *fields, unsigned n, kmq_misspelt_t *misspelt)
         misspelt->repeated = 0;
     }
 
-    wanted.fields = fields;
-    wanted.n = n;
-    wanted.lists = 0;
-    wanted.misspelt = misspelt;
+    wanted->fields = fields;
+    wanted->n = n;
+    wanted->lists = 0;
+    wanted->misspelt = misspelt;
 
-    return wanted;
+    return NULL;
 }
 
 
@@ -319,10 +323,15 @@ kmq_form_lists(unsigned char *body, size_t size, const char *type,
 {
     const unsigned char  *content_type, *boundary;
     size_t                boundary_len;
+    const char           *error;
     kmq_wanted_t          wanted;
     kmq_form_kind_t       kind;
 
-    wanted = kmq_form_begin(fields, n, misspelt);
+    error = kmq_form_begin(&wanted, fields, n, misspelt);
+    if (error) {
+        return error;
+    }
+
     wanted.lists = lists;
 
     if (size >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) {
@@ -366,11 +375,12 @@ const char *
 kmq_form_object(unsigned char *object, size_t size, kmq_field_t *fields,
     unsigned n, unsigned raw, kmq_misspelt_t *misspelt)
 {
-    kmq_wanted_t  wanted;
+    const char    *error;
+    kmq_wanted_t   wanted;
 
-    wanted = kmq_form_begin(fields, n, misspelt);
+    error = kmq_form_begin(&wanted, fields, n, misspelt);
 
-    return kmq_form_json(object, size, &wanted, raw);
+    return error ? error : kmq_form_json(object, size, &wanted, raw);
 }
 
 
@@ -378,11 +388,18 @@ const char *
 kmq_form_first(unsigned char *object, size_t room, size_t *size,
     kmq_field_t *fields, unsigned n, unsigned raw, kmq_misspelt_t *misspelt)
 {
+    const char           *error;
     kmq_wanted_t          wanted;
     kmq_form_json_t       json;
     const unsigned char  *end;
 
-    wanted = kmq_form_begin(fields, n, misspelt);
+    *size = 0;
+
+    error = kmq_form_begin(&wanted, fields, n, misspelt);
+    if (error) {
+        return error;
+    }
+
     kmq_form_json_begin(&json, &wanted);
 
     end = kmq_scan_first(object, object + room, kmq_form_json_place, &json);
@@ -431,9 +448,10 @@ const char *
 kmq_form_query(unsigned char *query, size_t size, kmq_field_t *fields,
     unsigned n, kmq_misspelt_t *misspelt)
 {
-    kmq_wanted_t  wanted;
+    const char    *error;
+    kmq_wanted_t   wanted;
 
-    wanted = kmq_form_begin(fields, n, misspelt);
+    error = kmq_form_begin(&wanted, fields, n, misspelt);
 
-    return kmq_form_urlencoded(query, size, &wanted, 0);
+    return error ? error : kmq_form_urlencoded(query, size, &wanted, 0);
 }

@@ -34,8 +34,9 @@ typedef struct {
     size_t                len;
 } kmq_field_t;
 
-/* So many can be wanted at once. */
-#define KMQ_FORM_FIELDS  8
+/* So many can be wanted at once; that more are is an error of every reader
+ * below. */
+#define KMQ_FORM_FIELDS  16
 
 /* Other names that came, each of which was likely meant for the field of the
  * same index: see kmq_near().  And what is an error to whoever knows all names:

@@ -140,10 +140,18 @@ sub clear {
     } 'all messages can be removed';
 }
 
-# What the sanitizers have written, each file once.
+# What the sanitizers have written, each file once. UBSan reads its options when
+# it first reports; nginx has put its title over them by then, so that this and
+# what follows, of ASan, too, stands in the log.
 sub is_clean {
     my ($mq, $name) = @_;
     my @reports = glob $mq->dir . '/found.*';
+    my @lines = split /^/, $mq->log;
+    my ($first) = grep { $lines[$_] =~ /: runtime error: |: ERROR: \w+Sanit/ }
+                  0 .. $#lines;
+
+    diag(grep { defined } @lines[$first .. $first + 60]) if defined $first;
+    is($first, undef, "$name: nor told the log of it");
 
     for my $path (@reports) {
         open my $in, '<', $path or next;

@@ -516,6 +516,54 @@ test_cut(void)
 }
 
 
+/* As many fields as can be wanted, and one more: each reader has room. */
+static void
+test_fields(void)
+{
+    char            names[KMQ_FORM_FIELDS + 1][4], body[1024];
+    size_t          i, len, size;
+    unsigned        n;
+    kmq_field_t     many[KMQ_FORM_FIELDS + 1];
+    kmq_misspelt_t  misspelt;
+
+    len = 1;
+    body[0] = '{';
+
+    for (i = 0; i <= KMQ_FORM_FIELDS; i++) {
+        (void) snprintf(names[i], sizeof(names[i]), "f%02d", (int) i);
+        many[i].name = names[i];
+        len += (size_t) snprintf(body + len, sizeof(body) - len,
+                                 "%s\"f%02d\":%d", i ? "," : "", (int) i,
+                                 (int) i % 10);
+    }
+
+    body[len++] = '}';
+
+    for (n = KMQ_FORM_FIELDS; n <= KMQ_FORM_FIELDS + 1; n++) {
+        begin(body, len);
+        ok((kmq_form_read(body_copy, len, NULL, 0, many, n, &misspelt) == NULL)
+           == (n == KMQ_FORM_FIELDS), "a body, %u fields", n);
+
+        begin(body, len);
+        ok((kmq_form_object(body_copy, len, many, n, n, &misspelt) == NULL)
+           == (n == KMQ_FORM_FIELDS), "an object, %u fields", n);
+
+        begin(body, len);
+        ok((kmq_form_first(body_copy, len, &size, many, n, n, &misspelt)
+            == NULL) == (n == KMQ_FORM_FIELDS), "the first, %u fields", n);
+
+        begin("f15=5", 5);
+        ok((kmq_form_query(body_copy, 5, many, n, &misspelt) == NULL)
+           == (n == KMQ_FORM_FIELDS), "a query, %u fields", n);
+    }
+
+    begin(body, len);
+    ok(kmq_form_read(body_copy, len, NULL, 0, many, KMQ_FORM_FIELDS, &misspelt)
+       == NULL && many[KMQ_FORM_FIELDS - 1].len == 1
+       && many[KMQ_FORM_FIELDS - 1].value[0] == '5', "the last has its value");
+}
+
+
 int
 main(void)
 {
@@ -531,6 +579,7 @@ main(void)
     test_query();
     test_misspelt();
     test_cut();
+    test_fields();
 
     read_body(NULL, "", 0);
     free(body_copy);
