@@ -64,10 +64,11 @@ sub beats {
     my $topic = $mq->login('/Producers/Conn/quiet/topic');
     my $busy = $mq->producer('talk', 'busy');
     my $ears = $mq->consumer('talk', 'ears');
-    my ($said, $gaps) = (time, 0);
+    my ($said, $gaps, $words) = (time, 0, 0);
     my $talk = Mojo::IOLoop->recurring(BEAT / 10, sub {
         $gaps++ if time - $said > 0.8 * BEAT;
         $said = time;
+        $words++;
         $busy->send('x');
     });
     my $seen = entry('producer')->{LastSeen};
@@ -86,7 +87,8 @@ sub beats {
            'one ping for each heartbeat');
     ok(!(grep { $_->closed } values %idle, $query, $topic, $busy),
        'and nobody is cut');
-    $mq->counts_become({ unconsumed => 0 }, 'all that was said is heard');
+    wait_for { $words == grep { $_ eq "ok" } @{$busy->texts} } 'all was said';
+    $mq->counts_become({ unconsumed => 0 }, 'and is heard');
     $_->finish for values %idle, $query, $topic, $busy, $ears;
 }
 

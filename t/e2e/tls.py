@@ -1,4 +1,5 @@
-"""python3-websockets over TLS: tls.py PORT KEY; prints what was seen as JSON."""
+"""python3-websockets over TLS: tls.py PORT KEY; prints what was seen as JSON,
+and leaves at the end of its input."""
 
 import asyncio
 import json
@@ -33,11 +34,14 @@ async def main():
     consumer = await connect("Consumers")
     got = [json.loads(await asyncio.wait_for(consumer.recv(), 30))
            for _ in sent]
-    await consumer.close()
-    await producer.close()
     print(json.dumps({
         "oks": oks.count("ok"),
         "got": [message["MessageData"] for message in got] == sent,
-    }))
+    }), flush=True)
+
+    # it stays until all are consumed: who goes at once may go before its pong
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await consumer.close()
+    await producer.close()
 
 asyncio.run(main())

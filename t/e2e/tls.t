@@ -5,6 +5,7 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use IPC::Open2;
 use Mojo::JSON qw(decode_json);
 use Test::More;
 use KapokMQ::Suite;
@@ -26,12 +27,15 @@ $mq->launch(conf => <<"CONF");
         ssl_certificate_key $pem;
 CONF
 
-my $seen = eval {
-    decode_json(scalar qx(/usr/bin/python3 t/e2e/tls.py $port sesame));
-} // {};
+my $pid = open2(my $out, my $in, '/usr/bin/python3', 't/e2e/tls.py', $port,
+                'sesame');
+my $seen = eval { decode_json(scalar readline $out) } // {};
 is($seen->{oks}, 200, 'each message has its ok');
 ok($seen->{got}, 'all come, in their order, as they were');
 wait_for { $mq->counts->{unconsumed} == 0 } 'and are consumed';
+close $in;
+waitpid $pid, 0;
+is($?, 0, 'it has left');
 
 $mq->finish;
 done_testing;
