@@ -21,7 +21,7 @@ my $dir = tempdir(CLEANUP => 1);
 chdir 'bench' if -d 'bench';
 
 is(system('make', '-s', '-j2', '../build/bench/kmq-instructions'), 0, 'build')
-    or BAIL_OUT('kmq-instructions is not built');
+    or die 'kmq-instructions is not built';
 
 # what each function and those that it calls took
 sub counted {

@@ -17,7 +17,7 @@ use KapokMQ::Test;
 
 for my $tool (qw(promtool prometheus)) {
     system("command -v $tool > /dev/null") == 0
-        or BAIL_OUT("$tool is missing: Debian's package prometheus");
+        or die "$tool is missing: Debian's package prometheus";
 }
 
 my $OPEN = 'application/openmetrics-text; version=1.0.0; charset=utf-8';

@@ -22,7 +22,7 @@ sub openssl {
     my ($command) = @_;
 
     system("cd $dir && openssl $command > openssl.log 2>&1") == 0
-        or BAIL_OUT("openssl $command");
+        or die "openssl $command";
 }
 
 sub certificate {

@@ -42,7 +42,7 @@ sub piece {
     my ($piece) = grep { $_->{by} eq 't/90-operations.t' && !$_->{used}
                          && $_->{text} =~ $has } @pieces;
 
-    $piece or BAIL_OUT("docs/operations.md has nothing with $has");
+    $piece or die "docs/operations.md has nothing with $has";
     $piece->{used} = 1;
     return $piece->{text};
 }

@@ -235,7 +235,7 @@ sub certificate {
     system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256"
            . " -nodes -keyout $dir/$name.key -out $dir/$name.pem -days 2"
            . " -subj /CN=$name -addext subjectAltName=DNS:$name,IP:127.0.0.1"
-           . " 2>/dev/null") == 0 or BAIL_OUT('openssl');
+           . " 2>/dev/null") == 0 or die 'openssl';
 }
 
 certificate($_) for qw(n1.test other.test);

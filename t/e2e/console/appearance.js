@@ -54,8 +54,7 @@ async function appearance(visitor) {
     await visitor.button("action.cancel").click();
 
     await visitor.go("Messages", topic);
-    await page.getByRole("table").getByRole("button").last().click();
-    await visitor.loaded();
+    await visitor.opensMessage();
     await looksWell(visitor, "a message");
 
     visitor.watch.allow(/status of 404.*\/Console\/GetTopic/);

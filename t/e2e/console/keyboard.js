@@ -100,8 +100,7 @@ async function keyboard(visitor) {
     await visitor.loaded();
     await reachesAll(visitor, "a topic");
     await visitor.go("Messages", topic);
-    await visitor.page.getByRole("table").getByRole("link").click();
-    await visitor.loaded();
+    await visitor.opensMessage();
     await reachesAll(visitor, "a message");
 }
 

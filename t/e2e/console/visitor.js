@@ -213,6 +213,16 @@ class Visitor {
         return this.seesNot(this.page.locator(".loading"), "all is there");
     }
 
+    /* Opens the last message of the table, and waits for what it has. */
+    async opensMessage() {
+        const table = this.page.getByRole("table");
+
+        await table.getByRole("link", { expanded: false }).last().click();
+        await this.sees(table.getByRole("link", { expanded: true }),
+                        "a message is open");
+        await this.loaded();
+    }
+
     /*
      * Nothing that is wrong for people who see or hear it differently; by these
      * rules alone, if there are some.

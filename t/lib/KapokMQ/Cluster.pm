@@ -85,7 +85,7 @@ sub primary {
         }
         if (time > $deadline) {
             $self->tell;
-            BAIL_OUT("no primary of epoch $epoch");
+            die "no primary of epoch $epoch";
         }
         sleep 0.02;
     }
@@ -105,12 +105,21 @@ sub who {
     return ($number, $epoch);
 }
 
-# Does it answer as a primary?
+# Does it answer as a primary? Each of its workers: one may know it before
+# another.
 sub serves {
     my ($self, $number) = @_;
-    my ($status) = eval { $self->node($number)->post('/Console/Ping') };
+    my $node = $self->node($number);
+    my %left = map { $_ => 1 } $node->worker_pids;
 
-    return ($status // 0) == 200;
+    for (1 .. 50) {
+        my ($status, undef, $result) = eval { $node->post('/Console/Ping') };
+
+        return 0 if ($status // 0) != 200;
+        delete $left{$result->headers->header('X-Worker')};
+        return 1 if !%left;
+    }
+    return 0;
 }
 
 # What there is to know when something is wrong.

@@ -152,7 +152,7 @@ sub launch {
     until ($self->_serves) {
         if (time > $deadline || $self->{pid} && $self->_ended($self->{pid})) {
             diag($self->log);
-            BAIL_OUT('nginx did not start');
+            die 'nginx did not start';
         }
         sleep 0.02;
     }
@@ -478,6 +478,10 @@ sub stop {
     my ($self, $signal) = @_;
     my $pid = $self->{pid};
 
+    # nginx itself calls it an alert when TERM cuts the clients of a worker that
+    # is shutting down already
+    $self->{cut} ||= grep { _title($_) =~ /shutting down/ } _children($pid);
+
     $self->signal($signal // 'TERM');
     wait_for { $self->_ended($pid) } 'nginx ends';
     delete $self->{group};
@@ -506,13 +510,10 @@ sub finish {
     my ($self, $signal) = @_;
     my $allow = $self->{allow} // qr/(?!)/;
 
-    # nginx itself calls it an alert when TERM cuts the clients of a worker that
-    # is shutting down already
     my $cut = qr/open socket #\d+ left in connection|\baborting$/;
-    $allow = qr/$allow|$cut/
-        if grep { _title($_) =~ /shutting down/ } _children($self->{pid});
 
     $self->stop($signal);
+    $allow = qr/$allow|$cut/ if $self->{cut};
     my @bad = grep { /\[(?:error|crit|alert|emerg)\]|Sanitizer|runtime error/
                      && !/$allow/ }
               split /^/, $self->log;

@@ -256,7 +256,7 @@ sub _stop {
     my ($why) = @_;
 
     _stop_server();
-    Test::More::BAIL_OUT($why);
+    die "$why\n";
 }
 
 END {
