@@ -100,8 +100,8 @@ is($consumer->closed->[0], 1001, 'to come again');
 everywhere(sub { ($_[0]{cluster}{Primary} // '') eq "n$number" },
            'all know the next one');
 wait_for {
-    (status($standby)->{cluster}{LastTakeovers}[0]{Why} // '') =~ /stepped down/
-} 'and why';
+    (status($primary)->{cluster}{LastTakeovers}[0]{Why} // '') =~ /stepped down/
+} 'and that one why';
 ($standby, $other) = grep { $_ != $primary } $cluster->nodes;
 # what was confirmed within the last 0.1 s may come again
 ok($standby->find($code), 'nothing is lost');
