@@ -50,7 +50,8 @@ typedef struct {
     unsigned                 running:1;
     unsigned                 cleaning:1;
     unsigned                 opened:1;
-    unsigned                 failed:1;       /* and that has been logged */
+    unsigned                 failed:1;       /* the last one has */
+    unsigned                 told:1;         /* and that has been logged */
     unsigned                 full:1;         /* because there was no room */
     unsigned                 replicated:1;   /* there is a cluster */
 } ngx_kapokmq_checkpoint_t;
@@ -180,6 +181,7 @@ ngx_kapokmq_checkpoint_begin(void)
                          __ATOMIC_RELEASE);
 
         if (kmq_shared_chain(ngx_kapokmq_worker.cluster, &cp->chain) != 0) {
+            /* whoever keeps the lease has died, and the next one begins */
             ngx_kapokmq_checkpoint_failed(-EAGAIN);
             return;
         }
@@ -246,9 +248,11 @@ ngx_kapokmq_checkpoint_mark(ngx_kapokmq_checkpoint_t *cp)
 
     while (!kmq_shared_passed(shared, barrier)) {
 
-        if (kmq_nats_now() >= until
-            || !kmq_shared_serves(shared, cp->replica.epoch))
-        {
+        if (!kmq_shared_serves(shared, cp->replica.epoch)) {
+            return -ESHUTDOWN;
+        }
+
+        if (kmq_nats_now() >= until) {
             return -ETIMEDOUT;
         }
 
@@ -384,6 +388,7 @@ ngx_kapokmq_checkpoint_finished(void)
     cp = &ngx_kapokmq_checkpoint;
 
     cp->failed = 0;
+    cp->told = 0;
     cp->full = 0;
     cp->wait = NGX_KAPOKMQ_RETRY_TIME;
 
@@ -420,8 +425,18 @@ ngx_kapokmq_checkpoint_failed(int rc)
     cp->retry = ngx_current_msec + cp->wait;
     cp->wait = ngx_min(2 * cp->wait, NGX_KAPOKMQ_RETRY_MAX);
 
-    if (!cp->failed) {
-        cp->failed = 1;
+    cp->failed = 1;
+
+    if (rc == -EAGAIN || rc == -ESHUTDOWN) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_kapokmq_worker.log, 0,
+                      "a checkpoint is given up: %s",
+                      rc == -EAGAIN ? "a worker died; it begins anew"
+                                    : "this node is not primary any more");
+        return;
+    }
+
+    if (!cp->told) {
+        cp->told = 1;
         ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, -rc,
                       "writing a checkpoint in \"%s\" failed; it will be "
                       "tried again", cp->directory);
