@@ -269,8 +269,8 @@ wait_for { $mute->got($_) } 'and the next' for $second, $third;
 my $was = $mute->got($first);
 wait_for { $mute->got($first) > $was + 1 } 'the first one comes again';
 is($mute->got($_), 1, 'what is behind it does not') for $second, $third;
-is_deeply([$_->data], [qw(m1 m2 m3)], 'others get each message once')
-    for @others;
+wait_for { !grep { !$_->got($third) } @others, $late_one } 'others get it, too';
+is_deeply([$_->data], [qw(m1 m2 m3)], 'and each message once') for @others;
 is_deeply([$late_one->data], ['m3'], 'and one that came later only new ones');
 is($mq->counts->{unconsumed}, 3, 'nothing is consumed yet');
 
@@ -298,7 +298,8 @@ for my $round (1 .. 4) {
     wait_for { $mute->got($first) == $round } "push $round";
     $mute->send($round % 2 ? "-$first" : "\"-$first\"") if $round < 4;
 }
-is($mute->got($second), 1, 'the other message is not given back');
+wait_for { $_->got($second) } 'both get the other message' for $mute, $other;
+is($mute->got($second), 1, 'which is not given back');
 is_deeply([$other->data], [qw(m1 m2)], 'and nobody else is pushed it again');
 is($mq->counts->{unconsumed}, 2, 'not consumed');
 $mute->send($first, $second);
@@ -322,7 +323,7 @@ for my $pid ($ENV{KMQ_PRELOAD} ? () : sort keys %before) {
     cmp_ok($mq->memory($pid) - $before{$pid}, '<', 10 * 1024,
            'and nothing heaps up for the one that reads nothing');
 }
-is(@{$producer->texts}, 300, 'and the producer its answers');
+wait_for { @{$producer->texts} == 300 } 'and the producer its answers';
 $deaf->reset;
 consumed(300, 'it leaves: all are consumed');
 leave($other);
@@ -379,7 +380,8 @@ $mute = $mq->consumer('topic', 'mute');
 my $slow = $mq->consumer('slow', 'mute');
 $first = $mq->publish('slow', 'm');
 $second = $mq->publish('topic', 'm');
-wait_for { $mute->got($second) >= 5 } 'a topic with the common time';
+wait_for { $mute->got($second) >= 5 && $slow->got($first) }
+         'a topic with the common time';
 is($slow->got($first), 1, 'and one with a longer one of its own');
 $_->{ack} = 1 for $mute, $slow;
 $slow->send($first);

@@ -53,7 +53,7 @@ my $start = time;
 my $code = $mq->publish('timeout', 'hello "dead"');
 dies('timeout', $code, 'a message dies');
 cmp_ok(time, '>=', $start + 3 * (RETRY + DELAY) - CLOCKS, 'not early');
-is($mute->got($code), 3, 'after three pushes');
+wait_for { $mute->got($code) == 3 } 'after three pushes';
 
 my ($list) = $mq->page(status => 2);
 is(@$list, 1, 'the dead are listed');
@@ -130,7 +130,7 @@ leave($mute);
 $mute = $mq->consumer('pong', 'mute', pong => 0);
 $code = $mq->publish('pong', 'm');
 dies('pong', $code, 'no pong');
-is($mute->got($code), 2, 'after two pushes');
+wait_for { $mute->got($code) == 2 } 'after two pushes';
 leave($mute);
 
 
@@ -187,8 +187,8 @@ $mute = $mq->consumer('all_timeout', 'mute');
 $code = $mq->publish('all_timeout', 'm1');
 $mq->counts_become({ unconsumed => 0, dead => 0 },
                    'one consumer confirms: consumed when the other gave up');
-is($mute->got($code), 3, 'which was pushed it three times');
-is($answers->got($code), 1, 'and that one once');
+wait_for { $mute->got($code) == 3 } 'which was pushed it three times';
+wait_for { $answers->got($code) == 1 } 'and that one once';
 is($mq->find($code)->{Status}, 1, 'status 1');
 run_for(2 * RETRY);
 is($mute->got($code), 3, 'never again');
@@ -199,12 +199,13 @@ leave($answers);
 my $other = $mq->consumer('all_timeout', 'other');
 $code = $mq->publish('all_timeout', 'm3');
 dies('all_timeout', $code, 'nobody confirms: dead');
-is($_->got($code), 3, 'after three pushes to each') for $mute, $other;
+wait_for { $_->got($code) == 3 } 'after three pushes to each'
+    for $mute, $other;
 is($mq->find($code)->{Attempts}, 3, 'attempts');
 $_->{ack} = 1 for $mute, $other;
 is($mq->requeue(messageCode => $code), 1, 'queued again');
 $mq->counts_become({ unconsumed => 0, dead => 0 }, 'all confirm');
-cmp_ok($_->got($code), '>', 3, 'what was pushed again') for $mute, $other;
+wait_for { $_->got($code) > 3 } 'what was pushed again' for $mute, $other;
 leave($mute, $other);
 
 ($answers, $mute) = map { $mq->consumer('all_returned', $_) } qw(a m);

@@ -191,7 +191,8 @@ $mq->finish;
 $mq = KapokMQ::Test->start(
     workers => $workers, main => 'worker_rlimit_core 0;',
     allow => qr/exited on signal 9/, yaml => { confirm => 'ack' });
-for my $round (1 .. 4) {
+my ($round, $there) = (0, 0);
+while ($there < 4 && $round++ < 20) {
     # what does not answer keeps its worker for some time
     my @silent = map { raw_on($_, '/Consumers/Conn/held/silent') }
                  $mq->worker_pids;
@@ -203,8 +204,10 @@ for my $round (1 .. 4) {
     my $rescuer = $mq->consumer('held', 'rescuer', ack => 1);
     my $late = $mq->consumer('late', 'late', ack => 1);
     note_lateness($late);
-    is((grep { is_running($_) } @old), $workers, 'they are there still');
-    kill 'KILL', @old;
+    # on a busy machine they may have gone by themselves
+    my @left = grep { is_running($_) } @old;
+    $there++ if @left == $workers;
+    kill 'KILL', @left;
     delayed() for 1 .. 3;
     wait_for { @{$rescuer->messages} == @codes }
              "$round: killed while they shut down, their messages go on";
@@ -220,6 +223,7 @@ for my $round (1 .. 4) {
     $_->finish for $rescuer, $late;
     wait_for { !@{$mq->clients->{consumers}} } 'and nobody is left';
 }
+is($there, 4, 'four times all were there still');
 $mq->finish;
 
 

@@ -104,6 +104,10 @@ my $start = time;
 fails($_) for @cases;
 $mq->counts_become({ unconsumed => 0, consumed => 0, dead => $dead },
                    'all have failed so often that they are dead');
+for my $case (@cases) {
+    wait_for { MAX * $case->{n} <= map { @$_ } values %{$case->{came}} }
+             "$case->{topic}: all that was pushed has come";
+}
 
 for my $case (@cases) {
     my ($topic, $wait, $came) = @$case{qw(topic wait came)};

@@ -74,9 +74,10 @@ sub lines {
 # A worker says so once.
 sub said_once {
     my ($mq, $before, $pattern, $name) = @_;
-    my $n = lines($mq, $before, $pattern);
+    my $n;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
+    wait_for { %{$n = lines($mq, $before, $pattern)} } "$name: it is there";
     is_deeply([max(0, values %$n), keys %$n <= $mq->{workers}], [1, 1], $name)
         or diag(log_since($mq, $before));
 }

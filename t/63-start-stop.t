@@ -103,7 +103,9 @@ sub data {
     # the dead are not named
     $mq->is_refused(qr/in use by process (?:@{[join '|', @orphans]})\b/,
                     'a new one beside its workers');
-    kill 'KILL', shift @orphans;
+    my $killed = shift @orphans;
+    kill 'KILL', $killed;
+    wait_for { !is_running($killed) } 'one of them dies';
     $mq->is_refused(qr/in use by process (?:@{[join '|', @orphans]})\b/,
                     'beside those that are left') if @orphans;
     kill 'CONT', @orphans;

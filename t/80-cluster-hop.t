@@ -50,7 +50,9 @@ sub everywhere {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return wait_for {
-        !grep { !$is->(status($_)) } $cluster->nodes
+        !grep {
+            !$_->each_answers('/Console/GetNodes', sub { $is->($_[1]) })
+        } $cluster->nodes
     } $name;
 }
 

@@ -45,9 +45,11 @@ sub all_there {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $mq->counts_become({ unconsumed => scalar keys %code },
                        "$name: as many as were taken");
-    my %there = map { $_ => 1 } $mq->codes(topic => 't', status => -1,
-                                           limit => 1000);
-    is(scalar(grep { !$there{$_} } keys %code), 0, "$name: with their codes");
+    wait_for {
+        my %there = map { $_ => 1 } $mq->codes(topic => 't', status => -1,
+                                               limit => 1000);
+        !grep { !$there{$_} } keys %code
+    } "$name: with their codes";
 }
 
 # Messages in the stream, as any of its servers has them.

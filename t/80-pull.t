@@ -168,8 +168,10 @@ is(data($kept), 'k1 k2', 'leased again');
 $puller->drop;
 $mq->renew;
 is(data(pull('keep', 'max=10')), '', 'still leased');
-kill 'KILL', $mq->worker_pids;
-wait_for { $mq->_workers_ready } 'new workers';
+my @killed = $mq->worker_pids;
+kill 'KILL', @killed;
+wait_for { !(grep { is_running($_) } @killed) && $mq->_workers_ready }
+         'new workers';
 $puller->drop;
 is(data(pull('keep', 'max=10')), '', 'and still');
 is(settle(confirm => codes($kept))->{confirmed}, 2, 'confirmed at last');

@@ -252,8 +252,10 @@ if ($part{reloads}) {
 
 my $kill = sub {
     my @workers = $mq->worker_pids;
-    kill 'KILL', $workers[rand @workers];
-    wait_for { $mq->_workers_ready } 'a worker dies, another comes';
+    my $pid = $workers[rand @workers];
+    kill 'KILL', $pid;
+    wait_for { !is_running($pid) && $mq->_workers_ready }
+             'a worker dies, another comes';
 };
 
 # --- deaths: what is confirmed does not come again

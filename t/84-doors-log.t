@@ -47,25 +47,32 @@ sub metric {
     return $raw->rest =~ /^kapokmq_$name (\d+)$/m ? $1 : -1;
 }
 
+sub metric_is {
+    my ($name, $n, $what) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return wait_for { metric($name) == $n } $what;
+}
+
 for my $confirm (qw(socket ack)) {
     my $stream = KapokMQ::Stream->new($mq, 'news', 'c1',
                                       query => { confirm => $confirm });
     wait_for { $stream->open } 'a stream';
-    is(metric('consumers_events'), 1, 'the metrics count it');
+    metric_is('consumers_events', 1, 'the metrics count it');
     $mq->publish('news', "n$_") for 1 .. 3;
     wait_for { @{$stream->messages} == 3 } 'with three messages';
     $stream->stop;
     next_is("consumer events news c1 3 $confirm "
             . ($confirm eq 'socket' ? 3 : '-') . ' 200', $confirm);
 }
-is(metric('consumers_parked'), 1, 'the second one is parked');
-is(metric('consumers_events'), 0, 'and not there');
+metric_is('consumers_parked', 1, 'the second one is parked');
+metric_is('consumers_events', 0, 'and not there');
 
 $mq->publish('jobs', "j$_") for 1 .. 3;
 my ($status, $json) = $post->now('/Consumers/Pull/jobs/p1', { max => 2 });
 next_is('consumer pull jobs p1 2 ack - 200', 'a pull');
-is(metric('leases'), 1, 'the metrics count the lease');
-is(metric('consumers_pull'), 0, 'which waits no more');
+metric_is('leases', 1, 'the metrics count the lease');
+metric_is('consumers_pull', 0, 'which waits no more');
 $post->now('/Consumers/Pull/jobs/p1', { max => 'x' });
 next_is('consumer pull jobs p1 0 - - 400', 'one that is refused');
 

@@ -101,6 +101,9 @@ async function keyboard(visitor) {
     await reachesAll(visitor, "a topic");
     await visitor.go("Messages", topic);
     await visitor.opensMessage();
+    await visitor.until(() => visitor.heading(visitor.t("message.title"), 2)
+        .evaluate((heading) => heading === document.activeElement),
+        "it has the focus");
     await reachesAll(visitor, "a message");
 }
 

@@ -109,17 +109,11 @@ sub who {
 # another.
 sub serves {
     my ($self, $number) = @_;
-    my $node = $self->node($number);
-    my %left = map { $_ => 1 } $node->worker_pids;
 
-    for (1 .. 50) {
-        my ($status, undef, $result) = eval { $node->post('/Console/Ping') };
-
-        return 0 if ($status // 0) != 200;
-        delete $left{$result->headers->header('X-Worker')};
-        return 1 if !%left;
-    }
-    return 0;
+    return eval {
+        $self->node($number)->each_answers('/Console/Ping',
+                                           sub { $_[0] == 200 });
+    };
 }
 
 # What there is to know when something is wrong.

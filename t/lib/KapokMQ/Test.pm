@@ -576,6 +576,24 @@ sub post {
     return wantarray ? ($result->code, $json, $result) : $json;
 }
 
+# Whether each worker that does not end answers so: called with status and
+# answer.
+sub each_answers {
+    my ($self, $path, $is_right) = @_;
+    my %left = map { $_ => 1 } $self->worker_pids;
+
+    delete @left{$self->ending_pids};
+    for (1 .. 400) {
+        my ($status, $json, $result) = $self->post($path);
+
+        return 0 if !$is_right->($status, $json);
+        delete $left{$result->headers->header('X-Worker') // 0};
+        return 1 if !%left;
+    }
+
+    return 0;
+}
+
 # Publishes over HTTP; returns the MessageCode.
 sub publish {
     my ($self, $topic, $data, $delay) = @_;
