@@ -302,6 +302,8 @@ async function inFlight(visitor) {
     await choose(visitor, "message.status", "status.4");
     await finds(visitor, {}, [], "none is ready");
     await consumer.leave();
+    await visitor.until(async () => (await server.find(code)).Suspect,
+                        "its consumer has gone");
     await choose(visitor, "message.status", "status.6");
     await finds(visitor, {}, [code], "what its end is charged to is tried "
         + "again alone");

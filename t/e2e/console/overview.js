@@ -14,11 +14,19 @@ class Traffic {
     async begin(server, topic) {
         this.consumer = await server.consumer(topic, "c1");
         this.producer = await server.producer(topic, "p1");
-        this.timer = setInterval(() => this.producer.send("an order"), EVERY);
+        this.sent = 0;
+        this.timer = setInterval(() => {
+            this.producer.send("an order");
+            this.sent++;
+        }, EVERY);
     }
 
     stop() {
         clearInterval(this.timer);
+    }
+
+    accepted() {
+        return this.producer.oks === this.sent;
     }
 
     leave() {
@@ -214,9 +222,10 @@ async function overview(visitors, server) {
     await server.publishLater("later", "much later", 3600);
     await each(underTraffic);
     traffic.stop();
+    await visitors[0].until(() => traffic.accepted(), "all are accepted");
     await visitors[0].until(async () =>
         (await server.ask("CountMessage")).unconsumed === 0,
-        "all are consumed");
+        "and consumed");
     await server.publish("unheard", "who takes me?");
     await each((visitor) => afterwards(visitor, server));
     await each(charts);
