@@ -1,7 +1,7 @@
 /*
  * A hundred streams of events on one connection of HTTP/2: node http2.js PORT
- * STREAMS MESSAGES.  Says "open" when all are, ends when so many messages have
- * come, and prints what was seen as JSON.
+ * STREAMS MESSAGES.  Says "open" when all are, prints what was seen as JSON
+ * when so many messages have come, and leaves at the end of its input.
  */
 "use strict";
 
@@ -11,6 +11,10 @@ const [port, streams, messages] = process.argv.slice(2).map(Number);
 const session = http2.connect("http://127.0.0.1:" + port);
 const seen = { data: [], comments: 0, statuses: [], errors: [] };
 let open = 0;
+let told = false;
+
+/* not at once: what it has just got may not be known to be sent */
+process.stdin.on("end", () => session.destroy()).resume();
 
 session.on("error", (error) => seen.errors.push(String(error)));
 
@@ -42,9 +46,9 @@ for (let i = 0; i < streams; i++) {
             }
         }
         if (seen.data.length >= messages && seen.comments > streams
-            && !session.closed)
+            && !told)
         {
-            session.destroy();
+            told = true;
             console.log(JSON.stringify(seen));
         }
     });
