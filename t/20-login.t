@@ -13,9 +13,9 @@ my $PROMPT = 'Please enter the secret key';
 my $WRONG  = 'Secret key matching error';
 my $RIGHT  = 'Secret key matching succeeded';
 
-my $mq = KapokMQ::Test->start(yaml => { loginTime => 2 });
+my $mq = KapokMQ::Test->start(yaml => { loginTime => 2 * slower() });
 
-# These two never say anything: looked at in the end, 10 s from now.
+# These two never say anything: looked at in the end, when their time is over.
 my %silent = map { $_ => $mq->raw("/$_/Conn/topic/silent") }
              qw(Producers Consumers);
 

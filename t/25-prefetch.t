@@ -81,12 +81,17 @@ for my $id (qw(one two)) {
             });
         });
 }
-ok($mq->publish_many('pair', 1 .. 100), 'a hundred for two');
-wait_for { @{$pair[0]->messages} + @{$pair[1]->messages} >= 100
-           && !grep { $_ } values %holds } 'are handled';
+# a hundred for two; and more where a busy machine let one of them do most
+my $published = 0;
+wait_for {
+    return 0 if @{$pair[0]->messages} + @{$pair[1]->messages} < $published
+                || grep { $_ } values %holds;
+    return 1 if !grep { @{$_->messages} <= 20 } @pair;
+    $published += 100 if $mq->publish_many('pair', 1 .. 100);
+    return 0;
+} 'many are handled by both';
 is($most, 1, 'one at a time');
-cmp_ok(scalar @{$_->messages}, '>', 20, 'by both') for @pair;
-is(@{$pair[0]->messages} + @{$pair[1]->messages}, 100, 'each once');
+is(@{$pair[0]->messages} + @{$pair[1]->messages}, $published, 'each once');
 $_->finish for @pair;
 
 $mq->finish;

@@ -19,11 +19,12 @@ use constant { CLOCKS => 0.002, TRIES => 30 };
 my ($slower, %time);
 BEGIN {
     $slower = slower();
-    %time = (RETRY => 0.2 * $slower, KEEP => 0.3 * $slower);
+    %time = (RETRY => 0.2 * $slower, KEEP => 0.3 * $slower,
+             DEAF => 0.1 * $slower);
 }
 use constant \%time;
 
-my $longer = KEEP;
+my ($longer, $deaf_time) = (KEEP, DEAF);
 my $mq = KapokMQ::Test->start(
     yaml => { confirm => 'ack', pushRetryTime => RETRY, retryDelay => 0 },
     topics => <<"YAML");
@@ -37,7 +38,7 @@ my $mq = KapokMQ::Test->start(
     all_keep:  { pushType: 2, pushRetryTime: $longer }
     all_pong:  { pushType: 2, confirm: pong }
     all_slow:  { pushType: 2, pushRetryTime: 300 }
-    all_deaf:  { pushType: 2, pushRetryTime: 0.1 }
+    all_deaf:  { pushType: 2, pushRetryTime: $deaf_time }
 YAML
 
 my $consumed = 0;
@@ -316,7 +317,7 @@ my $data = 'x' x 20_000;
 $producer->send(map { "$_ $data" } 1 .. 300);
 wait_for { @{$other->messages} == 300 } 'the other one gets all';
 my %before = map { $_ => $mq->memory($_) } $mq->worker_pids;
-run_for(1);
+run_for(10 * DEAF);
 is(@{$other->messages}, 300, 'once each');
 # six megabytes have been overdue ten times; a sanitizer has its own memory
 for my $pid ($ENV{KMQ_PRELOAD} ? () : sort keys %before) {

@@ -10,22 +10,25 @@ use Test::More;
 use Time::HiRes qw(time);
 use KapokMQ::Test;
 
+# longer where the machine is busy: who confirms does it in time
+my $slower = slower();
+my ($retry, $clean) = (0.2 * $slower, 3 * $slower);
 my $mq = KapokMQ::Test->start(
     yaml => { confirm => 'ack', pushRetryTime => 300, cleanTime => 3600,
               checkSpeed => 0.1, prefetch => 100 },
-    topics => <<'YAML');
+    topics => <<"YAML");
     type:     { pushType: 2 }
-    retry:    { pushRetryTime: 0.2 }
+    retry:    { pushRetryTime: $retry }
     dead:     { maxDeliveries: 2 }
     age:      { cleanTime: 1 }
     confirm:  { confirm: pong }
     prefetch: { prefetch: 2 }
     every:
       pushType: 2
-      pushRetryTime: 0.2
+      pushRetryTime: $retry
       maxDeliveries: 3
       retryDelay: 0
-      cleanTime: 3
+      cleanTime: $clean
       confirm: ack
       prefetch: 1
 YAML
@@ -51,12 +54,13 @@ sub consumed {
 # --- what the configuration says
 
 is_deeply($mq->post('/Console/GetConfig')->{data}{topics},
-          { type => { pushType => 2 }, retry => { pushRetryTime => 0.2 },
+          { type => { pushType => 2 }, retry => { pushRetryTime => $retry },
             dead => { maxDeliveries => 2 }, age => { cleanTime => 1 },
             confirm => { confirm => 'pong' }, prefetch => { prefetch => 2 },
-            every => { pushType => 2, pushRetryTime => 0.2,
-                       maxDeliveries => 3, retryDelay => 0, cleanTime => 3,
-                       confirm => 'ack', prefetch => 1 } },
+            every => { pushType => 2, pushRetryTime => $retry,
+                       maxDeliveries => 3, retryDelay => 0,
+                       cleanTime => $clean, confirm => 'ack',
+                       prefetch => 1 } },
           'GetConfig tells it');
 
 # --- and what holds; "plain" is a topic that has nothing of its own
@@ -141,11 +145,11 @@ my @held = map { $mq->publish('prefetch', "held $_") } 1 .. 5;
 wait_for { @{$holder->messages} == 2 } 'two in flight';
 is(@{$holder->messages}, 2, 'and no more');
 
-$mq->renew(topics => <<'YAML');
+$mq->renew(topics => <<"YAML");
     retry:     { pushRetryTime: 300 }
     dead:      { maxDeliveries: 0 }
     plain_age: { cleanTime: 1 }
-    plain:     { pushType: 2, pushRetryTime: 0.2, maxDeliveries: 4 }
+    plain:     { pushType: 2, pushRetryTime: $retry, maxDeliveries: 4 }
     prefetch:  { prefetch: 4, confirm: pong }
 YAML
 wait_for { gone($age[1]) } 'cleanTime holds for what was there';

@@ -68,6 +68,18 @@ sub unconsumed {
     return $mq->counts_become({ unconsumed => $n }, $name);
 }
 
+# There is a ping behind each until one is answered at once.
+sub calm {
+    my ($raw) = @_;
+
+    for my $try (1 .. TRIES) {
+        my $start = time;
+        publish('one', 1);
+        all_answered($raw);
+        return if time - $start < 0.9 * SLOW;
+    }
+}
+
 # What is done comes to its end in time at one of several tries; in between all
 # is answered.  Returns what it returned then.
 sub in_time {
@@ -79,9 +91,7 @@ sub in_time {
         return @pings if time - $start < 0.9 * SLOW;
         answer($raw, @pings);
         all_answered($raw);
-        # which took long: one behind each until one is answered at once
-        publish('one', 1);
-        all_answered($raw);
+        calm($raw);
     }
 
     return;
@@ -120,6 +130,7 @@ sub in_time {
               'and when it took long');
     answer($raw, @more);
     unconsumed(0, 'now it does not');
+    calm($raw);
     my ($first, @frames) = in_time($raw, sub {
         publish('one', 1);
         my @pings = pings($raw, 1);
@@ -145,19 +156,32 @@ sub in_time {
     my $quick = $mq->consumer('all', 'quick');
     $number = 0;
 
-    publish('all', 1);
-    my @pings = pings($slow, 1);
-    run_for(1.2 * SLOW);
-    my $before = $quick->pings;
-    publish('all', 2 * STEP);
-    push @pings, pings($slow, 2 * STEP);
-    is_deeply([map { $_->{since} } @pings], [(1) x (1 + 2 * STEP)],
-              'the slow one is asked behind each');
-    wait_for { @{$quick->messages} == 1 + 2 * STEP } 'the other one gets all';
-    cmp_ok($quick->pings - $before, '<', STEP, 'and is not asked so often');
+    # the quick one is quick while the test is not kept waiting
+    my $try = 0;
+    my $sure;
+    do {
+        my $start = time;
+        publish('all', 1);
+        my @pings = pings($slow, 1);
+        wait_for { @{$quick->messages} == $number } 'the other one gets it';
+        $sure = time - $start < 0.9 * SLOW;
+        run_for(1.2 * SLOW);
+
+        my $before = $quick->pings;
+        $start = time;
+        publish('all', 2 * STEP);
+        push @pings, pings($slow, 2 * STEP);
+        is_deeply([map { $_->{since} } @pings], [(1) x (1 + 2 * STEP)],
+                  'the slow one is asked behind each');
+        wait_for { @{$quick->messages} == $number } 'the other one gets all';
+        $sure &&= time - $start < 0.9 * SLOW;
+        cmp_ok($quick->pings - $before, '<', STEP, 'and is not asked so often')
+            if $sure;
+        answer($slow, @pings);
+        unconsumed(0, 'all are confirmed');
+    } until $sure || ++$try == TRIES;
+    ok($sure, 'seen without a pause');
     is_deeply([$quick->data], [map { "m$_" } 1 .. $number], 'all, in order');
-    answer($slow, @pings);
-    unconsumed(0, 'all are confirmed');
     $slow->close;
     $quick->finish;
 }

@@ -27,7 +27,7 @@ use KapokMQ::Test;
 my $seconds = $ENV{KMQ_CHAOS_SECONDS} || 30;
 my $workers = $ENV{KMQ_CHAOS_WORKERS} || 4;
 
-alarm(1200 + 2 * $seconds);
+alarm(1200 + 10 * $seconds);
 
 my %topic = (
     'one-socket' => { confirm => 'socket', rate => 120, http => 1 },
@@ -95,11 +95,18 @@ my $ledger = $chaos->ledger;
 $chaos->connect;
 wait_for { $chaos->connected } 'all clients are there';
 
+# So much that there is something to be seen, which takes a busy machine longer.
+sub has_happened {
+    return $chaos->count('KILL') + $chaos->count('SEGV') >= $seconds
+           && $chaos->count('HUP') >= $seconds / 10
+           && $ledger->count('accepted') >= $seconds * 100;
+}
+
 my $start = time;
 $chaos->produce(1);
 $chaos->rage;
-wait_for { time >= $start + $seconds } "$seconds seconds of chaos",
-         2 * $seconds;
+wait_for { time >= $start + $seconds && has_happened() }
+         "$seconds seconds of chaos", 10 * $seconds;
 $chaos->rest;
 
 $mq->reload(workers => $workers) if $mq->{workers} != $workers;

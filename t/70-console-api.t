@@ -25,7 +25,7 @@ my $mq = KapokMQ::Test->start(
     }',
     yaml => { prefetch => 7, checkSpeed => 0.1, messageChanBuffer => 500_000 },
     topics => <<'YAML');
-    own:  { pushRetryTime: 1.5, clearTime: 7777, confirm: ack, prefetch: 3,
+    own:  { pushRetryTime: 60.5, clearTime: 7777, confirm: ack, prefetch: 3,
             retryDelay: 0.25, retryDelayMax: 7.5, heartbeat: 12.5 }
     dead: { maxDeliveries: 1, confirm: ack }
     old:  { cleanTime: 1 }
@@ -219,7 +219,7 @@ members($own, "$topic_members Minutes Days PushRetryTime MaxDeliveries
         'the members of GetTopic');
 my @own = qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch RetryDelay
              RetryDelayMax Heartbeat);
-is_deeply([@$own{@own}], [1.5, 0, 7777, 'ack', 3, 0.25, 7.5, 12.5],
+is_deeply([@$own{@own}], [60.5, 0, 7777, 'ack', 3, 0.25, 7.5, 12.5],
           'its settings');
 is_deeply([@{topic('dead')}{@own}], [300, 1, 259_200, 'ack', 7, 1, 60, 30],
           'and those of another');

@@ -131,7 +131,7 @@ my $time = time;
 $old = $mq;
 $mq->signal('QUIT');
 ($mq, $number, $epoch) = $cluster->primary($epoch + 1);
-cmp_ok(time - $time, '<', 5, 'one that stops has stepped down');
+cmp_ok(time - $time, '<', 5 * slower(), 'one that stops has stepped down');
 like($old->log, qr/this node stops, and has stepped down/, 'and says so');
 wait_for { $old->_ended($old->{pid}) } 'it has ended';
 delete $old->{group};

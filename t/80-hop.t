@@ -255,8 +255,8 @@ is($status, 200, 'changes what is its');
 like($primary->log, qr/token "dora" from 127\.0\.0\.1: messages purged of topic "orders\.dora": 1/,
      'which is in the log of the primary');
 
-my $short = token(TOKENS, sub => 'eve', exp => time + 3, kapokmq => {
-                  consume => ['orders.eve'] });
+my $short = token(TOKENS, sub => 'eve', exp => time + 3 * slower(),
+                  kapokmq => { consume => ['orders.eve'] });
 my $eve = $standby->connect('/Consumers/Conn/orders.eve/eve',
                             headers => { secretKey => $short });
 wait_for { @{$eve->texts} } 'a token that is short';

@@ -19,6 +19,8 @@ use constant {
     N => $ENV{KMQ_DOORS_MESSAGES} || 8_000, CLIENTS => 4,
     # published at once, and that may be on their way
     MANY => 500, BEHIND => 20_000,
+    # seconds in which what was pulled is confirmed
+    LEASE => 5 * slower(),
     # things that happen in a part
     HAPPEN => max(4, int(($ENV{KMQ_DOORS_MESSAGES} || 0) / 25_000)),
 };
@@ -149,7 +151,8 @@ sub puller {
     $pull = sub {
         return if $$stop;
         my $last = $topic{$topic}{last};
-        $puller->pull($topic, $id, { max => 100, wait => 2, lease => 5 }, sub {
+        $puller->pull($topic, $id, { max => 100, wait => 2,
+                                     lease => LEASE }, sub {
             my ($status, $text) = @_;
             if ($status == 200) {
                 my @messages;

@@ -2,6 +2,8 @@
  * key. */
 "use strict";
 
+const { slower } = require("./report.js");
+
 const NEW_KEY = "clé 钥匙";
 
 /* That nobody answers: since when. */
@@ -61,7 +63,7 @@ async function gone(visitors, server) {
  * anything.  What a busy machine may add is not our 3 seconds. */
 async function hung(visitors, server) {
     const each = (test) => Promise.all(visitors.map(test));
-    const slack = Number(process.env.KMQ_SLACK ?? 2000);
+    const slack = Number(process.env.KMQ_SLACK ?? 2000) * await slower();
 
     await each(async (visitor) => {
         await visitor.go("Console");

@@ -7,7 +7,8 @@
 #     $cluster->finish;
 #
 # Options are those of KapokMQ::Test->new, and: nodes (3), servers (3), timeout
-# ('1s'), cluster, more parameters of kapokmq_cluster.
+# ('1s'; longer on a busy machine, where a standby would take over without
+# need), cluster, more parameters of kapokmq_cluster.
 
 package KapokMQ::Cluster;
 
@@ -39,6 +40,7 @@ sub new {
     }
     my $self = bless { %own }, $class;
 
+    $self->{timeout} =~ s/^(\d+)(?=s$)/$1 * slower()/e;
     $self->{nats} = KapokMQ::Nats->start(servers => $self->{servers});
     $self->{node} = [ map { $self->_node($_, %option) } 1 .. $self->{nodes} ];
 
