@@ -28,7 +28,7 @@ use KapokMQ::Test;
 # Seconds without a message, at most, and what is hoped for; on a busy machine
 # this is longer by so many times its lag, see KapokMQ::Probe.
 use constant { SILENCE => 1, GOAL => 0.1, LAGS => 10 };
-use constant { PATIENCE => 60, KEY => 'sesame' };
+use constant { PATIENCE => KapokMQ::Test::PATIENCE, KEY => 'sesame' };
 
 my $root = $KapokMQ::Suite::Root;
 my $module = ($ENV{KMQ_BUILD} || "$root/build")

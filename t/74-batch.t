@@ -34,7 +34,7 @@ sub curl {
     seek $body, 0, 0;
     print {$body} $text;
     $body->flush;
-    my @command = ('curl', '-sS', '-i', '--max-time', 60,
+    my @command = ('curl', '-sS', '-i', '--max-time', KapokMQ::Test::PATIENCE,
                    '-H', 'secretKey: ' . ($option{key} // 'sesame'),
                    '-H', 'Expect:',
                    (defined $type ? ('-H', "Content-Type: $type") : ()),

@@ -90,7 +90,8 @@ my $standby = node(1, role => [7, $hops->[0]], own => <<'CONF');
     location /fewer/ { kapokmq_auth_limit 3; kapokmq_console; }
 CONF
 
-my $ua = Mojo::UserAgent->new(max_connections => 0, inactivity_timeout => 30);
+my $ua = Mojo::UserAgent->new(max_connections => 0,
+                              inactivity_timeout => KapokMQ::Test::PATIENCE);
 
 # A request to that port: its status, its answer, what there is of headers.
 sub ask {

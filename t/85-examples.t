@@ -66,7 +66,7 @@ sub run {
     my $endless = $command =~ /curl -sN/;
     my $mark = 'done-' . ++$done;
     my $got;
-    my $deadline = time + 60;
+    my $deadline = time + KapokMQ::Test::PATIENCE;
 
     $command =~ s/127\.0\.0\.1:8011/127.0.0.1:$port/g;
     print $shell $endless ? "$command &\n" : "$command\necho\necho $mark\n";

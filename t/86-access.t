@@ -57,7 +57,8 @@ my $mq = KapokMQ::Test->start(
 sub ask {
     my ($method, $path, $headers, $body, $whole) = @_;
     my $socket = IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1:' . $mq->port, Timeout => 10) or die $@;
+        PeerAddr => '127.0.0.1:' . $mq->port,
+        Timeout => KapokMQ::Test::PATIENCE) or die $@;
     my %headers = (Host => '127.0.0.1', Connection => 'close', %$headers,
                    defined $body ? ('Content-Length' => length $body) : ());
 

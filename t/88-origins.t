@@ -51,8 +51,8 @@ my $OWN = '127.0.0.1:' . $mq->port;
 
 sub ask {
     my ($method, $path, %headers) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => $OWN, Timeout => 10)
-                 or die $@;
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => $OWN, Timeout => KapokMQ::Test::PATIENCE) or die $@;
     %headers = (Host => $OWN, Connection => 'close', %headers);
     $headers{'Content-Length'} = 0 if $method eq 'POST';
 

@@ -49,7 +49,8 @@ my $mq = KapokMQ::Test->start(
 sub ask {
     my ($request, $body, @headers) = @_;
     my $socket = IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1:' . $mq->port, Timeout => 10) or die $@;
+        PeerAddr => '127.0.0.1:' . $mq->port,
+        Timeout => KapokMQ::Test::PATIENCE) or die $@;
 
     print {$socket} join "\r\n", "$request HTTP/1.1", 'Host: x',
         'Connection: close', @headers, 'Content-Length: ' . length($body // ''),

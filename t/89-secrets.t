@@ -59,7 +59,8 @@ my $mq = KapokMQ::Test->start(
 sub ask {
     my ($method, $path, $headers, $body) = @_;
     my $socket = IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1:' . $mq->port, Timeout => 10) or die $@;
+        PeerAddr => '127.0.0.1:' . $mq->port,
+        Timeout => KapokMQ::Test::PATIENCE) or die $@;
 
     print {$socket} join "\r\n", "$method $path HTTP/1.1", 'Host: x',
         'Connection: close', @$headers, 'Content-Length: ' . length($body // ''),

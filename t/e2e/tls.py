@@ -9,6 +9,7 @@ import sys
 import websockets
 
 PORT, KEY = sys.argv[1:3]
+PATIENCE = 120
 SIZES = [n * 7919 % 80000 for n in range(200)]
 
 
@@ -28,11 +29,11 @@ async def main():
     producer = await connect("Producers")
     for data in sent:
         await producer.send(data)
-    oks = [await asyncio.wait_for(producer.recv(), 30) for _ in sent]
+    oks = [await asyncio.wait_for(producer.recv(), PATIENCE) for _ in sent]
 
     # they wait, so that many are pushed at once
     consumer = await connect("Consumers")
-    got = [json.loads(await asyncio.wait_for(consumer.recv(), 30))
+    got = [json.loads(await asyncio.wait_for(consumer.recv(), PATIENCE))
            for _ in sent]
     print(json.dumps({
         "oks": oks.count("ok"),

@@ -30,7 +30,8 @@ use KapokMQ::Raw;
 
 # Seconds between two messages to one consumer, connections that are tried at
 # a time, and how long an answer of the process may take.
-use constant { PAUSE => 0.004, TRIES => 4, PATIENCE => 120 };
+use constant { PAUSE => 0.004, TRIES => 4,
+               PATIENCE => $ENV{KMQ_PATIENCE} || 120 };
 
 my $KEY = 'sesame';
 

@@ -37,6 +37,9 @@ our @EXPORT = qw(is_running is_stopped run_for slower wait_for);
 
 use constant { KEY => 'sesame', PATIENCE => $ENV{KMQ_PATIENCE} || 120 };
 
+# of every Mojo::UserAgent that says nothing else
+$ENV{"MOJO_${_}_TIMEOUT"} //= PATIENCE for qw(CONNECT INACTIVITY);
+
 my %servers;        # by their directories
 
 # Mojo's event loop may be libev, which takes the exit status of every child:

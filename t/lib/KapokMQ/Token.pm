@@ -14,12 +14,12 @@ use Mojo::JSON qw(encode_json);
 
 our @EXPORT = qw(token);
 
-# Good for a minute, unless exp is given.
+# Good for ten minutes, unless exp is given.
 sub token {
     my ($secret, %claims) = @_;
     my $text = join '.', map { encode_base64url(encode_json($_)) }
                { alg => 'HS256', typ => 'JWT' },
-               { exp => time + 60, %claims };
+               { exp => time + 600, %claims };
 
     return "$text." . encode_base64url(hmac_sha256($text, $secret));
 }
