@@ -21,8 +21,12 @@ use KapokMQ::Client;
 # Nothing where there cannot be one.
 sub new {
     my ($class) = @_;
-    my $net = '198.18.' . $$ % 250;
-    my $self = bless { server => "$net.1", client => "$net.2", owner => $$,
+    # of four addresses, another one in each process
+    my $base = $$ % 0x7fff * 4;
+    my ($server, $client) = map {
+        join '.', 198, 18 + ($base >> 16), $base >> 8 & 255, ($base & 255) + $_
+    } 1, 2;
+    my $self = bless { server => $server, client => $client, owner => $$,
                        link => "kmq$$" }, $class;
 
     return if $> != 0;
@@ -34,9 +38,9 @@ sub new {
     for my $command (
         "ip link add $self->{link} type veth peer name eth0"
             . " netns $self->{pid}",
-        "ip addr add $self->{server}/24 dev $self->{link}",
+        "ip addr add $self->{server}/30 dev $self->{link}",
         "ip link set $self->{link} up",
-        "$there ip addr add $self->{client}/24 dev eth0",
+        "$there ip addr add $self->{client}/30 dev eth0",
         "$there ip link set eth0 up",
     ) {
         system("$command 2>/dev/null") == 0 or return;
