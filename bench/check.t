@@ -8,7 +8,6 @@ cd "$(dirname "$0")" || exit
 make -s -j2 || exit
 
 OUT=../build/bench
-PORT=${PORT:-8050}
 files=$(mktemp -d) || exit
 floor=
 preload=
@@ -18,12 +17,21 @@ failed=0
 
 trap '[ -z "$floor" ] || kill "$floor" 2> /dev/null; rm -rf "$files"' EXIT
 
+# A port that is ours as long as this process lives; how much more time is
+# needed than on an idle machine: so many seconds may a server stand still.
+coproc KEEPER {
+    exec perl -I../t/lib -MKapokMQ::Test -e 'alarm 0; $| = 1;
+        printf "%d %d\n", KapokMQ::Suite::free_port(), slower(); <STDIN>'
+}
+read -r free slower <&"${KEEPER[0]}" || exit
+PORT=${PORT:-$free}
+
 
 # Adds what the floor's turns were to the result.
 turns() {
     kill -RTMIN "$floor"
 
-    for _ in {1..200}; do
+    for _ in {1..2400}; do
         [ -e "$files/turns" ] && break
         sleep 0.05
     done
@@ -33,9 +41,10 @@ turns() {
 }
 
 
-# load FLOOR-ARGUMENTS LOAD-ARGUMENTS: sets $result and $status
+# load FLOOR-ARGUMENTS LOAD-ARGUMENTS: sets $result, with what is said on
+# stderr, and $status
 load() {
-    local floor_is=("$OUT/kmq-floor" --port "$PORT" --seconds 60)
+    local floor_is=("$OUT/kmq-floor" --port "$PORT" --seconds 300)
 
     [ -z "$doors" ] || floor_is=(floor/doors.py "$PORT" test)
 
@@ -43,15 +52,16 @@ load() {
     LD_PRELOAD=$preload KMQ_TURNS=$files/turns "${floor_is[@]}" $1 &
     floor=$!
 
-    for _ in {1..200}; do
+    for _ in {1..2400}; do
         (exec 3<> "/dev/tcp/127.0.0.1/$PORT") 2> /dev/null && break
         sleep 0.05
     done
 
     # shellcheck disable=SC2086
-    result=$("$OUT/kmq-load" --port "$PORT" --drain 1 --timeout 30 \
-             --producers 1 --messages 20000 $2 2> /dev/null)
+    result=$("$OUT/kmq-load" --port "$PORT" --drain "$slower" --timeout 120 \
+             --producers 1 --messages 20000 $2 2> "$files/said")
     status=$?
+    result+=$(< "$files/said")
 
     [ -z "$preload" ] || turns
     kill "$floor"
@@ -61,6 +71,7 @@ load() {
 
 
 # check NAME FLOOR-ARGUMENTS LOAD-ARGUMENTS STATUS PART-OF-THE-RESULT...
+# More than one status: one of them.
 check() {
     local part missing=
 
@@ -71,7 +82,7 @@ check() {
         [[ $result = *"$part"* ]] || missing+="«$part» "
     done
 
-    if [ "$status" = "$4" ] && [ -z "$missing" ]; then
+    if [[ " $4 " = *" $status "* ]] && [ -z "$missing" ]; then
         echo "ok $tests - $1"
         return
     fi
@@ -223,7 +234,8 @@ check "pulls: a message that is not confirmed is found" unsettled "$pull" \
     1 "not all were confirmed"
 check "a stream that ends is found" end "$events" 1 "the stream ended"
 check "a batch that is refused is found" refuse "$pull" 1 "HTTP/1.1 503"
-check "a wrong key is found" "" "$pull --key other" 1 "HTTP/1.1 401"
+# 2: by one that has its answer before all others are connected
+check "a wrong key is found" "" "$pull --key other" "1 2" "HTTP/1.1 401"
 check "streams with a wrong key are an error" "" "$events --key other" 2 ""
 doors=
 
