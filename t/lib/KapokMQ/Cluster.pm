@@ -53,9 +53,12 @@ sub _node {
                             split /,/, $self->{nats}->ports;
     my $replicas = $self->{servers} > 1 ? 3 : 1;
     my $port = KapokMQ::Suite::free_port();
+    # a checkpoint ends with the time of its primary, or of a quorum
+    my $allow = join '|', delete $option{allow} // qr/\[error\].*cluster: /,
+                          'writing a checkpoint in ';
     my $node = KapokMQ::Test->new(
-        allow => qr/\[error\].*cluster: /,
         %option,
+        allow => qr/$allow/,
         port => $port,
         yaml => { isPersistent => 2, %{$option{yaml} // {}} },
         http => <<"CONF" . ($option{http} // ''));
