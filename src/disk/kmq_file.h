@@ -83,6 +83,12 @@ int kmq_segment_write(kmq_segment_t *segment, const kmq_journal_info_t *info,
 
 void kmq_segment_close(kmq_segment_t *segment);
 
+/*
+ * A checkpoint has all that is in the file: it goes, if it is there still.  The
+ * checkpoint has removed it, but when it was begun as that was finished.
+ */
+void kmq_segment_drop(kmq_segment_t *segment);
+
 /* A checkpoint being written; the same. */
 typedef struct {
     kmq_io_t            *io;

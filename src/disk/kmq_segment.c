@@ -52,6 +52,14 @@ kmq_segment_close(kmq_segment_t *segment)
 }
 
 
+void
+kmq_segment_drop(kmq_segment_t *segment)
+{
+    segment->size = 0;
+    kmq_segment_close(segment);
+}
+
+
 static int
 segment_create(kmq_segment_t *segment, const kmq_journal_info_t *info)
 {

@@ -862,9 +862,18 @@ test_segment(void)
     (void) f_write(&s, &info, "late", 0);
     f_did("append 2 late\n", "records of an older one go into the newer file");
 
+    kmq_segment_drop(&s);
+    kmq_segment_drop(&s);
+    f_did("close 2\nremove journal-0000000000000002-003-0\n",
+          "removed once, when a checkpoint has all of it");
+
+    (void) f_write(&s, &next, "five", 0);
+    f_did("create journal-0000000000000002-003-0\nhead 3\nnames /dir\n"
+          "append 3 five\n", "what comes then has a file again");
+
     kmq_segment_close(&s);
     kmq_segment_close(&s);
-    f_did("close 2\n", "closed once");
+    f_did("close 3\n", "closed once");
     is_int(F.open, 0, "no file stays open");
 }
 

@@ -574,6 +574,12 @@ ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 
     if (batch->rc == 0) {
 
+        if (d->segment.fd != -1
+            && kmq_journal_covered(kmq, d->segment.generation))
+        {
+            kmq_segment_drop(&d->segment);
+        }
+
         if (batch->records.len) {
             kmq_journal_written(kmq, batch->records.len);
             d->back_off = 0;
