@@ -515,12 +515,8 @@ sub finish {
 
     my $cut = qr/open socket #\d+ left in connection|\baborting$/;
 
-    # a worker's death in the middle of a checkpoint, which is begun anew
-    my $anew = qr/writing a checkpoint in .* tried again \(11: /;
-
     $self->stop($signal);
     $allow = qr/$allow|$cut/ if $self->{cut};
-    $allow = qr/$allow|$anew/ if $self->log =~ /exited on signal/;
     my @bad = grep { /\[(?:error|crit|alert|emerg)\]|Sanitizer|runtime error/
                      && !/$allow/ }
               split /^/, $self->log;
