@@ -169,6 +169,14 @@ kmq_lease_until(const kmq_lease_t *lease, uint32_t epoch)
 }
 
 
+int
+kmq_lease_silent(const kmq_lease_t *lease)
+{
+    return lease->role == KMQ_LEASE_PAUSED
+           && lease->now - lease->acked >= lease->config.timeout;
+}
+
+
 /* Whoever has recovered is primary as soon as its beginning is in the stream,
  * which was so when it was written, at the earliest. */
 void

@@ -217,6 +217,10 @@ uint32_t kmq_lease_furthest(const kmq_lease_t *lease);
  */
 uint64_t kmq_lease_until(const kmq_lease_t *lease, uint32_t epoch);
 
+/* Has nothing been acknowledged for a whole timeout, as primary?  What comes
+ * then is better refused than kept waiting; the epoch goes on. */
+int kmq_lease_silent(const kmq_lease_t *lease);
+
 /* Takes the next action out; 0: there is none. */
 int kmq_lease_next(kmq_lease_t *lease, kmq_lease_action_t *action);
 

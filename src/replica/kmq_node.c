@@ -300,6 +300,7 @@ node_writers(kmq_node_t *n)
 static void
 node_publish(kmq_node_t *n)
 {
+    uint32_t       silent;
     uint64_t       until, known;
     kmq_shared_t  *shared;
 
@@ -311,6 +312,18 @@ node_publish(kmq_node_t *n)
     }
 
     __atomic_store_n(&shared->until, until, __ATOMIC_RELEASE);
+
+    silent = (uint32_t) kmq_lease_silent(&n->lease);
+
+    if (silent != shared->silent) {
+        __atomic_store_n(&shared->silent, silent, __ATOMIC_RELEASE);
+
+        if (silent) {
+            kmq_node_log(n, KMQ_LOG_WARN, "the stream has acknowledged nothing "
+                         "for %u ms: messages are refused until it does",
+                         n->options.timeout);
+        }
+    }
 
     known = __atomic_load_n(&shared->known, __ATOMIC_RELAXED);
 

@@ -57,6 +57,8 @@ typedef struct {
     uint32_t             renew;    /* it begins with a checkpoint */
     uint64_t             until;    /* pushes, and "ok" in mode 1, are allowed:
                                       ms of kmq_nats_now() */
+    uint32_t             silent;   /* nothing is acknowledged, not for a moment
+                                      only: what comes now is refused */
     uint64_t             known;    /* the stream's last entry, as known here */
     uint32_t             steps;    /* questions to step down, */
     uint32_t             stepped;  /* the last that was answered, */
@@ -132,6 +134,14 @@ kmq_shared_leave(const kmq_shared_t *shared, uint32_t epoch, uint64_t now)
 {
     return now < __atomic_load_n(&shared->until, __ATOMIC_ACQUIRE)
            && kmq_shared_serves(shared, epoch);
+}
+
+
+/* Is what is appended now not acknowledged, as far as the node knows? */
+static inline int
+kmq_shared_silent(const kmq_shared_t *shared)
+{
+    return __atomic_load_n(&shared->silent, __ATOMIC_ACQUIRE) != 0;
 }
 
 

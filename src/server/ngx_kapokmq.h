@@ -27,9 +27,10 @@
 #define NGX_KAPOKMQ_DISK_LATER  1
 #define NGX_KAPOKMQ_DISK_FIRST  2
 
-/* The same as LATER, in a cluster: FIRST while this node has no leave for more
- * (ngx_kapokmq_worker_t.persistent) */
+/* The same in a cluster (ngx_kapokmq_worker_t.persistent): LATER, and FIRST
+ * while this node has no leave for more; FIRST */
 #define NGX_KAPOKMQ_DISK_LEAVE  3
+#define NGX_KAPOKMQ_DISK_STREAM 4
 
 extern ngx_module_t  ngx_kapokmq_module;
 

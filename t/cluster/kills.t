@@ -31,17 +31,6 @@ my ($mq, $number, $epoch) = $cluster->primary;
 my $surge = KapokMQ::Disk::Surge->new($mq, mode => 2, rate => 3000);
 my (%count, %took);
 
-# The place of the nats-server that leads the stream, as the servers say.
-sub leader {
-    for my $place (0 .. 2) {
-        my $text = $cluster->nats->get($place,
-                                       '/jsz?acc=$G&streams=1') // next;
-        return $cluster->nats->place($1)
-            if $text =~ /"name":\s*"orders".*?"leader":\s*"(n\d)"/s;
-    }
-    return 0;
-}
-
 # Until so many more are answered, or clients are thrown off: 1 then.
 sub run_more {
     my ($more) = @_;
@@ -60,7 +49,7 @@ for my $round (1 .. $kills) {
     my $victim = (qw(primary leader both standby))[int rand 4];
     my $off = run_more(100 + rand 1500);
     my $time = time;
-    my $leader = leader();
+    my $leader = $cluster->leader;
     my ($standby) = grep { $_ != $mq } $cluster->nodes;
     my $killed = $victim =~ /primary|both/ ? $mq
                  : $victim eq 'standby' ? $standby : undef;

@@ -192,8 +192,8 @@ ngx_kapokmq_overview_memory(u_char *p, const kmq_counts_t *n)
 static u_char *
 ngx_kapokmq_overview_disk(u_char *p, const kmq_counts_t *n)
 {
-    p = ngx_sprintf(p, "\"Disk\":{\"Mode\":%ui,\"Interval\":",
-                    ngx_kapokmq_worker.persistent);
+    p = ngx_sprintf(p, "\"Disk\":{\"Mode\":%uD,\"Interval\":",
+                    ngx_kapokmq_worker.config->is_persistent);
     p = ngx_kapokmq_http_decimal(p, ngx_kapokmq_worker.config->persistent_time
                                     / 1000.0);
 

@@ -47,6 +47,9 @@
 #define NGX_KAPOKMQ_PATIENCE     10000              /* ms */
 #define NGX_KAPOKMQ_HURRY        1000
 
+/* As an outcome: not tried, since the stream does not acknowledge. */
+#define NGX_KAPOKMQ_NOT_TRIED    2
+
 /* What journals leave of the disk, for checkpoints: a part of the zone. */
 #define NGX_KAPOKMQ_RESERVE(n)   ((n) / 16)
 
@@ -55,8 +58,8 @@ typedef struct {
     kmq_buffer_t             records;   /* being written */
     kmq_journal_info_t       info;
     int                      sync;
-    int                      rc;        /* 1: not written yet; 0, or a negated
-                                           errno */
+    int                      rc;        /* 1: not written yet; 0, a negated
+                                           errno, or NGX_KAPOKMQ_NOT_TRIED */
     const char              *what;
     uint32_t                 barrier;   /* that is passed when it is done */
 } ngx_kapokmq_batch_t;
@@ -76,6 +79,7 @@ typedef struct {
     unsigned                 unflushed:1;
     unsigned                 busy:1;    /* there is a batch */
     unsigned                 failed:1;  /* and that has been logged */
+    unsigned                 first:1;   /* messages wait for the disk */
     unsigned                 replicated:1;  /* there is a cluster */
     uint32_t                 barrier;   /* to be passed */
 } ngx_kapokmq_journal_t;
@@ -122,14 +126,15 @@ ngx_kapokmq_journal_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf)
                      (char *) mcf->directory.data,
                      NGX_KAPOKMQ_RESERVE(mcf->block_size));
 
+    d->first = w->persistent == NGX_KAPOKMQ_DISK_FIRST;
+
     if (w->cluster) {
         d->replicated = 1;
         kmq_replica_init(&d->replica, ngx_kapokmq_cluster_replica(), w->epoch,
                          0);
 
-        if (w->persistent == NGX_KAPOKMQ_DISK_LATER) {
-            w->persistent = NGX_KAPOKMQ_DISK_LEAVE;
-        }
+        w->persistent = d->first ? NGX_KAPOKMQ_DISK_STREAM
+                                 : NGX_KAPOKMQ_DISK_LEAVE;
     }
 
     if (ngx_kapokmq_notify(cycle, ngx_kapokmq_journal_done, &d->fd) != NGX_OK) {
@@ -237,8 +242,8 @@ ngx_kapokmq_journal_arm(ngx_msec_t time)
 }
 
 
-/* It has failed, and is not tried yet.  With isPersistent 1 nobody waits for
- * that: what gathers meanwhile is in memory alone. */
+/* It has failed, and is not tried yet.  Where nobody waits for that, what
+ * gathers meanwhile is in memory alone. */
 static void
 ngx_kapokmq_journal_back_off(size_t len)
 {
@@ -246,8 +251,8 @@ ngx_kapokmq_journal_back_off(size_t len)
 
     d = &ngx_kapokmq_journal;
 
-    if (len > NGX_KAPOKMQ_FLUSH_SIZE
-        && ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_LATER)
+    if (len > NGX_KAPOKMQ_FLUSH_SIZE && !d->first
+        && !ngx_kapokmq_pending_waiting())
     {
         (void) kmq_journal_take(ngx_kapokmq_worker.kmq, &d->batch.records,
                                 &d->batch.info);
@@ -360,6 +365,39 @@ ngx_kapokmq_journal_barrier(uint32_t number)
 }
 
 
+/* It has failed: is it not to be tried yet?  While the stream does not
+ * acknowledge nothing more is sent than what is on its way; who waits is
+ * refused then, and all else stays gathered. */
+static ngx_uint_t
+ngx_kapokmq_journal_rests(void)
+{
+    ngx_kapokmq_journal_t  *d;
+
+    d = &ngx_kapokmq_journal;
+
+    if (!ngx_kapokmq_journal_passed(d->retry)) {
+        return 1;
+    }
+
+    if (!d->replicated || !kmq_shared_silent(ngx_kapokmq_worker.cluster)) {
+        return 0;
+    }
+
+    if (ngx_kapokmq_pending_waiting()) {
+        ngx_kapokmq_journal_take(0);
+        d->batch.rc = NGX_KAPOKMQ_NOT_TRIED;
+        d->batch.what = "appending to the stream";
+        ngx_kapokmq_journal_complete();
+        ngx_kapokmq_wake();
+
+    } else {
+        d->retry = ngx_current_msec + d->back_off;
+    }
+
+    return 1;
+}
+
+
 /* A timer, or posted: those who wait do not wait for that. */
 static void
 ngx_kapokmq_journal_flush(ngx_event_t *ev)
@@ -381,13 +419,13 @@ ngx_kapokmq_journal_flush(ngx_event_t *ev)
     /* what it was armed for may have been done meanwhile */
 
     if ((timedout && !ngx_kapokmq_journal_due())
-        || (d->back_off && !ngx_kapokmq_journal_passed(d->retry)))
+        || (d->back_off && ngx_kapokmq_journal_rests()))
     {
         ngx_kapokmq_journal_wake();
         return;
     }
 
-    sync = ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
+    sync = d->first
            || (d->unflushed && ngx_kapokmq_journal_passed(d->flush_time));
 
     ngx_kapokmq_journal_take(sync);
@@ -539,6 +577,12 @@ ngx_kapokmq_journal_reason(const ngx_kapokmq_batch_t *batch, u_char *reason)
 {
     const char  *why;
 
+    if (batch->rc == NGX_KAPOKMQ_NOT_TRIED) {
+        *ngx_snprintf(reason, NGX_KAPOKMQ_REASON - 1, NGX_KAPOKMQ_SILENT)
+            = '\0';
+        return;
+    }
+
     if (ngx_kapokmq_journal_unconfirmed(batch)) {
         why = kmq_replica_reason(&ngx_kapokmq_journal.replica);
 
@@ -558,6 +602,7 @@ ngx_kapokmq_journal_reason(const ngx_kapokmq_batch_t *batch, u_char *reason)
 static ngx_int_t
 ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 {
+    int                  err;
     kmq_t               *kmq;
     ngx_kapokmq_journal_t  *d;
 
@@ -598,8 +643,10 @@ ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
         return NGX_OK;
     }
 
+    err = batch->rc == NGX_KAPOKMQ_NOT_TRIED ? ETIMEDOUT : -batch->rc;
+
     kmq_journal_lost(kmq);
-    kmq_journal_flushed(kmq, -batch->rc);
+    kmq_journal_flushed(kmq, err);
 
     d->back_off = d->back_off ? ngx_min(2 * d->back_off,
                                         NGX_KAPOKMQ_BACK_OFF_MAX)
@@ -610,9 +657,9 @@ ngx_kapokmq_journal_result(ngx_kapokmq_batch_t *batch, u_char *reason)
 
     if (!d->failed) {
         d->failed = 1;
-        ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, -batch->rc,
+        ngx_log_error(NGX_LOG_ERR, ngx_kapokmq_worker.log, err,
                       "%s failed in \"%s\", %s", batch->what, d->segment.dir,
-                      ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_FIRST
+                      d->first
                       ? "messages are refused until it works again"
                       : "messages are kept in memory only until it works "
                         "again");

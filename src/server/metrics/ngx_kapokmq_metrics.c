@@ -453,7 +453,7 @@ ngx_kapokmq_metrics_values(ngx_kapokmq_scrape_t *scrape)
     kmq_latency(ngx_kapokmq_worker.kmq, &scrape->latency);
 
     v->waiting_max = ngx_kapokmq_worker.config->message_chan_buffer;
-    v->persistence = ngx_kapokmq_worker.persistent;
+    v->persistence = ngx_kapokmq_worker.config->is_persistent;
     v->failing = (v->counts.disk_error != 0);
 
     for (i = 0; i < KMQ_WORKERS / 64; i++) {

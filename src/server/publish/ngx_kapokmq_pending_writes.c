@@ -13,6 +13,9 @@
 /* Room for more messages than that is given back when they are settled. */
 #define NGX_KAPOKMQ_KEPT       16384
 
+/* Bytes of records that gather while a batch goes to the stream. */
+#define NGX_KAPOKMQ_BEHIND     (2 * 1024 * 1024)
+
 /* An exiting worker waits for the disk so long. */
 #define NGX_KAPOKMQ_HOLD_TIME  60000        /* ms */
 
@@ -70,6 +73,30 @@ ngx_kapokmq_pending_free(void)
         ngx_kapokmq_held[i].messages = NULL;
         ngx_kapokmq_held[i].allocated = 0;
     }
+}
+
+
+/* ------------------------------------------------------------- the stream */
+
+/*
+ * Nobody is kept waiting for what is not to come soon.  With isPersistent 1
+ * messages wait, too, while the stream falls behind, which would grow without
+ * an end, until a pause; and behind those of the same client that do, since
+ * their order is that in which they are committed.
+ */
+ngx_kapokmq_pending_e
+ngx_kapokmq_pending_stream(const ngx_uint_t *owed)
+{
+    if (ngx_kapokmq_worker.persistent == NGX_KAPOKMQ_DISK_LEAVE
+        && (owed == NULL || *owed == 0)
+        && kmq_journal_len(ngx_kapokmq_worker.kmq) <= NGX_KAPOKMQ_BEHIND
+        && ngx_kapokmq_worker_leave())
+    {
+        return NGX_KAPOKMQ_PENDING_NOT;
+    }
+
+    return kmq_shared_silent(ngx_kapokmq_worker.cluster)
+           ? NGX_KAPOKMQ_PENDING_REFUSED : NGX_KAPOKMQ_PENDING_HELD;
 }
 
 

@@ -47,17 +47,34 @@ struct ngx_kapokmq_pending_s {
     ngx_kapokmq_pending_pt   handler;
 };
 
-/* Do messages that come now wait for that? */
-static inline ngx_uint_t
-ngx_kapokmq_pending_first(void)
+/* What becomes of messages that come now. */
+typedef enum {
+    NGX_KAPOKMQ_PENDING_NOT,           /* they are committed at once */
+    NGX_KAPOKMQ_PENDING_HELD,          /* they wait for the disk */
+    NGX_KAPOKMQ_PENDING_REFUSED        /* NGX_KAPOKMQ_SILENT */
+} ngx_kapokmq_pending_e;
+
+/* Why messages are refused that are in no stream. */
+#define NGX_KAPOKMQ_SILENT  "not stored: the stream does not acknowledge"
+
+/* Of a cluster. */
+ngx_kapokmq_pending_e ngx_kapokmq_pending_stream(const ngx_uint_t *owed);
+
+/* owed: how many answers to what the same client sent before are pending; NULL:
+ * their order does not matter. */
+static inline ngx_kapokmq_pending_e
+ngx_kapokmq_pending_now(const ngx_uint_t *owed)
 {
     ngx_uint_t  persistent;
 
     persistent = ngx_kapokmq_worker.persistent;
 
-    return persistent >= NGX_KAPOKMQ_DISK_FIRST
-           && (persistent == NGX_KAPOKMQ_DISK_FIRST
-               || !ngx_kapokmq_worker_leave());
+    if (persistent < NGX_KAPOKMQ_DISK_FIRST) {
+        return NGX_KAPOKMQ_PENDING_NOT;
+    }
+
+    return persistent == NGX_KAPOKMQ_DISK_FIRST
+           ? NGX_KAPOKMQ_PENDING_HELD : ngx_kapokmq_pending_stream(owed);
 }
 
 

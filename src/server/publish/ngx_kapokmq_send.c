@@ -222,22 +222,32 @@ ngx_kapokmq_send_store(ngx_http_request_t *r, const kmq_field_t *topic,
 
     ngx_kapokmq_publish_write(&m, data);
 
-    if (ngx_kapokmq_pending_first()) {
+    switch (ngx_kapokmq_pending_now(NULL)) {
+
+    case NGX_KAPOKMQ_PENDING_NOT:
+        kmq_code(kmq, &m, code);
+        kmq_commit(kmq, &m, 1);
+
+        ngx_kapokmq_wake();
+
+        ngx_kapokmq_send_answer(r, code);
+        break;
+
+    case NGX_KAPOKMQ_PENDING_HELD:
 
         if (ngx_kapokmq_send_hold(r, topic, &m) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);
         }
 
         ngx_kapokmq_wake();
-        return;
+        break;
+
+    case NGX_KAPOKMQ_PENDING_REFUSED:
+        kmq_discard(kmq, &m, 1);
+        ngx_kapokmq_send_refuse(r, topic, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                NGX_KAPOKMQ_SILENT);
+        break;
     }
-
-    kmq_code(kmq, &m, code);
-    kmq_commit(kmq, &m, 1);
-
-    ngx_kapokmq_wake();
-
-    ngx_kapokmq_send_answer(r, code);
 }
 
 

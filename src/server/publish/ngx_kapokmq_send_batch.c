@@ -733,11 +733,22 @@ ngx_kapokmq_batch_publish(ngx_kapokmq_batch_t *batch, kmq_message_t *m,
 
     n = batch->messages.nelts;
 
-    if (!ngx_kapokmq_pending_first()) {
+    switch (ngx_kapokmq_pending_now(NULL)) {
+
+    case NGX_KAPOKMQ_PENDING_NOT:
         ngx_kapokmq_publish_commit(m, n, number);
         ngx_kapokmq_wake();
         ngx_kapokmq_batch_answer(batch);
         return;
+
+    case NGX_KAPOKMQ_PENDING_REFUSED:
+        ngx_kapokmq_publish_discard(m, n);
+        (void) ngx_kapokmq_batch_refuse(batch, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                        NGX_KAPOKMQ_SILENT);
+        return;
+
+    default:
+        break;
     }
 
     if (ngx_kapokmq_pending_hold(m, n, number) != NGX_OK) {

@@ -36,6 +36,8 @@ static ngx_uint_t ngx_kapokmq_producer_publish(ngx_kapokmq_session_t *s,
     const ngx_kapokmq_entry_t *entry, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s,
     kmq_message_t *m, ngx_uint_t n);
+static ngx_int_t ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s,
+    kmq_message_t *m, ngx_uint_t n);
 static ngx_int_t ngx_kapokmq_producer_keep(ngx_kapokmq_session_t *s,
     ngx_kapokmq_gather_t *gather);
 static void ngx_kapokmq_producer_settle(ngx_kapokmq_session_t *s);
@@ -229,8 +231,16 @@ static ngx_int_t
 ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     ngx_uint_t n)
 {
-    if (ngx_kapokmq_pending_first()) {
+    switch (ngx_kapokmq_pending_now(&s->unanswered)) {
+
+    case NGX_KAPOKMQ_PENDING_HELD:
         return ngx_kapokmq_owed_hold(s, m, n);
+
+    case NGX_KAPOKMQ_PENDING_REFUSED:
+        return ngx_kapokmq_producer_refuse(s, m, n);
+
+    default:
+        break;
     }
 
     kmq_commit(ngx_kapokmq_worker.kmq, m, n);
@@ -238,6 +248,24 @@ ngx_kapokmq_producer_accept(ngx_kapokmq_session_t *s, kmq_message_t *m,
     s->client.messages += n;
 
     return ngx_kapokmq_output_oks(s, n);
+}
+
+
+static ngx_int_t
+ngx_kapokmq_producer_refuse(ngx_kapokmq_session_t *s, kmq_message_t *m,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    kmq_discard(ngx_kapokmq_worker.kmq, m, n);
+
+    for (i = 0; i < n; i++) {
+        if (ngx_kapokmq_owed_error(s, NGX_KAPOKMQ_SILENT) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

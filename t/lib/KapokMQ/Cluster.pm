@@ -121,6 +121,23 @@ sub serves {
     };
 }
 
+# The place of the nats-server that leads the stream, as the servers say.
+sub leader {
+    my ($self) = @_;
+    my $deadline = time + PATIENCE;
+
+    while (time < $deadline) {
+        for my $place (0 .. $self->{servers} - 1) {
+            my $text = $self->nats->get($place, '/jsz?acc=$G&streams=1')
+                       // next;
+            return $self->nats->place($1)
+                if $text =~ /"name":\s*"orders".*?"leader":\s*"(n\d)"/s;
+        }
+        sleep 0.05;
+    }
+    BAIL_OUT('the stream has no leader');
+}
+
 # What there is to know when something is wrong.
 sub tell {
     my ($self) = @_;
