@@ -36,6 +36,8 @@ struct kmq_node_s {
 
     /* reading */
     kmq_nats_follower_t  *follower;
+    uint64_t              linked;      /* there is a connection since then; */
+    uint64_t              link_times;  /* which one */
     uint64_t              times;       /* of the connection that was checked */
     uint64_t              check;       /* not before */
     uint64_t              time;        /* of the last entry */

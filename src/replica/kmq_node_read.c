@@ -159,6 +159,43 @@ kmq_node_make(kmq_node_t *n, uint64_t *created)
 }
 
 
+/*
+ * Is it this node that makes the stream, where there is none?  Two who do so at
+ * once may get a stream each, of the same name, and JetStream takes the later
+ * one in the end, without what was in the other.  So the lowest one does; the
+ * next ones after it had its time.  Who hears of somebody that has followed a
+ * stream knows that it was lost.
+ */
+static int
+read_makes(const kmq_node_t *n)
+{
+    uint32_t                 i, before;
+    uint64_t                 patience;
+    const kmq_lease_peer_t  *peer;
+
+    before = 0;
+
+    for (i = 0; i < KMQ_LEASE_NODES; i++) {
+        peer = &n->lease.peer[i];
+
+        if (peer->at == 0) {
+            continue;
+        }
+
+        if (peer->news.known || peer->news.epoch) {
+            return 0;
+        }
+
+        before += i < n->options.node;
+    }
+
+    /* time to hear the others */
+    patience = n->options.timeout / 2 + before * 2 * n->options.timeout;
+
+    return kmq_nats_now() - n->linked >= patience;
+}
+
+
 /* ---------------------------------------------------------------- checking */
 
 /* Another stream: was it made from a node's files? */
@@ -215,10 +252,10 @@ read_differs(kmq_node_t *n, const char *why)
 }
 
 
-/* The entry where reading left off is there, and the same: 1; 0: not yet; -1:
- * it is another. */
+/* The entry where reading left off is the same: 1; 0: no answer; -1: it is
+ * another; -2: there is none. */
 static int
-read_same(kmq_node_t *n)
+read_entry_same(kmq_node_t *n)
 {
     int                rc;
     char               question[READ_QUESTION];
@@ -227,10 +264,6 @@ read_same(kmq_node_t *n)
     kmq_nats_msg_t     answer;
     kmq_js_error_t     error;
     kmq_js_message_t   message;
-
-    if (n->lease.chain.seq == 0 || n->time == 0) {
-        return 1;
-    }
 
     size = kmq_js_write_get(question, sizeof(question), NULL,
                             n->lease.chain.seq);
@@ -245,14 +278,58 @@ read_same(kmq_node_t *n)
     rc = kmq_js_read_get(&answer.payload, &message, &error);
 
     if (rc != 0) {
-        /* purged, since the stream goes on behind it */
-        return error.err_code == KMQ_JS_NO_MESSAGE;
+        return error.err_code == KMQ_JS_NO_MESSAGE ? -2 : 0;
     }
 
     time = message.time;
     kmq_js_message_free(&message);
 
     return time == n->time ? 1 : -1;
+}
+
+
+/* The same, of a stream that goes on behind it: who is not there was purged. */
+static int
+read_same(kmq_node_t *n)
+{
+    int  rc;
+
+    if (n->lease.chain.seq == 0 || n->time == 0) {
+        return 1;
+    }
+
+    rc = read_entry_same(n);
+
+    return rc == -2 ? 1 : rc;
+}
+
+
+/* The stream was made at another time: servers may disagree on that, so what
+ * is in it decides. */
+static void
+read_made(kmq_node_t *n, uint64_t created)
+{
+    int  rc;
+
+    if (n->lease.chain.seq == 0) {
+        rc = n->lease.known == 0 ? 1 : -1;
+
+    } else {
+        rc = n->time ? read_entry_same(n) : -1;
+    }
+
+    if (rc < 0) {
+        read_differs(n, "it was made later");
+
+    } else if (rc == 1) {
+        kmq_node_log(n, KMQ_LOG_WARN, "stream \"%s\" is said to have been "
+                     "made at another time, and has what this node has read",
+                     n->options.name);
+
+        n->files.state.created = created;
+        n->files.clean.created = created;
+        (void) kmq_files_save(&n->files);
+    }
 }
 
 
@@ -274,7 +351,10 @@ read_check(kmq_node_t *n)
             return 0;
         }
 
-        (void) kmq_node_make(n, &created);
+        if (read_makes(n)) {
+            (void) kmq_node_make(n, &created);
+        }
+
         return 0;
     }
 
@@ -290,7 +370,7 @@ read_check(kmq_node_t *n)
     } else if (n->files.state.created != info.created) {
 
         if (!read_seeded(n, info.created)) {
-            read_differs(n, "it was made later");
+            read_made(n, info.created);
         }
 
         return 0;
@@ -518,6 +598,11 @@ kmq_node_read(kmq_node_t *n, uint64_t deadline)
     if (!kmq_nats_link_connected(n->link)) {
         (void) kmq_nats_link_connect(n->link, now + READ_CONNECT);
         return;
+    }
+
+    if (n->link_times != kmq_nats_link_times(n->link)) {
+        n->link_times = kmq_nats_link_times(n->link);
+        n->linked = now;
     }
 
     if (n->lease.differs || n->files.foreign) {

@@ -1,0 +1,59 @@
+# Three nginx and three nats-servers at their first start: one server comes when
+# all is at work, and the others go. It is the same stream for all.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use Test::More;
+use Time::HiRes qw(time);
+use KapokMQ::Cluster;
+use KapokMQ::Test;
+
+plan skip_all => 'no nats-server' unless KapokMQ::Nats::version();
+
+for my $round (1 .. $ENV{KMQ_ROUNDS} || 2) {
+    my $cluster = KapokMQ::Cluster->new(
+        workers => 1, timeout => '2s',
+        yaml => { isPersistent => 2, pushRetryTime => 300 },
+        allow => qr/cluster: |stream|worker process \d+ exited/);
+    my $nats = $cluster->nats;
+    my ($mq, $number, $epoch);
+
+    $nats->kill(2);
+    $_->launch for $cluster->nodes;
+    ($mq, $number, $epoch) = $cluster->primary;
+    ok(1, "round $round: there is a primary with two servers");
+    my $count = 0;
+    my $publish = sub {
+        my ($name) = @_;
+        wait_for {
+            ($mq, $number, $epoch) = $cluster->primary($epoch);
+            ($count += defined eval { $mq->publish('t', "m$count") }) >= 10
+        } "$name: messages are taken";
+        $count = 0;
+    };
+    $publish->('with two');
+    is(scalar(map { $_->log =~ /stream "orders" was made/g } $cluster->nodes),
+       1, 'one node made the stream');
+    $nats->launch(2);
+    wait_for { my %state = map { ($nats->stream_state($_, 'orders') // '') => 1 }
+                           0 .. 2;
+               keys %state == 1 && !$state{''} } 'the third server has it, too';
+    for my $place (0, 1) {
+        $nats->kill($place);
+        $publish->("without server $place");
+        $nats->launch($place);
+        wait_for { my %state = map { ($nats->stream_state($_, 'orders') // '')
+                                     => 1 } 0 .. 2;
+                   keys %state == 1 && !$state{''} } 'it is there again';
+    }
+    is(scalar(map { $_->log =~ /.*lacks what.*|.*is not the one.*/g }
+              $cluster->nodes), 0, 'it is the same stream for all');
+    $cluster->tell if !Test::More->builder->is_passing;
+    $cluster->finish;
+}
+
+
+done_testing;
