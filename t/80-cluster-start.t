@@ -1,5 +1,6 @@
 # Three nginx and three nats-servers at their first start: one server comes when
-# all is at work, and the others go. It is the same stream for all.
+# all is at work, and the others go. It is the same stream for all. A setting
+# that a node has otherwise is named.
 
 use strict;
 use warnings;
@@ -56,4 +57,42 @@ for my $round (1 .. $ENV{KMQ_ROUNDS} || 2) {
 }
 
 
+# ------------------------------------------------------------------- settings
+
+my $cluster = KapokMQ::Cluster->new(
+    servers => 1, workers => 1, timeout => '1s',
+    yaml => { isPersistent => 2, pushRetryTime => 300 },
+    allow => qr/cluster: |stream|worker process \d+ exited/);
+my ($one, $other, $third) = $cluster->nodes;
+my %yaml = %{$third->{yaml}};
+$one->launch;
+$other->launch;
+$third->launch(yaml => { %yaml, prefetch => 7, retryDelay => 3 });
+my ($mq) = $cluster->primary;
+
+# What a node says of the others' settings, as GetNodes does.
+sub differs {
+    my ($node) = @_;
+
+    return join ' ', map { "$_->{Node}: $_->{Differs}" }
+                     grep { defined $_->{Differs} }
+                     @{$node->post('/Console/GetNodes')->{data}};
+}
+
+for my $node ($one, $other) {
+    wait_for { differs($node) eq 'n3: retryDelay, prefetch'
+               || differs($node) eq 'n3: prefetch, retryDelay' }
+             'a node names what another has otherwise';
+    like($node->log, qr/\[warn\].* node 3 \(n3\) has other settings than this/,
+         'and its log');
+}
+wait_for { differs($third) =~ /^n1: .*prefetch.* n2: .*prefetch/ }
+         'that one does, too';
+my $health = $mq->post('/Console/GetHealth')->{data}{Settings};
+cmp_ok(scalar @$health, '>', 0, 'and so does the health of the primary');
+like($health->[0]{Differs}, qr/prefetch/, 'which names it');
+$third->reload(yaml => \%yaml);
+wait_for { differs($one) eq '' } 'when it has the same settings all is well';
+$cluster->tell if !Test::More->builder->is_passing;
+$cluster->finish;
 done_testing;

@@ -14,6 +14,15 @@
 #include "kmq_shared.h"
 
 
+#define KMQ_NODE_SETTINGS  64
+
+/* A setting that all nodes should have alike: its name, and a sum of what it is
+ * set to. */
+typedef struct {
+    const char  *name;
+    uint32_t     sum;
+} kmq_node_setting_t;
+
 /* It stays, and so does what it points to. */
 typedef struct {
     kmq_shared_t              *shared;
@@ -25,6 +34,10 @@ typedef struct {
     uint32_t                   nodes;
     uint32_t                   replicas;   /* of the stream */
     uint32_t                   timeout;    /* ms */
+    const kmq_node_setting_t  *settings;   /* of which others are told; the
+                                              first one is the secret that is
+                                              in all sums */
+    uint32_t                   nsettings;
     const char                *dir;
     uint64_t                   reserve;    /* see kmq_segment_init() */
     void                      *block;

@@ -17,6 +17,8 @@ typedef struct {
     kmq_role_e   role;
     char         name[KMQ_STATUS_NAME];
     char         address[KMQ_STATUS_ADDRESS];
+
+    const unsigned char  *settings;    /* as they came */
 } kmq_beat_t;
 
 struct kmq_node_s {

@@ -22,10 +22,13 @@
  *    16  epoch       4
  *    20  zero        4
  *    24  seq         8
+ *
+ *   364  sum of the settings' names 4, how many 4, the sum of each 4
  */
-#define BEAT_SIZE     364
-#define BEAT_NAME     44
-#define BEAT_ADDRESS  108
+#define BEAT_NAME      44
+#define BEAT_ADDRESS   108
+#define BEAT_SETTINGS  364
+#define BEAT_SIZE(n)   (BEAT_SETTINGS + 8 + 4 * (size_t) (n))
 
 
 static uint64_t
@@ -76,11 +79,46 @@ beat_text(unsigned char *p, const char *text, size_t room)
 }
 
 
+/* Whoever knows other settings is of another version. */
+static uint32_t
+beat_names(const kmq_node_options_t *options)
+{
+    uint32_t     i, sum;
+    const char  *p;
+
+    sum = 2166136261u;
+
+    for (i = 0; i < options->nsettings; i++) {
+        for (p = options->settings[i].name; *p; p++) {
+            sum = (sum ^ (unsigned char) *p) * 16777619u;
+        }
+
+        sum = (sum ^ ' ') * 16777619u;
+    }
+
+    return sum;
+}
+
+
+static void
+beat_settings(unsigned char *p, const kmq_node_options_t *options)
+{
+    uint32_t  i;
+
+    kmq_put32(p, beat_names(options));
+    kmq_put32(p + 4, options->nsettings);
+
+    for (i = 0; i < options->nsettings; i++) {
+        kmq_put32(p + 8 + 4 * i, options->settings[i].sum);
+    }
+}
+
+
 void
 kmq_node_beat(kmq_node_t *n, const kmq_news_t *news)
 {
     char           subject[KMQ_PLACE_MAX];
-    unsigned char  p[BEAT_SIZE];
+    unsigned char  p[BEAT_SIZE(KMQ_NODE_SETTINGS)];
 
     memset(p, 0, sizeof(p));
     memcpy(p, "KMQB", 4);
@@ -100,12 +138,13 @@ kmq_node_beat(kmq_node_t *n, const kmq_news_t *news)
 
     beat_text(p + BEAT_NAME, n->options.node_name, KMQ_STATUS_NAME - 1);
     beat_text(p + BEAT_ADDRESS, n->options.address, KMQ_STATUS_ADDRESS - 1);
+    beat_settings(p + BEAT_SETTINGS, &n->options);
 
     kmq_place_beat(subject, n->options.name);
 
     /* one that is not sent is missed, as one that is lost */
     (void) kmq_nats_link_publish(n->link, subject, NULL, NULL, 0, p,
-                                 sizeof(p));
+                                 BEAT_SIZE(n->options.nsettings));
 }
 
 
@@ -117,8 +156,10 @@ beat_read(kmq_beat_t *beat, const kmq_nats_text_t *payload)
 
     p = payload->bytes;
 
-    if (payload->len != BEAT_SIZE || memcmp(p, "KMQB", 4) != 0 || p[4] != 1
-        || p[BEAT_NAME] >= KMQ_STATUS_NAME)
+    if (payload->len < BEAT_SIZE(0) || memcmp(p, "KMQB", 4) != 0 || p[4] != 1
+        || p[BEAT_NAME] >= KMQ_STATUS_NAME
+        || (payload->len - BEAT_SIZE(0)) / 4
+           != kmq_get32(p + BEAT_SETTINGS + 4))
     {
         return -1;
     }
@@ -141,8 +182,76 @@ beat_read(kmq_beat_t *beat, const kmq_nats_text_t *payload)
     beat->role = p[6];
     memcpy(beat->name, p + BEAT_NAME + 1, p[BEAT_NAME]);
     memcpy(beat->address, p + BEAT_ADDRESS + 1, p[BEAT_ADDRESS]);
+    beat->settings = p + BEAT_SETTINGS;
 
     return 0;
+}
+
+
+/* Names what differs, for operators. */
+static void
+beat_differs(const kmq_node_options_t *options, const unsigned char *p,
+    char differs[KMQ_STATUS_DIFFERS])
+{
+    size_t    used, len;
+    uint32_t  i;
+
+    differs[0] = '\0';
+
+    if (kmq_get32(p) != beat_names(options)
+        || kmq_get32(p + 4) != options->nsettings)
+    {
+        (void) snprintf(differs, KMQ_STATUS_DIFFERS, "version");
+        return;
+    }
+
+    for (used = 0, i = 0; i < options->nsettings; i++) {
+
+        if (kmq_get32(p + 8 + 4 * i) == options->settings[i].sum) {
+            continue;
+        }
+
+        len = strlen(options->settings[i].name);
+
+        if (used + len + 8 > KMQ_STATUS_DIFFERS) {
+            (void) snprintf(differs + used, KMQ_STATUS_DIFFERS - used, ", ...");
+            return;
+        }
+
+        used += (size_t) snprintf(differs + used, KMQ_STATUS_DIFFERS - used,
+                                  "%s%s", used ? ", " : "",
+                                  options->settings[i].name);
+
+        if (i == 0) {
+            /* it is in all sums */
+            return;
+        }
+    }
+}
+
+
+static void
+heard_settings(kmq_node_t *n, uint32_t node, const unsigned char *settings)
+{
+    char                differs[KMQ_STATUS_DIFFERS];
+    kmq_status_node_t  *peer;
+
+    peer = &n->status.peer[node];
+    beat_differs(&n->options, settings, differs);
+
+    if (strcmp(differs, peer->differs) == 0) {
+        return;
+    }
+
+    memcpy(peer->differs, differs, sizeof(differs));
+
+    if (differs[0]) {
+        kmq_node_log(n, KMQ_LOG_WARN, "node %u (%s) has other settings than "
+                     "this one: %s", node + 1, peer->name, differs);
+    } else {
+        kmq_node_log(n, KMQ_LOG_INFO, "node %u (%s) has the settings of this "
+                     "one", node + 1, peer->name);
+    }
 }
 
 
@@ -180,6 +289,7 @@ kmq_node_heard(void *arg, const kmq_nats_msg_t *msg)
     peer->role = beat.role <= KMQ_ROLE_DEPOSED ? beat.role
                                                : KMQ_ROLE_STARTING;
     peer->heard = tell_wall();
+    heard_settings(n, beat.news.from.node, beat.settings);
 
     kmq_lease_time(&n->lease, kmq_nats_now());
     kmq_lease_news(&n->lease, &beat.news);
@@ -259,6 +369,15 @@ status_peer(kmq_node_t *n, uint32_t i)
     }
 
     peer->lag = n->status.known > peer->seq ? n->status.known - peer->seq : 0;
+
+    /* nobody counts them: entries are taken for those that are in the stream */
+    peer->lag_bytes = 0;
+
+    if (n->status.messages) {
+        peer->lag_bytes = (uint64_t) ((double) n->status.bytes
+                                      * (double) peer->lag
+                                      / (double) n->status.messages);
+    }
 }
 
 

@@ -16,6 +16,7 @@
 #define KMQ_STATUS_NAME       64     /* with the zero byte, as all texts here */
 #define KMQ_STATUS_ADDRESS   256
 #define KMQ_STATUS_REASON    256
+#define KMQ_STATUS_DIFFERS   256
 #define KMQ_STATUS_TAKEOVERS   8
 
 /* What a node is to those who look at it. */
@@ -37,10 +38,13 @@ typedef struct {
     kmq_role_e   role;
     uint32_t     epoch;            /* that it serves, or knows of */
     uint64_t     seq;              /* entries of the stream that it has */
-    uint64_t     lag;              /* and those that it has not */
+    uint64_t     lag;              /* and those that it has not; */
+    uint64_t     lag_bytes;        /* about so many bytes */
     uint64_t     heard;
     unsigned     there:1;          /* heard not long ago */
     unsigned     lacks:1;          /* the stream lacks what it had */
+    char         differs[KMQ_STATUS_DIFFERS];  /* names of settings that are
+                                      not as this node's */
 } kmq_status_node_t;
 
 /* A change of primaries that this node has seen. */

@@ -4,9 +4,8 @@
  * place; one of the workers has the node's thread.
  */
 
-#include "ngx_kapokmq_cluster.h"
+#include "ngx_kapokmq_cluster_inside.h"
 #include "../worker/ngx_kapokmq_worker.h"
-#include "../../replica/kmq_node.h"
 
 
 #define NGX_KAPOKMQ_CLUSTER_TICK   20          /* ms */
@@ -68,6 +67,7 @@ ngx_kapokmq_cluster_init(ngx_cycle_t *cycle, ngx_kapokmq_main_conf_t *mcf,
     options->reserve = NGX_KAPOKMQ_RESERVE(mcf->block_size);
     options->block = mcf->block;
     options->block_size = mcf->block_size;
+    ngx_kapokmq_cluster_settings(options, mcf);
     options->log = ngx_kapokmq_cluster_log;
     options->arg = cycle->log;
 

@@ -1,7 +1,8 @@
 /* GetHealth: what is wrong with any topic or client: of each kind how many, and
- * the worst of them. */
+ * the worst of them; and which nodes of a cluster have other settings. */
 
 #include "ngx_kapokmq_console_inside.h"
+#include "../cluster/ngx_kapokmq_cluster.h"
 #include "../worker/ngx_kapokmq_worker.h"
 
 
@@ -22,7 +23,8 @@
 
 #define NGX_KAPOKMQ_HEALTH_MAX                                                \
     (1024 + NGX_KAPOKMQ_ILLS * (128 + NGX_KAPOKMQ_HEALTH_WORST                \
-                                      * (256 + 12 * KMQ_NAME_MAX)))
+                                      * (256 + 12 * KMQ_NAME_MAX))            \
+     + KMQ_LEASE_NODES * (64 + 6 * KMQ_STATUS_NAME + KMQ_STATUS_DIFFERS))
 
 
 /* What may be wrong: with topics, */
@@ -91,6 +93,7 @@ static u_char *ngx_kapokmq_health_list(u_char *p, ngx_uint_t kind,
 static u_char *ngx_kapokmq_health_patient(u_char *p, ngx_uint_t kind,
     const ngx_kapokmq_patient_t *patient);
 static u_char *ngx_kapokmq_health_paced(u_char *p);
+static u_char *ngx_kapokmq_health_nodes(u_char *p);
 
 
 static const char *const  ngx_kapokmq_ill_names[NGX_KAPOKMQ_ILLS] = {
@@ -314,7 +317,39 @@ ngx_kapokmq_health_write(u_char *p, const ngx_kapokmq_health_t *health)
         p = ngx_kapokmq_health_list(p, kind, &health->ill[kind]);
     }
 
+    if (ngx_kapokmq_cluster_on()) {
+        p = ngx_kapokmq_health_nodes(p);
+    }
+
     return ngx_sprintf(p, "}}");
+}
+
+
+/* Nodes whose settings are not as this one's. */
+static u_char *
+ngx_kapokmq_health_nodes(u_char *p)
+{
+    uint32_t                  i;
+    ngx_uint_t                n;
+    kmq_status_t              status;
+    const kmq_status_node_t  *node;
+
+    ngx_kapokmq_cluster_status(&status);
+    p = ngx_sprintf(p, ",\"Settings\":[");
+
+    for (n = 0, i = 0; i < KMQ_LEASE_NODES && i < status.nodes; i++) {
+        node = &status.peer[i];
+
+        if (node->differs[0] == '\0') {
+            continue;
+        }
+
+        p = ngx_sprintf(p, "%s{\"Node\":", n++ ? "," : "");
+        p = ngx_kapokmq_http_quote(p, node->name, ngx_strlen(node->name));
+        p = ngx_sprintf(p, ",\"Differs\":\"%s\"}", node->differs);
+    }
+
+    return ngx_sprintf(p, "]");
 }
 
 

@@ -9,7 +9,8 @@
 
 /* An answer at its longest: the texts, escaped, and what is around them. */
 #define NGX_KAPOKMQ_NODES_TEXT                                                \
-    (6 * (2 * KMQ_STATUS_NAME + KMQ_STATUS_ADDRESS + KMQ_STATUS_REASON) + 512)
+    (6 * (2 * KMQ_STATUS_NAME + KMQ_STATUS_ADDRESS + KMQ_STATUS_REASON)       \
+     + KMQ_STATUS_DIFFERS + 512)
 #define NGX_KAPOKMQ_NODES_MAX                                                 \
     ((1 + KMQ_LEASE_NODES + KMQ_STATUS_TAKEOVERS) * NGX_KAPOKMQ_NODES_TEXT)
 
@@ -161,10 +162,14 @@ ngx_kapokmq_nodes_one(u_char *p, const kmq_status_t *status, uint32_t number)
                     node->there ? "true" : "false");
     p = ngx_kapokmq_nodes_time(p, node->heard);
 
-    return ngx_sprintf(p, ",\"Epoch\":%uD,\"Entries\":%uL,\"Lag\":%uL,"
-                       "\"Lacks\":%s}",
-                       node->epoch, node->seq, node->lag,
-                       node->lacks ? "true" : "false");
+    p = ngx_sprintf(p, ",\"Epoch\":%uD,\"Entries\":%uL,\"Lag\":%uL,"
+                    "\"LagBytes\":%uL,\"Lacks\":%s,\"Differs\":",
+                    node->epoch, node->seq, node->lag, node->lag_bytes,
+                    node->lacks ? "true" : "false");
+    p = ngx_kapokmq_nodes_text(p, node->differs);
+    *p++ = '}';
+
+    return p;
 }
 
 

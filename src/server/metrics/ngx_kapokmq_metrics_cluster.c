@@ -48,6 +48,13 @@ static const ngx_kapokmq_family_t
       "Entries of the stream that this node does not have yet.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_cluster_value(lag) },
 
+    { "cluster_lag_size_bytes", "bytes", "About so many bytes these are.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_cluster_value(lag_bytes) },
+
+    { "cluster_nodes_differ", NULL,
+      "Nodes that have other settings than this one.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_cluster_value(differ) },
+
     { "cluster_stream_messages", NULL, "Entries in the stream.",
       NGX_KAPOKMQ_GAUGE, ngx_kapokmq_cluster_value(status.messages) },
 
@@ -94,13 +101,19 @@ ngx_kapokmq_metrics_cluster_read(ngx_kapokmq_metrics_cluster_t *cluster)
     cluster->handed = kmq_hops_handed(ngx_kapokmq_worker.hop->hops);
 
     cluster->heard = 0;
+    cluster->differ = 0;
+    cluster->lag = 0;
+    cluster->lag_bytes = 0;
 
     for (i = 0; i < KMQ_LEASE_NODES && i < status->nodes; i++) {
         cluster->heard += (i == status->node || status->peer[i].there);
+        cluster->differ += status->peer[i].differs[0] != '\0';
     }
 
-    cluster->lag = status->node < KMQ_LEASE_NODES
-                   ? status->peer[status->node].lag : 0;
+    if (status->node < KMQ_LEASE_NODES) {
+        cluster->lag = status->peer[status->node].lag;
+        cluster->lag_bytes = status->peer[status->node].lag_bytes;
+    }
 }
 
 

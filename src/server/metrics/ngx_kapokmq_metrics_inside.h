@@ -86,10 +86,12 @@ typedef struct {
     uint64_t                       blocked;
     uint64_t                       heard;          /* nodes, this one too */
     uint64_t                       lag;
+    uint64_t                       lag_bytes;
+    uint64_t                       differ;         /* nodes, in settings */
     uint64_t                       handed;
 } ngx_kapokmq_metrics_cluster_t;
 
-#define NGX_KAPOKMQ_CLUSTER_FAMILIES  16
+#define NGX_KAPOKMQ_CLUSTER_FAMILIES  18
 
 /* Reads them; appends one of these families. */
 void ngx_kapokmq_metrics_cluster_read(ngx_kapokmq_metrics_cluster_t *cluster);
