@@ -8,6 +8,7 @@
 # make chaos-forgive  consumers that die at random for SECONDS, or for MESSAGES=N
 # make cluster     the client of NATS against three real nats-servers
 # make cluster-kills  KILLS=100 kill -9 of nodes and servers of a cluster
+# make cluster-pauses PAUSES=30 of its primary, which then goes on
 # make http3       the suite over HTTP/3, with an nginx that has it
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
 #                  which one has been built, see t/matrix.sh
@@ -59,6 +60,7 @@ FUZZ_SECONDS ?= 10
 SECONDS      ?= 60
 MESSAGES     ?=
 KILLS        ?= 100
+PAUSES       ?= 30
 
 PREFIX      ?= /usr/share/nginx
 MODULES     ?= /usr/lib/nginx/modules
@@ -109,7 +111,7 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster cluster-kills http3 matrix lint lint-text lint-rooms \
+    chaos-forgive cluster cluster-kills cluster-pauses http3 matrix lint lint-text lint-rooms \
     lint-docs cppcheck bench bench-peers test install deb deb-test docker-test run-test \
     clean FORCE
 .DELETE_ON_ERROR:
@@ -309,6 +311,10 @@ cluster: $(OUT)/nats-tool
 cluster-kills: build
 	mkdir -p $(OUT)/t
 	KMQ_KILLS=$(KILLS) KMQ_LIMIT=36000 $(PROVE) -v t/cluster/kills.t
+
+cluster-pauses: build
+	mkdir -p $(OUT)/t
+	KMQ_PAUSES=$(PAUSES) KMQ_LIMIT=36000 $(PROVE) -v t/cluster/pauses.t
 
 # a client of HTTP/3, for t/e2e/http3.t; Debian's libngtcp2-dev, libnghttp3-dev,
 # libngtcp2-crypto-gnutls-dev and libgnutls28-dev

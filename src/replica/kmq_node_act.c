@@ -494,6 +494,8 @@ act_let_go(kmq_node_t *n)
 static void
 act_block(kmq_node_t *n, uint32_t node)
 {
+    int  own;
+
     if (node == KMQ_NOBODY) {
         kmq_node_log(n, KMQ_LOG_ERROR, "stream \"%s\" lacks what nodes had of "
                      "it; nobody becomes primary before all nodes were heard",
@@ -501,10 +503,14 @@ act_block(kmq_node_t *n, uint32_t node)
         return;
     }
 
+    own = node == n->options.node;
+
     kmq_node_log(n, KMQ_LOG_ERROR, "stream \"%s\" lacks what nodes had of it; "
-                 "the files of node %u reach furthest: make a file \"seed\" "
-                 "beside them, and a new stream is made from them",
-                 n->options.name, node + 1);
+                 "the files of node %u (%s) reach furthest: \"touch %s/seed\" "
+                 "there, and a new stream is made from them",
+                 n->options.name, node + 1,
+                 own ? n->options.node_name : n->status.peer[node].name,
+                 own ? n->options.dir : "PERSISTENTFILE");
 }
 
 

@@ -8,7 +8,8 @@
 #
 # Options are those of KapokMQ::Test->new, and: nodes (3), servers (3), timeout
 # ('1s'; longer on a busy machine, where a standby would take over without
-# need), cluster, more parameters of kapokmq_cluster.
+# need), cluster, more parameters of kapokmq_cluster; network, a
+# KapokMQ::Network, on whose machines they are then.
 
 package KapokMQ::Cluster;
 
@@ -34,14 +35,16 @@ sub start {
 # The same, no nginx started yet.
 sub new {
     my ($class, %option) = @_;
-    my %own = (nodes => 3, servers => 3, timeout => '1s', cluster => '');
+    my %own = (nodes => 3, servers => 3, timeout => '1s', cluster => '',
+               network => undef);
     for my $name (keys %own) {
         $own{$name} = delete $option{$name} if exists $option{$name};
     }
     my $self = bless { %own }, $class;
 
     $self->{timeout} =~ s/^(\d+)(?=s$)/$1 * slower()/e;
-    $self->{nats} = KapokMQ::Nats->start(servers => $self->{servers});
+    $self->{nats} = KapokMQ::Nats->start(servers => $self->{servers},
+                                         network => $self->{network});
     $self->{node} = [ map { $self->_node($_, %option) } 1 .. $self->{nodes} ];
 
     return $self;
@@ -49,20 +52,25 @@ sub new {
 
 sub _node {
     my ($self, $n, %option) = @_;
-    my $servers = join ',', map { "nats://127.0.0.1:$_" }
-                            split /,/, $self->{nats}->ports;
+    my $network = $self->{network};
+    my @servers = map { "nats://$_" } $self->{nats}->addresses;
+    my $servers = join ',', @servers[map { ($_ + $n - 1) % @servers }
+                                     0 .. $#servers];
     my $replicas = $self->{servers} > 1 ? 3 : 1;
     my $port = KapokMQ::Suite::free_port();
     # a checkpoint fails where there is no quorum
     my $allow = join '|', delete $option{allow} // qr/\[error\].*cluster: /,
                           'writing a checkpoint in .*\(110: ';
-    my $node = KapokMQ::Test->new(
+    my $address = $network ? $network->address($n) : '127.0.0.1';
+    my $class = $network ? 'KapokMQ::Network::Node' : 'KapokMQ::Test';
+    my $node = $class->new(
+        machine => $n, network => $network,
         %option,
         allow => qr/$allow/,
         port => $port,
         yaml => { isPersistent => 2, %{$option{yaml} // {}} },
         http => <<"CONF" . ($option{http} // ''));
-kapokmq_cluster $servers name=orders node=n$n address=127.0.0.1:$port
+kapokmq_cluster $servers name=orders node=n$n address=$address:$port
                 nodes=$self->{nodes} replicas=$replicas
                 timeout=$self->{timeout} secret=0123456789abcdef
                 $self->{cluster};

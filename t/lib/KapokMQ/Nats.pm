@@ -37,8 +37,8 @@ sub version {
     return $text =~ /v([\d.]+)/ ? $1 : undef;
 }
 
-# Options: servers (3); text for each configuration; route and client text is
-# ours.
+# Options: servers (3); text for each configuration; network, on whose machines
+# they are.
 sub start {
     my ($class, %option) = @_;
     my $build = $ENV{KMQ_BUILD} || "$KapokMQ::Suite::Root/build";
@@ -65,6 +65,29 @@ sub start {
 
 sub ports { join ',', map { $_->{port} } @{$_[0]{server}} }
 
+sub _host {
+    my ($self, $place) = @_;
+
+    return $self->{network} ? $self->{network}->address($place + 1)
+                            : '127.0.0.1';
+}
+
+# HOST:PORT of each.
+sub addresses {
+    my ($self) = @_;
+
+    return map { $self->_host($_) . ":$self->{server}[$_]{port}" }
+           0 .. $self->{servers} - 1;
+}
+
+# What is opened or begun by it is where that server is.
+sub _there {
+    my ($self, $place, $code) = @_;
+
+    return $self->{network} ? $self->{network}->within($place + 1, $code)
+                            : $code->();
+}
+
 # Which of them has that name.
 sub place {
     my ($self, $name) = @_;
@@ -79,16 +102,18 @@ sub configure {
     my $server = $self->{server}[$place];
     my $dir = $self->{dir};
     # not to itself: 2.10 might count itself out of the cluster's size then
-    my $routes = join ', ', map { "nats://127.0.0.1:$_->{route}" }
-                            grep { $_ != $server } @{$self->{server}};
+    my $host = $self->_host($place);
+    my $routes = join ', ', map { 'nats://' . $self->_host($_)
+                                  . ":$self->{server}[$_]{route}" }
+                            grep { $_ != $place } 0 .. $self->{servers} - 1;
     my $cluster = $self->{servers} > 1 ? <<"CONF" : '';
-cluster { name: kmq, listen: 127.0.0.1:$server->{route}, routes: [ $routes ] }
+cluster { name: kmq, listen: $host:$server->{route}, routes: [ $routes ] }
 CONF
 
     open my $out, '>', "$dir/$server->{name}.conf" or die "$dir: $!";
     print {$out} <<"CONF";
 server_name: $server->{name}
-listen: 127.0.0.1:$server->{port}
+listen: $host:$server->{port}
 http: 127.0.0.1:$server->{http}
 jetstream { store_dir: "$dir/$server->{name}", max_file: 8G }
 $cluster$self->{text}
@@ -102,13 +127,14 @@ sub launch {
     my $server = $self->{server}[$place];
     my $log = "$self->{dir}/$server->{name}.log";
 
-    $server->{pid} = fork // die "fork: $!";
-    if ($server->{pid} == 0) {
+    $server->{pid} = $self->_there($place, sub {
+        my $pid = fork // die "fork: $!";
+        return $pid if $pid;
         open STDOUT, '>>', $log;
         open STDERR, '>&', \*STDOUT;
         exec binary(), '-c', "$self->{dir}/$server->{name}.conf"
             or POSIX::_exit(127);
-    }
+    });
     $self->wait_ready($place) if $wait // 1;
 }
 
@@ -157,8 +183,10 @@ sub stream_state {
 # The answer of a server's monitoring port, or undef.
 sub get {
     my ($self, $place, $path) = @_;
-    my $socket = IO::Socket::INET->new(Timeout => 5,
-        PeerAddr => "127.0.0.1:$self->{server}[$place]{http}") or return;
+    my $socket = $self->_there($place, sub {
+        IO::Socket::INET->new(Timeout => 5,
+            PeerAddr => "127.0.0.1:$self->{server}[$place]{http}")
+    }) or return;
 
     print {$socket} "GET $path HTTP/1.0\r\n\r\n";
     my $text = do { local $/; <$socket> } // '';
