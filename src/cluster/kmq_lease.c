@@ -269,7 +269,7 @@ kmq_lease_entry(kmq_lease_t *lease, const kmq_entry_t *entry)
     case KMQ_CHAIN_COUNTS:
 
         if (lease->chain.begun == lease->chain.claimed) {
-            lease->heard = lease->now;
+            lease->worked = lease->now;
         }
 
         kmq_lease_taken(lease);

@@ -120,6 +120,7 @@ typedef struct {
     kmq_chain_t         chain;
     uint64_t            now;
     uint64_t            heard;     /* a primary */
+    uint64_t            worked;    /* an append of its epoch was read */
     uint64_t            since;     /* the role, or progress in it */
     uint64_t            tried;     /* asked, or written what the role asks */
     uint64_t            beat;      /* news were sent */

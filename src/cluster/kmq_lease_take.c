@@ -8,6 +8,10 @@
 /* So many answers at least have to say that the stream is too short. */
 #define TAKE_SHORTS  8
 
+/* Workers may go on without the node's thread for so many times as long as a
+ * primary may be silent. */
+#define TAKE_WORKED  2
+
 
 /* Nodes stand one after the other, so that they seldom meet. */
 static uint64_t
@@ -34,6 +38,21 @@ take_retry(kmq_lease_t *lease)
 }
 
 
+/* When the primary was there last.  Its workers append as long as they have
+ * something, also when the thread that decides for them stands still: that is
+ * worth so much, and no more, since nothing is pushed then. */
+static uint64_t
+take_there(const kmq_lease_t *lease)
+{
+    uint64_t  most;
+
+    most = lease->heard + TAKE_WORKED * take_patience(lease);
+
+    return lease->worked <= lease->heard ? lease->heard
+           : lease->worked < most ? lease->worked : most;
+}
+
+
 /*
  * After a start nobody knows whether the stream has lost something: then all
  * nodes have to say what they know of it.  Who has heard a primary since knows
@@ -50,7 +69,7 @@ take_may_stand(const kmq_lease_t *lease)
     }
 
     return lease->called
-           || lease->now - lease->heard >= take_patience(lease);
+           || lease->now - take_there(lease) >= take_patience(lease);
 }
 
 
