@@ -265,8 +265,8 @@ $(foreach file,$(wildcard t/unit/*/*.c),$(eval \
     $(OUT)/unit/$(notdir $(patsubst %/,%,$(dir $(file)))): \
     $(call objects,unit,$(file))))
 
-# the tool that one of them runs
-$(OUT)/unit/dump: | $(OUT)/unit/kapokmq-dump
+# the tool that two of them run
+$(OUT)/unit/dump $(OUT)/unit/dump_waiting: | $(OUT)/unit/kapokmq-dump
 
 $(OUT)/unit/kapokmq-dump: $(call objects,unit,$(TOOL_SRC))
 	$(CC) $(ASAN) -o $@ $^ -lpthread

@@ -232,6 +232,32 @@ $mq->publish('kept', 'later');
 }
 
 
+# -------------------------------------------------- what is in the files
+
+{
+    $mq->publish('orders', "order $_") for 1 .. 3;
+    written($mq);
+    is(system('bash', '-c', "( $backup ) > $to.log 2>&1"), 0, 'a copy');
+
+    my $count = at_home(piece(qr/kapokmq-dump -c/));
+    like(`$count`, qr/^\{"type":"topic","topic":"orders","ready":3,/m,
+         'how many messages wait');
+
+    my $waiting = $mq->dir . '/waiting.ndjson';
+    my $shell = at_home(piece(qr/kapokmq-dump -w/) . piece(qr/split -l/));
+    $shell =~ s/\bwaiting\.ndjson\b/$waiting/g;
+    $shell =~ s/127\.0\.0\.1:8011/'127.0.0.1:' . $mq->port/e;
+
+    local $ENV{SECRET_KEY} = KapokMQ::Test::KEY();
+    is(system('bash', '-c', "( set -e; $shell ) > $to.log 2>&1"), 0,
+       'they are sent again') or diag(slurp("$to.log"));
+    is_deeply([sort map { $mq->find($_)->{MessageData} }
+               $mq->codes(topic => 'orders', status => -1)],
+              [map { ("order $_") x 2 } 1 .. 3], 'and are there twice');
+    $mq->post('/Console/PurgeTopic', { topic => 'orders' });
+}
+
+
 # ----------------------------------------------------------------- capacity
 
 # "A message takes its data and not more than 90 bytes"

@@ -188,6 +188,8 @@ typedef struct {
     uint64_t           wall;
     kmq_log_t          log;
     void              *arg;
+    int                look;     /* 1: nothing is changed in the directory,
+                                    which may be in use */
 
     /* found */
     kmq_restored_t     restored;
@@ -195,12 +197,14 @@ typedef struct {
     uint64_t           bytes;
     uint64_t           records;
     uint64_t           damaged;  /* places */
+    int                overtaken;    /* it failed, since a newer checkpoint has
+                                        replaced files: the next try may do */
 } kmq_recovery_t;
 
 /*
  * Fills the block with what the directory's files have.  0; or -1: the block
  * has no room for it, or a file cannot be read, which has been logged.  Damage
- * is logged, and passed over.
+ * is logged, and passed over.  After a failure the block is of no use.
  */
 int kmq_recover(kmq_recovery_t *rc);
 

@@ -212,6 +212,17 @@ file_found(void *arg, const char *name)
 }
 
 
+/* Opening a file has failed with rc. */
+static void
+open_failed(recovery_t *re, kmq_reader_t *reader, const char *path, int rc)
+{
+    re->rc->overtaken |= rc == -ENOENT;
+
+    tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
+         kmq_reader_error(reader, rc));
+}
+
+
 /* 1, or 0: it cannot be read as a file of ours; -1: all must stop. */
 static int
 file_open(recovery_t *re, found_t *file, kmq_reader_t *reader)
@@ -225,8 +236,7 @@ file_open(recovery_t *re, found_t *file, kmq_reader_t *reader)
                          damage_report, re);
 
     if (rc < 0) {
-        tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-             kmq_reader_error(reader, rc));
+        open_failed(re, reader, path, rc);
         return -1;
     }
 
@@ -314,8 +324,7 @@ checkpoint_choose(recovery_t *re, found_t **chosen)
         rc = kmq_reader_open(&reader, path, file->kind, file->generation,
                              NULL, NULL);
         if (rc < 0) {
-            tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-                 kmq_reader_error(&reader, rc));
+            open_failed(re, &reader, path, rc);
             return -1;
         }
 
@@ -466,8 +475,7 @@ stream_open(recovery_t *re, stream_t *stream)
     rc = kmq_reader_open(reader, path, stream->file->kind,
                          stream->file->generation, NULL, NULL);
     if (rc < 0) {
-        tell(re, KMQ_LOG_ERROR, "reading \"%s\" failed: %s", path,
-             kmq_reader_error(reader, rc));
+        open_failed(re, reader, path, rc);
         free(reader);
         return -1;
     }
@@ -739,12 +747,35 @@ leftovers_remove(recovery_t *re)
 }
 
 
+/* Is there a checkpoint that was not there before? */
+static void
+file_again(void *arg, const char *name)
+{
+    recovery_t  *re = arg;
+
+    size_t    i;
+    uint64_t  generation;
+
+    if (kmq_file_kind(name, &generation) != KMQ_FILE_CHECKPOINT) {
+        return;
+    }
+
+    for (i = 0; i < re->nfiles; i++) {
+        if (strcmp(re->file[i].name, name) == 0) {
+            return;
+        }
+    }
+
+    re->rc->overtaken = 1;
+}
+
+
 static int
-load(recovery_t *re)
+files_list(recovery_t *re, void (*each)(void *arg, const char *name))
 {
     int  rc;
 
-    rc = kmq_io_system.list(&kmq_io_system, re->rc->dir, file_found, re);
+    rc = kmq_io_system.list(&kmq_io_system, re->rc->dir, each, re);
 
     if (rc < 0 || re->failed) {
         tell(re, KMQ_LOG_ERROR, "reading the directory \"%s\" failed: %s",
@@ -752,12 +783,40 @@ load(recovery_t *re)
         return -1;
     }
 
-    if (checkpoint_load(re) != 0 || journals_load(re) != 0) {
+    return 0;
+}
+
+
+/* What is in the directory.  Where it is in use, a checkpoint that comes
+ * meanwhile has others removed that the list may lack. */
+static int
+files_find(recovery_t *re)
+{
+    if (files_list(re, file_found) != 0) {
         return -1;
     }
 
-    leftovers_remove(re);
-    damaged_keep(re);
+    if (!re->rc->look) {
+        return 0;
+    }
+
+    return files_list(re, file_again) == 0 && !re->rc->overtaken ? 0 : -1;
+}
+
+
+static int
+load(recovery_t *re)
+{
+    if (files_find(re) != 0 || checkpoint_load(re) != 0
+        || journals_load(re) != 0)
+    {
+        return -1;
+    }
+
+    if (!re->rc->look) {
+        leftovers_remove(re);
+        damaged_keep(re);
+    }
 
     return 0;
 }

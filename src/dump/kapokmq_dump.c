@@ -1,8 +1,12 @@
 /*
- * kapokmq-dump: verifies the files of a queue, and prints their records as
- * JSON lines.  It opens them for reading only and takes no lock, so the queue
- * may be in use.
+ * kapokmq-dump: verifies the files of a queue, and prints their records, or the
+ * messages that they leave, as JSON lines.  It opens them for reading only and
+ * takes no lock, so the queue may be in use.
  */
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                /* strptime() */
+#endif
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,9 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../disk/kmq_file.h"
 #include "kmq_line.h"
+#include "kmq_waiting.h"
 
 
 /* Exit status: the highest that was met. */
@@ -24,7 +30,11 @@
 typedef struct {
     int           quiet;
     int           verbose;
+    int           waiting;       /* messages, no records */
     int           status;
+    kmq_waiting_t filter;
+    uint64_t      base;          /* generation of the checkpoint that a start
+                                    would take; 0: not known */
 
     /* the file at hand */
     kmq_reader_t  reader;
@@ -34,6 +44,8 @@ typedef struct {
     uint64_t      messages;
     uint64_t      damaged;       /* places */
     uint64_t      torn;          /* bytes at the end */
+    uint32_t      time;          /* s: of the last record; 0: none */
+    uint64_t      lost;          /* bytes that are damaged behind it */
 } dump_t;
 
 /* One of a directory's. */
@@ -78,6 +90,70 @@ complain(dump_t *d, const char *format, ...)
 
 /* ----------------------------------------------------------------- damage */
 
+/* In local time. */
+static const char *
+time_text(time_t at, char text[32])
+{
+    struct tm  tm;
+
+    if (localtime_r(&at, &tm) == NULL
+        || strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+    {
+        return "?";
+    }
+
+    return text;
+}
+
+
+/* NULL, or why nobody misses what a damaged file has lost. */
+static const char *
+lost_nothing(const dump_t *d)
+{
+    if (d->kind == KMQ_FILE_NEW) {
+        return "this checkpoint was never complete";
+    }
+
+    if (d->reader.head.info.generation < d->base) {
+        return "a newer checkpoint has all that it had";
+    }
+
+    return NULL;
+}
+
+
+/* What the damage behind the last record has taken; next: s, of the next
+ * record, or 0. */
+static void
+lost_tell(dump_t *d, uint32_t next)
+{
+    char         from[32], to[32];
+    const char  *nothing;
+
+    nothing = lost_nothing(d);
+
+    if (nothing) {
+        (void) fprintf(stderr, "  lost: nothing, %s\n", nothing);
+
+    } else if (d->kind == KMQ_FILE_CHECKPOINT) {
+        (void) fprintf(stderr, "  lost: messages that were there when it was "
+                       "made, at %s, or what had become of them; at most "
+                       "%" PRIu64 " bytes\n",
+                       time_text((time_t) (d->reader.head.created / 1000),
+                                 from), d->lost);
+
+    } else {
+        (void) fprintf(stderr, "  lost: what happened from %s to %s.  Messages "
+                       "that were accepted then are missing, and those that "
+                       "were confirmed then are delivered again\n",
+                       d->time ? time_text(d->time, from) : "its beginning",
+                       next ? time_text(next, to) : "its end");
+    }
+
+    d->lost = 0;
+}
+
+
 /* How a file ends that is being written, or was, is no damage. */
 static int
 is_torn(const dump_t *d, uint64_t offset, uint64_t n, int torn)
@@ -104,6 +180,15 @@ damage(void *arg, const char *path, uint64_t offset, uint64_t n,
         status_raise(d, DAMAGED);
         (void) fprintf(stderr, "%s: damaged at %" PRIu64 ", %" PRIu64
                        " bytes: %s\n", path, offset, n, what);
+
+        /* all but the codes is known without a head */
+
+        if (offset) {
+            d->lost += n ? n : 1;
+        } else {
+            (void) fputs("  lost: nothing, its records are read without\n",
+                         stderr);
+        }
     }
 
     if (d->quiet) {
@@ -483,6 +568,11 @@ record_dump(dump_t *d, const kmq_record_t *r)
 {
     const char  *wrong;
 
+    if (d->lost) {
+        lost_tell(d, r->time);
+    }
+
+    d->time = r->time;
     wrong = record_verify(d, r);
 
     if (r->type != KMQ_RECORD_END) {
@@ -632,6 +722,8 @@ file_open(dump_t *d, const char *path)
     d->messages = 0;
     d->damaged = 0;
     d->torn = 0;
+    d->time = 0;
+    d->lost = 0;
 
     rc = kmq_reader_open(&d->reader, path, d->kind, generation, damage, d);
 
@@ -682,6 +774,10 @@ file_dump(dump_t *d, const char *path)
                && !kmq_reader_complete(&d->reader))
     {
         damage(d, path, d->reader.size, 0, "the last record is missing", 0);
+    }
+
+    if (d->lost) {
+        lost_tell(d, 0);
     }
 
     summary_print(d);
@@ -756,6 +852,48 @@ entry_compare(const void *one, const void *two)
 }
 
 
+/* 0, or -1: it is too long. */
+static int
+entry_path(const char *dir, const entry_t *entry, char path[KMQ_PATH_SIZE])
+{
+    return snprintf(path, KMQ_PATH_SIZE, "%s/%s", dir, entry->name)
+           < KMQ_PATH_SIZE ? 0 : -1;
+}
+
+
+/* The generation of the newest checkpoint that is complete; 0: there is
+ * none. */
+static uint64_t
+entries_base(const char *dir, const listing_t *l)
+{
+    int           complete;
+    char          path[KMQ_PATH_SIZE];
+    size_t        i;
+    kmq_reader_t  reader;
+
+    for (i = l->n; i-- > 0; /* void */) {
+
+        if (l->entry[i].kind != KMQ_FILE_CHECKPOINT
+            || entry_path(dir, &l->entry[i], path) != 0
+            || kmq_reader_open(&reader, path, KMQ_FILE_CHECKPOINT,
+                               l->entry[i].generation, NULL, NULL)
+               < 0)
+        {
+            continue;
+        }
+
+        complete = kmq_reader_complete(&reader);
+        kmq_reader_close(&reader);
+
+        if (complete) {
+            return l->entry[i].generation;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 entries_dump(dump_t *d, const char *dir, listing_t *l)
 {
@@ -765,12 +903,11 @@ entries_dump(dump_t *d, const char *dir, listing_t *l)
     qsort(l->entry, l->n, sizeof(entry_t), entry_compare);
 
     d->live = 1;
+    d->base = entries_base(dir, l);
 
     for (i = 0; i < l->n; i++) {
 
-        if (snprintf(path, sizeof(path), "%s/%s", dir, l->entry[i].name)
-            >= (int) sizeof(path))
-        {
+        if (entry_path(dir, &l->entry[i], path) != 0) {
             complain(d, "the path \"%s\" is too long", dir);
             break;
         }
@@ -792,6 +929,7 @@ path_dump(dump_t *d, const char *path)
 
     if (rc == -ENOTDIR) {
         d->live = 0;
+        d->base = 0;
         file_dump(d, path);
         return;
     }
@@ -816,13 +954,36 @@ path_dump(dump_t *d, const char *path)
 }
 
 
-/* -------------------------------------------------------------------- main */
+/* -------------------------------------------------------- what is waiting */
+
+static void
+waiting_print(dump_t *d, const char *dir)
+{
+    int64_t  damaged;
+
+    damaged = kmq_waiting_print(dir, &d->filter);
+
+    if (damaged < 0) {
+        status_raise(d, UNREADABLE);
+
+    } else if (damaged) {
+        (void) fprintf(stderr, "kapokmq-dump: \"%s\" is damaged in %" PRId64
+                       " place(s), and this is what is left: kapokmq-dump -q "
+                       "says what is lost\n", dir, damaged);
+        status_raise(d, DAMAGED);
+    }
+}
+
+
+/* ---------------------------------------------------------------- options */
 
 static void
 usage(FILE *to)
 {
     (void) fputs(
         "Usage: kapokmq-dump [-q] [-v] PATH...\n"
+        "       kapokmq-dump -w|-c [-t TOPIC] [-s STATUS] [-f TIME] [-u TIME] "
+        "DIR...\n"
         "\n"
         "Verifies files of a KapokMQ queue, and prints their records as JSON "
         "lines.\n"
@@ -830,14 +991,27 @@ usage(FILE *to)
         "oldest\n"
         "first.  Nothing is changed, and the queue may be in use.\n"
         "\n"
-        "  -q, --quiet    no records: one line for each file\n"
-        "  -v, --verbose  counters by the hour and the day, too\n"
-        "  -h, --help     this text\n"
+        "  -q, --quiet         no records: one line for each file\n"
+        "  -v, --verbose       counters by the hour and the day, too\n"
+        "  -w, --waiting       no records, but the messages that a start would "
+        "find;\n"
+        "                      POST /Producer/Send takes these lines\n"
+        "  -c, --count         how many these are of each topic, and in all\n"
+        "  -t, --topic NAME    of them, those of a topic\n"
+        "  -s, --status NAMES  ready, retrying, delayed, dead, consumed, "
+        "waiting (the\n"
+        "                      first three: the default), all; commas between "
+        "them\n"
+        "  -f, --from TIME     created no earlier: Unix seconds, or "
+        "\"2006-01-02 15:04:05\"\n"
+        "  -u, --until TIME    created no later\n"
+        "  -h, --help          this text\n"
         "\n"
-        "Damage is told on stderr, too.  A last write that is not complete "
-        "(\"torn\")\n"
-        "is none: files end like that while they are written, and after a "
-        "crash.\n"
+        "Damage is told on stderr, too, and what is lost by it.  A last write "
+        "that is\n"
+        "not complete (\"torn\") is none: files end like that while they are "
+        "written,\n"
+        "and after a crash.\n"
         "\n"
         "Exit status: 0 all is sound, 1 damage was found, 2 something could "
         "not be\n"
@@ -846,19 +1020,128 @@ usage(FILE *to)
 
 
 static void
-options_read(dump_t *d, int argc, char **argv)
+refuse(const char *what, const char *value)
+{
+    (void) fprintf(stderr, "kapokmq-dump: %s: \"%s\"\n", what, value);
+    exit(UNREADABLE);
+}
+
+
+/* s since 1970 of either form. */
+static uint32_t
+time_read(const char *text)
+{
+    char               *end;
+    time_t              at;
+    struct tm           tm;
+    unsigned long long  number;
+
+    memset(&tm, 0, sizeof(tm));
+    tm.tm_isdst = -1;
+
+    end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+
+    if (end && *end == '\0') {
+        at = mktime(&tm);
+
+        if (at >= 0 && at <= UINT32_MAX) {
+            return (uint32_t) at;
+        }
+    }
+
+    errno = 0;
+    number = strtoull(text, &end, 10);
+
+    if (errno || end == text || *end || *text == '-' || number > UINT32_MAX) {
+        refuse("this is no time", text);
+    }
+
+    return (uint32_t) number;
+}
+
+
+static unsigned
+statuses_read(const char *text)
+{
+    size_t       n;
+    unsigned     all, one;
+    const char  *p;
+
+    all = 0;
+
+    for (p = text; /* void */ ; p += n + 1) {
+        n = strcspn(p, ",");
+        one = kmq_waiting_status(p, n);
+
+        if (one == 0) {
+            refuse("there is no such status", text);
+        }
+
+        all |= one;
+
+        if (p[n] == '\0') {
+            return all;
+        }
+    }
+}
+
+
+/* An option of -w. */
+static int
+filter_read(kmq_waiting_t *filter, int option, const char *value)
+{
+    switch (option) {
+
+    case 't':
+        if (*value == '\0' || strlen(value) > KMQ_NAME_MAX) {
+            refuse("this is no topic", value);
+        }
+
+        filter->topic = value;
+        return 1;
+
+    case 's':
+        filter->statuses = statuses_read(value);
+        return 1;
+
+    case 'f':
+        filter->from = time_read(value);
+        return 1;
+
+    case 'u':
+        filter->to = time_read(value);
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/* Returns whether there are options of -w. */
+static int
+options_each(dump_t *d, int argc, char **argv)
 {
     static const struct option  options[] = {
         { "quiet", no_argument, NULL, 'q' },
         { "verbose", no_argument, NULL, 'v' },
+        { "waiting", no_argument, NULL, 'w' },
+        { "count", no_argument, NULL, 'c' },
+        { "topic", required_argument, NULL, 't' },
+        { "status", required_argument, NULL, 's' },
+        { "from", required_argument, NULL, 'f' },
+        { "until", required_argument, NULL, 'u' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
     };
 
-    int  c;
+    int  c, filters;
 
-    while ((c = getopt_long(argc, argv, "qvh", options, NULL)) != -1) {
+    filters = 0;
 
+    while ((c = getopt_long(argc, argv, "qvwct:s:f:u:h", options, NULL))
+           != -1)
+    {
         switch (c) {
 
         case 'q':
@@ -869,22 +1152,53 @@ options_read(dump_t *d, int argc, char **argv)
             d->verbose = 1;
             break;
 
+        case 'c':
+            d->filter.count = 1;
+
+            /* fall through */
+
+        case 'w':
+            d->waiting = 1;
+            break;
+
         case 'h':
             usage(stdout);
             exit(SOUND);
 
         default:
-            usage(stderr);
-            exit(UNREADABLE);
+            if (!filter_read(&d->filter, c, optarg)) {
+                usage(stderr);
+                exit(UNREADABLE);
+            }
+
+            filters = 1;
         }
     }
 
-    if (optind == argc) {
+    return filters;
+}
+
+
+static void
+options_read(dump_t *d, int argc, char **argv)
+{
+    int  filters;
+
+    d->filter.statuses = KMQ_WAITING_DEFAULT;
+    d->filter.to = UINT32_MAX;
+
+    filters = options_each(d, argc, argv);
+
+    if (optind == argc || (filters && !d->waiting)
+        || (d->waiting && (d->quiet || d->verbose)))
+    {
         usage(stderr);
         exit(UNREADABLE);
     }
 }
 
+
+/* -------------------------------------------------------------------- main */
 
 int
 main(int argc, char **argv)
@@ -894,7 +1208,22 @@ main(int argc, char **argv)
     options_read(&d, argc, argv);
 
     for ( /* void */ ; optind < argc; optind++) {
-        path_dump(&d, argv[optind]);
+        if (d.waiting) {
+            waiting_print(&d, argv[optind]);
+        } else {
+            path_dump(&d, argv[optind]);
+        }
+    }
+
+    if (!d.waiting && d.status == DAMAGED) {
+        (void) fputs(
+            "kapokmq-dump: nginx starts with damaged files: it passes over "
+            "what is damaged,\n"
+            "and keeps such a file as *.damaged.  Copy the directory before, "
+            "and see whether\n"
+            "the disk fails.  kapokmq-dump -w prints the messages that are "
+            "left, here or in a\n"
+            "backup, and POST /Producer/Send takes them.\n", stderr);
     }
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
