@@ -475,12 +475,12 @@ is_scraped('kapokmq_messages_published_total{job="kapokmq"}', $total + 1);
 
 # --- the dashboard and the alerts
 
-is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 26 rules/, 1,
+is(promtool('', qw(check rules), $rules) =~ /SUCCESS: 27 rules/, 1,
    'promtool reads the alerts');
 wait_for {
     my @groups = @{ask('rules')->{data}{groups} // []};
     my @all = map { @{$_->{rules}} } @groups;
-    @all == 26 && !grep { $_->{health} ne 'ok' } @all
+    @all == 27 && !grep { $_->{health} ne 'ok' } @all
 } 'Prometheus evaluates all of them'
     or diag(map { "$_->{name}: " . ($_->{lastError} // '') . "\n" }
             map { @{$_->{rules}} } @{ask('rules')->{data}{groups} // []});
@@ -564,6 +564,12 @@ YAML
     ['kapokmq_topic_consumers{topic=""}', '0x30'],
     ['kapokmq_topic_oldest_waiting_age_seconds{topic="b"}', '0+60x30'],
     ['kapokmq_topic_consumers{topic="b"}', '1x30'],
+    # one that is paused: neither rule is for it
+    ['kapokmq_topic_messages_waiting{topic="p"}', '5x30'],
+    ['kapokmq_topic_consumers{topic="p"}', '0x10 1x20'],
+    ['kapokmq_topic_oldest_waiting_age_seconds{topic="p"}', '0+60x30'],
+    ['kapokmq_topic_paused{topic="p"}', '1x30'],
+    ['kapokmq_topic_paused{topic="a"}', '0x30'],
     ['kapokmq_redeliveries_total{reason="overdue"}', '0+6x30'],
     ['kapokmq_redeliveries_total{reason="end"}', '0+6x30'],
     ['kapokmq_redeliveries_total{reason="uncharged"}', '0+600x30'],
@@ -636,6 +642,24 @@ for ([KapokmqDown => 2, 4], [KapokmqNoConsumer => 9, 11],
            . qq(      - expr: '$expr'\n        eval_time: ${firing}m\n)
            . qq(        exp_samples: [{ labels: '{}', value: 1 }]\n);
 }
+
+# what takes hours
+$test .= <<"YAML"
+  - interval: 1m
+    input_series:
+YAML
+    . series('kapokmq_topic_messages_waiting{topic="a"}', '5x200')
+    . series('kapokmq_topic_paused{topic="a"}', '0x30 1x170')
+    . series('kapokmq_topic_messages_waiting{topic="b"}', '0x200')
+    . series('kapokmq_topic_paused{topic="b"}', '1x200')
+    . <<"YAML";
+    promql_expr_test:
+      - expr: 'count(ALERTS{alertname="KapokmqTopicPaused",alertstate="firing"})'
+        eval_time: 88m
+      - expr: 'count(ALERTS{alertname="KapokmqTopicPaused",alertstate="firing"})'
+        eval_time: 93m
+        exp_samples: [{ labels: '{}', value: 1 }]
+YAML
 
 # what takes days
 $test .= <<"YAML"

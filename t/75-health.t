@@ -32,11 +32,11 @@ sub worst {
 }
 
 my $start = health();
-is_deeply([sort keys %$start], [sort qw(Time Paced NoConsumers Slow Dead Stuck
-    Resting Silent)], 'the members');
+is_deeply([sort keys %$start], [sort qw(Time Paced NoConsumers Slow Dead Paused
+    Stuck Resting Silent)], 'the members');
 is_deeply($start->{$_}, { Count => 0, Messages => 0, Worst => [] },
           "nothing is wrong: $_")
-    for qw(NoConsumers Slow Dead Stuck Resting Silent);
+    for qw(NoConsumers Slow Dead Paused Stuck Resting Silent);
 is($start->{Paced}, undef, 'and nothing is paced');
 cmp_ok(abs($start->{Time} - time), '<', 600, 'the time');
 
@@ -66,6 +66,32 @@ is($alone->{Worst}[0]{Messages}, 1, 'and how many wait');
 $mq->post('/Console/PurgeTopic', { topic => "alone-$_" }) for 2 .. 7;
 my $listens = $mq->consumer('alone-1', 'c1', ack => 1);
 wait_for { health()->{NoConsumers}{Count} == 0 } 'none is alone any more';
+
+
+# --- topics that are paused: named as that, and as nothing else
+
+sub pause {
+    my ($topic, $how) = @_;
+
+    $mq->post("/Console/${how}Topic", { topic => $topic });
+}
+
+$mq->publish('held-1', 'm');
+wait_for { worst('NoConsumers', 'Topic') eq 'held-1' } 'one is alone';
+pause('held-1', 'Pause');
+is(health()->{NoConsumers}{Count}, 0, 'it is paused, and not that any more');
+is_deeply(health()->{Paused}{Worst}, [{ Topic => 'held-1', Messages => 1,
+    Consumers => 0, OldestWaiting => health()->{Paused}{Worst}[0]
+    {OldestWaiting} }], 'but paused');
+pause('alone-1', 'Pause');
+is(health()->{Paused}{Count}, 1, 'one without a backlog is not named');
+$mq->publish('alone-1', $_) for 1 .. 2;
+is(health()->{Paused}{Count}, 2, 'until something waits');
+is(health()->{Paused}{Messages}, 3, 'three in all');
+is(worst('Paused', 'Topic'), 'held-1 alone-1', 'by their age');
+pause($_, 'Resume') for qw(held-1 alone-1);
+is(health()->{Paused}{Count}, 0, 'resumed');
+$mq->post('/Console/PurgeTopic', { topic => 'held-1' });
 
 
 # --- dead messages, the most of them first

@@ -65,6 +65,7 @@ static const op_t  ops[] = {
     { op_topics,        0,       {   10,    10,     10,    10 } },
     { op_refused,       0,       {   10,    10,     10,    10 } },
     { op_seen,          0,       {   30,    30,     30,    30 } },
+    { op_pause,         0,       {    8,     8,      8,    20 } },
     { op_disconnect,    0,       {    5,     5,      5,    50 } },
     { op_extend,        TIMED,   {  300,   100,    300,   300 } },
     { op_return,        TIMED,   {  200,    50,    200,   200 } },
@@ -229,6 +230,7 @@ finish_run(void)
     }
 
     configure();
+    resume_all();
     M.mono += 1000000;
     drain();
     op_count();
@@ -354,7 +356,7 @@ report(result_t *r)
              && (!(M.options & SIEVES) || M.sieved)
              && (!(M.options & APART)
                  || (M.set_apart && M.lapsed && M.cancelled && M.resumed))
-             && M.disconnected && M.watched
+             && M.disconnected && M.watched && M.paused
              && (!(M.options & MANAGED)
                  || (M.deleted && M.purged && M.searches))
              && (!(M.options & TIMED)
@@ -372,7 +374,8 @@ report(result_t *r)
              "%llu times all back, %llu confirmed late, "
              "%llu restarts, %llu checkpoints, "
              "%llu consumed missing, %llu there again, "
-             "%llu purged, %llu disconnected, %llu times sieved; "
+             "%llu purged, %llu disconnected, %llu times paused, "
+             "%llu times sieved; "
              "%llu set apart, %llu lapsed, %llu cancelled, %llu resumed",
              M.shards, (unsigned long long) M.published,
              (unsigned long long) M.delivered, (unsigned long long) M.ended,
@@ -392,6 +395,7 @@ report(result_t *r)
              (unsigned long long) M.remembered,
              (unsigned long long) M.purged,
              (unsigned long long) M.disconnected,
+             (unsigned long long) M.paused,
              (unsigned long long) M.sieved,
              (unsigned long long) M.set_apart,
              (unsigned long long) M.lapsed,

@@ -176,6 +176,7 @@ export function problems(overview, health) {
         ill('NoConsumers', 'noConsumers'),
         pacing,
         !pacing && ill('Slow', 'slow'),
+        ill('Paused', 'paused'),
         ill('Stuck', 'stuck'),
         ill('Silent', 'silent'),
         ill('Resting', 'resting'),

@@ -182,8 +182,8 @@ test('what happened while nobody asked is not known', () => {
 
 const none = { Count: 0, Messages: 0, Worst: [] };
 const health = (changes = {}) => ({ Time: 1000, Paced: null,
-    NoConsumers: none, Slow: none, Dead: none, Stuck: none, Resting: none,
-    Silent: none, ...changes });
+    NoConsumers: none, Slow: none, Dead: none, Paused: none, Stuck: none,
+    Resting: none, Silent: none, ...changes });
 const some = (Messages, ...Worst) => ({ Count: Worst.length, Messages,
     Worst });
 
@@ -200,9 +200,9 @@ test('each problem is found, the worst first', () => {
     const one = some(1, {});
 
     assert.deepEqual(names(problems(bad, health({ NoConsumers: one, Slow: one,
-        Dead: one, Stuck: one, Resting: one, Silent: one }))),
-    ['disk', 'full', 'memory', 'noConsumers', 'slow', 'stuck', 'silent',
-        'resting', 'dead']);
+        Dead: one, Paused: one, Stuck: one, Resting: one, Silent: one }))),
+    ['disk', 'full', 'memory', 'noConsumers', 'slow', 'paused', 'stuck',
+        'silent', 'resting', 'dead']);
 });
 
 test('of topics and clients it is told how many, and some of them', () => {

@@ -31,12 +31,13 @@
 #define NGX_KAPOKMQ_NO_CONSUMERS   0
 #define NGX_KAPOKMQ_SLOW           1
 #define NGX_KAPOKMQ_DEAD           2
-#define NGX_KAPOKMQ_OF_CLIENTS     3
+#define NGX_KAPOKMQ_PAUSED         3
+#define NGX_KAPOKMQ_OF_CLIENTS     4
 /* and with clients. */
-#define NGX_KAPOKMQ_STUCK          3
-#define NGX_KAPOKMQ_RESTING        4
-#define NGX_KAPOKMQ_SILENT         5
-#define NGX_KAPOKMQ_ILLS           6
+#define NGX_KAPOKMQ_STUCK          4
+#define NGX_KAPOKMQ_RESTING        5
+#define NGX_KAPOKMQ_SILENT         6
+#define NGX_KAPOKMQ_ILLS           7
 
 /* A topic, or a client with its topic. */
 typedef struct {
@@ -97,7 +98,7 @@ static u_char *ngx_kapokmq_health_nodes(u_char *p);
 
 
 static const char *const  ngx_kapokmq_ill_names[NGX_KAPOKMQ_ILLS] = {
-    "NoConsumers", "Slow", "Dead", "Stuck", "Resting", "Silent"
+    "NoConsumers", "Slow", "Dead", "Paused", "Stuck", "Resting", "Silent"
 };
 
 
@@ -202,12 +203,19 @@ ngx_kapokmq_health_topic(ngx_kapokmq_health_t *health,
     patient.rank = age;
     patient.messages = topic->ready;
 
-    if (topic->consumers == 0 && age >= NGX_KAPOKMQ_HEALTH_ALONE) {
+    /* of one that is paused, that is why they wait */
+
+    if (topic->paused) {
+        if (topic->ready) {
+            ngx_kapokmq_health_note(&health->ill[NGX_KAPOKMQ_PAUSED],
+                                    &patient);
+        }
+
+    } else if (topic->consumers == 0 && age >= NGX_KAPOKMQ_HEALTH_ALONE) {
         ngx_kapokmq_health_note(&health->ill[NGX_KAPOKMQ_NO_CONSUMERS],
                                 &patient);
-    }
 
-    if (topic->consumers && age >= NGX_KAPOKMQ_HEALTH_SLOW) {
+    } else if (topic->consumers && age >= NGX_KAPOKMQ_HEALTH_SLOW) {
         ngx_kapokmq_health_note(&health->ill[NGX_KAPOKMQ_SLOW], &patient);
     }
 

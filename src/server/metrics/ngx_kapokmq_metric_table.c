@@ -226,7 +226,10 @@ const ngx_kapokmq_family_t
 
     { "topic_consumers_resting", NULL,
       "Of these, those that let a message become overdue.",
-      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(resting) }
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(resting) },
+
+    { "topic_paused", NULL, "1: an operator has paused its delivery.",
+      NGX_KAPOKMQ_GAUGE, ngx_kapokmq_topic_value(paused) }
 };
 
 

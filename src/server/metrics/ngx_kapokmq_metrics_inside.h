@@ -56,7 +56,7 @@ extern const ngx_kapokmq_family_t
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_totals;
 
 /* and of one for each topic, whose values are in its kmq_topic_info_t. */
-#define NGX_KAPOKMQ_TOPIC_FAMILIES  17
+#define NGX_KAPOKMQ_TOPIC_FAMILIES  18
 extern const ngx_kapokmq_family_t
     ngx_kapokmq_topic_families[NGX_KAPOKMQ_TOPIC_FAMILIES];
 extern const ngx_kapokmq_totals_t  ngx_kapokmq_topic_totals;

@@ -229,6 +229,12 @@ async function pause(visitor) {
     visitor.is(consumer.messages.length, 0, "and is not pushed");
     await visitor.accessible("a topic that is paused");
 
+    await visitor.go("Console");
+    await visitor.page.getByRole("link", {
+        name: visitor.like("health.of.paused", { topic, n: 2 }) }).click();
+    await visitor.sees(visitor.heading(topic),
+                       "the overview names it, and leads to it");
+
     await visitor.go("Topics");
     await visitor.field("topics.search").fill(topic);
     await visitor.sees(visitor.role("table", visitor.t("page.Topics"))

@@ -21,6 +21,10 @@
 #define ADMITS       10
 #define ADMITS_MAX   50
 
+/* ms: after a pause, it may take so long until what is to be pushed again
+ * is. */
+#define RESUME_TIME  2000
+
 
 /* All that is known of a message's failures. */
 static void
@@ -157,7 +161,7 @@ starving(void)
         c = &M.client[i];
         t = &M.topic[c->topic];
 
-        if (!is_active(c) || !c->ready || c->n >= limit_of(c)
+        if (t->paused || !is_active(c) || !c->ready || c->n >= limit_of(c)
             || M.handle[c->handle].dead || !is_ready(c))
         {
             continue;
@@ -214,6 +218,21 @@ work(void)
 }
 
 
+/* Does a delivery that is due wait for its connection, or for its topic? */
+static int
+waits_rightly(const client_t *c, const delivery_t *d)
+{
+    const topic_t  *t = &M.topic[c->topic];
+
+    if (t->push_type == KMQ_PUSH_ONE) {
+        return 0;
+    }
+
+    return !c->ready || (d->again && (t->paused
+                                      || M.mono < t->resumed + RESUME_TIME));
+}
+
+
 /* All that was due has been done: nothing is ready too late, no delivery
  * overdue. */
 static void
@@ -246,8 +265,7 @@ check_due(void)
 
             CHECK(!(clock_over(c, d, M.mono - d->slack)
                     || (d->again && d->time <= M.mono))
-                  || (!c->ready
-                      && M.topic[c->topic].push_type == KMQ_PUSH_ALL),
+                  || waits_rightly(c, d),
                   "%u has been with %u for %llu ms", d->id,
                   (unsigned) (c - M.client),
                   (unsigned long long) (M.mono - d->time));

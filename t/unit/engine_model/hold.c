@@ -382,8 +382,8 @@ to_admit(void)
     for (c = M.client; c < M.client + CLIENTS; c++) {
         t = topic_of(c);
 
-        if (!is_active(c) || !c->resting || !c->ready || c->n || !is_free(c)
-            || M.handle[c->handle].dead || t->nready == 0
+        if (t->paused || !is_active(c) || !c->resting || !c->ready || c->n
+            || !is_free(c) || M.handle[c->handle].dead || t->nready == 0
             || (c->by_code && c->rest_until <= M.mono + ADMIT_TIME)
             || peek_held(c) & (KMQ_HELD_ADMITTED | KMQ_HELD_EMPTYING))
         {

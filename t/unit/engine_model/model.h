@@ -191,6 +191,8 @@ typedef struct {
     unsigned              nready;
     uint64_t              came_back;   /* messages, so far */
     uint64_t              switched;    /* step: when its type changed last */
+    int                   paused;      /* nothing is pushed, or, */
+    uint64_t              resumed;     /* mono: not any more since then */
     counted_t             count;
 } topic_t;
 
@@ -297,7 +299,7 @@ typedef struct {
     uint64_t         ended, nomems, due, overdue, repushed, kills, extended;
     uint64_t         returned, switched, searches, died_leaving;
     uint64_t         purged, disconnected, watched, sieved;
-    uint64_t         set_apart, lapsed, cancelled, resumed;
+    uint64_t         set_apart, lapsed, cancelled, resumed, paused;
     uint64_t         retried, suspects, isolated, gave_all, rested, late;
     /* most bytes since the last checkpoint began; since the next one did */
     uint64_t         peak, peak_next;

@@ -232,6 +232,7 @@ topic_recovered(topic_t *t)
     t->matching = 0;
     t->ref = 0;
     t->any = 0;
+    t->resumed = 0;
     t->nready = 0;
 }
 

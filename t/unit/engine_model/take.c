@@ -426,6 +426,7 @@ take_batch(unsigned h, kmq_batch_t *b, uint32_t *id)
           b->nmessages);
 
     t = topic_by_name(b->topic, b->topic_len);
+    CHECK(!t->paused, "a topic that is paused is pushed");
     CHECK(t->ref == 0 || t->ref == b->topic_ref, "topic_ref changed");
     t->ref = b->topic_ref;
 

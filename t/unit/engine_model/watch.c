@@ -122,7 +122,9 @@ topic_expect(const topic_t *t, kmq_topic_info_t *want)
         }
     }
 
-    return held + want->producers + want->consumers != 0;
+    want->paused = (uint32_t) t->paused;
+
+    return held + want->producers + want->consumers + want->paused != 0;
 }
 
 
@@ -215,6 +217,7 @@ check_topic(topic_t *t, const kmq_topic_info_t *got)
     SAME(got->dead, want.dead);
     SAME(got->producers, want.producers);
     SAME(got->consumers, want.consumers);
+    SAME(got->paused, want.paused);
     CHECK(is_oldest(t, got->oldest), "oldest: %llu",
           (unsigned long long) got->oldest);
     CHECK(got->push_type == t->push_type || want.consumers == 0,
@@ -376,6 +379,55 @@ op_refused(void)
     }
 
     kmq_count_refused(kmq, t->name, strlen(t->name), n);
+}
+
+
+/* ------------------------------------------------------------------ pause */
+
+static void
+pause_topic(topic_t *t, int on)
+{
+    int               rc;
+    unsigned          h;
+    kmq_topic_info_t  want;
+
+    h = some_handle();
+    rc = kmq_pause(M.handle[h].kmq, t->name, strlen(t->name), on);
+    CHECK(rc == KMQ_OK || (rc == KMQ_GONE && !topic_expect(t, &want)),
+          "pause: %d", rc);
+    wakes(h);
+
+    if (rc != KMQ_OK) {
+        return;
+    }
+
+    if (t->paused && !on) {
+        t->resumed = M.mono;
+    }
+
+    t->paused = on;
+    M.paused += (uint64_t) on;
+}
+
+
+/* Most of the time few topics are. */
+void
+op_pause(void)
+{
+    topic_t  *t = &M.topic[below(TOPICS)];
+
+    pause_topic(t, t->paused ? one_in(4) : one_in(3));
+}
+
+
+void
+resume_all(void)
+{
+    unsigned  i;
+
+    for (i = 0; i < TOPICS; i++) {
+        pause_topic(&M.topic[i], 0);
+    }
 }
 
 

@@ -8,6 +8,8 @@ void op_growth(void);
 void op_latency(void);
 void op_topics(void);
 void op_refused(void);
+void op_pause(void);
+void resume_all(void);
 void op_purge(void);
 void check_client(const client_t *c, const kmq_client_info_t *info);
 void op_seen(void);

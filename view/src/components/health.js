@@ -20,6 +20,7 @@ const PLACES = {
     paced: ['Configuration'],
     noConsumers: ['Topics', '', { state: 'noConsumers' }],
     slow: ['Topics', '', { state: 'waiting' }],
+    paused: ['Topics', '', { state: 'paused' }],
     stuck: ['Clients', '', { state: 'inFlight' }],
     resting: ['Clients', '', { state: 'resting' }],
     silent: ['Clients', '', { state: 'silent' }],

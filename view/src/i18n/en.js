@@ -149,6 +149,9 @@ export default {
         + '{seconds} s (sendCount, pushMessagesSpeed)',
     'health.slow': '{count} {count|topic is|topics are} not keeping up',
     'health.of.slow': '{topic}: {n} waiting, oldest {age}',
+    'health.paused': '{count} {count|topic is|topics are} paused and have '
+        + 'messages waiting',
+    'health.of.paused': '{topic}: {n} waiting, oldest {age}',
     'health.stuck': '{count} {count|consumer is|consumers are} stuck with a '
         + 'message',
     'health.of.stuck': '{id} on {topic}: for {age}',

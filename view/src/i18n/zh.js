@@ -141,6 +141,8 @@ export default {
         + '（sendCount、pushMessagesSpeed）',
     'health.slow': '{count} 个主题消费跟不上',
     'health.of.slow': '{topic}：{n} 条待消费，最久 {age}',
+    'health.paused': '{count} 个主题已暂停投递，且有消息在等待',
+    'health.of.paused': '{topic}：{n} 条待消费，最久 {age}',
     'health.stuck': '{count} 个消费者卡在同一条消息上',
     'health.of.stuck': '{id}（{topic}）：已 {age}',
     'health.silent': '{count} 个客户端没有应答',
