@@ -18,6 +18,7 @@ async function looksWell(visitor, name) {
 
     await page.setViewportSize({ width: NARROWEST, height: HEIGHT });
     await visitor.fitsIn(name + ", " + NARROWEST);
+    await visitor.hasCards(name + ", " + NARROWEST);
 
     for (const width of WIDTHS) {
         await page.setViewportSize({ width, height: HEIGHT });

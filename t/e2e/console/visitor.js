@@ -252,6 +252,15 @@ class Visitor {
         }), 0, name + ": is not wider than the window");
     }
 
+    /* On a telephone what is in a table stands below each other. */
+    hasCards(name) {
+        return this.becomes(() => this.page.locator(
+            ".table-place:has(table.cards)").evaluateAll((places) =>
+            places.filter(({ scrollWidth, clientWidth }) =>
+                scrollWidth > clientWidth).length), 0,
+                            name + ": no list is wider than the window");
+    }
+
     async leave() {
         this.is(this.watch.problems(), [],
                 "no errors, nothing forbidden, no request elsewhere");

@@ -148,26 +148,45 @@ function Preview({ message }) {
     return html`<${Text} text=${(MessageData ?? text).slice(0, 160)} />`;
 }
 
+const HEADS = [['MessageCode'], ['topic.name'], ['message.status'],
+    ['message.age', 'number'], ['message.preview'], ['message.size', 'number'],
+    ['message.attempts', 'number'], ['message.lastError'],
+    ['message.next', 'number']];
+const [CODE, TOPIC, STATUS, AGE, PREVIEW, SIZE, ATTEMPTS, ERROR, NEXT]
+    = HEADS.keys();
+
+const headOf = (key) => (key.includes('.') ? t(key) : key);
+
 // What comes next for it: its next try, or when it is due.
 const next = (message) => message.NextTry ?? message.DueTime;
+
+// On a telephone a row is a card, which is said to be a row all the same.
+function Cell({ of: i, children, ...rest }) {
+    return html`
+        <td role="cell" data-label=${headOf(HEADS[i][0])} ...${rest}>
+            ${children}
+        </td>`;
+}
 
 function Row({ message, now, open, chosen, onChoose }) {
     const code = message.MessageCode;
 
     return html`
-        <tr class=${open ? 'open' : ''}>
-            <td class="choose">
+        <tr role="row" class=${open ? 'open' : ''}>
+            <td role="cell" class="choose">
                 ${onChoose && html`
                     <input type="checkbox" checked=${chosen}
                            aria-label=${t('message.choose', { code })}
                            onChange=${() => onChoose(code)} />`}
             </td>
-            <td class="code">
+            <${Cell} of=${CODE} class="code">
                 <a href=${message.href} aria-expanded=${open}
                    aria-label=${t('message.show', { code })}>${code}</a>
-            </td>
-            <td class="name" title=${message.Topic}>${message.Topic}</td>
-            <td>
+            <//>
+            <${Cell} of=${TOPIC} class="name" title=${message.Topic}>
+                ${message.Topic}
+            <//>
+            <${Cell} of=${STATUS}>
                 <span class=${`status status${message.Status}`}>
                     ${statusOf(message)}
                 </span>
@@ -175,8 +194,8 @@ function Row({ message, now, open, chosen, onChoose }) {
                     <span class="with" title=${message.Consumer}>
                         ${message.Consumer}
                     </span>`}
-            </td>
-            <td class="number">
+            <//>
+            <${Cell} of=${AGE} class="number">
                 <time dateTime=${new Date(message.CreateTime * 1000)
                     .toISOString()}
                       title=${t('message.createdAt', { time:
@@ -184,22 +203,25 @@ function Row({ message, now, open, chosen, onChoose }) {
                               .toLocaleString() })}>
                     ${duration(now - message.CreateTime)}
                 </time>
-            </td>
-            <td class="preview"><${Preview} message=${message} /></td>
-            <td class="number">${bytes(message.DataSize)}</td>
-            <td class="number">${number(message.Attempts)}</td>
-            <td class="error">
+            <//>
+            <${Cell} of=${PREVIEW} class="preview">
+                <${Preview} message=${message} />
+            <//>
+            <${Cell} of=${SIZE} class="number">${bytes(message.DataSize)}<//>
+            <${Cell} of=${ATTEMPTS} class="number">
+                ${number(message.Attempts)}
+            <//>
+            <${Cell} of=${ERROR}
+                     class=${message.LastErrorCode ? 'error' : 'error nothing'}>
                 ${message.LastErrorCode
                     ? t(`failure.${message.LastErrorCode}`) : NOTHING}
-            </td>
-            <td class="number"><${Time} at=${next(message)} /></td>
+            <//>
+            <${Cell} of=${NEXT}
+                     class=${next(message) ? 'number' : 'number nothing'}>
+                <${Time} at=${next(message)} />
+            <//>
         </tr>`;
 }
-
-const HEADS = [['MessageCode'], ['topic.name'], ['message.status'],
-    ['message.age', 'number'], ['message.preview'], ['message.size', 'number'],
-    ['message.attempts', 'number'], ['message.lastError'],
-    ['message.next', 'number']];
 
 function List({ found, filters, opened, chosen, onChoose, onChooseAll }) {
     const caption = t(`messages.caption.${filters.order}`);
@@ -209,23 +231,24 @@ function List({ found, filters, opened, chosen, onChoose, onChooseAll }) {
     return html`
         <div class="table-place" tabindex="0" role="region"
              aria-label=${caption}>
-            <table class="messages">
+            <table class="messages cards" role="table">
                 <caption class="unseen">${caption}</caption>
-                <thead>
-                    <tr>
-                        <th scope="col" class="choose">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th scope="col" role="columnheader" class="choose">
                             ${onChoose && html`
                                 <input type="checkbox" checked=${all}
                                        aria-label=${t('messages.chooseAll')}
                                        onChange=${() => onChooseAll(!all)} />`}
                         </th>
                         ${HEADS.map(([key, kind]) => html`
-                            <th key=${key} scope="col" class=${kind}>
-                                ${key.includes('.') ? t(key) : key}
+                            <th key=${key} scope="col" role="columnheader"
+                                class=${kind}>
+                                ${headOf(key)}
                             </th>`)}
                     </tr>
                 </thead>
-                <tbody>
+                <tbody role="rowgroup">
                     ${found.list.map((message) => html`
                         <${Row} key=${message.MessageCode} now=${found.at}
                                 message=${{ ...message, href: place(filters,
@@ -293,8 +316,7 @@ export function Messages({ route }) {
     const filters = filtersOf(route);
     const { message: opened = '' } = route.query;
     const [done, setDone] = useState('');
-    const found = useList(filters,
-        JSON.stringify({ ...route, query: { ...route.query, message: '' } }));
+    const found = useList(filters, place(filters));
     const chosen = useChosen(found.list);
     const access = currentAccess();
     const go = (wanted, message) => {
