@@ -19,7 +19,7 @@ import re
 import sys
 from pathlib import Path
 
-PART = {"clients.md", "operations.md"}
+PART = {"operations.md"}
 
 CONFIGURATION = Path("docs/configuration.md")
 EXAMPLE = Path("conf/application.yaml")
@@ -52,9 +52,10 @@ def report(page, text):
 
 
 def pages():
-    """README*.md and all of docs, in order."""
-    return sorted(Path(".").glob("README*.md")) \
-        + sorted(Path("docs").rglob("*.md"))
+    """README*.md, all of docs, and what clients and examples have, in order."""
+    return [page for pattern in ("README*.md", "docs/**/*.md",
+                                 "clients/*/*.md", "examples/*.md")
+            for page in sorted(Path(".").glob(pattern))]
 
 
 def prose(text):

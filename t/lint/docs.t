@@ -57,7 +57,8 @@ END
 nginx -t    # 检查
 ```
 END
-    'docs/zh/clients.md' => "# 客户端\n\n`pushType`\n\n```sh\nnginx -t\n```\n",
+    'clients/js/README.md' => "# A client\n\n[docs](../../README.md)\n",
+    'docs/zh/operations.md' => "# 运维\n\n`pushType`\n\n```sh\nnginx -t\n```\n",
 );
 
 # Ends with this status, and says this, when a page is changed so.
@@ -90,6 +91,8 @@ check('a page that is not there', 'leads nowhere', 'README.md',
       'docs/configuration.md', 'docs/other.md');
 check('a heading that is not there', 'there is no such heading', 'README.md',
       '#settings', '#setting');
+check("a client's page", 'the link to ../README.md leads nowhere',
+      'clients/js/README.md', '../../', '../');
 check('a Chinese heading', 'there is no such heading', 'README.zh.md',
       '#配置项', '#设置');
 check('a setting', 'lacks the setting pushType', $en, '`pushType`', '`other`');
@@ -105,8 +108,8 @@ check('a default', 'pushType` is 2', $zh, '| 1 |', '| 2 |');
 check('an example', 'example 1 is not that', $zh, 'nginx -t', 'nginx -T');
 check('an example more', '0 examples', $zh, '```sh', '```');
 check('a name of a shorter page', 'kapokmq_send is in no English page',
-      'docs/zh/clients.md', '`pushType`', '`kapokmq_send`');
-check('its example', 'is in no English page: nginx -T', 'docs/zh/clients.md',
+      'docs/zh/operations.md', '`pushType`', '`kapokmq_send`');
+check('its example', 'is in no English page: nginx -T', 'docs/zh/operations.md',
       'nginx -t', 'nginx -T');
 
 done_testing;
