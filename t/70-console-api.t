@@ -226,7 +226,9 @@ is_deeply([@{topic('dead')}{@own}], [300, 1, 259_200, 'ack', 7, 1, 60, 30],
 for my $period (['Minutes', 60], ['Days', 86_400]) {
     my ($member, $seconds) = @$period;
     my $list = $own->{$member};
-    members($_, 'Time Published Delivered Confirmed', "of $member") for @$list;
+    members($_, 'Time Published Delivered Confirmed'
+            . ($member eq 'Minutes' ? ' Before' : ''), "of $member")
+        for @$list;
     is((grep { $_->{Time} % $seconds } @$list), 0, 'begin where they begin');
     cmp_ok($list->[-1]{Time}, '>', time - 30 - 2 * $seconds, 'are recent');
     for my $count (qw(Published Delivered Confirmed)) {

@@ -486,7 +486,8 @@ du_compare(const void *one, const void *two)
 
 #define DU_PERIODS  (KMQ_HOURS + KMQ_MINUTES)
 
-/* Numbers of a record: counters, then periods, in the order of their time. */
+/* Numbers of a record: counters, then periods, in the order of their time;
+ * without a topic's backlogs, which no journal tells. */
 EU_UNUSED static void
 du_numbers(FILE *to, const kmq_record_t *r, unsigned count)
 {
@@ -513,7 +514,7 @@ du_numbers(FILE *to, const kmq_record_t *r, unsigned count)
         if (asprintf(&line[n], "\n  in %llu: %llu %llu %llu, %lld",
                      (unsigned long long) v[0], (unsigned long long) v[1],
                      (unsigned long long) v[2], (unsigned long long) v[3],
-                     (long long) v[4])
+                     r->type == KMQ_RECORD_TOPIC ? -1 : (long long) v[4])
             == -1)
         {
             exit(2);

@@ -1,6 +1,7 @@
 /* What whoever watches the queue is told: topics, growth, latency, clients.
  * See engine_cases.h. */
 
+#include "../../src/engine/queue/kmq_queue.h"
 #include "engine_cases.h"
 
 
@@ -427,6 +428,65 @@ test_topic_periods(void)
                 "1: 1 0 0, 0: 2 0 0", "a clock that was set back");
 
     ec_close(&q, "periods");
+}
+
+
+/* What waited when a minute began, about: what it begins with may count. */
+static void
+test_topic_backlog(void)
+{
+    uint64_t             mono, backlog;
+    unsigned             i;
+    ec_queue_t           q;
+    kmq_topic_detail_t   t;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    ec_publish(q.kmq, q.p, 1, 20);
+    ec_clock(q.kmq, mono = 5 * MINUTE);
+    (void) eu_consumer(q.kmq, "t", 100, "a");
+    (void) ec_take(q.kmq);
+    t = topic_of(q.kmq, "t");
+
+    for (i = 0; i < KMQ_TOPIC_MINUTES; i++) {
+        backlog = t.minute[i].backlog;
+
+        if (t.minute[i].number == (EC_WALL + mono) / MINUTE) {
+            is_int((long long) backlog, 20, "a minute's, when it began");
+        } else if (t.minute[i].number) {
+            ok(backlog <= 1, "the first one's");
+        }
+    }
+
+    for (i = 0; i < KMQ_DAYS; i++) {
+        ok(t.day[i].number == 0 || t.day[i].backlog == KMQ_UNKNOWN,
+           "of days it is not known");
+    }
+
+    ec_close(&q, "a topic's backlog");
+}
+
+
+static void
+test_backlog_kept(void)
+{
+    unsigned  i, wrong;
+    uint64_t  n, got;
+
+    wrong = 0;
+
+    for (i = 0; i < 3000; i++) {
+        wrong += i < 2047 && kmq_backlog_read(kmq_backlog_keep(i)) != i;
+    }
+
+    for (n = 1; n < UINT64_C(1) << 41; n = n * 3 + 1) {
+        got = kmq_backlog_read(kmq_backlog_keep(n));
+        wrong += got > n || n - got > n / 1000;
+    }
+
+    is_int(wrong, 0, "backlogs are kept right to a thousandth");
+    ok(kmq_backlog_read(0) == KMQ_UNKNOWN, "or not known");
+    is_int(kmq_backlog_keep(UINT64_MAX), 0, "nor is one that is none");
+    is_int(kmq_backlog_keep(UINT64_C(1) << 45), 0, "nor one too large");
 }
 
 
@@ -867,6 +927,8 @@ main(void)
     test_walk(64);
     test_growth();
     test_topic_periods();
+    test_topic_backlog();
+    test_backlog_kept();
     test_topic_busy();
     test_latency(KMQ_PUSH_ONE);
     test_latency(KMQ_PUSH_ALL);

@@ -40,6 +40,23 @@ export function days(hours, now, n) {
     });
 }
 
+/*
+ * The backlog of a topic at the end of each of its minutes: what the next one
+ * began with (Before) in which something happened, or what there is now.  null:
+ * nobody knows.
+ */
+export function backlogs(minutes, now) {
+    const ends = [];
+    let end = now;
+
+    for (const { Before } of [...minutes].reverse()) {
+        ends.push(end);
+        end = Before === undefined ? end : Before;
+    }
+
+    return ends.reverse();
+}
+
 const PARTS = 3;
 const KNOWN = 3 * PARTS;           // minutes that have to be known
 

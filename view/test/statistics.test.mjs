@@ -2,8 +2,8 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLIENT_STATES, TOPIC_STATES, bySecond, days, failures, growth,
-    inOrder, inState, lasts, problems, rates, remembered, sorted }
+import { CLIENT_STATES, TOPIC_STATES, backlogs, bySecond, days, failures,
+    growth, inOrder, inState, lasts, problems, rates, remembered, sorted }
     from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
@@ -177,6 +177,18 @@ test('what happened while nobody asked is not known', () => {
     assert.equal(bySecond([answer(1), answer(60, { Published: 10 })],
         ['Published'])[0].Published, null);
 });
+
+test('a topic\'s backlog at the end of a minute is what the next begins with',
+    () => {
+        const of = (...all) => all.map((Before) => (Before === '-' ? {}
+            : { Before }));
+
+        assert.deepEqual(backlogs(of('-', 5, '-', '-', 2), 7),
+            [5, 2, 2, 2, 7]);
+        assert.deepEqual(backlogs(of('-', '-'), 3), [3, 3]);
+        assert.deepEqual(backlogs(of(1, null, 4), 0), [null, 4, 0]);
+        assert.deepEqual(backlogs([], 1), []);
+    });
 
 // --- health
 

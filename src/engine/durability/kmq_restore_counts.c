@@ -90,6 +90,8 @@ topic_periods_restore(kmq_restore_t *rs, kmq_topic_t *topic, unsigned class,
             to->published = one.published;
             to->delivered = one.delivered;
             to->confirmed = one.confirmed;
+            to->backlog = one.backlog == KMQ_UNKNOWN
+                          ? 0 : kmq_backlog_keep(one.backlog);
         }
     }
 }

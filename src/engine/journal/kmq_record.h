@@ -99,8 +99,9 @@ typedef struct {
     uint64_t    published;
     uint64_t    delivered;
     uint64_t    confirmed;
-    uint64_t    backlog;         /* of the queue, at its end: messages that
-                                    wait, are in flight or delayed */
+    uint64_t    backlog;         /* messages that wait, are in flight or
+                                    delayed: of the queue, at its end; of a
+                                    topic's minute, when it began */
 } kmq_period_t;
 
 #define KMQ_UNKNOWN        UINT64_MAX    /* a backlog that nobody has seen */

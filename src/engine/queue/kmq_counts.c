@@ -224,6 +224,7 @@ count_now(kmq_t *kmq, kmq_topic_t *topic, int64_t published,
 
     time = kmq->wall / 1000;
 
+    kmq_topic_minute(kmq, topic, time / MINUTE);
     kmq_count_queue(kmq, time, published, delivered, confirmed);
     kmq_count_topic(kmq, topic, time, published, delivered, confirmed);
 }

@@ -165,6 +165,57 @@ kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 }
 
 
+/* --------------------------------------------------------------- backlogs */
+
+#define MANTISSA  2048
+
+uint64_t
+kmq_backlog_read(unsigned kept)
+{
+    return kept ? ((uint64_t) (kept % MANTISSA) << kept / MANTISSA) - 1
+                : KMQ_UNKNOWN;
+}
+
+
+unsigned
+kmq_backlog_keep(uint64_t backlog)
+{
+    unsigned  power;
+    uint64_t  n;
+
+    if (backlog >= (uint64_t) MANTISSA << 31) {
+        return 0;
+    }
+
+    n = backlog + 1;
+
+    for (power = 0; n >= MANTISSA; power++) {
+        n >>= 1;
+    }
+
+    return power * MANTISSA + (unsigned) n;
+}
+
+
+void
+kmq_topic_minute(kmq_t *kmq, kmq_topic_t *topic, uint32_t number)
+{
+    unsigned             n;
+    kmq_topic_period_t  *period;
+
+    period = periods_of(kmq->shard, topic, KMQ_CLASS_MINUTES, &n);
+    period += number % n;
+
+    if (number_of(period) != number) {
+        period = kmq_topic_period(kmq, topic, KMQ_CLASS_MINUTES, number);
+        period->backlog = kmq_backlog_keep(topic->ready.count
+                                           + topic->in_flight
+                                           + topic->retrying
+                                           + topic->delayed);
+    }
+}
+
+
 /* Fills a topic's current periods of that class into period, which has room
  * for all that are kept; the others are zeros. */
 void
@@ -190,7 +241,7 @@ kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
             to->published = from[i].published;
             to->delivered = from[i].delivered;
             to->confirmed = from[i].confirmed;
-            to->backlog = KMQ_UNKNOWN;
+            to->backlog = kmq_backlog_read(from[i].backlog);
         }
     }
 }

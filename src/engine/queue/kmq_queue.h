@@ -36,7 +36,9 @@ typedef struct {
     uint64_t     delivered:48;
     uint64_t     number_high:16;
     uint64_t     confirmed:48;
-    uint64_t     unused:16;
+    uint64_t     backlog:16;     /* of a minute: when it began; 0: not known,
+                                    else one more, of 11 bits, times 2 to the
+                                    power of the upper 5 */
 } kmq_topic_period_t;
 
 #define KMQ_FEW          2       /* periods that each topic has room for */
@@ -839,6 +841,15 @@ int kmq_period_current(unsigned class, uint64_t number, uint64_t time);
 /* A topic's period of that number. */
 kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
     unsigned class, uint32_t number) KMQ_LOCKED;
+
+/* Begins this minute of a topic with its backlog, unless it has begun. */
+void kmq_topic_minute(kmq_t *kmq, kmq_topic_t *topic, uint32_t number)
+    KMQ_LOCKED;
+
+/* A period's backlog from what is kept of it, and back: KMQ_UNKNOWN, or right
+ * to a 1000th.  Need no lock. */
+uint64_t kmq_backlog_read(unsigned kept);
+unsigned kmq_backlog_keep(uint64_t backlog);
 
 /* Copies a topic's current periods to period, which has room for as many as
  * are kept. */

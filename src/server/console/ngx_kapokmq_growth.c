@@ -192,6 +192,13 @@ ngx_kapokmq_growth_recent(u_char *p, const kmq_period_t *periods,
         }
 
         p = ngx_kapokmq_growth_period(p, period, seconds);
+
+        if (seconds == NGX_KAPOKMQ_MINUTE) {
+            p = (period->backlog == KMQ_UNKNOWN)
+                ? ngx_sprintf(p, ",\"Before\":null")
+                : ngx_sprintf(p, ",\"Before\":%uL", period->backlog);
+        }
+
         *p++ = '}';
     }
 

@@ -15,6 +15,7 @@ import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
+import { backlogs } from '../statistics.js';
 import { visible } from '../text.js';
 import { TopicClients, TopicDead, TopicLive } from './topic-parts.js';
 
@@ -40,6 +41,15 @@ function filled(periods, from, to, step) {
     return all;
 }
 
+const backlogLine = (hour, topic) => ({
+    label: t('count.Backlog'),
+    colour: 'left',
+    dash: [2, 3],
+    right: true,
+    values: backlogs(hour, topic.Waiting + topic.InFlight
+        + topic.Retrying + topic.Delayed),
+});
+
 function lines(periods) {
     return [['Published', 'in'], ['Delivered', 'out'],
         ['Confirmed', 'done']].map(
@@ -62,7 +72,8 @@ function Charts({ topic }) {
         <div class="charts">
             <${Chart} title=${t('overview.hour')}
                       times=${hour.map((period) => period.Time)}
-                      series=${lines(hour)} label=${minute}
+                      series=${[...lines(hour), backlogLine(hour, topic)]}
+                      label=${minute}
                       language=${language()} running />
             <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
                       series=${lines(fortnight)} label=${utcDay}
