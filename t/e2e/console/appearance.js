@@ -31,6 +31,17 @@ async function looksWell(visitor, name) {
     }
 }
 
+/* What chooses a message is beside what leads to it, not over it. */
+async function apart(visitor) {
+    const box = (where) => visitor.page.getByRole("table").locator(
+        "tbody tr").first().locator(where).boundingBox();
+    const choose = await box("td.choose input");
+    const code = await box("td.code a");
+
+    visitor.ok(choose.x >= 0 && choose.x + choose.width <= code.x,
+               "a checkbox is beside its message");
+}
+
 async function appearance(visitor) {
     const { page, server, name } = visitor;
     const topic = name + "-looks";
@@ -45,6 +56,7 @@ async function appearance(visitor) {
         await visitor.go(one, one === "Messages" ? topic : undefined);
         await visitor.loaded();
         await looksWell(visitor, one);
+        one === "Messages" && await apart(visitor);
     }
 
     await visitor.go("Topics", topic);

@@ -98,7 +98,7 @@ function options(width, { series, byDay, label, running, span }, onCursor) {
     return {
         width,
         height: HEIGHT,
-        padding: [8, byDay || other ? 0 : 20, 0, 0],
+        padding: [8, byDay ? 12 : other ? 0 : 20, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false },
             points: { show: !byDay } },

@@ -149,8 +149,8 @@ export default {
         + '{seconds} s (sendCount, pushMessagesSpeed)',
     'health.slow': '{count} {count|topic is|topics are} not keeping up',
     'health.of.slow': '{topic}: {n} waiting, oldest {age}',
-    'health.paused': '{count} {count|topic is|topics are} paused and have '
-        + 'messages waiting',
+    'health.paused': '{count} {count|topic is paused and has|topics are paused '
+        + 'and have} messages waiting',
     'health.of.paused': '{topic}: {n} waiting, oldest {age}',
     'health.stuck': '{count} {count|consumer is|consumers are} stuck with a '
         + 'message',
