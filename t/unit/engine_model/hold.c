@@ -352,7 +352,7 @@ check_holds(void)
         CHECK(n[t - M.topic].emptying <= (unsigned) has_aside(t),
               "%u run empty in topic %u", n[t - M.topic].emptying,
               (unsigned) (t - M.topic));
-        CHECK(!has_aside(t) || n[t - M.topic].emptying
+        CHECK(!has_aside(t) || t->paused || n[t - M.topic].emptying
               || (n[t - M.topic].ready == 0
                   && n[t - M.topic].resting_ready == 0)
               || (n[t - M.topic].alone
