@@ -318,7 +318,7 @@ check_consumer(const client_t *c, const consumers_t *n)
     CHECK(!c->paused || c->paused_until > M.mono, "a pause is too long");
     CHECK(!c->resting || c->rest_until > M.mono, "a rest is too long");
     CHECK(!c->giving || c->n == 0, "not all is given back");
-    CHECK(!(held & KMQ_HELD_EMPTYING) || c->n,
+    CHECK(!(held & KMQ_HELD_EMPTYING) || c->n || M.topic[c->topic].paused,
           "an empty one runs empty");
     CHECK(!(held & KMQ_HELD_EMPTYING)
           || M.topic[c->topic].push_type == KMQ_PUSH_ONE
