@@ -74,7 +74,7 @@ sub _rage {
 
     wait_for {
         $kills >= KILLS && $reloads >= RELOADS
-            && $program->count(qr/^done/) >= MESSAGES
+            && $program->count(qr/^ok /) >= MESSAGES
     } 'workers are killed and reloaded', 600;
     Mojo::IOLoop->remove($_) for @timers;
     diag("$kills kills, $reloads reloads");
