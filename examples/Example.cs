@@ -48,9 +48,8 @@ static class Example
                             return;
                         }
                     }
-                } catch (Exception error) when (error is WebSocketException
-                                                || error is IOException
-                                                || error is ObjectDisposedException) {
+                } catch (Exception error) {
+                    // which it is depends on where the connection breaks
                     Console.Error.WriteLine(error.Message);
                 }
             }

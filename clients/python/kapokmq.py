@@ -371,12 +371,17 @@ class Consumer(_Client):
         while self._waiting and len(self._active) < self._parallel:
             message = self._waiting.popleft()
             self._active[message.code] = asyncio.ensure_future(
-                self._work(message))
+                self._work(message, self._socket))
         if self._idle and not self._active and not self._owed:
             self._idle.set()
 
-    async def _work(self, message):
+    async def _work(self, message, socket):
         code = message.code
+        if self._socket is not socket:
+            # the connection broke before this began: somebody else has it
+            del self._active[code]
+            self._next()
+            return
         try:
             result = self._handler(message)
             if inspect.isawaitable(result):
