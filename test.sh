@@ -20,7 +20,7 @@ need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
     libyaml-dev libjansson-dev libjwt-dev libssl-dev openssl libmojolicious-perl \
     libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
     chromium libnss3-tools curl iproute2 faketime prometheus valgrind nats-server \
-    php-cli mono-mcs mono-runtime
+    php-cli
 command -v npm > /dev/null || need_packages nodejs npm
 
 export PATH=$PATH:/usr/sbin:/usr/local/sbin
