@@ -9,6 +9,7 @@
 # make cluster     the client of NATS against three real nats-servers
 # make cluster-kills  KILLS=100 kill -9 of nodes and servers of a cluster
 # make cluster-pauses PAUSES=30 of its primary, which then goes on
+# make cluster-short  a stream that comes back shorter than what it acknowledged
 # make examples    the clients of examples/ in all languages, Mono's as well
 # make http3       the suite over HTTP/3, with an nginx that has it
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
@@ -112,7 +113,8 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build examples page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster cluster-kills cluster-pauses http3 matrix lint lint-text lint-rooms \
+    chaos-forgive cluster cluster-kills cluster-pauses cluster-short http3 \
+    matrix lint lint-text lint-rooms \
     lint-docs cppcheck bench bench-peers test install deb deb-test docker-test run-test \
     clean FORCE
 .DELETE_ON_ERROR:
@@ -326,6 +328,9 @@ $(OUT)/http3-client: $(call objects,plain,$(HTTP3_SRC))
 	    -lnghttp3 -lgnutls -ljansson
 
 $(call objects,plain,$(HTTP3_SRC)): $(OUT)/configured-with
+
+cluster-short: build
+	$(PROVE) -v t/cluster/short.t
 
 examples: build
 	KMQ_EXAMPLES=all $(PROVE) t/e2e/examples.t
