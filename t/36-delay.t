@@ -156,13 +156,14 @@ for my $round (1 .. $rounds) {
     wait_for { @{$consumer->messages} == 2 * $round } 'both come';
 }
 
-# a busy machine lets both wait, or one of them, now and then
+# a busy machine lets both wait, or one of them longer
 my @late = sort { $a <=> $b }
            map { $late{first}[$_] - $late{second}[$_] } 0 .. $rounds - 1;
-my $too_late = grep { $_ > 0.15 } @late;
+my $slower = slower();
+my $too_late = grep { $_ > 0.15 * $slower } @late;
 diag(sprintf 'the earlier one is late by %.1f ms more (median), %.1f ms (max)',
      map { 1000 * $_ } $late[@late / 2], $late[-1]);
-cmp_ok($too_late, '<', $rounds / 2, 'the earlier one of two comes in time');
+cmp_ok($too_late, '<', $rounds / 6, 'the earlier one of two comes in time');
 
 $mq->finish;
 done_testing;

@@ -52,29 +52,48 @@ kmq_message_delete(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* A code does not tell the shard. */
-int
-kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
+/* Finds the message of that code and changes it, under its shard's lock: a code
+ * does not tell the shard. */
+static int
+change_code(kmq_t *kmq, const char *code,
+    int (*change)(kmq_t *kmq, kmq_slot_t *slot))
 {
+    int           rc;
     unsigned      i;
     kmq_slot_t   *slot;
     kmq_block_t  *b = kmq->block;
 
-    slot = NULL;
+    rc = KMQ_GONE;
 
-    for (i = 0; slot == NULL && i < b->nshards; i++) {
+    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
         kmq_lock(kmq, KMQ_SHARD(b, i));
 
         slot = message_find(kmq->shard, code);
 
         if (slot) {
-            kmq_message_delete(kmq, slot);
+            rc = change(kmq, slot);
         }
 
         kmq_unlock(kmq);
     }
 
-    return slot ? KMQ_OK : KMQ_GONE;
+    return rc;
+}
+
+
+static int
+delete_slot(kmq_t *kmq, kmq_slot_t *slot)
+{
+    kmq_message_delete(kmq, slot);
+
+    return KMQ_OK;
+}
+
+
+int
+kmq_delete(kmq_t *kmq, const char code[KMQ_CODE_LEN])
+{
+    return change_code(kmq, code, delete_slot);
 }
 
 
@@ -106,18 +125,9 @@ requeue(kmq_t *kmq, kmq_slot_t *slot)
 }
 
 
-/* The message of that code, if kmq_t.shard has it. */
 static int
-requeue_code(kmq_t *kmq, const char *code)
+requeue_slot(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_slot_t  *slot;
-
-    slot = message_find(kmq->shard, code);
-
-    if (slot == NULL) {
-        return KMQ_GONE;
-    }
-
     if (slot->state != KMQ_DEAD) {
         return KMQ_ERROR;
     }
@@ -132,19 +142,7 @@ requeue_code(kmq_t *kmq, const char *code)
 int
 kmq_requeue(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 {
-    int           rc;
-    unsigned      i;
-    kmq_block_t  *b = kmq->block;
-
-    rc = KMQ_GONE;
-
-    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
-        kmq_lock(kmq, KMQ_SHARD(b, i));
-        rc = requeue_code(kmq, code);
-        kmq_unlock(kmq);
-    }
-
-    return rc;
+    return change_code(kmq, code, requeue_slot);
 }
 
 
@@ -178,18 +176,9 @@ kmq_requeue_topic(kmq_t *kmq, const char *name, size_t len, unsigned max)
 
 /* --------------------------------------------------------------------- due */
 
-/* The message of that code, if kmq_t.shard has it. */
 static int
-due_code(kmq_t *kmq, const char *code)
+due_slot(kmq_t *kmq, kmq_slot_t *slot)
 {
-    kmq_slot_t  *slot;
-
-    slot = message_find(kmq->shard, code);
-
-    if (slot == NULL) {
-        return KMQ_GONE;
-    }
-
     if (slot->state != KMQ_DELAYED && slot->state != KMQ_RETRYING) {
         return KMQ_ERROR;
     }
@@ -208,17 +197,5 @@ due_code(kmq_t *kmq, const char *code)
 int
 kmq_make_due(kmq_t *kmq, const char code[KMQ_CODE_LEN])
 {
-    int           rc;
-    unsigned      i;
-    kmq_block_t  *b = kmq->block;
-
-    rc = KMQ_GONE;
-
-    for (i = 0; rc == KMQ_GONE && i < b->nshards; i++) {
-        kmq_lock(kmq, KMQ_SHARD(b, i));
-        rc = due_code(kmq, code);
-        kmq_unlock(kmq);
-    }
-
-    return rc;
+    return change_code(kmq, code, due_slot);
 }
