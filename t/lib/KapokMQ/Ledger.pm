@@ -113,7 +113,8 @@ sub stream {
 sub poison {
     my ($self, $stream, $n) = @_;
 
-    return $self->{topic}{$stream->{topic}}{max} && $n % 8 == 7;
+    return $self->{topic}{$stream->{topic}}{max} && $n % 8 == 7
+           && !$self->_is_calm($stream, $n);
 }
 
 # The data of a message, and what it looks like in JSON; of many sizes, one in
@@ -248,7 +249,7 @@ sub delivered {
         if $max && !$self->{topic}{$name}{all} && ($attempt // 0) > $max;
     $self->_in_order($conn, $stream, $n, $message)
         if $self->{topic}{$name}{all};
-    $self->_calmly($conn, $stream, $n, $message) if $self->{calm};
+    $self->_calmly($conn, $stream, $n, $message);
 
     if (@{$message->[DELIVERIES] //= []} == MOST) {
         $self->fault('duplicate', "$name:$number:$n comes and comes");
@@ -301,12 +302,19 @@ sub calm {
                       @{$self->{stream}} };
 }
 
+# Was it sent since then?
+sub _is_calm {
+    my ($self, $stream, $n) = @_;
+
+    return $self->{calm} && $n >= $self->{calm}{$stream->{number}};
+}
+
 sub _calmly {
     my ($self, $conn, $stream, $n, $message) = @_;
     my $number = $stream->{number};
     my $topic = $self->{topic}{$conn->{topic}};
 
-    return if $n < $self->{calm}{$number} || $topic->{all}
+    return if !$self->_is_calm($stream, $n) || $topic->{all}
               || $topic->{retry} || $topic->{delay} || $topic->{doors};
     $self->_count('calm');
     $self->fault('calm', "$conn->{topic}:$number:$n to $conn->{name}")
