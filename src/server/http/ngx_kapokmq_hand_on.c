@@ -5,7 +5,6 @@
 
 #include "ngx_kapokmq_hop.h"
 #include "../worker/ngx_kapokmq_worker.h"
-#include "../../protocol/kmq_websocket.h"
 
 
 /* How often is looked whether the primary is still the same, in ms. */
@@ -29,7 +28,6 @@ static ngx_int_t ngx_kapokmq_hand_names(ngx_http_request_t *r,
     ngx_kapokmq_handed_t *h, const char **error);
 static void ngx_kapokmq_hand_request(ngx_http_request_t *r,
     ngx_kapokmq_handed_t *h);
-static ngx_uint_t ngx_kapokmq_hand_protocol(ngx_http_request_t *r);
 static void ngx_kapokmq_hand_client(ngx_http_request_t *r,
     ngx_kapokmq_handed_t *h, const ngx_kapokmq_pass_t *pass);
 static void ngx_kapokmq_hand_address(ngx_connection_t *c, kmq_hop_t *hop);
@@ -275,7 +273,9 @@ ngx_kapokmq_hand_request(ngx_http_request_t *r, ngx_kapokmq_handed_t *h)
     hop->match = (uint8_t) h->from->path.match;
     hop->limit = (uint32_t) h->from->auth_limit;
 
-    if (ngx_kapokmq_hand_socket(h->from) && ngx_kapokmq_hand_protocol(r)) {
+    /* the key that may be beside it stays here */
+
+    if (ngx_kapokmq_hand_socket(h->from) && ngx_kapokmq_http_offers(r)) {
         hop->flags |= NGX_KAPOKMQ_HOP_PROTOCOL;
     }
 
@@ -283,28 +283,6 @@ ngx_kapokmq_hand_request(ngx_http_request_t *r, ngx_kapokmq_handed_t *h)
     ngx_kapokmq_hand_text(hop, KMQ_HOP_URI, &r->uri);
     ngx_kapokmq_hand_text(hop, KMQ_HOP_ARGS, &r->args);
     ngx_kapokmq_hand_text(hop, KMQ_HOP_PREFIX, &h->from->path.prefix);
-}
-
-
-/* Does it offer our subprotocol?  The key that may be beside it stays here. */
-static ngx_uint_t
-ngx_kapokmq_hand_protocol(ngx_http_request_t *r)
-{
-    ngx_str_t        *value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-
-    part = NULL;
-    i = 0;
-
-    do {
-        value = ngx_kapokmq_http_each(r, "sec-websocket-protocol",
-                                      sizeof("sec-websocket-protocol") - 1,
-                                      &part, &i);
-    } while (value && !kmq_ws_has_token((char *) value->data, value->len,
-                                        "kapokmq"));
-
-    return value != NULL;
 }
 
 

@@ -1,6 +1,7 @@
 /* Headers of requests and of answers. */
 
 #include "ngx_kapokmq_http.h"
+#include "../../protocol/kmq_websocket.h"
 
 
 ngx_str_t *
@@ -46,6 +47,27 @@ ngx_kapokmq_http_each(ngx_http_request_t *r, const char *name, size_t len,
             return &header->value;
         }
     }
+}
+
+
+ngx_uint_t
+ngx_kapokmq_http_offers(ngx_http_request_t *r)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+
+    part = NULL;
+    i = 0;
+
+    do {
+        value = ngx_kapokmq_http_each(r, "sec-websocket-protocol",
+                                      sizeof("sec-websocket-protocol") - 1,
+                                      &part, &i);
+    } while (value && !kmq_ws_has_token((char *) value->data, value->len,
+                                        "kapokmq"));
+
+    return value != NULL;
 }
 
 

@@ -174,6 +174,9 @@ ngx_str_t *ngx_kapokmq_http_each(ngx_http_request_t *r, const char *name,
 ngx_str_t *ngx_kapokmq_http_find(ngx_http_request_t *r, const char *name,
     size_t len);
 
+/* Does it offer our WebSocket subprotocol? */
+ngx_uint_t ngx_kapokmq_http_offers(ngx_http_request_t *r);
+
 
 /* ---------------------------------------------------------------- the path */
 

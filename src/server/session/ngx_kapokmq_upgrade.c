@@ -303,28 +303,11 @@ ngx_kapokmq_upgrade_accept(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_uint_t
 ngx_kapokmq_upgrade_protocol(ngx_http_request_t *r)
 {
-    ngx_str_t            *value;
-    ngx_uint_t            i;
-    ngx_list_part_t      *part;
     ngx_kapokmq_facts_t  *facts;
 
     facts = ngx_kapokmq_facts_find(r);
 
-    if (facts && facts->hop) {
-        return facts->protocol;
-    }
-
-    part = NULL;
-    i = 0;
-
-    do {
-        value = ngx_kapokmq_http_each(r, "sec-websocket-protocol",
-                                      sizeof("sec-websocket-protocol") - 1,
-                                      &part, &i);
-    } while (value && !kmq_ws_has_token((char *) value->data, value->len,
-                                        "kapokmq"));
-
-    return value != NULL;
+    return facts && facts->hop ? facts->protocol : ngx_kapokmq_http_offers(r);
 }
 
 
