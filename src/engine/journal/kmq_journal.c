@@ -320,33 +320,57 @@ kmq_journal_failed(kmq_t *kmq, uint64_t sequence, uint32_t attempts,
 }
 
 
+/* Is there room for a record of a topic with such a name? */
+static int
+counts_room(kmq_t *kmq, size_t name_len)
+{
+    size_t  size = KMQ_RECORD_COUNTS_HEAD + name_len;
+
+    if (!kmq->journal.on) {
+        return 0;
+    }
+
+    if (kmq_buffer_room(&kmq->journal.buffer, KMQ_RECORD_SPAN(size)) == NULL) {
+        kmq_journal_loss(kmq);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+/* Begins such a record, which counts nothing yet. */
+static unsigned char *
+counts_begin(kmq_t *kmq, unsigned kind, const char *name, size_t name_len)
+{
+    unsigned char  *p;
+
+    p = last_begin(kmq, KMQ_RECORD_COUNTS, kind, name_len,
+                   KMQ_RECORD_COUNTS_HEAD + name_len);
+
+    memcpy(p + KMQ_RECORD_COUNTS_HEAD, name, name_len);
+    kmq_put64(p + KMQ_RECORD_HEAD, 0);
+
+    return p;
+}
+
+
 void
 kmq_journal_counts(kmq_t *kmq, kmq_ref_t topic, const char *name,
     size_t name_len, uint32_t delivered, uint32_t confirmed)
 {
-    size_t          size;
     unsigned char  *p;
     kmq_journal_t  *j = &kmq->journal;
 
-    if (!j->on) {
-        return;
-    }
-
-    size = KMQ_RECORD_COUNTS_HEAD + name_len;
-
-    if (kmq_buffer_room(&j->buffer, KMQ_RECORD_SPAN(size)) == NULL) {
-        kmq_journal_loss(kmq);
+    if (!counts_room(kmq, name_len)) {
         return;
     }
 
     p = last_open(kmq, KMQ_RECORD_COUNTS, 0);
 
     if (p == NULL || j->topic != topic) {
-        p = last_begin(kmq, KMQ_RECORD_COUNTS, 0, name_len, size);
+        p = counts_begin(kmq, 0, name, name_len);
         j->topic = topic;
-
-        memcpy(p + KMQ_RECORD_COUNTS_HEAD, name, name_len);
-        kmq_put64(p + KMQ_RECORD_HEAD, 0);
     }
 
     p += KMQ_RECORD_HEAD;
@@ -359,23 +383,7 @@ void
 kmq_journal_paused(kmq_t *kmq, const char *name, size_t name_len,
     unsigned kind)
 {
-    size_t          size;
-    unsigned char  *p;
-    kmq_journal_t  *j = &kmq->journal;
-
-    if (!j->on) {
-        return;
+    if (counts_room(kmq, name_len)) {
+        (void) counts_begin(kmq, kind, name, name_len);
     }
-
-    size = KMQ_RECORD_COUNTS_HEAD + name_len;
-
-    if (kmq_buffer_room(&j->buffer, KMQ_RECORD_SPAN(size)) == NULL) {
-        kmq_journal_loss(kmq);
-        return;
-    }
-
-    p = last_begin(kmq, KMQ_RECORD_COUNTS, kind, name_len, size);
-
-    memcpy(p + KMQ_RECORD_COUNTS_HEAD, name, name_len);
-    kmq_put64(p + KMQ_RECORD_HEAD, 0);
 }
