@@ -130,14 +130,12 @@ sub _judge {
         push @fault, "sent twice: $data" if !$fell->($by, $time, $end // 9**9);
     }
     for my $code (keys %done) {
-        my @by = sort { $done{$code}{$a} <=> $done{$code}{$b} }
-                 keys %{$done{$code}};
-        pop @by;
-        $count{twice}++ if @by;
-        for my $id (@by) {
-            push @fault, "done twice: $data{$code}"
-                if !$fell->($id, $began{$code}{$id}, 9**9);
-        }
+        my @by = keys %{$done{$code}};
+        $count{twice}++ if @by > 1;
+        # one that does not know yet that its connection is over may be later
+        # than the one that has the message now
+        push @fault, "done twice: $data{$code}"
+            if 1 < grep { !$fell->($_, $began{$code}{$_}, 9**9) } @by;
     }
 
     is(join("\n", @fault > 20 ? @fault[0 .. 19] : @fault), '', 'no fault');
