@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 
 #include "kmq_tries.h"
+#include "../mutex/kmq_mutex.h"
 
 
 #define TRIES_FROM  112                 /* addresses, in 32 KiB */
@@ -41,33 +42,13 @@ kmq_tries_size(void)
 int
 kmq_tries_init(kmq_tries_t *tries)
 {
-    int                  rc;
-    pthread_mutexattr_t  attr;
-
     memset(tries, 0, sizeof(kmq_tries_t));
 
     if (RAND_bytes(tries->salt, sizeof(tries->salt)) != 1) {
         return EIO;
     }
 
-    rc = pthread_mutexattr_init(&attr);
-    if (rc) {
-        return rc;
-    }
-
-    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-
-    if (rc == 0) {
-        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (rc == 0) {
-        rc = pthread_mutex_init(&tries->mutex, &attr);
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc;
+    return kmq_mutex_init(&tries->mutex);
 }
 
 

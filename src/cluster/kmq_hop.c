@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "kmq_hop.h"
+#include "../mutex/kmq_mutex.h"
 #include "../protocol/kmq_base64.h"
 
 
@@ -235,9 +236,6 @@ kmq_hops_size(unsigned nodes)
 int
 kmq_hops_init(kmq_hops_t *hops, unsigned nodes)
 {
-    int                  rc;
-    pthread_mutexattr_t  attr;
-
     do {
         if (RAND_bytes((unsigned char *) &hops->start, sizeof(hops->start))
             != 1)
@@ -248,24 +246,7 @@ kmq_hops_init(kmq_hops_t *hops, unsigned nodes)
 
     hops->nodes = nodes;
 
-    rc = pthread_mutexattr_init(&attr);
-    if (rc) {
-        return rc;
-    }
-
-    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-
-    if (rc == 0) {
-        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (rc == 0) {
-        rc = pthread_mutex_init(&hops->mutex, &attr);
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc;
+    return kmq_mutex_init(&hops->mutex);
 }
 
 

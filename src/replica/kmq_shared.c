@@ -4,33 +4,7 @@
 #include <string.h>
 
 #include "kmq_shared.h"
-
-
-static int
-shared_mutex(pthread_mutex_t *mutex)
-{
-    int                  rc;
-    pthread_mutexattr_t  attr;
-
-    rc = pthread_mutexattr_init(&attr);
-    if (rc != 0) {
-        return rc;
-    }
-
-    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-
-    if (rc == 0) {
-        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (rc == 0) {
-        rc = pthread_mutex_init(mutex, &attr);
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc;
-}
+#include "../mutex/kmq_mutex.h"
 
 
 int
@@ -39,14 +13,14 @@ kmq_shared_init(kmq_shared_t *shared)
     int       rc;
     unsigned  i;
 
-    rc = shared_mutex(&shared->owner);
+    rc = kmq_mutex_init(&shared->owner);
 
     if (rc == 0) {
-        rc = shared_mutex(&shared->lock);
+        rc = kmq_mutex_init(&shared->lock);
     }
 
     for (i = 0; rc == 0 && i < KMQ_SHARED_WORKERS; i++) {
-        rc = shared_mutex(&shared->worker[i].alive);
+        rc = kmq_mutex_init(&shared->worker[i].alive);
     }
 
     return rc;

@@ -1,5 +1,6 @@
 /* The block: it is made, and recognised. */
 
+#include "../../mutex/kmq_mutex.h"
 #include "../kmq_block.h"
 #include "../memory/kmq_memory.h"
 #include "../time/kmq_time.h"
@@ -101,32 +102,6 @@ kmq_block_max(void)
 }
 
 
-static int
-mutex_init(pthread_mutex_t *mutex)
-{
-    int                  rc;
-    pthread_mutexattr_t  attr;
-
-    if (pthread_mutexattr_init(&attr) != 0) {
-        return KMQ_ERROR;
-    }
-
-    rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-
-    if (rc == 0) {
-        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (rc == 0) {
-        rc = pthread_mutex_init(mutex, &attr);
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return rc == 0 ? KMQ_OK : KMQ_ERROR;
-}
-
-
 static size_t
 periods_size(unsigned class)
 {
@@ -184,7 +159,7 @@ shard_init(kmq_block_t *b, unsigned n)
 
     kmq_schedule_reset(s);
 
-    return mutex_init(&s->lock);
+    return kmq_mutex_init(&s->lock) == 0 ? KMQ_OK : KMQ_ERROR;
 }
 
 
@@ -205,12 +180,12 @@ locks_init(kmq_block_t *b)
 {
     unsigned  i;
 
-    if (mutex_init(&b->lock) != KMQ_OK) {
+    if (kmq_mutex_init(&b->lock) != 0) {
         return KMQ_ERROR;
     }
 
     for (i = 0; i < KMQ_WORKERS; i++) {
-        if (mutex_init(&b->worker[i].alive) != KMQ_OK) {
+        if (kmq_mutex_init(&b->worker[i].alive) != 0) {
             return KMQ_ERROR;
         }
     }
