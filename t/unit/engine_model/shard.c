@@ -37,14 +37,21 @@ shards_begin(void)
 
 
 /* A block that is recovered may have another number of them.  More of them
- * leave less memory for messages, which matters where there are many. */
+ * leave less memory for messages, which matters where there are many, or where
+ * there have been since the last checkpoint. */
 void
 shards_again(void)
 {
+    unsigned  n;
+
     static const unsigned  any[] = { 1, 2, 4, 8 };
 
     if (M.sharded && !(M.options & LARGE) && one_in(2)) {
-        shards_set(PICK(any));
+        n = PICK(any);
+
+        if (n <= M.shards || M.peak <= SIZE / 4) {
+            shards_set(n);
+        }
     }
 }
 
