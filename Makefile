@@ -246,12 +246,15 @@ $(OUT)/kapokmq-dump: $(call objects,plain,$(TOOL_SRC))
 $(call objects,plain,$(MODULE_SRC) $(DUMP_SRC)): $(OUT)/configured-with
 
 # a client of real nats-servers, for t/cluster/jetstream.t and by hand
-$(OUT)/nats-tool: $(call objects,plain,t/cluster/nats_tool.c $(NATS_SRC) \
+NATS_TOOL_SRC := t/cluster/nats_tool.c $(NATS_SRC) \
+    src/replica/kmq_appends.c src/replica/kmq_place.c \
+    src/cluster/kmq_chain.c src/cluster/kmq_writer.c
+
+$(OUT)/nats-tool: $(call objects,plain,$(NATS_TOOL_SRC) \
     $(addprefix src/protocol/kmq_,escape.c utf8.c wide.c))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
 
-$(call objects,plain,t/cluster/nats_tool.c $(NATS_SRC)): \
-    $(OUT)/configured-with
+$(call objects,plain,$(NATS_TOOL_SRC)): $(OUT)/configured-with
 
 UNIT      := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 UNIT_TSAN := $(patsubst t/unit/%.c,$(OUT)/unit-tsan/%, \

@@ -176,40 +176,14 @@ kmq_js_subject(char to[KMQ_JS_SUBJECT_MAX], const char *verb,
 
 /* -------------------------------------------------------------- publishing */
 
-static void
-js_header(kmq_js_headers_t *headers, const char *name, const char *value)
-{
-    if (value) {
-        headers->headers[headers->n].name = name;
-        headers->headers[headers->n].value = value;
-        headers->n++;
-    }
-}
-
-
-static void
-js_header_number(kmq_js_headers_t *headers, const char *name, char text[24],
-    uint64_t number)
-{
-    if (number != KMQ_JS_NONE) {
-        (void) snprintf(text, 24, "%llu", (unsigned long long) number);
-        js_header(headers, name, text);
-    }
-}
-
-
 void
-kmq_js_conditions(kmq_js_headers_t *headers,
-    const kmq_js_conditions_t *conditions)
+kmq_js_expect(kmq_js_expect_t *expect, uint64_t last)
 {
-    headers->n = 0;
+    (void) snprintf(expect->last, sizeof(expect->last), "%llu",
+                    (unsigned long long) last);
 
-    js_header(headers, "Nats-Expected-Stream", conditions->stream);
-    js_header(headers, "Nats-Msg-Id", conditions->id);
-    js_header_number(headers, "Nats-Expected-Last-Sequence",
-                     headers->stream_last, conditions->stream_last);
-    js_header_number(headers, "Nats-Expected-Last-Subject-Sequence",
-                     headers->last, conditions->last);
+    expect->header.name = "Nats-Expected-Last-Subject-Sequence";
+    expect->header.value = expect->last;
 }
 
 
@@ -226,7 +200,6 @@ kmq_js_read_ack(const kmq_nats_text_t *payload, kmq_js_ack_t *ack,
     }
 
     ack->sequence = kmq_js_number(json, "seq");
-    ack->duplicate = json_is_true(json_object_get(json, "duplicate"));
     json_decref(json);
 
     return ack->sequence ? 0 : kmq_js_senseless(error,

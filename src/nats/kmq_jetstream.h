@@ -71,8 +71,6 @@ typedef struct {
     unsigned             replicas;      /* 1, 3, 5 */
     uint64_t             max_bytes;     /* 0: none */
     uint64_t             max_message;   /* bytes, 0: none */
-    uint64_t             duplicates;    /* ms in which a Msg-Id is known; 0:
-                                           the server's, 2 minutes */
     int                  direct;        /* direct gets are allowed */
 } kmq_js_stream_t;
 
@@ -120,35 +118,19 @@ int kmq_js_read_success(const kmq_nats_text_t *payload,
 
 /* -------------------------------------------------------------- publishing */
 
-/* What a message is published under; NULL and KMQ_JS_NONE: not that. */
+/* The header by which a message is stored only when its subject's last one has
+ * that sequence, 0: it has none; and the memory of it: not to be copied.  All
+ * replicas look at 0 alone: of two that expect another one at one moment, both
+ * may be stored (2.9). */
 typedef struct {
-    const char  *stream;         /* that has to take it */
-    const char  *id;             /* known for a time: the same is not stored
-                                    twice */
-    uint64_t     stream_last;    /* sequence of the stream's last message; all
-                                    replicas look at it when they store this */
-    uint64_t     last;           /* of the subject's last one, 0: it has none.
-                                    Only 0 is looked at by all replicas: of two
-                                    that expect the same at one moment, both
-                                    may be stored (2.9) */
-} kmq_js_conditions_t;
-
-#define KMQ_JS_HEADERS_MAX  4
-
-/* The headers that say so, and the memory of some of them: not to be copied. */
-typedef struct {
-    unsigned           n;
-    kmq_nats_header_t  headers[KMQ_JS_HEADERS_MAX];
-    char               stream_last[24];
+    kmq_nats_header_t  header;
     char               last[24];
-} kmq_js_headers_t;
+} kmq_js_expect_t;
 
-void kmq_js_conditions(kmq_js_headers_t *headers,
-    const kmq_js_conditions_t *conditions);
+void kmq_js_expect(kmq_js_expect_t *expect, uint64_t last);
 
 typedef struct {
     uint64_t  sequence;
-    unsigned  duplicate:1;       /* it was there already, at that sequence */
 } kmq_js_ack_t;
 
 /* Reads the answer to a message that was published. */

@@ -60,15 +60,6 @@ kmq_js_write_stream(char *to, size_t room, const kmq_js_stream_t *stream)
                      "max_msg_size", js_limit(stream->max_message),
                      "allow_direct", stream->direct);
 
-    if (json && stream->duplicates
-        && json_object_set_new(json, "duplicate_window",
-               json_integer((json_int_t) stream->duplicates * JS_NANOSECONDS))
-           != 0)
-    {
-        json_decref(json);
-        return 0;
-    }
-
     return kmq_js_dump(to, room, json);
 }
 

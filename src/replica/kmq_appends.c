@@ -32,12 +32,8 @@ appends_send(kmq_appends_t *a, uint64_t number)
     char                 subject[KMQ_PLACE_MAX];
     char                 reply[KMQ_NATS_INBOX_MAX + 24];
     kmq_entry_t          entry;
-    kmq_js_headers_t     headers;
+    kmq_js_expect_t      expect;
     kmq_appends_slot_t  *slot;
-
-    static const kmq_js_conditions_t  conditions = {
-        .stream_last = KMQ_JS_NONE, .last = 0
-    };
 
     slot = appends_slot(a, number);
 
@@ -49,10 +45,10 @@ appends_send(kmq_appends_t *a, uint64_t number)
     kmq_place_subject(subject, a->name, &entry);
     (void) snprintf(reply, sizeof(reply), "%s.%llu", a->inbox,
                     (unsigned long long) number);
-    kmq_js_conditions(&headers, &conditions);
+    kmq_js_expect(&expect, 0);
 
-    rc = kmq_nats_link_publish(a->link, subject, reply, headers.headers,
-                               headers.n, slot->bytes, slot->size);
+    rc = kmq_nats_link_publish(a->link, subject, reply, &expect.header, 1,
+                               slot->bytes, slot->size);
 
     if (rc == KMQ_NATS_DONE) {
         slot->sent = kmq_nats_now();

@@ -25,11 +25,7 @@ act_publish(kmq_node_t *n, const kmq_body_t *body, const void *data,
 {
     char              subject[KMQ_PLACE_MAX];
     unsigned char    *bytes;
-    kmq_js_headers_t  headers;
-
-    static const kmq_js_conditions_t  conditions = {
-        .stream_last = KMQ_JS_NONE, .last = 0
-    };
+    kmq_js_expect_t   expect;
 
     bytes = malloc(KMQ_BODY_HEAD + size);
 
@@ -44,10 +40,10 @@ act_publish(kmq_node_t *n, const kmq_body_t *body, const void *data,
     }
 
     kmq_place_subject(subject, n->options.name, &body->entry);
-    kmq_js_conditions(&headers, &conditions);
+    kmq_js_expect(&expect, 0);
 
-    (void) kmq_nats_link_publish(n->link, subject, NULL, headers.headers,
-                                 headers.n, bytes, KMQ_BODY_HEAD + size);
+    (void) kmq_nats_link_publish(n->link, subject, NULL, &expect.header, 1,
+                                 bytes, KMQ_BODY_HEAD + size);
     free(bytes);
 }
 

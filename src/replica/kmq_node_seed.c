@@ -132,11 +132,7 @@ seed_claim(kmq_node_t *n, uint32_t epoch)
     char              subject[KMQ_PLACE_MAX];
     kmq_body_t        body;
     unsigned char     head[KMQ_BODY_HEAD];
-    kmq_js_headers_t  headers;
-
-    static const kmq_js_conditions_t  conditions = {
-        .stream_last = KMQ_JS_NONE, .last = 0
-    };
+    kmq_js_expect_t   expect;
 
     memset(&body, 0, sizeof(body));
 
@@ -147,10 +143,10 @@ seed_claim(kmq_node_t *n, uint32_t epoch)
 
     kmq_body_write(head, &body);
     kmq_place_subject(subject, n->options.name, &body.entry);
-    kmq_js_conditions(&headers, &conditions);
+    kmq_js_expect(&expect, 0);
 
-    (void) kmq_nats_link_publish(n->link, subject, NULL, headers.headers,
-                                 headers.n, head, sizeof(head));
+    (void) kmq_nats_link_publish(n->link, subject, NULL, &expect.header, 1,
+                                 head, sizeof(head));
 }
 
 

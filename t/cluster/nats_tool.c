@@ -1,18 +1,19 @@
 /*
- * A client of real nats-servers, for t/89-nats.t and by hand.  It connects to
- * 127.0.0.1 and the ports given; what it finds is one line of text.
+ * A client of real nats-servers, for t/cluster/jetstream.t and by hand.  It
+ * connects to 127.0.0.1 and the ports given; what it finds is one line of text.
  *
  *   nats_tool PORT,PORT,... COMMAND ARGUMENTS
  *
  *   create STREAM SUBJECT REPLICAS MAX_BYTES
  *   info STREAM
  *   purge STREAM BEFORE
- *   append STREAM SUBJECT PREFIX COUNT SIZE IN_FLIGHT plain|chained|expected
- *   read STREAM SUBJECT PREFIX COUNT
+ *   append STREAM EPOCH COUNT SIZE IN_FLIGHT
+ *   read STREAM EPOCH COUNT
  *   race STREAM SUBJECT ROUNDS zero|last
  *
- * Messages have Msg-Ids PREFIX-0, PREFIX-1, and so on; "read" says how many of
- * these it found out of their order.
+ * "append" does it as a worker of a cluster's primary does (kmq_appends.h), to
+ * the slots of the first writer of that epoch, which nobody has used; "read"
+ * says how many of these it found out of their order.
  *
  * NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_SEED, NATS_CREDS (a file), NATS_CA
  * (a file: TLS) and NATS_TLS_NAME in the environment are what it logs in with;
@@ -26,13 +27,12 @@
 #include <time.h>
 
 #include "../../src/nats/kmq_jetstream.h"
-#include "../../src/nats/kmq_nats_append.h"
 #include "../../src/nats/kmq_nats_follow.h"
 #include "../../src/nats/kmq_nats_socket.h"
+#include "../../src/replica/kmq_appends.h"
 
 
 #define PATIENCE     60000        /* ms */
-#define IN_FLIGHT    256
 
 typedef struct {
     int                (*run)(kmq_nats_link_t *link, char **arguments);
@@ -56,6 +56,18 @@ static uint64_t
 number(const char *text)
 {
     return strtoull(text, NULL, 10);
+}
+
+
+/* How long it is tried, in ms. */
+static uint64_t
+patience_ms(void)
+{
+    const char  *text;
+
+    text = getenv("NATS_PATIENCE");
+
+    return text ? number(text) : 10 * PATIENCE;
 }
 
 
@@ -329,49 +341,11 @@ command_purge(kmq_nats_link_t *link, char **arguments)
 /* -------------------------------------------------------------- appending */
 
 typedef struct {
-    kmq_nats_append_t  append;
-    char               id[KMQ_NATS_ID_MAX];
-    uint64_t           begun;
-} sent_t;
-
-typedef struct {
-    uint64_t   n;
-    uint64_t   stored;
-    uint64_t   refused;
-    uint64_t   again;
-    uint64_t   last;          /* sequence */
-    uint64_t   backwards;     /* of them less than the one before */
-    uint32_t  *took;          /* microseconds, of each */
-    sent_t    *free[IN_FLIGHT];
-    unsigned   n_free;
+    uint64_t   n;             /* done */
+    uint64_t   again;         /* connections that were lost meanwhile */
+    uint64_t  *begun;         /* microseconds, of each slot */
+    uint32_t  *took;
 } appended_t;
-
-
-static void
-appended(void *arg, kmq_nats_append_t *append)
-{
-    sent_t      *sent = (sent_t *) append;
-    appended_t  *to = arg;
-
-    to->took[to->n++] = (uint32_t) (microseconds() - sent->begun);
-    to->free[to->n_free++] = sent;
-
-    if (append->state == KMQ_NATS_STORED) {
-        to->stored++;
-        to->again += append->duplicate;
-        to->backwards += append->sequence <= to->last;
-        to->last = append->sequence;
-
-    } else if (to->refused++ == 0) {
-        fprintf(stderr, "refused: %s: %u %s\n", append->id,
-                append->error.err_code, append->error.text);
-    }
-
-    if (to->n % 1000 == 0) {
-        printf("acked=%llu\n", (unsigned long long) to->n);
-        fflush(stdout);
-    }
-}
 
 
 static int
@@ -384,113 +358,113 @@ compare(const void *a, const void *b)
 
 
 static void
-print_appended(appended_t *to, uint64_t took)
+print_appended(appended_t *to, uint64_t count, uint64_t took)
 {
     qsort(to->took, to->n, sizeof(uint32_t), compare);
 
-    printf("stored=%llu refused=%llu again=%llu backwards=%llu"
-           " seconds=%.3f per_second=%.0f p50=%.2f p99=%.2f max=%.2f\n",
-           (unsigned long long) to->stored, (unsigned long long) to->refused,
-           (unsigned long long) to->again,
-           (unsigned long long) to->backwards, (double) took / 1e6,
-           (double) to->n * 1e6 / (double) took, to->took[to->n / 2] / 1e3,
-           to->took[to->n * 99 / 100] / 1e3, to->took[to->n - 1] / 1e3);
+    printf("stored=%llu open=%llu again=%llu seconds=%.3f per_second=%.0f",
+           (unsigned long long) to->n, (unsigned long long) (count - to->n),
+           (unsigned long long) to->again, (double) took / 1e6,
+           (double) to->n * 1e6 / (double) took);
+
+    if (to->n) {
+        printf(" p50=%.2f p99=%.2f max=%.2f", to->took[to->n / 2] / 1e3,
+               to->took[to->n * 99 / 100] / 1e3, to->took[to->n - 1] / 1e3);
+    }
+
+    printf("\n");
+}
+
+
+/* Those that are done now: from the oldest on, as they are told of. */
+static void
+appended(appended_t *to, uint64_t done)
+{
+    while (to->n < done) {
+        to->took[to->n] = (uint32_t) (microseconds() - to->begun[to->n]);
+        to->n++;
+
+        if (to->n % 1000 == 0) {
+            printf("acked=%llu\n", (unsigned long long) to->n);
+            fflush(stdout);
+        }
+    }
 }
 
 
 static void
-append_begin(kmq_nats_appender_t *appender, appended_t *to, char **arguments,
-    uint64_t i, const void *payload)
+append_begin(kmq_appends_t *appends, appended_t *to, const void *data,
+    size_t size)
 {
-    sent_t  *sent;
+    kmq_body_t  body;
 
-    sent = to->free[--to->n_free];
-    (void) snprintf(sent->id, sizeof(sent->id), "%s-%llu", arguments[2],
-                    (unsigned long long) i);
+    memset(&body, 0, sizeof(body));
+    body.part = KMQ_PART_BATCH;
+    body.first = 1;
+    body.last = 1;
+    body.data = data;
+    body.size = size;
 
-    sent->append.subject = arguments[1];
-    sent->append.id = sent->id;
-    sent->append.payload = payload;
-    sent->append.size = number(arguments[4]);
-    sent->append.expected = strcmp(arguments[6], "expected") == 0
-                            ? to->last : KMQ_JS_NONE;
-    sent->begun = microseconds();
+    to->begun[appends->writer.next - 1] = microseconds();
 
-    if (kmq_nats_append(appender, &sent->append) != KMQ_NATS_DONE) {
+    if (kmq_appends_add(appends, &body) != 1) {
         die("append", "not begun");
     }
-}
-
-
-static uint64_t
-stream_last(kmq_nats_link_t *link, const char *stream)
-{
-    kmq_nats_text_t        answer;
-    kmq_js_error_t         error;
-    kmq_js_stream_info_t   info;
-
-    answer = ask(link, KMQ_JS_INFO, stream, NULL, 0);
-
-    if (kmq_js_read_stream(&answer, &info, &error) != 0) {
-        die(stream, error.text);
-    }
-
-    return info.last;
 }
 
 
 static int
 command_append(kmq_nats_link_t *link, char **arguments)
 {
-    char                         *payload;
-    sent_t                       *sent;
-    uint64_t                      i, count, start, deadline;
-    appended_t                    to;
-    kmq_nats_appender_t          *appender;
-    kmq_nats_appender_options_t   options;
+    void           *data;
+    size_t          size;
+    uint64_t        count, start, deadline;
+    unsigned        in_flight;
+    appended_t      to;
+    kmq_appends_t   appends;
 
     memset(&to, 0, sizeof(to));
-    memset(&options, 0, sizeof(options));
-    count = number(arguments[3]);
-    options.stream = arguments[0];
-    options.in_flight = (unsigned) number(arguments[5]);
-    options.chained = strcmp(arguments[6], "chained") == 0;
-    options.last = options.chained ? stream_last(link, arguments[0]) : 0;
-    options.done = appended;
-    options.arg = &to;
-
+    count = number(arguments[2]);
+    size = (size_t) number(arguments[3]);
+    in_flight = (unsigned) number(arguments[4]);
     to.took = calloc(count, sizeof(uint32_t));
-    sent = calloc(IN_FLIGHT, sizeof(sent_t));
-    payload = calloc(1, number(arguments[4]) + 1);
-    appender = kmq_nats_appender_open(link, &options);
+    to.begun = calloc(count, sizeof(uint64_t));
+    data = calloc(1, size + 1);
 
-    if (!to.took || !sent || !payload || !appender) {
-        die("append", "memory");
-    }
-
-    for ( /* void */ ; to.n_free < options.in_flight; to.n_free++) {
-        to.free[to.n_free] = &sent[to.n_free];
+    if (!to.took || !to.begun || !data || in_flight > KMQ_WRITER_WINDOW
+        || kmq_appends_open(&appends, link, arguments[0],
+                            (uint32_t) number(arguments[1]), 0)
+           != 0)
+    {
+        die("append", "memory, or too many in flight");
     }
 
     start = microseconds();
-    deadline = kmq_nats_now() + 10 * PATIENCE;
+    deadline = kmq_nats_now() + patience_ms();
 
-    for (i = 0; to.n < count; /* void */) {
+    while (to.n < count && kmq_nats_now() < deadline) {
 
-        while (i < count && to.n_free) {
-            append_begin(appender, &to, arguments, i++, payload);
+        while (appends.writer.next <= count
+               && kmq_appends_pending(&appends) < in_flight)
+        {
+            append_begin(&appends, &to, data, size);
         }
 
-        if (kmq_nats_appender_run(appender, deadline) < 0) {
-            die("append", kmq_nats_link_reason(link));
+        if (kmq_appends_run(&appends, deadline) == KMQ_NATS_NOMEM
+            || appends.writer.closed)
+        {
+            die("append", "closed");
         }
+
+        appended(&to, appends.writer.done);
     }
 
-    print_appended(&to, microseconds() - start);
-    kmq_nats_appender_close(appender);
+    to.again = kmq_nats_link_times(link) - 1;
+    print_appended(&to, count, microseconds() - start);
+    kmq_appends_close(&appends);
     free(to.took);
-    free(sent);
-    free(payload);
+    free(to.begun);
+    free(data);
 
     return 0;
 }
@@ -499,7 +473,7 @@ command_append(kmq_nats_link_t *link, char **arguments)
 /* ---------------------------------------------------------------- reading */
 
 typedef struct {
-    const char     *prefix;
+    const char     *stream;
     uint64_t        n;
     uint64_t        bytes;
     uint64_t        wrong;       /* not the one that was due */
@@ -515,28 +489,21 @@ typedef struct {
 static void
 read_take(void *arg, uint64_t sequence, const kmq_nats_msg_t *msg)
 {
-    char             id[KMQ_NATS_ID_MAX];
-    read_t          *r = arg;
-    size_t           n;
-    uint64_t         i;
-    kmq_nats_text_t  text;
+    read_t      *r = arg;
+    uint64_t     i;
+    kmq_body_t   body;
 
-    n = strlen(r->prefix);
     r->last = sequence;
+    kmq_body_read(&body, r->stream, sequence, &msg->subject, &msg->payload);
 
-    if (!kmq_nats_header(&msg->headers, "Nats-Msg-Id", &text)
-        || text.len >= sizeof(id) || text.len <= n + 1
-        || memcmp(text.bytes, r->prefix, n) != 0)
-    {
+    if (body.entry.kind != KMQ_ENTRY_APPEND) {
         return;
     }
 
-    memcpy(id, text.bytes, text.len);
-    id[text.len] = '\0';
-    i = number(id + n + 1);
+    i = body.entry.slot - 1;
 
     r->n++;
-    r->bytes += msg->payload.len;
+    r->bytes += body.size;
     r->wrong += i != r->due;
     r->due = i + 1;
 
@@ -575,6 +542,7 @@ last_of(kmq_nats_link_t *link, const char *stream, const char *subject)
 static int
 command_read(kmq_nats_link_t *link, char **arguments)
 {
+    char                          subject[KMQ_PLACE_MAX];
     read_t                        r;
     uint64_t                      i, missing, last, start, end;
     kmq_nats_follower_t          *follower;
@@ -582,16 +550,17 @@ command_read(kmq_nats_link_t *link, char **arguments)
 
     memset(&r, 0, sizeof(r));
     memset(&options, 0, sizeof(options));
-    r.prefix = arguments[2];
-    r.count = number(arguments[3]);
+    r.stream = arguments[0];
+    r.count = number(arguments[2]);
     r.seen = calloc(1, r.count + 1);
+    kmq_place_epoch(subject, arguments[0], (uint32_t) number(arguments[1]));
     options.stream = arguments[0];
-    options.subject = arguments[1];
+    options.subject = subject;
     options.from = 1;
     options.take = read_take;
     options.arg = &r;
 
-    last = last_of(link, arguments[0], arguments[1]);
+    last = last_of(link, arguments[0], subject);
     follower = kmq_nats_follower_open(link, &options);
     start = microseconds();
     end = kmq_nats_now() + PATIENCE;
@@ -649,8 +618,7 @@ command_race(kmq_nats_link_t *link, char **arguments)
     uint64_t              last = 0, deadline;
     unsigned              i, w, rounds, winners[3] = { 0, 0, 0 };
     kmq_nats_link_t      *links[2];
-    kmq_js_headers_t      headers;
-    kmq_js_conditions_t   conditions = { NULL, NULL, KMQ_JS_NONE, 0 };
+    kmq_js_expect_t       expect;
 
     links[0] = link;
     links[1] = link_to(1);
@@ -665,13 +633,12 @@ command_race(kmq_nats_link_t *link, char **arguments)
     for (i = 0; i < rounds; i++) {
         (void) snprintf(subject, sizeof(subject), "%s.%u", arguments[1],
                         strcmp(arguments[3], "zero") == 0 ? i : 0);
-        conditions.last = strcmp(arguments[3], "zero") == 0 ? 0 : last;
-        kmq_js_conditions(&headers, &conditions);
+        kmq_js_expect(&expect, strcmp(arguments[3], "zero") == 0 ? 0 : last);
         memset(answers, 0, sizeof(answers));
 
         for (w = 0; w < 2; w++) {
             (void) kmq_nats_link_publish(links[w], subject, inbox[w],
-                                         headers.headers, headers.n, "x", 1);
+                                         &expect.header, 1, "x", 1);
         }
 
         deadline = kmq_nats_now() + PATIENCE;
@@ -699,8 +666,8 @@ static const command_t  commands[] = {
     { command_create, "create", 4 },
     { command_info,   "info",   1 },
     { command_purge,  "purge",  2 },
-    { command_append, "append", 7 },
-    { command_read,   "read",   4 },
+    { command_append, "append", 5 },
+    { command_read,   "read",   3 },
     { command_race,   "race",   4 },
 };
 

@@ -42,7 +42,7 @@ test_questions(void)
 {
     const char *const   subjects[] = { "q.1.>", "q.\"x" };
 
-    kmq_js_stream_t     stream = { "q", subjects, 2, 3, 0, 0, 0, 0 };
+    kmq_js_stream_t     stream = { "q", subjects, 2, 3, 0, 0, 0 };
     kmq_js_consumer_t   consumer = { "q", NULL, "_INBOX.x", 7, 1000 };
 
     WRITES("{\"name\":\"q\",\"subjects\":[\"q.1.>\",\"q.\\\"x\"],"
@@ -54,13 +54,12 @@ test_questions(void)
     stream.n_subjects = 1;
     stream.max_bytes = UINT64_C(1) << 40;
     stream.max_message = 5;
-    stream.duplicates = 120000;
     stream.direct = 1;
     WRITES("{\"name\":\"q\",\"subjects\":[\"q.1.>\"],"
            "\"retention\":\"limits\",\"storage\":\"file\","
            "\"discard\":\"new\",\"num_replicas\":3,"
            "\"max_bytes\":1099511627776,\"max_msg_size\":5,"
-           "\"allow_direct\":true,\"duplicate_window\":120000000000}",
+           "\"allow_direct\":true}",
            "a stream with limits", kmq_js_write_stream, &stream);
 
     WRITES("{}", "purge all", kmq_js_write_purge, NULL, 0);
@@ -106,25 +105,19 @@ test_subjects(void)
 
 
 static void
-test_conditions(void)
+test_expect(void)
 {
-    size_t                n;
-    kmq_js_headers_t      headers;
-    kmq_js_conditions_t   all = { "q", "id", 17, 0 };
-    kmq_js_conditions_t   none = { NULL, NULL, KMQ_JS_NONE, KMQ_JS_NONE };
+    size_t            n;
+    kmq_js_expect_t   expect;
 
     static const char  want[] =
-        "HPUB a 127 127\r\nNATS/1.0\r\nNats-Expected-Stream: q\r\n"
-        "Nats-Msg-Id: id\r\nNats-Expected-Last-Sequence: 17\r\n"
+        "HPUB a 52 52\r\nNATS/1.0\r\n"
         "Nats-Expected-Last-Subject-Sequence: 0\r\n\r\n";
 
-    kmq_js_conditions(&headers, &all);
+    kmq_js_expect(&expect, 0);
     n = kmq_nats_write_pub((unsigned char *) room, sizeof(room), "a", NULL,
-                           headers.headers, headers.n, 0);
-    is_bytes(room, n, want, strlen(want), "all conditions");
-
-    kmq_js_conditions(&headers, &none);
-    is_int(headers.n, 0, "no conditions");
+                           &expect.header, 1, 0);
+    is_bytes(room, n, want, strlen(want), "a new subject");
 }
 
 
@@ -139,11 +132,11 @@ test_acks(void)
 
     t = text("{\"stream\":\"q\", \"seq\":18446744073}");
     is_int(kmq_js_read_ack(&t, &ack, &error), 0, "an ack");
-    ok(ack.sequence == UINT64_C(18446744073) && !ack.duplicate, "its number");
+    ok(ack.sequence == UINT64_C(18446744073), "its number");
 
     t = text("{\"stream\":\"q\",\"seq\":3,\"duplicate\": true}");
     is_int(kmq_js_read_ack(&t, &ack, &error), 0, "another one");
-    ok(ack.sequence == 3 && ack.duplicate, "of what is there already");
+    ok(ack.sequence == 3, "its number, too");
 
     t = text("{\"error\":{\"code\":400,\"err_code\":10071,\"description\":"
              "\"wrong last sequence: 4\"},\"stream\":\"q\",\"seq\":0}");
@@ -347,7 +340,7 @@ main(void)
 {
     test_questions();
     test_subjects();
-    test_conditions();
+    test_expect();
     test_acks();
     test_senseless();
     test_stream();
