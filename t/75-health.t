@@ -33,7 +33,8 @@ sub worst {
 
 my $start = health();
 is_deeply([sort keys %$start], [sort qw(Time Paced NoConsumers Slow Dead Paused
-    Stuck Resting Silent)], 'the members');
+    Stuck Resting Silent Alone)], 'the members');
+is_deeply($start->{Alone}, [], 'nothing counts on other machines');
 is_deeply($start->{$_}, { Count => 0, Messages => 0, Worst => [] },
           "nothing is wrong: $_")
     for qw(NoConsumers Slow Dead Paused Stuck Resting Silent);
@@ -163,5 +164,17 @@ $mq->renew(yaml => { %{$mq->{yaml}}, pushMessagesSpeed => 0.5,
 wait_for { health()->{Paced} } 'it is paced';
 is_deeply(health()->{Paced}, { PushMessagesSpeed => 0.5, SendCount => 10 },
           'and how');
+
+
+# --- settings that count on other machines
+
+is(scalar(() = $mq->log =~ /this queue is on one machine/g), 0,
+   'they were not named');
+$mq->renew(topics => "    a: {}\ncluster: {isCluster: 1}\nsync: {isSync: 1}\n");
+wait_for { @{health()->{Alone}} } 'they are';
+is_deeply(health()->{Alone}, [qw(isCluster isSync)], 'both');
+like($mq->log, qr/\[warn\].*isCluster\ is\ 1,\ isSync\ is\ 1\ in\ ".*application.yaml",
+                  \ but\ this\ queue\ is\ on\ one\ machine:
+                  \ "kapokmq_cluster"/x, 'and what helps, in the log');
 $mq->finish;
 done_testing;

@@ -52,6 +52,8 @@ static ngx_int_t ngx_kapokmq_conf_ways(ngx_conf_t *cf,
 static ngx_uint_t ngx_kapokmq_conf_named(const ngx_kapokmq_way_t *way);
 static void ngx_kapokmq_conf_port(ngx_conf_t *cf,
     ngx_kapokmq_main_conf_t *mcf);
+static void ngx_kapokmq_conf_several(ngx_conf_t *cf,
+    const ngx_kapokmq_main_conf_t *mcf);
 
 
 /* ------------------------------------------------------------------- zone */
@@ -1021,6 +1023,10 @@ ngx_kapokmq_conf_check(ngx_conf_t *cf)
         ngx_kapokmq_conf_port(cf, mcf);
     }
 
+    if (mcf->user && mcf->cluster == NULL) {
+        ngx_kapokmq_conf_several(cf, mcf);
+    }
+
     if (mcf->cluster
         && (ngx_kapokmq_cluster_check(cf, mcf) != NGX_OK
             || ngx_kapokmq_conf_hop(cf, mcf) != NGX_OK))
@@ -1056,4 +1062,24 @@ ngx_kapokmq_conf_port(ngx_conf_t *cf, ngx_kapokmq_main_conf_t *mcf)
                   "server.port is %uD in \"%V\", but no server listens on it: "
                   "it opens no port, \"listen\" does, and may be left out",
                   mcf->config->port, &mcf->config_file);
+}
+
+
+/* A warning where application.yaml counts on several machines. */
+static void
+ngx_kapokmq_conf_several(ngx_conf_t *cf, const ngx_kapokmq_main_conf_t *mcf)
+{
+    const kmq_config_t  *config;
+
+    config = mcf->config;
+
+    if (config->is_cluster || config->is_sync) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "%s%s%s in \"%V\", but this queue is on one machine: "
+                      "\"kapokmq_cluster\" in nginx.conf makes it one of "
+                      "several", config->is_cluster ? "isCluster is 1" : "",
+                      config->is_cluster && config->is_sync ? ", " : "",
+                      config->is_sync ? "isSync is 1" : "",
+                      &mcf->config_file);
+    }
 }

@@ -583,6 +583,18 @@ test_remarks(void)
             "5:3 \"cluster\" has no meaning here and is ignored");
     remarks("sync: {isSync: 0}\nmq:\n  secretKey: a\n",
             "1:7 \"sync\" has no meaning here and is ignored");
+    is_int(config.is_sync, 0, "isSync is 0");
+    remarks("mq:\n  secretKey: a\nsync:\n  [a, b]: {isSync: 1}\n"
+            "  list: [isSync, 1]\n  isSync: 1\n  peers: {isSync: 0}\n",
+            "4:3 \"sync\" has no meaning here and is ignored");
+    is_int(config.is_sync, 1, "isSync is 1");
+    is_int(config.is_cluster, 0, "isCluster is not there");
+    remarks("mq:\n  secretKey: a\ncluster: {isCluster: 1, isSync: 0}\n",
+            "3:10 \"cluster\" has no meaning here and is ignored");
+    is_int(config.is_cluster, 1, "isCluster is 1");
+    remarks("mq:\n  secretKey: a\ncluster: 1\n",
+            "3:10 \"cluster\" has no meaning here and is ignored");
+    is_int(config.is_cluster, 0, "there is none in it");
     remarks("mq:\n  persistentPath: ./data.csv\n  secretKey: a\n",
             "2:19 \"mq.persistentPath\" has no meaning here and is ignored");
     ok(parse("mq:\n  secretKey: a\n  isPersistent: 2\n") == 0

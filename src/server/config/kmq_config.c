@@ -28,6 +28,8 @@ static void kmq_read_topics(kmq_yaml_t *y, kmq_map_t *map,
     const kmq_key_t *key);
 static void kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map,
     const kmq_key_t *key);
+static void kmq_read_several(kmq_yaml_t *y, kmq_map_t *map,
+    const kmq_key_t *key);
 
 
 /* ----------------------------------------------------------------- tables */
@@ -38,8 +40,8 @@ static void kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map,
 static const kmq_key_t  kmq_root_keys[] = {
     { "server", kmq_read_server, 0, 0, 0, 0, 0 },
     { "mq", kmq_read_mq, 0, 0, 0, 0, 0 },
-    { "cluster", kmq_read_ignored, 0, 0, 0, 0, 0 },
-    { "sync", kmq_read_ignored, 0, 0, 0, 0, 0 },
+    { "cluster", kmq_read_several, 0, 0, 0, 0, 0 },
+    { "sync", kmq_read_several, 0, 0, 0, 0, 0 },
     { NULL, NULL, 0, 0, 0, 0, 0 }
 };
 
@@ -373,13 +375,59 @@ kmq_read_mq(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 }
 
 
+static void
+kmq_report_ignored(kmq_yaml_t *y, const kmq_map_t *map, const kmq_key_t *key)
+{
+    kmq_yaml_report_here(y, 0, "\"%s%s\" has no meaning here and is ignored",
+                         map->where, key->name);
+}
+
+
 /* The original's keys that say nothing to this server. */
 static void
 kmq_read_ignored(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
 {
-    kmq_yaml_report_here(y, 0, "\"%s%s\" has no meaning here and is ignored",
-                         map->where, key->name);
+    kmq_report_ignored(y, map, key);
     kmq_yaml_skip(y);
+}
+
+
+/* The original's sections for several machines say nothing to this server but
+ * that somebody counts on them: that is kept. */
+static void
+kmq_read_several(kmq_yaml_t *y, kmq_map_t *map, const kmq_key_t *key)
+{
+    uint32_t    *promise;
+    const char  *text;
+
+    kmq_report_ignored(y, map, key);
+
+    if (y->event.type != YAML_MAPPING_START_EVENT) {
+        kmq_yaml_skip(y);
+        return;
+    }
+
+    while (kmq_yaml_next(y) && y->event.type != YAML_MAPPING_END_EVENT) {
+
+        text = kmq_yaml_plain(y);
+        promise = text == NULL ? NULL
+                  : strcmp(text, "isCluster") == 0 ? &y->config->is_cluster
+                  : strcmp(text, "isSync") == 0 ? &y->config->is_sync : NULL;
+
+        kmq_yaml_skip(y);
+
+        if (!kmq_yaml_next(y)) {
+            return;
+        }
+
+        text = kmq_yaml_plain(y);
+
+        if (promise && text) {
+            *promise = strcmp(text, "1") == 0;
+        }
+
+        kmq_yaml_skip(y);
+    }
 }
 
 

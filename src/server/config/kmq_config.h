@@ -84,6 +84,10 @@ typedef struct {
     uint32_t    login_time;            /* ms */
     uint32_t    drain_time;            /* ms */
 
+    /* the original's, for several machines: 1, somebody counts on it */
+    uint32_t    is_cluster;            /* cluster.isCluster */
+    uint32_t    is_sync;               /* sync.isSync */
+
     kmq_topic_config_t   topic;        /* what holds for every topic */
     kmq_topic_config_t  *topics;       /* those that differ */
     size_t               ntopics;

@@ -1,5 +1,6 @@
 /* GetHealth: what is wrong with any topic or client: of each kind how many, and
- * the worst of them; and which nodes of a cluster have other settings. */
+ * the worst of them; which nodes of a cluster have other settings; and what
+ * counts on a cluster where there is none. */
 
 #include "ngx_kapokmq_console_inside.h"
 #include "../cluster/ngx_kapokmq_cluster.h"
@@ -94,6 +95,7 @@ static u_char *ngx_kapokmq_health_list(u_char *p, ngx_uint_t kind,
 static u_char *ngx_kapokmq_health_patient(u_char *p, ngx_uint_t kind,
     const ngx_kapokmq_patient_t *patient);
 static u_char *ngx_kapokmq_health_paced(u_char *p);
+static u_char *ngx_kapokmq_health_alone(u_char *p);
 static u_char *ngx_kapokmq_health_nodes(u_char *p);
 
 
@@ -325,11 +327,25 @@ ngx_kapokmq_health_write(u_char *p, const ngx_kapokmq_health_t *health)
         p = ngx_kapokmq_health_list(p, kind, &health->ill[kind]);
     }
 
-    if (ngx_kapokmq_cluster_on()) {
-        p = ngx_kapokmq_health_nodes(p);
-    }
+    p = ngx_kapokmq_cluster_on() ? ngx_kapokmq_health_nodes(p)
+                                 : ngx_kapokmq_health_alone(p);
 
     return ngx_sprintf(p, "}}");
+}
+
+
+/* Settings that count on several machines, where there is one. */
+static u_char *
+ngx_kapokmq_health_alone(u_char *p)
+{
+    const kmq_config_t  *config;
+
+    config = ngx_kapokmq_worker.config;
+
+    return ngx_sprintf(p, ",\"Alone\":[%s%s%s]",
+                       config->is_cluster ? "\"isCluster\"" : "",
+                       config->is_cluster && config->is_sync ? "," : "",
+                       config->is_sync ? "\"isSync\"" : "");
 }
 
 
