@@ -190,6 +190,8 @@ export function problems(overview, health) {
         Disk.Mode > 0 && Disk.Error
             && { level: 'bad', name: 'disk', error: Disk },
         ...limits(overview),
+        health.Alone?.length > 0 && { level: 'warn', name: 'alone',
+            keys: health.Alone.join(', ') },
         ill('NoConsumers', 'noConsumers'),
         pacing,
         !pacing && ill('Slow', 'slow'),
@@ -226,6 +228,7 @@ export function clusterProblems({ data, cluster }) {
     const { Stream } = cluster;
     const gone = data.filter((node) => !node.There && !node.Self);
     const lacks = data.filter((node) => node.Lacks);
+    const differs = data.filter((node) => node.Differs);
 
     return [
         cluster.Blocked && { level: 'bad', name: 'blocked',
@@ -241,6 +244,10 @@ export function clusterProblems({ data, cluster }) {
                 all: Stream.Replicas },
         lacks.length > 0 && { level: 'warn', name: 'lacks',
             nodes: lacks.map((node) => node.Node).join(', ') },
+        differs.length > 0 && { level: 'warn', name: 'differs',
+            self: cluster.Node,
+            nodes: differs.map((node) => `${node.Node} (${node.Differs})`)
+                .join(', ') },
     ].filter(Boolean);
 }
 

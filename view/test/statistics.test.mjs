@@ -2,9 +2,9 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLIENT_STATES, TOPIC_STATES, backlogs, bySecond, days, failures,
-    growth, inOrder, inState, lasts, problems, rates, remembered, sorted }
-    from '../src/statistics.js';
+import { CLIENT_STATES, TOPIC_STATES, backlogs, bySecond, clusterProblems,
+    days, failures, growth, inOrder, inState, lasts, problems, rates,
+    remembered, sorted } from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
     Time: 1000,
@@ -246,6 +246,26 @@ test('pacing is the reason, and is named, where it holds messages back', () => {
     assert.deepEqual(found({ Waiting: 1000 }), []);
     assert.deepEqual(found({ Consumers: 0 }), []);
     assert.deepEqual(found({}, { Paced: null }), []);
+});
+
+test('settings that count on several machines are named', () => {
+    assert.deepEqual(problems(overview(), health({ Alone: [] })), []);
+    assert.deepEqual(problems(overview(), health({ Alone: ['isCluster',
+        'isSync'] })), [{ level: 'warn', name: 'alone',
+        keys: 'isCluster, isSync' }]);
+});
+
+test('of a cluster it is told whose settings are others', () => {
+    const node = (Node, Differs) => ({ Node, Differs, There: true });
+    const answer = (...data) => ({ data, cluster: { Node: 'n1', Primary: 'n1',
+        Stream: { Replicas: 3, Current: 3 } } });
+
+    assert.deepEqual(clusterProblems(answer(node('n1', null),
+        node('n2', null))), []);
+    assert.deepEqual(clusterProblems(answer(node('n1', null),
+        node('n2', 'prefetch, keys'), node('n3', 'version'))),
+    [{ level: 'warn', name: 'differs', self: 'n1',
+        nodes: 'n2 (prefetch, keys), n3 (version)' }]);
 });
 
 test('what nobody was charged with is no failure', () => {

@@ -141,6 +141,8 @@ export default {
     'health.nearlyFull': 'Queue nearly full ({n} of {max})',
     'health.memory': 'Memory nearly used up: {free} of {size} left',
     'health.nearlyMemory': 'Memory is getting short: {free} of {size} left',
+    'health.alone': 'The settings count on several machines ({keys}), and this '
+        + 'queue is on one: kapokmq_cluster in nginx.conf',
     'health.noConsumers': '{count} {count|topic has|topics have} messages '
         + 'waiting, but no consumers',
     'health.of.noConsumers': '{topic}: {n} waiting, no consumers, oldest '
@@ -534,6 +536,7 @@ export default {
     'cluster.replicas':
         'Only {n} of {all} replicas of the stream have all of it.',
     'cluster.lacks': 'The stream lacks what these nodes had: {nodes}.',
+    'cluster.differs': 'Other settings than {self} have: {nodes}.',
     'cluster.step': 'Step down',
     'cluster.stepTitle': 'Shall {name} step down?',
     'cluster.stepAsk':

@@ -135,6 +135,7 @@ export default {
     'health.nearlyFull': '队列即将占满（{n}/{max}）',
     'health.memory': '内存即将用尽：{size} 中仅剩 {free}',
     'health.nearlyMemory': '内存紧张：{size} 中剩余 {free}',
+    'health.alone': '配置要求多台服务器（{keys}），但当前队列只有一台：见 nginx.conf 中的 kapokmq_cluster',
     'health.noConsumers': '{count} 个主题有消息在等待，但没有消费者',
     'health.of.noConsumers': '{topic}：{n} 条待消费，没有消费者，最久 {age}',
     'health.paced': '{n} 条消息在等待：每 {seconds} 秒最多推送 {count} 条'
@@ -469,6 +470,7 @@ export default {
     'cluster.away': '失联的节点：{nodes}。',
     'cluster.replicas': '流只有 {n} / {all} 个副本数据完整。',
     'cluster.lacks': '流中缺少以下节点曾有的数据：{nodes}。',
+    'cluster.differs': '以下节点的设置与 {self} 不同：{nodes}。',
     'cluster.step': '退位',
     'cluster.stepTitle': '让 {name} 退位？',
     'cluster.stepAsk': '另一个节点将在一秒左右成为主节点。客户端会收到重新连接的通知，数据不会丢失。',

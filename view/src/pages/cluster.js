@@ -104,17 +104,16 @@ const takeoverColumns = () => [
 ];
 
 function Takeovers({ cluster }) {
+    // the table is a landmark of that name already
     return html`
-        <section aria-labelledby="takeovers">
-            <h2 id="takeovers">${t('cluster.takeovers')}</h2>
-            ${cluster.LastTakeovers.length === 0
-                ? html`<p class="soft">${t('cluster.noTakeovers')}</p>`
-                : html`
-                    <${Table} caption=${t('cluster.takeovers')}
-                              columns=${takeoverColumns()}
-                              rows=${cluster.LastTakeovers}
-                              id=${(one) => one.Epoch} start="Time" />`}
-        </section>`;
+        <h2>${t('cluster.takeovers')}</h2>
+        ${cluster.LastTakeovers.length === 0
+            ? html`<p class="soft">${t('cluster.noTakeovers')}</p>`
+            : html`
+                <${Table} caption=${t('cluster.takeovers')}
+                          columns=${takeoverColumns()}
+                          rows=${cluster.LastTakeovers}
+                          id=${(one) => one.Epoch} start="Time" />`}`;
 }
 
 function StepDown({ primary, onDone, onClose }) {
