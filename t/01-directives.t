@@ -14,7 +14,7 @@ no_long_string();
 add_block_preprocessor(\&KapokMQ::Suite::queue);
 add_block_preprocessor(\&KapokMQ::Suite::ping);
 
-plan tests => 131;
+plan tests => 135;
 run_tests();
 
 __DATA__
@@ -489,3 +489,21 @@ kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=012
 --- must_die
 --- error_log eval
 [qr/\[emerg\].*"kapokmq_cluster" directive has "replicas=" other than 1, 3 or 5/]
+
+=== TEST 64: a file of credentials that has none
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=0123456789abcdef creds=$TEST_NGINX_HTML_DIR/application.yaml;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*no credentials, and no seed of a user, could be read from ".*application.yaml"/]
+
+=== TEST 65: a file of credentials that is not there
+--- http_config
+kapokmq_zone 8m;
+kapokmq_config $TEST_NGINX_HTML_DIR/application.yaml;
+kapokmq_cluster nats://127.0.0.1:1 name=q node=n1 address=127.0.0.1:2 secret=0123456789abcdef creds=$TEST_NGINX_HTML_DIR/none;
+--- must_die
+--- error_log eval
+[qr/\[emerg\].*open\(\) ".*none" failed/]

@@ -24,6 +24,8 @@ struct ngx_kapokmq_cluster_conf_s {
                                        hand their clients to */
     ngx_str_t           secret;     /* secret=: all nodes have the same */
     ngx_str_t           ca;         /* ca=: a file */
+    ngx_str_t           creds;      /* creds=: a file */
+    kmq_nats_key_t      key;        /* that was in it */
     ngx_uint_t          number;     /* of this node, from 0 on */
     ngx_uint_t          nodes;
     ngx_uint_t          replicas;

@@ -9,6 +9,7 @@
 #define NGX_KAPOKMQ_TIMEOUT_MAX    60000
 #define NGX_KAPOKMQ_SECRET_MIN     16
 #define NGX_KAPOKMQ_NAME_MAX       32
+#define NGX_KAPOKMQ_CREDS_MAX      16384      /* bytes of a file */
 
 
 typedef struct {
@@ -27,6 +28,8 @@ static char *ngx_kapokmq_cluster_param(ngx_conf_t *cf,
     ngx_kapokmq_cluster_conf_t *conf, ngx_str_t *text);
 static char *ngx_kapokmq_cluster_complete(ngx_conf_t *cf,
     ngx_kapokmq_cluster_conf_t *conf);
+static char *ngx_kapokmq_cluster_creds(ngx_conf_t *cf,
+    ngx_kapokmq_cluster_conf_t *conf);
 static char *ngx_kapokmq_cluster_tls(ngx_conf_t *cf,
     ngx_kapokmq_cluster_conf_t *conf);
 
@@ -37,6 +40,7 @@ static ngx_kapokmq_cluster_param_t  ngx_kapokmq_cluster_texts[] = {
     { ngx_string("address="), offsetof(ngx_kapokmq_cluster_conf_t, address) },
     { ngx_string("secret="), offsetof(ngx_kapokmq_cluster_conf_t, secret) },
     { ngx_string("ca="), offsetof(ngx_kapokmq_cluster_conf_t, ca) },
+    { ngx_string("creds="), offsetof(ngx_kapokmq_cluster_conf_t, creds) },
     { ngx_null_string, 0 }
 };
 
@@ -376,7 +380,89 @@ ngx_kapokmq_cluster_complete(ngx_conf_t *cf,
     conf->nats.name = (char *) conf->node.data;
     conf->nats.learn = 0;
 
+    if (conf->creds.len
+        && ngx_kapokmq_cluster_creds(cf, conf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_kapokmq_cluster_tls(cf, conf);
+}
+
+
+/* Takes the key, and the token, out of the text of a file. */
+static ngx_int_t
+ngx_kapokmq_cluster_key(ngx_conf_t *cf, ngx_kapokmq_cluster_conf_t *conf,
+    const char *text, size_t len)
+{
+    char        *copy;
+    size_t       jwt_len, seed_len;
+    const char  *jwt, *seed;
+
+    if (kmq_nats_key_credentials(text, len, &jwt, &jwt_len, &seed, &seed_len)
+        == 0)
+    {
+        copy = ngx_pnalloc(cf->pool, jwt_len + 1);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_cpystrn((u_char *) copy, (u_char *) jwt, jwt_len + 1);
+        conf->nats.jwt = copy;
+
+    } else {
+        /* an NKey alone */
+        seed = text;
+        seed_len = strcspn(text, " \r\n");
+    }
+
+    if (kmq_nats_key_read(&conf->key, seed, seed_len) != 0) {
+        return NGX_ERROR;
+    }
+
+    conf->nats.key = &conf->key;
+
+    return NGX_OK;
+}
+
+
+/* creds=: a file of credentials, or of an NKey's seed. */
+static char *
+ngx_kapokmq_cluster_creds(ngx_conf_t *cf, ngx_kapokmq_cluster_conf_t *conf)
+{
+    int        fd;
+    char       text[NGX_KAPOKMQ_CREDS_MAX];
+    ssize_t    n;
+    ngx_int_t  rc;
+
+    if (ngx_conf_full_name(cf->cycle, &conf->creds, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    fd = ngx_open_file(conf->creds.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", &conf->creds);
+        return NGX_CONF_ERROR;
+    }
+
+    n = ngx_read_fd(fd, text, sizeof(text) - 1);
+    (void) ngx_close_file(fd);
+
+    text[n > 0 ? n : 0] = '\0';
+    rc = ngx_kapokmq_cluster_key(cf, conf, text, n > 0 ? n : 0);
+
+    ngx_explicit_memzero(text, sizeof(text));
+
+    if (rc != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no credentials, and no seed of a user, could be "
+                           "read from \"%V\"", &conf->creds);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

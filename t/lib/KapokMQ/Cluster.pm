@@ -8,8 +8,9 @@
 #
 # Options are those of KapokMQ::Test->new, and: nodes (3), servers (3), timeout
 # ('1s'; longer on a busy machine, where a standby would take over without
-# need), cluster, more parameters of kapokmq_cluster; network, a
-# KapokMQ::Network, on whose machines they are then.
+# need), cluster, more parameters of kapokmq_cluster; text, for the configuration
+# of each nats-server; network, a KapokMQ::Network, on whose machines they are
+# then.
 
 package KapokMQ::Cluster;
 
@@ -36,15 +37,15 @@ sub start {
 sub new {
     my ($class, %option) = @_;
     my %own = (nodes => 3, servers => 3, timeout => '1s', cluster => '',
-               network => undef);
+               network => undef, text => '');
     for my $name (keys %own) {
         $own{$name} = delete $option{$name} if exists $option{$name};
     }
     my $self = bless { %own }, $class;
 
     $self->{timeout} =~ s/^(\d+)(?=s$)/$1 * slower()/e;
-    $self->{nats} = KapokMQ::Nats->start(servers => $self->{servers},
-                                         network => $self->{network});
+    $self->{nats} = KapokMQ::Nats->start(
+        map { $_ => $self->{$_} } qw(servers text network));
     $self->{node} = [ map { $self->_node($_, %option) } 1 .. $self->{nodes} ];
 
     return $self;
@@ -104,13 +105,21 @@ sub primary {
     }
 }
 
+# What logs have told of so far does not count any more: with another stream
+# epochs may come again.
+sub forget {
+    my ($self) = @_;
+
+    $_->{told} = length $_->log for $self->nodes;
+}
+
 # The last that any log tells of: number and epoch.
 sub who {
     my ($self) = @_;
     my ($number, $epoch) = (0, 0);
 
     for my $node ($self->nodes) {
-        my $log = $node->log;
+        my $log = substr $node->log, $node->{told} // 0;
         while ($log =~ /epoch (\d+): node (\d+) is primary/g) {
             ($number, $epoch) = ($2, $1) if $1 > $epoch;
         }
@@ -127,6 +136,15 @@ sub serves {
         $self->node($number)->each_answers('/Console/Ping',
                                            sub { $_[0] == 200 });
     };
+}
+
+# Has a node heard the primary since it was started? One that has not waits for
+# all nodes before it stands: it may be lost, and no other one with it.
+sub heard {
+    my ($self, $node) = @_;
+    my $nodes = $node->post('/Console/GetNodes') // {};
+
+    return grep { $_->{There} && $_->{Role} eq 'primary' } @{$nodes->{data}};
 }
 
 # The place of the nats-server that leads the stream, as the servers say.
