@@ -36,10 +36,14 @@ for my $round (1 .. $ENV{KMQ_ROUNDS} || 2) {
         $count = 0;
     };
     $publish->('with two');
-    # none says so where the answer to it came too late
+    # who made it says so if the answer came in time; and each that it is there
     cmp_ok(scalar(map { $_->log =~ /stream "orders" was made/g }
                   $cluster->nodes),
            '<=', 1, 'no two nodes made the stream');
+    wait_for { 3 == grep { $_->log =~ /follows stream "orders"/ }
+                         $cluster->nodes } 'all of them follow it';
+    is(scalar(map { $_->log =~ /follows stream "orders"/g } $cluster->nodes),
+       3, 'and did not begin twice');
     $nats->launch(2);
     wait_for { my %state = map { ($nats->stream_state($_, 'orders') // '') => 1 }
                            0 .. 2;

@@ -73,14 +73,6 @@ sub checkpoint {
              "$name: a checkpoint is made";
 }
 
-# Whether a node has heard the primary since it was started.
-sub heard {
-    my ($node) = @_;
-    my $nodes = $node->post('/Console/GetNodes') // {};
-
-    return grep { $_->{There} && $_->{Role} eq 'primary' } @{$nodes->{data}};
-}
-
 sub stop_node {
     my ($node) = @_;
 
@@ -111,8 +103,7 @@ for my $node ($away, $empty) {
 }
 publish(20, 'with all nodes');
 
-# one that has not heard a primary since its start waits for all nodes
-wait_for { heard($_) } 'it has heard the primary' for $away, $empty;
+wait_for { $cluster->heard($_) } 'it has heard the primary' for $away, $empty;
 
 
 # ------------------------------------------------------------ the new ones take

@@ -366,6 +366,8 @@ read_check(kmq_node_t *n)
         n->files.state.created = info.created;
         n->files.clean.created = info.created;
         (void) kmq_files_save(&n->files);
+        kmq_node_log(n, KMQ_LOG_INFO, "this node follows stream \"%s\"",
+                     n->options.name);
 
     } else if (n->files.state.created != info.created) {
 
