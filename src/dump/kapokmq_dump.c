@@ -4,12 +4,7 @@
  * takes no lock, so the queue may be in use.
  */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE                /* strptime() */
-#endif
-
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,33 +14,25 @@
 
 #include "../disk/kmq_file.h"
 #include "kmq_line.h"
-#include "kmq_waiting.h"
+#include "kmq_options.h"
 
-
-/* Exit status: the highest that was met. */
-#define SOUND       0
-#define DAMAGED     1
-#define UNREADABLE  2
 
 typedef struct {
-    int           quiet;
-    int           verbose;
-    int           waiting;       /* messages, no records */
-    int           status;
-    kmq_waiting_t filter;
-    uint64_t      base;          /* generation of the checkpoint that a start
+    kmq_options_t  options;
+    int            status;
+    uint64_t       base;         /* generation of the checkpoint that a start
                                     would take; 0: not known */
 
     /* the file at hand */
-    kmq_reader_t  reader;
-    unsigned      kind;
-    int           live;          /* it may go at any time */
-    uint64_t      records;
-    uint64_t      messages;
-    uint64_t      damaged;       /* places */
-    uint64_t      torn;          /* bytes at the end */
-    uint32_t      time;          /* s: of the last record; 0: none */
-    uint64_t      lost;          /* bytes that are damaged behind it */
+    kmq_reader_t   reader;
+    unsigned       kind;
+    int            live;         /* it may go at any time */
+    uint64_t       records;
+    uint64_t       messages;
+    uint64_t       damaged;      /* places */
+    uint64_t       torn;         /* bytes at the end */
+    uint32_t       time;         /* s: of the last record; 0: none */
+    uint64_t       lost;         /* bytes that are damaged behind it */
 } dump_t;
 
 /* One of a directory's. */
@@ -84,7 +71,7 @@ complain(dump_t *d, const char *format, ...)
     va_end(args);
 
     (void) fputc('\n', stderr);
-    status_raise(d, UNREADABLE);
+    status_raise(d, KMQ_DUMP_UNREADABLE);
 }
 
 
@@ -177,7 +164,7 @@ damage(void *arg, const char *path, uint64_t offset, uint64_t n,
 
     } else {
         d->damaged++;
-        status_raise(d, DAMAGED);
+        status_raise(d, KMQ_DUMP_DAMAGED);
         (void) fprintf(stderr, "%s: damaged at %" PRIu64 ", %" PRIu64
                        " bytes: %s\n", path, offset, n, what);
 
@@ -191,7 +178,7 @@ damage(void *arg, const char *path, uint64_t offset, uint64_t n,
         }
     }
 
-    if (d->quiet) {
+    if (d->options.quiet) {
         return;
     }
 
@@ -423,7 +410,7 @@ counters_print(const dump_t *d, const kmq_record_t *r)
         kmq_line_number(name[i], kmq_record_number(r, i));
     }
 
-    if (d->verbose) {
+    if (d->options.verbose) {
         periods = kmq_record_number(r, i);
         periods_print(r, topic ? "days" : "hours", &n, periods,
                       topic ? 86400 : 3600);
@@ -580,7 +567,7 @@ record_dump(dump_t *d, const kmq_record_t *r)
         d->messages += r->type == KMQ_RECORD_MESSAGE;
     }
 
-    if (!d->quiet) {
+    if (!d->options.quiet) {
         record_print(d, r);
     }
 
@@ -759,7 +746,7 @@ file_dump(dump_t *d, const char *path)
         return;
     }
 
-    if (!d->quiet) {
+    if (!d->options.quiet) {
         head_print(d);
     }
 
@@ -961,239 +948,16 @@ waiting_print(dump_t *d, const char *dir)
 {
     int64_t  damaged;
 
-    damaged = kmq_waiting_print(dir, &d->filter);
+    damaged = kmq_waiting_print(dir, &d->options.filter);
 
     if (damaged < 0) {
-        status_raise(d, UNREADABLE);
+        status_raise(d, KMQ_DUMP_UNREADABLE);
 
     } else if (damaged) {
         (void) fprintf(stderr, "kapokmq-dump: \"%s\" is damaged in %" PRId64
                        " place(s), and this is what is left: kapokmq-dump -q "
                        "says what is lost\n", dir, damaged);
-        status_raise(d, DAMAGED);
-    }
-}
-
-
-/* ---------------------------------------------------------------- options */
-
-static void
-usage(FILE *to)
-{
-    (void) fputs(
-        "Usage: kapokmq-dump [-q] [-v] PATH...\n"
-        "       kapokmq-dump -w|-c [-t TOPIC] [-s STATUS] [-f TIME] [-u TIME] "
-        "DIR...\n"
-        "\n"
-        "Verifies files of a KapokMQ queue, and prints their records as JSON "
-        "lines.\n"
-        "PATH is a file, or a directory (persistentFile) with all its files, "
-        "oldest\n"
-        "first.  Nothing is changed, and the queue may be in use.\n"
-        "\n"
-        "  -q, --quiet         no records: one line for each file\n"
-        "  -v, --verbose       counters by the hour and the day, too\n"
-        "  -w, --waiting       no records, but the messages that a start would "
-        "find;\n"
-        "                      POST /Producer/Send takes these lines\n"
-        "  -c, --count         how many these are of each topic, and in all\n"
-        "  -t, --topic NAME    of them, those of a topic\n"
-        "  -s, --status NAMES  ready, retrying, delayed, dead, consumed, "
-        "waiting (the\n"
-        "                      first three: the default), all; commas between "
-        "them\n"
-        "  -f, --from TIME     created no earlier: Unix seconds, or "
-        "\"2006-01-02 15:04:05\"\n"
-        "  -u, --until TIME    created no later\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "Damage is told on stderr, too, and what is lost by it.  A last write "
-        "that is\n"
-        "not complete (\"torn\") is none: files end like that while they are "
-        "written,\n"
-        "and after a crash.\n"
-        "\n"
-        "Exit status: 0 all is sound, 1 damage was found, 2 something could "
-        "not be\n"
-        "read.\n", to);
-}
-
-
-static void
-refuse(const char *what, const char *value)
-{
-    (void) fprintf(stderr, "kapokmq-dump: %s: \"%s\"\n", what, value);
-    exit(UNREADABLE);
-}
-
-
-/* s since 1970 of either form. */
-static uint32_t
-time_read(const char *text)
-{
-    char               *end;
-    time_t              at;
-    struct tm           tm;
-    unsigned long long  number;
-
-    memset(&tm, 0, sizeof(tm));
-    tm.tm_isdst = -1;
-
-    end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
-
-    if (end && *end == '\0') {
-        at = mktime(&tm);
-
-        if (at >= 0 && at <= UINT32_MAX) {
-            return (uint32_t) at;
-        }
-    }
-
-    errno = 0;
-    number = strtoull(text, &end, 10);
-
-    if (errno || end == text || *end || *text == '-' || number > UINT32_MAX) {
-        refuse("this is no time", text);
-    }
-
-    return (uint32_t) number;
-}
-
-
-static unsigned
-statuses_read(const char *text)
-{
-    size_t       n;
-    unsigned     all, one;
-    const char  *p;
-
-    all = 0;
-
-    for (p = text; /* void */ ; p += n + 1) {
-        n = strcspn(p, ",");
-        one = kmq_waiting_status(p, n);
-
-        if (one == 0) {
-            refuse("there is no such status", text);
-        }
-
-        all |= one;
-
-        if (p[n] == '\0') {
-            return all;
-        }
-    }
-}
-
-
-/* An option of -w. */
-static int
-filter_read(kmq_waiting_t *filter, int option, const char *value)
-{
-    switch (option) {
-
-    case 't':
-        if (*value == '\0' || strlen(value) > KMQ_NAME_MAX) {
-            refuse("this is no topic", value);
-        }
-
-        filter->topic = value;
-        return 1;
-
-    case 's':
-        filter->statuses = statuses_read(value);
-        return 1;
-
-    case 'f':
-        filter->from = time_read(value);
-        return 1;
-
-    case 'u':
-        filter->to = time_read(value);
-        return 1;
-
-    default:
-        return 0;
-    }
-}
-
-
-/* Returns whether there are options of -w. */
-static int
-options_each(dump_t *d, int argc, char **argv)
-{
-    static const struct option  options[] = {
-        { "quiet", no_argument, NULL, 'q' },
-        { "verbose", no_argument, NULL, 'v' },
-        { "waiting", no_argument, NULL, 'w' },
-        { "count", no_argument, NULL, 'c' },
-        { "topic", required_argument, NULL, 't' },
-        { "status", required_argument, NULL, 's' },
-        { "from", required_argument, NULL, 'f' },
-        { "until", required_argument, NULL, 'u' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 }
-    };
-
-    int  c, filters;
-
-    filters = 0;
-
-    while ((c = getopt_long(argc, argv, "qvwct:s:f:u:h", options, NULL))
-           != -1)
-    {
-        switch (c) {
-
-        case 'q':
-            d->quiet = 1;
-            break;
-
-        case 'v':
-            d->verbose = 1;
-            break;
-
-        case 'c':
-            d->filter.count = 1;
-
-            /* fall through */
-
-        case 'w':
-            d->waiting = 1;
-            break;
-
-        case 'h':
-            usage(stdout);
-            exit(SOUND);
-
-        default:
-            if (!filter_read(&d->filter, c, optarg)) {
-                usage(stderr);
-                exit(UNREADABLE);
-            }
-
-            filters = 1;
-        }
-    }
-
-    return filters;
-}
-
-
-static void
-options_read(dump_t *d, int argc, char **argv)
-{
-    int  filters;
-
-    d->filter.statuses = KMQ_WAITING_DEFAULT;
-    d->filter.to = UINT32_MAX;
-
-    filters = options_each(d, argc, argv);
-
-    if (optind == argc || (filters && !d->waiting)
-        || (d->waiting && (d->quiet || d->verbose)))
-    {
-        usage(stderr);
-        exit(UNREADABLE);
+        status_raise(d, KMQ_DUMP_DAMAGED);
     }
 }
 
@@ -1203,19 +967,20 @@ options_read(dump_t *d, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+    int            i;
     static dump_t  d;
 
-    options_read(&d, argc, argv);
+    i = kmq_options_read(&d.options, argc, argv);
 
-    for ( /* void */ ; optind < argc; optind++) {
-        if (d.waiting) {
-            waiting_print(&d, argv[optind]);
+    for ( /* void */ ; i < argc; i++) {
+        if (d.options.waiting) {
+            waiting_print(&d, argv[i]);
         } else {
-            path_dump(&d, argv[optind]);
+            path_dump(&d, argv[i]);
         }
     }
 
-    if (!d.waiting && d.status == DAMAGED) {
+    if (!d.options.waiting && d.status == KMQ_DUMP_DAMAGED) {
         (void) fputs(
             "kapokmq-dump: nginx starts with damaged files: it passes over "
             "what is damaged,\n"

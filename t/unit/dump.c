@@ -5,8 +5,6 @@
 
 #include <fcntl.h>
 #include <jansson.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -788,81 +786,23 @@ test_names(void)
 
 /* -------------------------------------------------------- live directory */
 
-static atomic_int  stop;
-static atomic_int  checkpoints;
-
-
-/* Writes journals and checkpoints until it is told to stop. */
-static void *
-writer(void *arg)
+static int
+all_sound(const queue_t *q)
 {
-    char       code[KMQ_CODE_LEN + 1];
-    queue_t   *q = arg;
-    unsigned   i;
-
-    while (!atomic_load(&stop)) {
-
-        for (i = 0; i < 50; i++) {
-            publish(q, "t", "a message of some length", 24, 0, code);
-            (void) eu_drain(q->kmq);
-
-            if (queue_flush(q) != 0) {
-                atomic_store(&stop, 1);
-                return q;
-            }
-        }
-
-        if (queue_checkpoint(q, 1) != 0) {
-            atomic_store(&stop, 1);
-            return q;
-        }
-
-        atomic_fetch_add(&checkpoints, 1);
-    }
-
-    return NULL;
+    return dump("", q->dir) == 0 && run.bad == 0;
 }
 
 
 static void
 test_live(void)
 {
-    int              before;
-    void            *failed;
-    queue_t          q;
-    unsigned         rounds, wrong, overtaken;
-    pthread_t        thread;
-    kmq_settings_t   s;
+    queue_t         q;
+    kmq_settings_t  s;
 
     s = eu_settings(KMQ_PUSH_ONE);
     queue_open(&q, "live", &s);
-    (void) eu_consumer(q.kmq, "t", 10, NULL);
-
-    ok(pthread_create(&thread, NULL, writer, &q) == 0, "a writer");
-
-    wrong = 0;
-    overtaken = 0;
-
-    for (rounds = 0;
-         !atomic_load(&stop) && (rounds < 20 || overtaken < 3);
-         rounds++)
-    {
-        before = atomic_load(&checkpoints);
-
-        if (dump("", q.dir) != 0 || run.bad) {
-            diag("status %d: %s", run.status, run.errors);
-            wrong++;
-        }
-
-        overtaken += atomic_load(&checkpoints) != before;
-    }
-
-    atomic_store(&stop, 1);
-    (void) pthread_join(thread, &failed);
-
-    ok(failed == NULL, "the writer could write");
-    is_int(wrong, 0, "a directory in use is sound at any time");
-    is_int(dump("-q", q.dir), 0, "and afterwards");
+    live_read(&q, "t", 50, all_sound);
+    is_int(dump("-q", q.dir), 0, "it is sound afterwards");
 
     queue_close(&q);
 }

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <libgen.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -351,6 +353,103 @@ publish(queue_t *q, const char *topic, const void *body, size_t n,
     kmq_code(q->kmq, &m, code);
     code[KMQ_CODE_LEN] = '\0';
     kmq_commit(q->kmq, &m, 1);
+}
+
+
+/* ----------------------------------------------------- files that change */
+
+/* What a queue that is in use is filled with. */
+typedef struct {
+    queue_t     *q;
+    const char  *topic;
+    unsigned     journals;       /* writes to them before each checkpoint */
+    atomic_int   stop;
+    atomic_int   checkpoints;
+} writer_t;
+
+
+EU_UNUSED static int
+writer_round(writer_t *w)
+{
+    char      code[KMQ_CODE_LEN + 1];
+    unsigned  i;
+
+    for (i = 0; i < w->journals; i++) {
+        publish(w->q, w->topic, "a message of some length", 24, 0, code);
+        (void) eu_drain(w->q->kmq);
+
+        if (queue_flush(w->q) != 0) {
+            return -1;
+        }
+    }
+
+    return queue_checkpoint(w->q, 1);
+}
+
+
+/* Until it is told to stop; NULL, or w: writing has failed. */
+EU_UNUSED static void *
+writer_run(void *arg)
+{
+    writer_t  *w = arg;
+
+    while (!atomic_load(&w->stop)) {
+
+        if (writer_round(w) != 0) {
+            atomic_store(&w->stop, 1);
+            return w;
+        }
+
+        atomic_fetch_add(&w->checkpoints, 1);
+    }
+
+    return NULL;
+}
+
+
+/* Messages of a topic come and go, and files are renewed all the time, while
+ * read() reads them again and again and tells whether it found what it should.
+ * It is overtaken by checkpoints some times at least. */
+EU_UNUSED static void
+live_read(queue_t *q, const char *topic, unsigned journals,
+    int (*read)(const queue_t *q))
+{
+    int        before;
+    void      *failed;
+    unsigned   rounds, wrong, overtaken;
+    writer_t   w;
+    pthread_t  thread;
+
+    memset(&w, 0, sizeof(w));
+    w.q = q;
+    w.topic = topic;
+    w.journals = journals;
+
+    (void) eu_consumer(q->kmq, topic, 10, NULL);
+    ok(pthread_create(&thread, NULL, writer_run, &w) == 0, "a writer");
+
+    wrong = 0;
+    overtaken = 0;
+
+    for (rounds = 0;
+         !atomic_load(&w.stop) && (rounds < 20 || overtaken < 3);
+         rounds++)
+    {
+        before = atomic_load(&w.checkpoints);
+
+        if (!read(q)) {
+            diag("status %d: %s", run.status, run.errors);
+            wrong++;
+        }
+
+        overtaken += atomic_load(&w.checkpoints) != before;
+    }
+
+    atomic_store(&w.stop, 1);
+    (void) pthread_join(thread, &failed);
+
+    ok(failed == NULL, "the writer could write");
+    is_int(wrong, 0, "a directory in use can be read at any time");
 }
 
 

@@ -3,9 +3,6 @@
  * that nothing in the directory is changed.
  */
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "dump_util.h"
 
 
@@ -463,85 +460,27 @@ test_options(void)
 
 /* -------------------------------------------------------- live directory */
 
-static atomic_int  stop;
-static atomic_int  checkpoints;
-
-
-/* One message stays; others come and go, and files are renewed all the time. */
-static void *
-writer(void *arg)
+/* One message stays while others come and go. */
+static int
+one_stays(const queue_t *q)
 {
-    char       code[KMQ_CODE_LEN + 1];
-    queue_t   *q = arg;
-    unsigned   i;
-
-    while (!atomic_load(&stop)) {
-
-        for (i = 0; i < 20; i++) {
-            publish(q, "flow", "a message of some length", 24, 0, code);
-            (void) eu_drain(q->kmq);
-
-            if (queue_flush(q) != 0) {
-                atomic_store(&stop, 1);
-                return q;
-            }
-        }
-
-        if (queue_checkpoint(q, 1) != 0) {
-            atomic_store(&stop, 1);
-            return q;
-        }
-
-        atomic_fetch_add(&checkpoints, 1);
-    }
-
-    return NULL;
+    return waiting(q->dir, OPTIONS("-w", "-t", "stays")) == 0 && run.bad == 0
+           && strcmp(data_of("message"), "kept") == 0;
 }
 
 
 static void
 test_live(void)
 {
-    int              before;
-    char             code[KMQ_CODE_LEN + 1];
-    void            *failed;
-    queue_t          q;
-    unsigned         rounds, wrong, overtaken;
-    pthread_t        thread;
-    kmq_settings_t   s;
+    char            code[KMQ_CODE_LEN + 1];
+    queue_t         q;
+    kmq_settings_t  s;
 
     s = eu_settings(KMQ_PUSH_ONE);
     queue_open(&q, "live", &s);
     publish(&q, "stays", "kept", 4, 0, code);
     is_int(queue_flush(&q), 0, "one stays");
-    (void) eu_consumer(q.kmq, "flow", 10, NULL);
-
-    ok(pthread_create(&thread, NULL, writer, &q) == 0, "a writer");
-
-    wrong = 0;
-    overtaken = 0;
-
-    for (rounds = 0;
-         !atomic_load(&stop) && (rounds < 20 || overtaken < 3);
-         rounds++)
-    {
-        before = atomic_load(&checkpoints);
-
-        if (waiting(q.dir, OPTIONS("-w", "-t", "stays")) != 0 || run.bad
-            || strcmp(data_of("message"), "kept") != 0)
-        {
-            diag("status %d: %s", run.status, run.errors);
-            wrong++;
-        }
-
-        overtaken += atomic_load(&checkpoints) != before;
-    }
-
-    atomic_store(&stop, 1);
-    (void) pthread_join(thread, &failed);
-
-    ok(failed == NULL, "the writer could write");
-    is_int(wrong, 0, "a directory in use can be read at any time");
+    live_read(&q, "flow", 20, one_stays);
 
     queue_close(&q);
 }
