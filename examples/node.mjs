@@ -2,7 +2,8 @@
 //     each line of the standard input is a message, delayed by DELAY seconds
 // node node.mjs consume ws://127.0.0.1:8011 KEY TOPIC
 //
-// With clients/js, which does all that is to be done: npm install ../clients/js
+// With clients/js, which does all that is to be done:
+// npm install --install-links ../clients/js
 
 import { createInterface } from 'node:readline';
 import { Consumer, Producer } from 'kapokmq-client';

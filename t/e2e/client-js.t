@@ -9,6 +9,7 @@ BEGIN { push @INC, 't/lib' }
 use File::Copy qw(copy);
 use Test::More;
 use KapokMQ::Clients;
+use KapokMQ::Disk qw(slurp);
 use KapokMQ::Suite;
 use KapokMQ::Test;
 
@@ -17,6 +18,8 @@ my $esbuild = "$KapokMQ::Suite::Root/view/node_modules/.bin/esbuild";
 my $mq = KapokMQ::Test->start(allow => qr/exited on signal 9/);
 
 install_package($mq->dir);
+like(slurp("$KapokMQ::Suite::Root/examples/README.md"),
+     qr{`npm install --install-links \.\./clients/js`}, 'which examples/ says, too');
 for my $file (qw(node.mjs work.mjs)) {
     copy("t/e2e/clients/$file", $mq->dir . "/$file") or die "$file: $!";
 }
