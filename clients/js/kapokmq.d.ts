@@ -75,6 +75,11 @@ export class Consumer {
     /** Gives a message pushRetryTime from now. */
     extend(message: Message): void;
     /**
+     * Another token of the same subject, with which the connection goes on when
+     * its own expires; with a key that is a string, those to come as well.
+     */
+    renew(token: string): void;
+    /**
      * Resolves when what was begun is done and confirmed, and the rest is given
      * back.
      */

@@ -24,8 +24,8 @@ export class Retry extends Error {
 // A connection that is made again when it breaks, until it is ended or the key
 // is refused.  Calls on.open, on.text(text), on.down, and on.fail(error) then.
 function connect(url, options, on) {
-    const { WebSocket, key, heartbeat, retry, retryMax, onstate } = options;
-    let socket, timer, finish, fail, ready, ended, tries = 0;
+    const { WebSocket, heartbeat, retry, retryMax, onstate } = options;
+    let { key } = options, socket, timer, finish, fail, ready, ended, tries = 0;
 
     // What has not said a word, not even a ping, for two heartbeats is gone.
     // Browsers do not tell of pings; they look after connections themselves.
@@ -113,6 +113,11 @@ function connect(url, options, on) {
         // whether it was sent
         send: (text) => ready && socket.readyState == 1
             && (socket.send(text), true),
+        // on this connection, and on those to come
+        renew(token) {
+            if (typeof key != 'function') key = token;
+            this.send(`Bearer ${token}`);
+        },
         end() {
             if (ended) return;
             ended = new Error('KapokMQ: closed');
@@ -272,6 +277,11 @@ export class Consumer {
     // For a message that takes longer than pushRetryTime: its time begins anew.
     extend(message) {
         this.#link.send(`+${message.MessageCode}`);
+    }
+
+    // The connection goes on with a token of the same subject.
+    renew(token) {
+        this.#link.renew(token);
     }
 
     // Resolves when what was begun is done and confirmed, and the rest is given

@@ -330,6 +330,15 @@ class Consumer(_Client):
         """
         await self._tell("+" + message.code)
 
+    async def renew(self, token):
+        """Another token of the same subject, with which the connection goes on
+        when its own expires; with a key that is a string, those to come as
+        well.
+        """
+        if not callable(self._key):
+            self._key = token
+        await self._tell("Bearer " + token)
+
     async def close(self):
         """Returns when what was begun is done and confirmed, and the rest is
         given back.

@@ -1,5 +1,5 @@
-# What the clients of clients/ do with a wrong key, a silent server, a full
-# queue, and at their end.
+# What the clients of clients/ do with a wrong key, a token that expires, a silent
+# server, a full queue, and at their end.
 
 use strict;
 use warnings;
@@ -11,8 +11,13 @@ use Test::More;
 use KapokMQ::Clients;
 use KapokMQ::Lines;
 use KapokMQ::Test;
+use KapokMQ::Token;
 
-my $mq = KapokMQ::Test->start(yaml => { messageChanBuffer => 200, isPersistent => 2 });
+my $SECRET = 'a secret that has thirty-two bytes';
+
+my $mq = KapokMQ::Test->start(yaml => {
+    messageChanBuffer => 200, isPersistent => 2,
+    tokens => qq({ algorithms: [HS256], secret: "$SECRET" }) });
 my $base = 'ws://127.0.0.1:' . $mq->port;
 my %command = (js => ['node', $mq->dir . '/states.mjs'],
                python => ['/usr/bin/python3', 't/e2e/clients/states.py']);
@@ -52,6 +57,45 @@ sub in_both {
     }
     is($mq->counts->{unconsumed}, 2, 'one message of each is stored');
     $mq->post('/Console/PurgeTopic', { topic => 'asked' });
+}
+
+# --- a token that expires when it has been renewed; with a longer life if that was
+# too short to get there
+for (my $life = 6; ; $life *= 2) {
+    my $until = time + $life;
+    my $late = 0;
+    my %renews = in_both('renews');
+    # another one's ends a second later
+    my $other = $mq->connect('/Consumers/Conn/renews-other/c', headers => {
+        secretKey => until_then($until + 1) });
+
+    for (@languages) {
+        $renews{$_}->tell(until_then($until));
+        wait_for {
+            $late ||= time > $until - $life / 2;
+            $late || $renews{$_}->count(qr/^up$/)
+        } "$_: is there";
+        $renews{$_}->tell(until_then($until + 600)) if !$late;
+    }
+    if ($late) {
+        $_->stop('KILL') for values %renews;
+        next;
+    }
+    wait_for { $other->closed } "another one's time is over";
+    for (@languages) {
+        $mq->publish("renews-$_", 'still there?');
+        wait_for { $renews{$_}->count(qr/^got still there\?$/) } "$_: goes on";
+        is($renews{$_}->count(qr/^down/), 0, 'on the same connection');
+        $renews{$_}->ends($_);
+    }
+    last;
+}
+
+sub until_then {
+    my ($until) = @_;
+
+    return token($SECRET, exp => $until, sub => 'anna',
+                 kapokmq => { consume => ['renews-*'] });
 }
 
 # --- a silent server, whose workers stand still: more than its sockets take

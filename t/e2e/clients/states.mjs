@@ -51,6 +51,19 @@ const states = {
         await producer.close();
     },
 
+    /* with a token, and, when it is told, another one */
+    async renews() {
+        const input = lines()[Symbol.asyncIterator]();
+        const key = (await input.next()).value;
+        const consumer = new Consumer(base, "renews-js", "c", (message) => {
+            say("got", message.MessageData);
+        }, { ...options, key });
+
+        consumer.renew((await input.next()).value);
+        await input.next();
+        await consumer.close();
+    },
+
     /* has messages, works on the first of them, and ends */
     async holds() {
         const input = lines()[Symbol.asyncIterator]();

@@ -88,6 +88,18 @@ async def sends():
         await asyncio.gather(*tasks)
 
 
+async def renews():
+    """With a token, and, when it is told, another one."""
+    async def work(message):
+        say("got", message.data)
+
+    key = (await read()).strip()
+    async with kapokmq.Consumer(BASE, "renews-python", "c", work,
+                                **{**OPTIONS, "key": key}) as consumer:
+        await consumer.renew((await read()).strip())
+        await read()
+
+
 async def holds():
     """Has messages, works on the first of them, and ends."""
     async def work(message):
@@ -106,4 +118,4 @@ async def holds():
 logging.getLogger("kapokmq").setLevel(logging.INFO)
 logging.getLogger("kapokmq").addHandler(States())
 asyncio.run({"refused": refused, "asked": asked, "sends": sends,
-             "holds": holds}[WHAT]())
+             "renews": renews, "holds": holds}[WHAT]())
