@@ -151,13 +151,14 @@ if [ $page = follows ]; then
 fi
 cat <<TXT
 
-KapokMQ is running (settings: conf/application.yaml; errors: run/logs/error.log)
+KapokMQ is running (errors: run/logs/error.log)
 
   producers   ws://$at/Producers/Conn/{topic}/{producerId}
   consumers   ws://$at/Consumers/Conn/{topic}/{consumerId}
   messages    curl -H 'secretKey: KEY' -d topic=T -d messageData=hello \\
                   http://$at/Producer/Send
   console     http://$at/$later
+  settings    conf/application.yaml; a change takes  kill -HUP $pid
 
 Ctrl-C stops it.
 TXT

@@ -53,13 +53,22 @@ END {
     $? = $status;
 }
 
+sub set {
+    my ($name, $text) = @_;
+
+    open my $out, '>', $name or die "$name: $!";
+    print $out $text;
+    close $out;
+}
+
 sub said { return slurp("$copy/said") }
 
 sub page { return $ua->get("http://127.0.0.1:$port/")->result->body }
 
 sub works {
+    my ($key) = @_;
     my $result = $ua->post("http://127.0.0.1:$port/Producer/Send",
-        { secretKey => 'test' },
+        { secretKey => $key // 'test' },
         form => { topic => 'news', messageData => 'hello' })->result;
     return $result->code == 200;
 }
@@ -90,6 +99,22 @@ run(NPM => 'NO');
 wait_for { said() =~ /^KapokMQ is running/m } 'without npm it runs as well';
 like(said(), qr/without its page/, 'and says that there is no page');
 ok(works(), 'it takes a message');
+
+# what it prints for a change of the settings
+{
+    my ($reload) = said() =~ /^  settings .*  (kill -HUP \d+)$/m;
+    my $settings = "$copy/conf/application.yaml";
+    my $text = slurp($settings);
+
+    set($settings, $text =~ s/^  secretKey: test$/  secretKey: another/mr);
+    is(system($reload // 'false'), 0, 'a change of the settings');
+    wait_for { works('another') } 'is there';
+    set($settings, "$text  bogus: 1\n");
+    system $reload // 'false';
+    wait_for { said() =~ /bogus/ } 'a wrong one is named where it runs';
+    ok(works('another'), 'which goes on as it was');
+    set($settings, $text);
+}
 ends();
 
 # the page is there
