@@ -1,12 +1,13 @@
 # The examples of docs/http-api.md under "Consumers without WebSocket", of the
 # README and of docs/quick-start.md, run as they are printed, in their order; and
-# the worker of docs/retry.md.
+# the workers of docs/retry.md and docs/rabbitmq.md.
 
 use strict;
 use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use KapokMQ::Test;
@@ -48,11 +49,15 @@ sub same {
 
 # One shell for all of them; behind each command it says that it is done. What
 # goes on for ever is ended when as many lines have come as are printed.
-my $dir = $mq->dir;
-my $port = $mq->port;
+my ($dir, $port, $shell);
 my $done = 0;
-open my $shell, '|-', "cd $dir && exec bash > $dir/out 2>&1" or die $!;
-$shell->autoflush;
+
+sub open_shell {
+    $dir = $mq->dir;
+    $port = $mq->port;
+    open $shell, '|-', "cd $dir && exec bash > $dir/out 2>&1" or die $!;
+    $shell->autoflush;
+}
 
 sub out {
     open my $in, '<', "$dir/out" or return '';
@@ -99,6 +104,7 @@ sub run_blocks {
     }
 }
 
+open_shell();
 run($function, '');
 run_blocks('docs/http-api.md', 'Consumers without WebSocket', 3);
 run_blocks('README.md', 'A first message', 2);
@@ -140,6 +146,56 @@ PYTHON
     $mq->publish('orders', 'too');
     $mq->counts_become({ unconsumed => 0 }, 'all is done');
     is($mq->find($bad)->{Attempts}, 3, 'one in the third attempt');
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    wait_for { !@{$mq->clients->{consumers}} } 'it has gone';
+    $mq->finish;
+}
+
+# --- the hour of docs/rabbitmq.md
+{
+    my $name = 'docs/rabbitmq.md';
+    my $page = page($name);
+    my ($topics) = $page =~ /^  topics:\n(.*?)^```$/ms;
+    my ($worker) = $page =~ /^```python\n(.*?)^```$/ms;
+    my ($send, $list, $requeue)
+        = blocks($name, 'Acknowledge, retry, dead letters');
+
+    $mq = KapokMQ::Test->start(
+        yaml => { keys => '{ page: { key: test, produce: ["*"], consume: ["*"],'
+                          . ' console: write } }' },
+        topics => $topics);
+    open_shell();
+    $worker =~ s/127\.0\.0\.1:8011/127.0.0.1:$port/;
+    open my $out, '>', "$dir/worker.py" or die $!;
+    print $out $worker;
+    close $out;
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        open STDOUT, '>', "$dir/worker.out";
+        open STDERR, '>', "$dir/worker.log";
+        exec 'env', "PYTHONPATH=$KapokMQ::Suite::Root/clients/python",
+             'PYTHONDONTWRITEBYTECODE=1', '/usr/bin/python3', "$dir/worker.py";
+    }
+    wait_for { @{$mq->clients->{consumers}} } 'its worker is there';
+
+    my ($function, @lines) = split /\n/, $send;
+    run($function, '');
+    while (my ($command, $answer) = splice @lines, 0, 2) {
+        run($command, $answer);
+    }
+    $mq->counts_become({ unconsumed => 0, consumed => 1, dead => 1 },
+                       'one is done, and one is dead');
+    print $shell $list =~ s/^kapokmq .*/$& > $dir\/list/r;
+    wait_for { -s "$dir/list" } 'the dead are listed';
+    open my $in, '<', "$dir/list" or die $!;
+    my $found = decode_json(<$in>)->{data};
+    is_deeply([map { @$_{qw(Attempts LastError Preview)} } @$found],
+              [3, 'given back', 'bad'], 'as they are said to be');
+    run(split /\n/, $requeue, 2);
+    $mq->counts_become({ unconsumed => 0, dead => 1 }, 'it fails once more');
+    is($mq->post('/Console/GetOverview')->{data}{Requeued}, 1, 'as if it were new');
+    close $shell;
     kill 'KILL', $pid;
     waitpid $pid, 0;
     wait_for { !@{$mq->clients->{consumers}} } 'it has gone';

@@ -6,6 +6,7 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use Mojo::JSON qw(decode_json);
 use POSIX qw(WNOHANG);
 use Test::More;
 use KapokMQ::Disk;
@@ -36,6 +37,13 @@ is(join('', map { $_->{text} } grep { !$_->{by} } @pieces), '',
    'each says by whom it is run, or that it is not');
 is_deeply([grep { !-e "$root/$_" && $_ ne 'nobody' } map { $_->{by} } @pieces],
           [], 'which exist');
+
+# The rest of it, in words.
+my %section = $page =~ /^## (.*?)\n(.*?)(?=^## |\z)/msg;
+is_deeply([grep { $section{$_} !~ /<!-- (?:run|tested) by: |\*\(not tested/ }
+           sort keys %section], [], 'and so does each procedure');
+is_deeply([grep { !-e "$root/$_" } $page =~ /<!-- tested by: (\S+) -->/g], [],
+          'by what exists');
 
 # One of ours, by something that is in it.  Each is asked for once.
 sub piece {
@@ -88,10 +96,16 @@ my $http = placed(piece(qr/proxy_pass/));
 my $server = piece(qr/ssl_certificate /);
 my $address = piece(qr/set_real_ip_from/);
 
-if ($tls) {
+sub certificate {
+    my ($name) = @_;
+
     is(system("openssl req -x509 -nodes -newkey rsa:2048 -days 30 -subj"
-              . " /CN=mq.example.com -keyout $dir/mq.key -out $dir/mq.pem"
-              . " > $dir/openssl.log 2>&1"), 0, 'a certificate');
+              . " /CN=$name -keyout $dir/mq.key -out $dir/mq.pem"
+              . " > $dir/openssl.log 2>&1"), 0, "a certificate of $name");
+}
+
+if ($tls) {
+    certificate('mq.example.com');
     $server =~ s{/etc/nginx/mq}{$dir/mq}g;
     $http .= placed($server, $dir);
 }
@@ -137,13 +151,20 @@ SKIP: {
 }
 
 SKIP: {
-    skip 'nginx is without TLS', 2 unless $tls;
+    skip 'nginx is without TLS', 4 unless $tls;
 
     my $sent = $ua->post("https://127.0.0.1:$secure/Producer/Send",
         { @key },
         form => { topic => 'orders', messageData => 'over TLS' })->result;
     is($sent->code, 200, 'a message is sent over TLS');
     wait_for { arrived('over TLS') } 'and arrives';
+
+    certificate('new.example.com');
+    $mq->reload;
+    wait_for {
+        `openssl s_client -connect 127.0.0.1:$secure < /dev/null 2> /dev/null` =~
+            /subject=CN = new\.example\.com/
+    } 'a new certificate takes a reload';
 }
 
 
@@ -255,6 +276,75 @@ $mq->publish('kept', 'later');
                $mq->codes(topic => 'orders', status => -1)],
               [map { ("order $_") x 2 } 1 .. 3], 'and are there twice');
     $mq->post('/Console/PurgeTopic', { topic => 'orders' });
+}
+
+
+# ------------------------------------------- a message that does not arrive
+{
+    my $queue = KapokMQ::Test->start(yaml => { maxDeliveries => 1 });
+    my $settings = $queue->dir . '/application.yaml';
+    my $look = piece(qr/GetHealth/);
+    my ($function) = $look =~ /^(SECRET_KEY=.*?\n.*?)\n$/ms;
+    my %do = map { /(\w+) -d/ => $_ } split /\n/, piece(qr/GetClientList/);
+    my $code;
+
+    # the answers to the page's lines, of which each is one
+    my $shell = sub {
+        my ($lines, %variable) = @_;
+        my $text = "$function\n$lines";
+
+        $text =~ s/127\.0\.0\.1:8011/'127.0.0.1:' . $queue->port/ge;
+        $text =~ s{/etc/nginx/kapokmq/application\.yaml}{$settings};
+        local @ENV{keys %variable} = values %variable;
+        open my $out, '-|', 'bash', '-c', $text or die $!;
+        my @answers = map { decode_json($_) } <$out>;
+        close $out;
+        is(scalar(grep { $_->{code} != 0 } @answers), 0, 'the answers');
+        return map { $_->{data} } @answers;
+    };
+    my $message = sub {
+        my ($health, $topic, $list) = $shell->($look =~ s/\Q$function\E//r);
+
+        is($topic->{Topic}, 'orders', 'the topic');
+        is(scalar @$list, 1, 'the message is found');
+        $code = $list->[0]{MessageCode};
+        return { %$topic{qw(Consumers Paused Prefetch Resting)}, %{$list->[0]} };
+    };
+
+    $queue->publish('orders', 'order 4711', 3600);
+    $queue->publish('orders', 'order 4712');
+    my $seen = $message->();
+    is($seen->{Status}, 0, 'it is delayed');
+    ok($seen->{DueTime}, 'until then');
+    is_deeply([$shell->($do{ReleaseMessage}, code => $code)], [1], 'released');
+    $seen = $message->();
+    is_deeply([@$seen{qw(Status InFlight NextTry Consumers)}],
+              [-1, Mojo::JSON->false, undef, 0], 'it waits for a consumer');
+
+    my $hangs = $queue->consumer('orders', 'w1', confirm => 'ack');
+    wait_for { @{$hangs->messages} == 2 } 'one has come';
+    $seen = $message->();
+    is_deeply([@$seen{qw(Status InFlight Consumer)}],
+              [-1, Mojo::JSON->true, 'w1'], 'and has it');
+    my ($client) = map { @$_ } $shell->($do{GetClientList});
+    is($client->{InFlight}, 2, 'with another one');
+    $shell->($do{Disconnect}, connection => $client->{Connection});
+    wait_for { $hangs->closed } 'it is disconnected';
+
+    my $next = $queue->consumer('orders', 'w2', confirm => 'ack');
+    wait_for { @{$next->messages} == 2 } 'the next one gets both';
+    $next->send("-$code");
+    wait_for { $queue->counts->{dead} == 1 } 'and fails with one';
+    $seen = $message->();
+    is_deeply([@$seen{qw(Status Attempts LastError)}], [2, 1, 'given back'],
+              'which is dead');
+    $queue->post('/Console/PauseTopic', { topic => 'orders' });
+    is_deeply([$shell->($do{RequeueMessage}, code => $code)], [1], 'requeued');
+    $seen = $message->();
+    ok($seen->{Paused}, 'it waits, since the topic is paused');
+    $shell->($do{ResumeTopic});
+    wait_for { @{$next->messages} == 3 } 'and arrives';
+    $queue->finish;
 }
 
 
