@@ -1,5 +1,5 @@
-# Sourced by run.sh and test.sh: installs what is missing, and shows how far it
-# is.
+# Sourced by run.sh and test.sh: installs what is missing, and shows how far that,
+# or a build, is.
 
 # missing_packages NAME...: those that are not installed
 missing_packages() {
@@ -11,26 +11,30 @@ missing_packages() {
     done
 }
 
-# apt's account of what it does, "dlstatus:WHAT:PERCENT:WORDS" while it fetches
-# and "pmstatus:…" while it installs: one line that changes on a terminal, and
-# one for each quarter elsewhere.
+# An account of what is done, "dlstatus:WHAT:PERCENT:WORDS" while apt fetches,
+# "pmstatus:…" while it installs, "build:…" and "link:…" of compilers: one line that
+# changes on a terminal, and one for each quarter elsewhere.
 show_progress() {
-    local kind what percent words quarter shown='' told=0
+    local kind what percent words part quarter shown='' told=0
 
     while IFS=: read -r kind what percent words; do
         case $kind in
             dlstatus) kind=Fetching ;;
             pmstatus) kind=Installing ;;
+            build) kind=Compiling ;;
+            link) kind=Linking ;;
             *) continue ;;
         esac
         percent=${percent%%.*}
         quarter=$kind$((percent / 25))
+        part=": $percent %"
+        [ "$kind" != Linking ] || part=
 
         if [ -t 1 ]; then
-            printf '\r\033[K  %s: %d %%, %s' "$kind" "$percent" "${words:0:50}"
+            printf '\r\033[K  %s%s, %s' "$kind" "$part" "${words:0:50}"
             told=1
         elif [ "$quarter" != "$shown" ]; then
-            printf '  %s: %d %%, after %d s\n' "$kind" "$percent" $SECONDS
+            printf '  %s%s, after %d s\n' "$kind" "$part" $SECONDS
         fi
         shown=$quarter
     done

@@ -26,13 +26,33 @@ flock -n $lock || {
     exit 1
 }
 
-first=
-if [ ! -e build/ngx_kapokmq_module.so ]; then
-    first=yes
+# Each source is an object in the end; what takes long then is their link.
+build_shown() {
+    local pid sources objects
+
+    make -s --no-print-directory build &
+    pid=$!
+    sources=$(find src ngx_*.c -name '*.c' | wc -l)
+
+    while kill -0 $pid 2>/dev/null; do
+        objects=$(find build/plain build/nginx -name '*.o' 2>/dev/null | wc -l)
+        if [ "$objects" -lt "$sources" ]; then
+            echo "build::$((100 * objects / sources)):$objects of $sources files"
+        else
+            echo 'link::100:which takes a third of all'
+        fi
+        sleep 0.5
+    done | show_progress
+    wait $pid
+}
+
+if [ -e build/ngx_kapokmq_module.so ]; then
+    make -s --no-print-directory build
+else
     echo "Building the module, which takes half a minute on two cores"
+    build_shown
+    echo "Built, after $SECONDS s"
 fi
-make -s --no-print-directory build
-[ -z "$first" ] || echo "Built, after $SECONDS s"
 
 # Until the page is there, one that says so.
 mkdir -p run/no-page

@@ -58,6 +58,7 @@ said_within() {  # said_within SECONDS TEXT
 ok 'the queue runs' said_within 900 '^KapokMQ is running'
 echo "# after $SECONDS s, with a load of $(cut -d ' ' -f 1 /proc/loadavg)"
 ok 'what it does was shown' grep -q 'Installing: ' "$said"
+ok 'and how far its build was' grep -q 'Compiling: ' "$said"
 ok 'a message is taken' curl -sf -H 'secretKey: test' -d topic=news \
     -d messageData=hello "http://127.0.0.1:$port/Producer/Send"
 page() {

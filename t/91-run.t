@@ -83,9 +83,11 @@ sub ends {
     undef $pid;
 }
 
-# npm's registry is not there
+# npm's registry is not there, and something is left to be built
+unlink "$copy/build/ngx_kapokmq_module.so";
 run(npm_config_registry => 'http://127.0.0.1:9', npm_config_fetch_retries => 0);
 wait_for { said() =~ /^KapokMQ is running/m } 'the queue runs' or diag(said());
+like(said(), qr/^  Linking, after \d+ s$/m, 'how far its build was is shown');
 like(said(), qr/its page is built now/, 'and its page is to follow');
 ok(works(), 'it takes a message');
 like(page(), qr/not built yet/, 'and says so in the place of the page');
