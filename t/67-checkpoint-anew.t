@@ -1,6 +1,7 @@
-# A worker dies while another one writes a checkpoint, and a large message is
-# half in it: the checkpoint is given up and begins anew, which is no error. For a
-# module of its own, as t/62-disk-failure.t.
+# A checkpoint that is given up, which is no error: a worker dies while another
+# one writes it, and a large message is half in it; or who writes it stands still,
+# and another one begins a later one, which has its file removed. For a module of
+# its own, as t/62-disk-failure.t.
 
 use strict;
 use warnings;
@@ -45,6 +46,7 @@ sub fault {
 }
 
 sub given_up { return $mq->log =~ /a checkpoint is given up: a worker died/ }
+sub overtaken { return $mq->log =~ /given up: another worker has begun a later/ }
 sub finished { return scalar(() = $mq->log =~ /\[notice\].*checkpoint \d+: /g) }
 sub repairs  { return scalar(() = $mq->log =~ /exited on signal 9/g) }
 
@@ -76,6 +78,28 @@ cmp_ok($all, '>=', MESSAGES, 'all messages are there');
 $mq->kill_all;
 $mq->launch;
 is($mq->counts->{unconsumed}, $all, 'and come back from it');
+
+# who writes one is stopped, when much of it is still to come
+for (1 .. TRIES) {
+    my $done = finished();
+
+    KapokMQ::Disk::kill_worker($mq);
+    wait_for { writer() || finished() > $done } 'one is written';
+    fault(io => 'append', errno => STALL);
+    my $writer = writer();
+    fault(io => '');
+    kill 'STOP', $writer if $writer;
+    my $stopped = $writer && (writer() // 0) == $writer;
+    wait_for { finished() > $done } 'another worker finishes a later one'
+        if $stopped;
+    kill 'CONT', $writer if $writer;
+    next if !$stopped;
+    wait_for { overtaken() } 'the one before is given up';
+    last;
+}
+ok(overtaken(), 'it was overtaken');
+is($mq->counts->{unconsumed}, $all, 'all messages are there');
+is(files($mq, qr/new$/), 0, 'nothing is left of it');
 
 $mq->finish;
 done_testing;

@@ -1100,9 +1100,14 @@ int kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
 /*
  * Appends the next slice to out, about 128 KiB, at most twice that.  A larger
  * message comes in several slices.  1: there is more; 0: that was the last one;
- * KMQ_NOMEM; KMQ_AGAIN: a worker died, and the checkpoint has to begin anew.
+ * KMQ_NOMEM; KMQ_AGAIN: a worker died, and the checkpoint has to begin anew, or
+ * it is overtaken.
  */
 int kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out);
+
+/* Has a worker that is keeper now begun a later one?  Then that has all of this
+ * one, whose file may be gone.  No lock. */
+int kmq_checkpoint_overtaken(const kmq_t *kmq, const kmq_checkpoint_t *cp);
 
 /* The checkpoint is on disk, with size bytes, and older files are not needed
  * any more. */

@@ -1325,6 +1325,66 @@ test_slices(void)
 }
 
 
+/* Slices until the checkpoint is in a large message, or over; at most 100. */
+static int
+slices(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out, int until_part)
+{
+    int       more;
+    unsigned  i;
+
+    for (more = 1, i = 0; more == 1 && i < 100; i++) {
+
+        if (until_part && cp->part) {
+            break;
+        }
+
+        out->len = 0;
+        more = kmq_checkpoint_next(kmq, cp, out);
+    }
+
+    return more;
+}
+
+
+/* A worker that stands still amid a large message holds up no other one's
+ * checkpoint, and gives up its own. */
+static void
+test_overtaken(void)
+{
+    char              *body;
+    kmq_buffer_t       out;
+    kmq_checkpoint_t   old, new;
+
+    du_init(&q, "overtaken");
+    q.size = 32 * EU_MB;
+    du_start(&q, 2);
+    memset(&out, 0, sizeof(out));
+
+    body = calloc(1, EU_MB + 1);
+    memset(body, 'x', EU_MB);
+    (void) du_publish(&q, 0, "a", body, 0, NULL);
+
+    is_int(kmq_checkpoint_begin(q.worker[0].kmq, &old, &out), KMQ_OK,
+           "a checkpoint begins");
+    is_int(slices(q.worker[0].kmq, &old, &out, 1), 1, "and is in a message");
+    ok(!kmq_checkpoint_overtaken(q.worker[0].kmq, &old), "it is the last one");
+
+    is_int(kmq_checkpoint_begin(q.worker[1].kmq, &new, &out), KMQ_OK,
+           "another worker's begins");
+    is_int(slices(q.worker[1].kmq, &new, &out, 0), 0, "and ends");
+    ok(!kmq_checkpoint_overtaken(q.worker[1].kmq, &new), "it is the last");
+
+    ok(kmq_checkpoint_overtaken(q.worker[0].kmq, &old), "not the first");
+    is_int(slices(q.worker[0].kmq, &old, &out, 0), KMQ_AGAIN,
+           "which is given up");
+    ok(eu_verify(q.worker[0].kmq, "overtaken"), "all is sound");
+
+    kmq_buffer_free(&out);
+    free(body);
+    du_kill(&q);
+}
+
+
 /* Publishes and confirms n messages. */
 static void
 consume(unsigned n)
@@ -1981,6 +2041,7 @@ main(void)
     test_other_version(KMQ_FILE_CHECKPOINT, KMQ_FORMAT_VERSION + 1);
     test_topics();
     test_slices();
+    test_overtaken();
     test_history();
     test_again_and_again();
     test_too_small();

@@ -202,16 +202,20 @@ history_first(kmq_block_t *b, uint64_t last)
 }
 
 
-/* This worker's last checkpoint may have pinned something. */
+/* What checkpoints before have pinned.  Another worker's may be under way
+ * still, as that stands still or is about to end: it is overtaken. */
 static void
 pins_end(kmq_t *kmq)
 {
-    unsigned      i;
+    unsigned      i, n;
     kmq_shard_t  *s;
 
     for (i = 0; i < kmq->block->nshards; i++) {
         s = KMQ_SHARD(kmq->block, i);
-        kmq_pin_end(s, &s->duty[kmq->worker]);
+
+        for (n = 0; n < KMQ_GET(kmq->block->nworkers); n++) {
+            kmq_pin_end(s, &s->duty[n]);
+        }
     }
 }
 
@@ -298,6 +302,13 @@ kmq_checkpoint_again(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out,
 }
 
 
+int
+kmq_checkpoint_overtaken(const kmq_t *kmq, const kmq_checkpoint_t *cp)
+{
+    return KMQ_GET(kmq->block->journals.generation) > cp->info.generation;
+}
+
+
 /* All that failed before has been made good. */
 static void
 errors_clear(kmq_block_t *b)
@@ -365,14 +376,16 @@ kmq_checkpoint_due(kmq_t *kmq, uint64_t journal_min)
 #define PART_COPY  2
 
 
-/* When somebody else reads the same one, it has to wait for the next slice. */
+/* The lock has to be held for a look that nobody overtakes. */
 static int
 part_begin(kmq_t *kmq, kmq_checkpoint_t *cp, const kmq_slot_t *slot,
     unsigned kind)
 {
-    if (kmq_pin_begin(kmq, slot) != KMQ_OK) {
+    if (kmq_checkpoint_overtaken(kmq, cp)) {
         return KMQ_AGAIN;
     }
+
+    kmq_pin_begin(kmq, slot);
 
     cp->part = PART_SUM;
     cp->size = slot->size;
@@ -453,7 +466,7 @@ part_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     unsigned char     *p;
     const kmq_duty_t  *duty = &kmq->shard->duty[kmq->worker];
 
-    /* a repair knows of no pins */
+    /* a repair knows of no pins, and a later checkpoint ends them */
 
     if (duty->pinned == 0 && duty->kept == 0) {
         return KMQ_AGAIN;
@@ -696,6 +709,10 @@ kmq_checkpoint_next(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     int       rc;
     size_t    first;
     unsigned  i, shard;
+
+    if (kmq_checkpoint_overtaken(kmq, cp)) {
+        return KMQ_AGAIN;
+    }
 
     first = out->len;
     cp->full = out->len + SLICE_BYTES;

@@ -8,25 +8,10 @@
 #include "kmq_queue_inside.h"
 
 
-/* Pins a message for this worker's checkpoint.  KMQ_AGAIN: somebody else's
- * reads the same one. */
-int
+void
 kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot)
 {
-    unsigned      i, n;
-    kmq_shard_t  *s = kmq->shard;
-
-    n = KMQ_GET(kmq->block->nworkers);
-
-    for (i = 0; i < n; i++) {
-        if (s->duty[i].pinned == KMQ_REF(s, slot)) {
-            return KMQ_AGAIN;
-        }
-    }
-
-    s->duty[kmq->worker].pinned = KMQ_REF(s, slot);
-
-    return KMQ_OK;
+    kmq->shard->duty[kmq->worker].pinned = KMQ_REF(kmq->shard, slot);
 }
 
 

@@ -523,9 +523,9 @@ int kmq_history_drop(kmq_t *kmq, unsigned max) KMQ_LOCKED;
  * NULL: there is free memory, or no history, or its body does not fit. */
 kmq_slot_t *kmq_history_reuse(kmq_t *kmq, uint32_t size) KMQ_LOCKED;
 
-/* Pins a large message for this worker's checkpoint.  KMQ_AGAIN: another
- * worker's checkpoint has pinned it. */
-int kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot) KMQ_LOCKED;
+/* Pins a large message for this worker's checkpoint, the only one that is not
+ * overtaken. */
+void kmq_pin_begin(kmq_t *kmq, const kmq_slot_t *slot) KMQ_LOCKED;
 
 /* The worker's checkpoint has read its pinned message. */
 void kmq_pin_end(kmq_shard_t *s, kmq_duty_t *duty) KMQ_LOCKED;

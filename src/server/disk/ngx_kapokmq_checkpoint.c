@@ -409,9 +409,34 @@ ngx_kapokmq_checkpoint_finished(void)
 }
 
 
+/* Why a checkpoint that was given up is no failure; NULL: it is one. */
+static const char *
+ngx_kapokmq_checkpoint_excuse(ngx_kapokmq_checkpoint_t *cp, int rc)
+{
+    if (cp->opened
+        && kmq_checkpoint_overtaken(ngx_kapokmq_worker.kmq, &cp->cp))
+    {
+        return "another worker has begun a later one";
+    }
+
+    switch (rc) {
+
+    case -EAGAIN:
+        return "a worker died; it begins anew";
+
+    case -ESHUTDOWN:
+        return "this node is not primary any more";
+
+    default:
+        return NULL;
+    }
+}
+
+
 static void
 ngx_kapokmq_checkpoint_failed(int rc)
 {
+    const char                *excuse;
     ngx_kapokmq_checkpoint_t  *cp;
 
     cp = &ngx_kapokmq_checkpoint;
@@ -427,11 +452,11 @@ ngx_kapokmq_checkpoint_failed(int rc)
 
     cp->failed = 1;
 
-    if (rc == -EAGAIN || rc == -ESHUTDOWN) {
+    excuse = ngx_kapokmq_checkpoint_excuse(cp, rc);
+
+    if (excuse) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_kapokmq_worker.log, 0,
-                      "a checkpoint is given up: %s",
-                      rc == -EAGAIN ? "a worker died; it begins anew"
-                                    : "this node is not primary any more");
+                      "a checkpoint is given up: %s", excuse);
         return;
     }
 
