@@ -105,7 +105,7 @@ if [ -d /run/systemd/system ]; then
         local dir=/etc/systemd/system/nginx.service.d
 
         mkdir -p $dir
-        zcat -f /usr/share/doc/libnginx-mod-http-kapokmq/operations.md* |
+        zcat -f /usr/share/doc/libnginx-mod-http-kapokmq/docs/operations.md* |
             sed -n '/^```ini$/,/^```$/p' | grep -v '^```' > $dir/kapokmq.conf
         systemctl daemon-reload && systemctl restart nginx &&
             [ "$(systemctl show -P LimitNOFILE nginx)" = 65536 ]

@@ -52,6 +52,44 @@ versions() {
         src/server/ngx_kapokmq.h)"
 }
 ok "its version is the module's" versions
+
+# What links of its documents lead to and is not there, but for what is the
+# sources' alone.  The clients are seen where the other documents have them.
+dead_links() {
+    local file link to
+
+    find -L "$1" -path "$1/examples/clients" -prune -o -name '*.md*' -print |
+    while IFS= read -r file; do
+        zcat -f "$file" | grep -oP '\]\(\K[^)#\s:]+(?=[)#])' |
+        while IFS= read -r link; do
+            to=$(realpath -sm "$(dirname "$file")/$link")
+            case ${to#"$1"/} in
+                src/* | bench/* | LICENSE) continue ;;
+            esac
+            [ -e "$to" ] || [ -e "$to.gz" ] || echo "${file#"$1"/}: $link"
+        done
+    done
+}
+
+documents() {
+    local doc=$unpacked/usr/share/doc/libnginx-mod-http-kapokmq dead
+
+    dead=$(dead_links "$doc") && [ -z "$dead" ] || { echo "$dead"; return 1; }
+}
+
+# as they are, for whoever copies them
+examples() {
+    local doc=$unpacked/usr/share/doc/libnginx-mod-http-kapokmq/examples
+
+    diff -r clients "$doc/clients" && diff -r conf "$doc/conf" &&
+        diff -r -x clients -x conf examples "$doc"
+}
+
+unpacked=$(mktemp -d)
+trap 'rm -rf "$log" "$unpacked"' EXIT
+dpkg-deb -x "$deb" "$unpacked"
+ok 'what its documents lead to is there' documents
+ok 'the examples and clients are, too' examples
 ok 'a fresh Debian' fresh
 [ -e "$root/ready" ] || { echo "1..$n"; exit 1; }
 
