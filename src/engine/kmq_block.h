@@ -38,7 +38,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   10
+#define KMQ_VERSION   11
 
 /* Shards at most: there is a bit for each in a word.  A block has one for so
  * many pages, and buckets for names, which its shards share. */
@@ -132,6 +132,10 @@ struct kmq_shard_s {
     uint32_t         free_pages;
     uint32_t         ring_page;  /* pages of rings with room */
     int              all_pages;  /* a repair: it may use all there are */
+    int              marking;    /* a repair: cells in use are marked, and the
+                                    index is made of whole pages meanwhile */
+    int              strayed;    /* parts of bodies may lie in pages of the
+                                    index.  Truth */
     kmq_ref_t        trash;      /* chains of pieces that are to be freed */
 
     kmq_ref_t        index;      /* root */

@@ -4,6 +4,7 @@
  */
 
 #include "../../src/engine/delivery/kmq_delivery.h"
+#include "../../src/engine/memory/kmq_memory_inside.h"
 #include "../../src/engine/upkeep/kmq_upkeep.h"
 #include "engine_inside.h"
 
@@ -940,6 +941,42 @@ test_repair_full(uint64_t seed, size_t max)
 }
 
 
+/* Since when a message has waited is believed where it is linked to the next
+ * one as it should be: so of all but the last one of each topic. */
+static void
+test_repair_waits(void)
+{
+    void            *block;
+    kmq_t           *kmq;
+    unsigned         i;
+    kmq_ref_t        p[2];
+    kmq_latency_t    waits;
+
+    kmq = eu_open(&block, 4 * EU_MB, KMQ_PUSH_ONE);
+    kmq_clock(kmq, 5000, 1640975470000);
+    p[0] = eu_producer(kmq, "a");
+    p[1] = eu_producer(kmq, "b");
+
+    for (i = 0; i < 200; i++) {
+        (void) eu_publish(kmq, p[i % 2], "waits", 5);
+    }
+
+    kmq_clock(kmq, 65000, 1640975470000 + 60000);
+    kmq_lock(kmq, ei_shard(kmq, 0));
+    kmq_repair(kmq);
+    kmq_unlock(kmq);
+
+    (void) eu_consumer(kmq, "a", 10, NULL);
+    (void) eu_consumer(kmq, "b", 10, NULL);
+    is_int(eu_drain(kmq), 200, "all are pushed after a repair");
+
+    kmq_latency(kmq, &waits);
+    is_int((long long) waits.sum, 198 * 60000, "they have waited for a minute");
+
+    eu_close(kmq, block, 4 * EU_MB, "waits over a repair");
+}
+
+
 #define NEXT_PAGE   (KMQ_PAGE_SIZE / 8)
 #define BODY_4      60             /* bytes of a body of 4 cells, */
 #define BODY_8      124            /* of 8 */
@@ -995,6 +1032,7 @@ test_page_between(void)
     kmq_ref_t     end;
     kmq_slot_t   *last, *slot;
     kmq_shard_t  *s;
+    kmq_cells_t  *cells, before[2];
 
     kmq = eu_open(&block, 2 * EU_MB, KMQ_PUSH_ONE);
     s = ei_shard(kmq, 0);
@@ -1014,6 +1052,15 @@ test_page_between(void)
     slot = slot_alloc(kmq, BODY_8);
     ok(slot == last + 3 && slot->body == end,
        "a slot at the end of a page, its body behind it");
+
+    cells = kmq_cells_of(s, kmq_page_of(s, KMQ_REF(s, slot)));
+    memcpy(before, cells, sizeof(before));
+    kmq_message_mark(s, slot);
+    ok(memcmp(cells[0].slot, before[0].slot, sizeof(cells[0].slot)) == 0
+       && memcmp(cells[1].slot, before[1].slot, sizeof(cells[1].slot)) == 0
+       && cells[0].edge[7] >> 60 == 15 && (cells[1].edge[0] & 255) == 255,
+       "a repair marks them as two");
+    memcpy(cells, before, sizeof(before));
 
     kmq_message_memory_free(s, slot);
     ok(kmq_heap_verify(s, &s->heap[KMQ_HEAP_MESSAGES]) == NULL,
@@ -1066,6 +1113,7 @@ main(void)
     test_repair_full(1, 0);
     test_repair_full(2, 10);
     test_repair_full(3, 60);
+    test_repair_waits();
 
     return done_testing();
 }

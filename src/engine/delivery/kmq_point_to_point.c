@@ -61,8 +61,9 @@ deliver_to(kmq_t *kmq, kmq_topic_t *topic, kmq_client_t *client,
 static void
 delivered(kmq_shard_t *s, const kmq_client_t *client, kmq_slot_t *slot)
 {
-    slot->owner = KMQ_REF(s, client);
+    /* not before it is cut off from the next one: see kmq_repair_messages.c */
 
+    KMQ_SET(slot->owner, KMQ_REF(s, client));
     KMQ_SET(slot->state, KMQ_IN_FLIGHT);
     KMQ_POINT("deliver-one");
 }

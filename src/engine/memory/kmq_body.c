@@ -300,9 +300,20 @@ void
 kmq_message_mark(kmq_shard_t *s, const kmq_slot_t *slot)
 {
     kmq_ref_t     ref;
-    kmq_piece_t  *piece;
+    kmq_piece_t  *piece = KMQ_AT(s, slot->body);
 
-    kmq_cells_mark(s, KMQ_REF(s, slot), KMQ_SLOT_CELLS);
+    ref = KMQ_REF(s, slot);
+
+    /* mostly both are one run, which does not reach into another page */
+
+    if (slot->body == KMQ_REF(s, slot + 1) && piece->next == KMQ_SINGLE
+        && slot->body % (KMQ_PAGE_SIZE / 8))
+    {
+        kmq_cells_mark(s, ref, KMQ_SLOT_CELLS + body_cells(slot->size));
+        return;
+    }
+
+    kmq_cells_mark(s, ref, KMQ_SLOT_CELLS);
 
     for (ref = slot->body; ref; ref = piece_next(piece)) {
         piece = KMQ_AT(s, ref);

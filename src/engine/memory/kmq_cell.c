@@ -382,7 +382,8 @@ kmq_cells_alloc_tight(kmq_shard_t *s, unsigned n)
 }
 
 
-/* The same for the index: of its own pages, if it can be. */
+/* The same for the index: of its own pages, if it can be.  While cells are
+ * marked there are no others. */
 kmq_ref_t
 kmq_cells_alloc_index(kmq_shard_t *s, unsigned n)
 {
@@ -390,7 +391,7 @@ kmq_cells_alloc_index(kmq_shard_t *s, unsigned n)
 
     ref = run_alloc(s, &s->heap[KMQ_HEAP_INDEX], n, 0);
 
-    return ref ? ref : kmq_cells_alloc(s, n);
+    return ref || s->marking ? ref : kmq_cells_alloc(s, n);
 }
 
 
@@ -453,7 +454,12 @@ kmq_cells_alloc_any(kmq_shard_t *s, unsigned *n)
 
     ref = run_alloc_any(s, &s->heap[KMQ_HEAP_MESSAGES], n);
 
-    return ref ? ref : run_alloc_any(s, &s->heap[KMQ_HEAP_INDEX], n);
+    if (ref == 0) {
+        KMQ_SET(s->strayed, 1);
+        ref = run_alloc_any(s, &s->heap[KMQ_HEAP_INDEX], n);
+    }
+
+    return ref;
 }
 
 
@@ -506,22 +512,27 @@ kmq_slot_at(kmq_shard_t *s, kmq_ref_t ref)
 static kmq_ref_t
 slot_place_next(kmq_shard_t *s, kmq_walk_t *walk)
 {
-    uint32_t      page;
-    uint64_t      bits;
-    kmq_cells_t  *cells;
+    uint32_t            page;
+    uint64_t            bits;
+    const kmq_cells_t  *cells;
 
-    for ( /* void */ ; (page = kmq_page_next(s, walk->page));
-         walk->page = page + 1, walk->index = 0)
-    {
-        walk->page = page;
+    for ( ;; ) {
 
-        if (kmq_page_at(s, page)->class != KMQ_CLASS_MESSAGE) {
-            continue;
+        if (!kmq_page_owned(s, walk->page)) {
+            page = kmq_page_next(s, walk->page);
+            if (page == 0) {
+                return 0;
+            }
+
+            walk->page = page;
+            walk->index = 0;
         }
 
         cells = kmq_cells_of(s, walk->page);
 
-        while (walk->index < KMQ_PAGE_CELLS) {
+        while (walk->index < KMQ_PAGE_CELLS
+               && kmq_page_at(s, walk->page)->class == KMQ_CLASS_MESSAGE)
+        {
             bits = cells->slot[walk->index / 64] >> walk->index % 64;
 
             if (bits) {
@@ -531,9 +542,10 @@ slot_place_next(kmq_shard_t *s, kmq_walk_t *walk)
 
             walk->index = (walk->index | 63) + 1;
         }
-    }
 
-    return 0;
+        walk->page++;
+        walk->index = 0;
+    }
 }
 
 
@@ -631,8 +643,8 @@ cell_find(const uint64_t *used, unsigned i, int in_use)
 
 
 /* Finds the holes of a page in which the cells in use have been marked.
- * Touches no others. */
-void
+ * Touches no others.  0: all of them are free. */
+int
 kmq_cells_rebuild(kmq_shard_t *s, uint32_t page)
 {
     unsigned      i, end;
@@ -654,6 +666,8 @@ kmq_cells_rebuild(kmq_shard_t *s, uint32_t page)
         heap->free_cells += end - i;
         hole_make(s, heap, kmq_page_ref(s, page) + i * REFS, end - i);
     }
+
+    return cell_find(used, 0, 1) < KMQ_PAGE_CELLS;
 }
 
 

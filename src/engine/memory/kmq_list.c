@@ -23,6 +23,46 @@ kmq_list_append(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
 }
 
 
+/*
+ * The same for lists that are made anew, of members that mostly stand where
+ * they stood before: nothing is written that is there already, so that what is
+ * only read need not go back to memory.
+ */
+void
+kmq_list_relink(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
+{
+    kmq_ref_t    ref = KMQ_REF(s, link);
+    kmq_link_t  *tail;
+
+    if (link->prev != list->tail) {
+        link->prev = list->tail;
+    }
+
+    if (list->tail) {
+        tail = KMQ_AT(s, list->tail);
+
+        if (tail->next != ref) {
+            KMQ_SET(tail->next, ref);
+        }
+
+    } else {
+        list->head = ref;
+    }
+
+    list->tail = ref;
+    list->count++;
+}
+
+
+void
+kmq_list_end(kmq_shard_t *s, kmq_list_t *list)
+{
+    if (list->tail) {
+        ((kmq_link_t *) KMQ_AT(s, list->tail))->next = 0;
+    }
+}
+
+
 static void
 list_prepend(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
 {

@@ -405,6 +405,12 @@ void kmq_index_pack(kmq_shard_t *s) KMQ_LOCKED;
 void kmq_list_append(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
     KMQ_LOCKED;
 
+/* Appends in a repair, where most links are as they were.  Whoever is the last
+ * one has a next one until the list is ended. */
+void kmq_list_relink(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *link)
+    KMQ_LOCKED;
+void kmq_list_end(kmq_shard_t *s, kmq_list_t *list) KMQ_LOCKED;
+
 /* Behind after; in front, when that is NULL. */
 void kmq_list_insert(kmq_shard_t *s, kmq_list_t *list, kmq_link_t *after,
     kmq_link_t *link) KMQ_LOCKED;
@@ -429,11 +435,16 @@ void kmq_list_sort(kmq_shard_t *s, kmq_list_t *list,
 typedef int (*kmq_used_pt)(kmq_shard_t *s, unsigned class, void *object);
 
 /*
- * A repair of memory has three steps.  First nothing is in use.  Then the
- * caller marks what is: messages with their bodies, and chains of rings.  Then
- * all free lists are made anew.
+ * A repair of memory has three steps.  First nothing is in use, and whole pages
+ * are free.  Then the caller marks what is in use: messages with their bodies,
+ * and chains of rings.  Then all other free lists are made anew.
+ *
+ * Where index is set, and no body lies in pages of the index, those are free,
+ * too: 1 is returned, and messages may be entered into an empty index while
+ * they are marked, unless kmq_index_insert() says KMQ_NOMEM: then it has to
+ * begin again, without.
  */
-void kmq_rebuild_begin(kmq_shard_t *s) KMQ_LOCKED;
+int kmq_rebuild_begin(kmq_shard_t *s, int index) KMQ_LOCKED;
 void kmq_message_mark(kmq_shard_t *s, const kmq_slot_t *slot) KMQ_LOCKED;
 void kmq_ring_mark(kmq_shard_t *s, kmq_ref_t chain) KMQ_LOCKED;
 void kmq_rebuild(kmq_shard_t *s, kmq_used_pt used) KMQ_LOCKED;

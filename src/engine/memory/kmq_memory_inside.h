@@ -20,6 +20,19 @@ kmq_page_at(const kmq_shard_t *s, uint32_t page)
 }
 
 
+/* Is a page, which may be none, the shard's? */
+static inline int kmq_page_owned(const kmq_shard_t *s, uint32_t page)
+    KMQ_LOCKED;
+
+static inline int
+kmq_page_owned(const kmq_shard_t *s, uint32_t page)
+{
+    return page && page <= s->npages
+           && KMQ_GET(((const uint8_t *) s + s->page_owner)[page])
+              == s->number + 1;
+}
+
+
 /* The i-th object of a page.  Needs no lock. */
 void *kmq_page_object(kmq_shard_t *s, uint32_t page, unsigned i);
 
@@ -73,10 +86,11 @@ void kmq_slot_place(kmq_shard_t *s, const kmq_slot_t *slot, int there)
 /* ------------------------------------------------------------------ repair */
 
 /* The parts of a repair: cells in use are marked; then each page of cells, each
- * page of rings, and each table makes its free list. */
+ * page of rings, and each table makes its free list.  kmq_cells_rebuild()
+ * returns whether some of the page are in use. */
 void kmq_cells_mark(kmq_shard_t *s, kmq_ref_t ref, unsigned n) KMQ_LOCKED;
 void kmq_cells_reset(kmq_shard_t *s) KMQ_LOCKED;
-void kmq_cells_rebuild(kmq_shard_t *s, uint32_t page) KMQ_LOCKED;
+int kmq_cells_rebuild(kmq_shard_t *s, uint32_t page) KMQ_LOCKED;
 void kmq_ring_rebuild(kmq_shard_t *s, uint32_t page) KMQ_LOCKED;
 void kmq_table_link(kmq_shard_t *s, uint32_t page) KMQ_LOCKED;
 void kmq_table_rebuild(kmq_shard_t *s, unsigned class, kmq_used_pt used)

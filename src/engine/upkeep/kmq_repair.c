@@ -18,22 +18,6 @@
 #include "kmq_upkeep_inside.h"
 
 
-/* Messages are in no cache: they are prefetched so far ahead. */
-#define AHEAD  16
-
-
-static uint64_t
-by_position(kmq_shard_t *s, const kmq_link_t *link)
-{
-    const kmq_slot_t   *slot = (const kmq_slot_t *) link;
-    const kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
-
-    /* positions wrap: what counts is the distance to the last one */
-
-    return UINT32_MAX - (topic->position - slot->position);
-}
-
-
 /* ----------------------------------------------------- forget all derived */
 
 static void
@@ -124,6 +108,7 @@ counts_reset(kmq_shard_t *s)
     s->parked = 0;
     s->waiting = 0;
     s->reserved = 0;
+    s->delayed = 0;
     s->in_flight = 0;
     s->doomed = 0;
     s->dead = 0;
@@ -134,6 +119,16 @@ counts_reset(kmq_shard_t *s)
     memset(&s->history, 0, sizeof(s->history));
     s->history_size = 0;
     s->nrecent = 0;
+}
+
+
+static void
+all_reset(kmq_shard_t *s)
+{
+    topics_reset(s);
+    routes_reset(s);
+    counts_reset(s);
+    kmq_schedule_reset(s);
 }
 
 
@@ -214,132 +209,6 @@ routes_relink(kmq_shard_t *s)
         } else if (route->used) {
             KMQ_SET(route->used, 0);
             kmq_table_free(s, KMQ_CLASS_ROUTE, route);
-        }
-    }
-}
-
-
-/* Enters a message where its state says, behind those with lower numbers.
- * Point to point, messages in flight go into taken. */
-static void
-slot_relink(kmq_t *kmq, kmq_slot_t *slot, kmq_list_t *taken)
-{
-    kmq_shard_t  *s = kmq->shard;
-    kmq_topic_t  *topic = KMQ_AT(s, slot->topic);
-
-    topic->slots++;
-
-    switch (slot->state) {
-
-    case KMQ_RESERVED:
-        kmq_list_append(s, &s->duty[slot->owner].reserved, &slot->link);
-        s->waiting++;
-        s->reserved++;
-        break;
-
-    case KMQ_DELAYED:
-        topic->delayed++;
-        s->delayed++;
-
-        if (kmq_schedule(kmq, &slot->timer)) {
-            kmq_message_due(kmq, slot);
-        }
-
-        break;
-
-    case KMQ_RETRYING:
-        topic->retrying++;
-        s->retrying++;
-
-        if (kmq_schedule(kmq, &slot->timer)) {
-            kmq_message_due(kmq, slot);
-        }
-
-        break;
-
-    case KMQ_ASIDE:
-        kmq_suspect_link(s, topic, slot);
-
-        if (kmq_schedule(kmq, &slot->timer)) {
-            kmq_message_due(kmq, slot);
-        }
-
-        break;
-
-    case KMQ_READY:
-        slot->flags &= KMQ_LASTING;
-        slot->owner = (uint32_t) kmq->mono;
-        kmq_list_append(s, &topic->ready, &slot->link);
-        s->waiting++;
-        break;
-
-    case KMQ_IN_FLIGHT:
-        slot->pending = 0;
-        s->in_flight++;
-        s->doomed += (slot->flags & KMQ_DELETED) != 0;
-        topic->in_flight += !(slot->flags & KMQ_DELETED);
-
-        /* point to point it was there before; a lease may be so old that the
-         * distance means nothing */
-
-        if (slot->flags & KMQ_SHARED
-            && (int32_t) (slot->position - topic->position) > 0)
-        {
-            topic->position = slot->position;
-        }
-
-        kmq_list_append(s, slot->flags & KMQ_SHARED ? &topic->log : taken,
-                        &slot->link);
-        break;
-
-    case KMQ_CONSUMED:
-        kmq_history_append(s, slot);
-        break;
-
-    default: /* KMQ_DEAD */
-        kmq_list_append(s, &topic->dead, &slot->link);
-        s->dead++;
-        break;
-    }
-}
-
-
-/* All messages in the order in which they came. */
-static void
-slots_relink(kmq_t *kmq, kmq_list_t *taken)
-{
-    unsigned            i, n;
-    uint64_t            sequence;
-    kmq_walk_t          walk;
-    kmq_slot_t         *slot[KMQ_NODE_NUMBERS];
-    kmq_shard_t        *s = kmq->shard;
-    kmq_topic_t        *topic;
-    const kmq_index_t  *node;
-
-    kmq_schedule_reset(s);
-    s->delayed = 0;
-
-    for (sequence = 0; (node = kmq_index_newer(s, &sequence, 0, UINT32_MAX));
-         sequence = (sequence / KMQ_NODE_NUMBERS + 1) * KMQ_NODE_NUMBERS)
-    {
-        n = kmq_index_gather(s, node, 0, KMQ_NODE_NUMBERS - 1, slot);
-
-        for (i = 0; i < n && i < AHEAD; i++) {
-            kmq_slot_prefetch(slot[i]);
-        }
-
-        for (i = 0; i < n; i++) {
-            kmq_slot_prefetch(slot[(i + AHEAD) % n]);
-            slot_relink(kmq, slot[i], taken);
-        }
-    }
-
-    memset(&walk, 0, sizeof(walk));
-
-    while ((topic = kmq_table_scan(s, KMQ_CLASS_TOPIC, &walk))) {
-
-        if (topic->used) {
-            kmq_list_sort(s, &topic->log, by_position);
         }
     }
 }
@@ -509,7 +378,7 @@ kmq_repair_common(kmq_t *kmq)
 void
 kmq_repair(kmq_t *kmq)
 {
-    int           blameless;
+    int           linked, blameless;
     kmq_list_t    taken;
     kmq_shard_t  *s = kmq->shard;
 
@@ -527,24 +396,27 @@ kmq_repair(kmq_t *kmq)
 
     KMQ_POINT("repair-reset");
 
-    topics_reset(s);
-    routes_reset(s);
-    counts_reset(s);
-    kmq_index_reset(s);
+    all_reset(s);
 
     KMQ_POINT("repair-memory");
 
     /* what follows takes memory and frees it: its lists first */
 
-    kmq_repair_memory(s);
+    linked = kmq_repair_messages(kmq, &taken);
+
+    if (!linked) {
+        all_reset(s);
+        memset(&taken, 0, sizeof(taken));
+    }
 
     KMQ_POINT("repair-relink");
 
     clients_relink(s);
     routes_relink(s);
 
-    kmq_repair_index(s);
-    slots_relink(kmq, &taken);
+    if (!linked) {
+        kmq_repair_link(kmq, &taken);
+    }
 
     KMQ_POINT("repair-settle");
 

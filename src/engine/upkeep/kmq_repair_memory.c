@@ -65,13 +65,10 @@ messages_mark(kmq_shard_t *s)
 
 
 void
-kmq_repair_memory(kmq_shard_t *s)
+kmq_repair_memory_end(kmq_shard_t *s)
 {
     kmq_walk_t     walk;
     kmq_client_t  *client;
-
-    kmq_rebuild_begin(s);
-    messages_mark(s);
 
     memset(&walk, 0, sizeof(walk));
 
@@ -83,6 +80,15 @@ kmq_repair_memory(kmq_shard_t *s)
     }
 
     kmq_rebuild(s, kmq_object_used);
+}
+
+
+void
+kmq_repair_memory(kmq_shard_t *s)
+{
+    (void) kmq_rebuild_begin(s, 0);
+    messages_mark(s);
+    kmq_repair_memory_end(s);
 }
 
 
@@ -175,6 +181,7 @@ index_pack(kmq_shard_t *s)
 void
 kmq_repair_index(kmq_shard_t *s)
 {
+    kmq_index_reset(s);
     s->all_pages = 1;
 
     if (!index_rebuild(s)) {

@@ -36,10 +36,20 @@ int kmq_still_run(kmq_t *kmq) KMQ_LOCKED;
  * are more. */
 int kmq_expire_run(kmq_t *kmq) KMQ_LOCKED;
 
-/* The parts of a repair: memory first; the index, when topics and clients are
- * linked again; deliveries last. */
-void kmq_repair_memory(kmq_shard_t *s) KMQ_LOCKED;
-void kmq_repair_index(kmq_shard_t *s) KMQ_LOCKED;
+/*
+ * The parts of a repair.  First memory and the index, and, where that is
+ * possible on the way, the lists of messages; 1: they are linked.  0: they are
+ * to be emptied, and linked when topics and clients are.  Messages in flight,
+ * point to point, are put into taken.  Deliveries come last.
+ */
+int kmq_repair_messages(kmq_t *kmq, kmq_list_t *taken) KMQ_LOCKED;
+void kmq_repair_link(kmq_t *kmq, kmq_list_t *taken) KMQ_LOCKED;
 void kmq_repair_deliveries(kmq_shard_t *s) KMQ_LOCKED;
+
+/* Memory alone, and what of it comes after the marks of messages; then the
+ * index alone. */
+void kmq_repair_memory(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_repair_memory_end(kmq_shard_t *s) KMQ_LOCKED;
+void kmq_repair_index(kmq_shard_t *s) KMQ_LOCKED;
 
 #endif /* KMQ_UPKEEP_INSIDE_H */

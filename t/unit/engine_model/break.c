@@ -90,7 +90,7 @@ op_break(void)
         M.repairs++;
         M.repaired++;
         lists_sort(M.broken_shard);
-        waits_anew(M.broken_shard, M.handle[h].mono);
+        waits_repaired(M.broken_shard, M.handle[h].mono);
         numbers_anew(M.broken_shard);
 
     } else {

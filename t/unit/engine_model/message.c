@@ -5,6 +5,7 @@
 
 #include "count.h"
 #include "message.h"
+#include "peek.h"
 
 
 uint32_t
@@ -643,6 +644,31 @@ waits_anew(unsigned shard, uint64_t mono)
         {
             M.message[id].waits = (uint32_t) mono;
         }
+    }
+}
+
+
+/* After a repair at that time some do, whose neighbours are others now. */
+void
+waits_repaired(unsigned shard, uint64_t mono)
+{
+    uint32_t    id;
+    peeked_t    is;
+    message_t  *m;
+
+    for (id = M.all.head; id != NONE; id = NEXT(&M.all, id)) {
+        m = &M.message[id];
+
+        if (m->state != READY || !is_in(shard, &M.topic[m->topic])) {
+            continue;
+        }
+
+        peek_message(m, &is);
+
+        CHECK(is.pushed || is.waits == m->waits || is.waits == (uint32_t) mono,
+              "%u waits since %u, not %u, after a repair at %u", id, is.waits,
+              m->waits, (uint32_t) mono);
+        m->waits = is.waits;
     }
 }
 

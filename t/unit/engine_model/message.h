@@ -30,6 +30,7 @@ void left(client_t *c, unsigned h, int failed);
 void delayed_insert(uint32_t id);
 void lists_sort(unsigned shard);
 void waits_anew(unsigned shard, uint64_t mono);
+void waits_repaired(unsigned shard, uint64_t mono);
 uint32_t ready_first(const topic_t *t);
 
 #endif /* KMQ_MODEL_MESSAGE_H */

@@ -35,6 +35,7 @@ peek_message(const message_t *m, peeked_t *is)
     is->suspect = (slot->flags & KMQ_SUSPECT) != 0;
     is->pushed = (slot->flags & KMQ_PUSHED) != 0;
 
+    is->waits = is->state == READY ? slot->owner : 0;
     is->position = is->state == IN_FLIGHT ? slot->position : 0;
 
     if (is->state == RETRYING || is->state == ASIDE) {

@@ -11,6 +11,7 @@ typedef struct {
     unsigned    failures, reason;
     int         suspect, pushed;
     uint32_t    position;
+    uint32_t    waits;             /* ready: since then */
 } peeked_t;
 
 /* A delivery, the same. */
