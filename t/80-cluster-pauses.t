@@ -1,6 +1,7 @@
-# Three nginx and three nats-servers: all processes of the primary, and each of
-# its workers, stand still for a while, then go on. Never do two nodes say "ok",
-# and what either said "ok" to is there. The long form: make cluster-pauses.
+# Three nginx and three nats-servers: all processes of the primary, each of its
+# workers, and a journal's thread alone stand still for a while, then go on. Never
+# do two nodes say "ok", and what either said "ok" to is there. The long form:
+# make cluster-pauses.
 
 use strict;
 use warnings;
@@ -12,6 +13,7 @@ use Time::HiRes qw(time);
 use KapokMQ::Cluster;
 use KapokMQ::Rivals;
 use KapokMQ::Test;
+use KapokMQ::Thread;
 
 plan skip_all => 'no nats-server' unless KapokMQ::Nats::version();
 
@@ -47,6 +49,20 @@ sub by_threads {
 # That none takes over can only be seen by waiting.
 $rivals->round('a worker', sub { stop((by_threads($_[0]->worker_pids))[0]) },
                $continue, sub { $_[0] || time - $since > 3 });
+
+# What producers of that worker have sent waits, and the node goes on. The
+# thread is the first that a worker begins which has not the node's.
+SKIP: {
+    my $thread;
+
+    $rivals->round("a journal's thread", sub {
+        my ($worker) = by_threads($_[0]->worker_pids);
+        $thread = KapokMQ::Thread->stop((KapokMQ::Thread::others($worker))[0]);
+        $since = time;
+    }, sub { $thread->continue if $thread }, sub { $_[0] || time - $since > 3 });
+    skip 'threads cannot be stopped', 1 unless $thread;
+    ok($thread, 'it stood still');
+}
 
 # The other one goes on appending, but nobody decides for it.
 $changed = $rivals->round("the one with the node's thread",

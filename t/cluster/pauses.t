@@ -1,7 +1,7 @@
 # The primary stands still under load, for 1 to 20 s, then goes on: all of its
-# processes, one of its workers, one of them and the stream's leader. With
-# isPersistent 2 two nodes never both say "ok", and what either said "ok" to is
-# there at the end.
+# processes, one of its workers, one of them and the stream's leader, a thread of
+# a worker alone: its journal's, the node's, or another one. With isPersistent 2
+# two nodes never both say "ok", and what either said "ok" to is there at the end.
 #
 #     make cluster-pauses PAUSES=n      30 unless given
 
@@ -15,6 +15,7 @@ use Time::HiRes qw(time);
 use KapokMQ::Cluster;
 use KapokMQ::Rivals;
 use KapokMQ::Test;
+use KapokMQ::Thread;
 
 plan skip_all => 'no nats-server' unless KapokMQ::Nats::version();
 
@@ -31,20 +32,29 @@ my $rivals = KapokMQ::Rivals->new($cluster);
 my (%count, %changed);
 
 for my $round (1 .. $pauses) {
-    my $victim = (qw(all worker both))[int rand 3];
+    my $victim = (qw(all worker both thread))[int rand 4];
     my $seconds = 1 + int rand 20;
-    my (@pids, $since);
+    my (@pids, @threads, $since);
 
     my $changed = $rivals->round("round $round: $victim for $seconds s", sub {
         my ($mq) = @_;
         my @workers = $mq->worker_pids;
-        @pids = $victim eq 'all' ? ($mq->{pid}, @workers)
-                                 : $workers[int rand @workers];
+        my $worker = $workers[int rand @workers];
+        if ($victim eq 'thread') {
+            my @others = KapokMQ::Thread::others($worker);
+            @threads = KapokMQ::Thread->stop($others[int rand @others])
+                or BAIL_OUT('threads cannot be stopped');
+        } else {
+            @pids = $victim eq 'all' ? ($mq->{pid}, @workers) : $worker;
+        }
         push @pids, $cluster->nats->{server}[$cluster->leader]{pid}
             if $victim eq 'both';
         kill 'STOP', @pids;
         $since = time;
-    }, sub { kill 'CONT', @pids }, sub { time - $since >= $seconds });
+    }, sub {
+        kill 'CONT', @pids;
+        $_->continue for @threads;
+    }, sub { time - $since >= $seconds });
     $count{$victim}++;
     $changed{$victim} += $changed;
     last if $rivals->faults ne '';
