@@ -36,7 +36,9 @@
 #   STALL=5000000  STALL_SECONDS=10   messages that wait in the row "stall",
 #                   seconds of each part of it
 #   WORKERS=200000  messages of the row "workers"
-#   PORT=8040       of the queue; the floor has the next one, TLS the third
+#   PORT=8040       of the queue; the floor has the next one, TLS the third, and
+#                   the rows "cluster-1", "cluster-2" 8051 to 8073
+#   NATS=nats-server   of these rows
 #   NGINX=nginx  MODULE=build/ngx_kapokmq_module.so
 
 set -u
@@ -96,6 +98,7 @@ STALL_SECONDS=${STALL_SECONDS:-10}
 WORKERS=${WORKERS:-${QUICK:+100000}}
 WORKERS=${WORKERS:-200000}
 PORT=${PORT:-8040}
+NATS=${NATS:-nats-server}
 NGINX=${NGINX:-nginx}
 MODULE=${MODULE:-$PWD/build/ngx_kapokmq_module.so}
 
@@ -115,6 +118,7 @@ fresh=              # 1: the zone is as the kernel gives it
 launch=()           # what a server is started by
 queue_port=$PORT    # where the queue is measured
 directives=         # of nginx.conf, beside the others: for all of it
+http=               # for all of HTTP
 listens=            # and for its server
 also=               # of a run, beside what the load generator tells
 failures=0
@@ -127,7 +131,7 @@ die() {
 
 
 for part in servers runs memory liveness doors questions engine tls workers \
-    mode2 checkpoint stall
+    mode2 checkpoint stall cluster
 do
     # shellcheck source=/dev/null
     . "bench/rows/$part.sh"
@@ -250,6 +254,10 @@ all_rows() {
     row_checkpoint
     row_stall
     row_recover
+
+    # what is on several machines
+
+    row_cluster
 }
 
 
@@ -277,7 +285,7 @@ main() {
 
     mkdir -p "$PREFIX"
     : > "$RUNLOG"
-    trap 'stop_server' EXIT
+    trap 'stop_server; stop_cluster' EXIT
     trap 'exit 130' INT TERM
 
     all_rows

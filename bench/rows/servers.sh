@@ -69,6 +69,7 @@ http {
     scgi_temp_path $PREFIX/temp;
     kapokmq_zone $zone;
     kapokmq_config $PREFIX/application.yaml;
+    $http
     server {
         listen 127.0.0.1:$PORT backlog=4096$reuseport;
         $listens
