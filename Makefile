@@ -10,6 +10,8 @@
 # make cluster-kills  KILLS=100 kill -9 of nodes and servers of a cluster
 # make cluster-pauses PAUSES=30 of its primary, which then goes on
 # make cluster-short  a stream that comes back shorter than what it acknowledged
+# make cluster-times  how long a takeover takes with 100,000 messages
+# make cluster-days  MESSAGES=10000000 pass through a cluster, which stays bounded
 # make examples    the clients of examples/ in all languages, Mono's as well
 # make http3       the suite over HTTP/3, with an nginx that has it
 # make matrix      a few suites with each nginx of NGINX_SRCS: source trees in
@@ -113,9 +115,9 @@ BENCH_SRC  := $(wildcard bench/*/*.c)
 LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build examples page unit unit-build fuzz fuzz-build live-build live-fuzz \
-    chaos-forgive cluster cluster-kills cluster-pauses cluster-short http3 \
-    matrix lint lint-text lint-rooms \
-    lint-docs cppcheck bench bench-peers test install deb deb-test docker-test run-test \
+    chaos-forgive cluster cluster-kills cluster-pauses cluster-short \
+    cluster-times cluster-days http3 matrix lint lint-text lint-rooms lint-docs \
+    cppcheck bench bench-peers test install deb deb-test docker-test run-test \
     clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -322,6 +324,20 @@ cluster-pauses: build
 	mkdir -p $(OUT)/t
 	KMQ_PAUSES=$(PAUSES) KMQ_LIMIT=36000 $(PROVE) -v t/cluster/pauses.t
 
+cluster-short: build
+	mkdir -p $(OUT)/t
+	$(PROVE) -v t/cluster/short.t
+
+cluster-times: build
+	$(MAKE) -C bench
+	mkdir -p $(OUT)/t
+	KMQ_LIMIT=3600 $(PROVE) -v t/cluster/times.t
+
+cluster-days: build
+	$(MAKE) -C bench
+	mkdir -p $(OUT)/t
+	KMQ_MESSAGES=$(MESSAGES) KMQ_LIMIT=36000 $(PROVE) -v t/cluster/days.t
+
 # a client of HTTP/3, for t/e2e/http3.t; Debian's libngtcp2-dev, libnghttp3-dev,
 # libngtcp2-crypto-gnutls-dev and libgnutls28-dev
 HTTP3_SRC := $(wildcard t/http3/*.c)
@@ -331,9 +347,6 @@ $(OUT)/http3-client: $(call objects,plain,$(HTTP3_SRC))
 	    -lnghttp3 -lgnutls -ljansson
 
 $(call objects,plain,$(HTTP3_SRC)): $(OUT)/configured-with
-
-cluster-short: build
-	$(PROVE) -v t/cluster/short.t
 
 examples: build
 	KMQ_EXAMPLES=all $(PROVE) t/e2e/examples.t

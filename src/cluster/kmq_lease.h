@@ -211,6 +211,9 @@ void kmq_lease_stand(kmq_lease_t *lease);
  * were heard. */
 uint32_t kmq_lease_furthest(const kmq_lease_t *lease);
 
+/* The highest sequence that anybody knows of. */
+uint64_t kmq_lease_known(const kmq_lease_t *lease);
+
 /*
  * Whoever serves that epoch may push, and say "ok" to what nobody waits for,
  * before this time, and looks at the clock right before; 0: not at all.  "ok"

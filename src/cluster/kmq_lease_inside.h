@@ -38,9 +38,6 @@ int kmq_lease_all_heard(const kmq_lease_t *lease);
 /* A node has said, and not taken back, that the stream lacks what it had. */
 int kmq_lease_others_lack(const kmq_lease_t *lease);
 
-/* The highest sequence that anybody knows of. */
-uint64_t kmq_lease_known(const kmq_lease_t *lease);
-
 
 static inline int
 kmq_lease_me(const kmq_lease_t *lease, kmq_who_t who)

@@ -49,6 +49,7 @@ struct kmq_node_s {
     unsigned              scanning:1;  /* for the mark that covers most */
     unsigned              marked:1;
     uint64_t              scanned;
+    uint64_t              scan_end;    /* UINT64_MAX: not known */
     kmq_chain_t           mark;
 
     /* as primary */

@@ -553,6 +553,7 @@ read_gap(kmq_node_t *n)
     n->scanning = 1;
     n->marked = 0;
     n->scanned = 0;
+    n->scan_end = kmq_node_look(n, kmq_nats_now() + READ_ANSWER);
 
     kmq_nats_follower_close(n->follower);
 
@@ -562,7 +563,17 @@ read_gap(kmq_node_t *n)
 }
 
 
-/* All of the stream was looked at. */
+/* All of the stream was looked at, as it was when that began: where more comes
+ * all the time there is always something behind what was read. */
+static int
+read_scan_done(const kmq_node_t *n)
+{
+    return n->scanned
+           && (n->scanned >= n->scan_end
+               || kmq_nats_follower_behind(n->follower) == 0);
+}
+
+
 static void
 read_scanned(kmq_node_t *n)
 {
@@ -642,9 +653,7 @@ kmq_node_read(kmq_node_t *n, uint64_t deadline)
     if (n->gap) {
         read_gap(n);
 
-    } else if (n->scanning && n->scanned
-               && kmq_nats_follower_behind(n->follower) == 0)
-    {
+    } else if (n->scanning && read_scan_done(n)) {
         read_scanned(n);
     }
 

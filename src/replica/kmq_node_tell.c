@@ -481,7 +481,7 @@ kmq_node_status(kmq_node_t *n)
     status->node = n->options.node;
     status->nodes = n->options.nodes;
     status->epoch = n->lease.chain.begun;
-    status->known = n->lease.known;
+    status->known = kmq_lease_known(&n->lease);
     status->blocked = n->lease.blocked;
     status->furthest = n->lease.furthest;
     status->server[0] = '\0';

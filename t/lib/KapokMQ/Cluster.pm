@@ -169,7 +169,8 @@ sub tell {
     my ($self) = @_;
 
     for my $n (1 .. $self->{nodes}) {
-        my @lines = split /\n/, $self->node($n)->log;
+        my @lines = grep { !/ closed keepalive connection/ }
+                    split /\n/, $self->node($n)->log;
         @lines = @lines[-40 .. -1] if @lines > 40;
         diag("node $n:\n", join "\n", @lines);
     }
