@@ -162,8 +162,12 @@ sub is_ready {
     return 0 unless ($self->get($place, '/healthz') // '') =~ /"ok"/;
     return 1 if $self->{servers} == 1;
     my $state = eval { decode_json($self->get($place, '/jsz') // '') };
-    return $state && $state->{meta_cluster} && $state->{meta_cluster}{leader}
-           && $state->{meta_cluster}{cluster_size} == $self->{servers};
+    return 0 unless $state && $state->{meta_cluster}
+                    && $state->{meta_cluster}{leader};
+    # once there are all of them: when all come back the count may be another
+    $self->{whole} ||= $state->{meta_cluster}{cluster_size}
+                       == $self->{servers};
+    return $self->{whole};
 }
 
 # What a server itself has of a stream, as text to be compared; undef: nothing.
