@@ -110,6 +110,12 @@ const otherYear = dateFormat({
 export const utcDaySpan = (seconds) => `${dayAndMinute(seconds)} – ${
     dayAndMinute(seconds + 86400)}`;
 
+// When such a day begins in the viewer's zone; null: at midnight.
+export const utcDayBegins = (seconds) => (
+    new Date(seconds * 1000).toDateString()
+        === new Date((seconds - 1) * 1000).toDateString()
+        ? minute(seconds) : null);
+
 const two = (n) => String(Math.floor(n)).padStart(2, '0');
 
 // All of it, in the viewer's zone: 2026-11-23T10:55:32+08:00.

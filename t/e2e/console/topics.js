@@ -91,9 +91,16 @@ async function turned(visitor) {
 }
 
 async function charts(visitor) {
-    for (const [key, rows] of [["overview.hour", 60],
-                               ["topic.fortnight", 14]]) {
-        const title = visitor.t(key);
+    const today = Math.floor(Date.now() / 86400000) * 86400;
+    const begins = visitor.format(today, {
+        hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+    visitor.ok(begins !== "00:00", "a day of UTC begins at another time here");
+
+    for (const [title, rows] of [
+        [visitor.t("overview.hour"), 60],
+        [visitor.t("topic.fortnightUtc", { time: begins }), 14],
+    ]) {
         const figure = visitor.page.getByRole("figure")
             .filter({ hasText: title });
 

@@ -7,7 +7,7 @@ import { Dialog } from '../components/dialog.js';
 import { Empty, Heading, Loading, Trouble, errorText }
     from '../components/state.js';
 import { Tile } from '../components/tile.js';
-import { duration, minute, number, rate, utcDay, utcDaySpan }
+import { duration, minute, number, rate, utcDay, utcDayBegins, utcDaySpan }
     from '../format.js';
 import { html, useState } from '../html.js';
 import { language, t } from '../i18n/index.js';
@@ -60,6 +60,14 @@ function lines(periods) {
         }));
 }
 
+// A topic's days are those of UTC, which are not the viewer's days everywhere.
+function fortnightTitle(today) {
+    const time = utcDayBegins(today);
+
+    return time === null ? t('topic.fortnight')
+        : t('topic.fortnightUtc', { time });
+}
+
 function Charts({ topic }) {
     const now = Date.now() / 1000;
     const thisMinute = Math.floor(now / 60) * 60;
@@ -75,7 +83,7 @@ function Charts({ topic }) {
                       series=${[...lines(hour), backlogLine(hour, topic)]}
                       label=${minute}
                       language=${language()} running />
-            <${Chart} title=${t('topic.fortnight')} times=${dayTimes}
+            <${Chart} title=${fortnightTitle(today)} times=${dayTimes}
                       series=${lines(fortnight)} label=${utcDay}
                       fullLabel=${utcDaySpan} language=${language()}
                       byDay running />
