@@ -137,7 +137,7 @@ check_more "and get messages" --fanout \
     "--consumers 3 --fanout --rate 20000 --churn 300" 0 \
     '"most": [0-9]+, "messages": ([0-9]+)'
 check_more "questions are asked" "" \
-    "--rate 20000 --search page,topic,time,status,count" 0 \
+    "--rate 20000 --search page,topic,time,text,status,count" 0 \
     '"kind": "status", "walks": ([0-9]+)'
 
 check "a message before its time is found" "" "--delay 60" 1 "before its time"

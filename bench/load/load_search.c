@@ -24,10 +24,11 @@
 
 typedef enum {
     SEARCH_PAGE = 0,           /* everything, page by page */
-    SEARCH_TOPIC,              /* these three find nothing: what is dead in a
-                                  topic that there is, of years ago, dead */
+    SEARCH_TOPIC,              /* these four find nothing: what is dead in a
+                                  topic that there is, of years ago, */
     SEARCH_TIME,
-    SEARCH_STATUS,
+    SEARCH_TEXT,               /* a text that nobody has sent, */
+    SEARCH_STATUS,             /* dead */
     SEARCH_GET,
     SEARCH_DELETE,
     SEARCH_COUNT,
@@ -36,7 +37,8 @@ typedef enum {
     SEARCH_TOPIC_DETAIL,
     SEARCH_GROWTH,
     SEARCH_CLIENTS,
-    SEARCH_NEWEST,
+    SEARCH_NEWEST,             /* with the beginning of their data */
+    SEARCH_OLDEST,
     SEARCH_KINDS
 } search_kind_t;
 
@@ -51,6 +53,7 @@ static const search_about_t  search_about[SEARCH_KINDS] = {
     { "topic", "GetMessageList", "status=2&topic=" },
     { "time", "GetMessageList",
       "status=3&startTime=1000000000&endTime=1000003600" },
+    { "text", "GetMessageList", "status=3&search=there+is+none" },
     { "status", "GetMessageList", "status=2" },
     { "get", "GetMessage", "" },
     { "delete", "DelMessage", "" },
@@ -60,7 +63,9 @@ static const search_about_t  search_about[SEARCH_KINDS] = {
     { "detail", "GetTopic", "topic=" },
     { "growth", "GetGrowth", "unit=minute&count=60" },
     { "clients", "GetClientList", "limit=10000" },
-    { "newest", "GetMessageList", "status=3&limit=100" }
+    { "newest", "GetMessageList", "status=3&limit=100&preview=160" },
+    { "oldest", "GetMessageList",
+      "status=3&limit=100&preview=160&order=oldest" }
 };
 
 /* Which part of an answer comes next. */
@@ -483,10 +488,23 @@ search_cursor(searcher_t *s)
 }
 
 
+/* Messages of an answer; whoever looks at data tells how much of it. */
+static uint64_t
+search_found(const searcher_t *s)
+{
+    unsigned  others;
+
+    others = 1 + (memmem(s->tail, SEARCH_TAIL - 1, "\"looked\":", 9) != NULL);
+
+    return s->objects < others ? 0 : s->objects - others;
+}
+
+
 /* Is the answer what it should be?  NULL, or what is wrong. */
 static const char *
 search_wrong(load_t *l, searcher_t *s)
 {
+    uint64_t     found;
     const char  *code;
 
     if (strncmp(s->head, "{\"code\":0", 9) != 0) {
@@ -504,15 +522,17 @@ search_wrong(load_t *l, searcher_t *s)
         return NULL;
     }
 
-    if (s->kind != SEARCH_PAGE && s->objects != 1) {
+    found = search_found(s);
+
+    if (s->kind != SEARCH_PAGE && found != 0) {
         return "something was found";
     }
 
-    if (s->objects > SEARCH_LIMIT + 1) {
+    if (found > SEARCH_LIMIT) {
         return "too long a page";
     }
 
-    s->messages += s->objects - 1;
+    s->messages += found;
 
     return search_cursor(s) == -1 ? "no \"next\"" : NULL;
 }

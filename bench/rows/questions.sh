@@ -48,7 +48,8 @@ row_search() {
 }
 
 
-# The same with the page itself, in a browser beside the load generator.
+# The same with the page itself, in a browser where the load generator was, and
+# how long the worker's turns are meanwhile.
 row_page() {
     local run browser result title="console page, $DEEP wait in 1,000 topics"
 
@@ -63,6 +64,7 @@ row_page() {
     echo "bench: page" >&2
     zone=${deep_room}m
     buffer=$((DEEP * 2))
+    launch_with_turns
 
     for ((run = 1; run <= RUNS; run++)); do
         start_queue
@@ -70,13 +72,15 @@ row_page() {
 
         browser=$(mktemp -d "$OUT/browser.XXXXXX")
         result=$(taskset -c "$LOAD_CPU" node bench/probes/page.js "$PORT" \
-            "$KEY" "$browser" 2> "$OUT/load.log") ||
+            "$KEY" "$browser" "$watch" "$OUT/turns.json" \
+            2> "$OUT/load.log") ||
             failed "page, run $run"
         rm -rf "$browser"
         record page page "$title" queue "$run" "$result"
         stop_server
     done
 
+    launch_without_turns
     zone=128m
     buffer=10000000
 }
@@ -85,5 +89,5 @@ row_page() {
 row_console() {
     row_questions console \
         "10,000 messages a second, $DEEP wait in 1,000 topics" \
-        1000 overview topics detail growth clients newest
+        1000 overview topics detail growth clients newest oldest text
 }

@@ -1,5 +1,19 @@
 # Row stall: the longest turns of the event loop.
 
+# From here on servers tell how long their turns are, in a file of their user's.
+launch_with_turns() {
+    launch=(env "LD_PRELOAD=$OUT/kmq-turn.so" "KMQ_TURNS=$OUT/turns.json")
+    directives="user root;"
+    [ "$EUID" = 0 ] || directives=
+}
+
+
+launch_without_turns() {
+    launch=()
+    directives=
+}
+
+
 # The worker's turns since it was asked before; it needs one more to answer.
 turns() {
     rm -f "$OUT/turns.json"
@@ -76,9 +90,7 @@ row_stall() {
     zone=${room}m
     buffer=$((STALL * 2))
     persistent=1
-    launch=(env "LD_PRELOAD=$OUT/kmq-turn.so" "KMQ_TURNS=$OUT/turns.json")
-    directives="user root;"    # of whom the file is to be
-    [ "$EUID" = 0 ] || directives=
+    launch_with_turns
 
     for ((run = 1; run <= RUNS; run++)); do
         start_queue
@@ -97,8 +109,7 @@ row_stall() {
         stall_floor "$title" "$run"
     done
 
-    launch=()
-    directives=
+    launch_without_turns
     persistent=0
     zone=128m
     buffer=10000000

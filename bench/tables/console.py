@@ -38,20 +38,29 @@ def table_search(rows):
 
 
 def evaluate_page(row):
-    results = row["sides"]["queue"]
-    return {page: summary(ms for r in results for ms in r["pages"][page])
-            for page in results[0]["pages"]}
+    views = {}
+    for result in row["sides"]["queue"]:
+        for view, looks in result["pages"].items():
+            views.setdefault(view, []).extend(looks)
+    return {view: {"ms": summary(look["ms"] for look in looks),
+                   "wall": summary(look["wall"] for look in looks),
+                   "cpu": summary(look["cpu"] for look in looks)}
+            for view, looks in views.items()}
 
 
 def table_page(rows):
-    out = ["", line("page", "until its data is there"), "|---|---|"]
+    out = ["", line("page", "until its data is there", "longest turn, wall",
+                    "CPU"), "|---|---|---|---|"]
     for name, row in rows.items():
         title = f"{name}: {row['title']}"
         if "failed" in row["result"]:
-            out.append(failure(title, row, 2))
+            out.append(failure(title, row, 4))
             continue
-        for page, ms in row["result"].items():
-            out.append(line(f"{title}: {page}",
+        for view, part in row["result"].items():
+            ms = part["ms"]
+            out.append(line(f"{title}: {view}",
                             f"{ms['median']:.0f} ms ({ms['min']:.0f}"
-                            f"–{ms['max']:.0f})"))
+                            f"–{ms['max']:.0f})",
+                            spread(part["wall"], "ms"),
+                            spread(part["cpu"], "ms")))
     return out
