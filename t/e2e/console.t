@@ -49,6 +49,8 @@ my $mq = KapokMQ::Test->start(
     sick: {maxDeliveries: 1, confirm: ack}
     en-dead: {maxDeliveries: 1, confirm: ack}
     zh-dead: {maxDeliveries: 1, confirm: ack}
+    en-looks: {maxDeliveries: 1, confirm: ack}
+    zh-looks: {maxDeliveries: 1, confirm: ack}
     en-given-up: {maxDeliveries: 1, confirm: ack}
     zh-given-up: {maxDeliveries: 1, confirm: ack}
     en-overdue: {pushRetryTime: 0.3, retryDelay: 3600, retryDelayMax: 3600}
@@ -79,5 +81,17 @@ run_browser($mq, 'main.js', stop => sub { $mq->stop },
             freeze => sub { kill STOP => @frozen = $mq->worker_pids },
             thaw => sub { kill CONT => splice @frozen },
             key => \&change_key, fewer => \&fewer_rights);
+
+# Who has changed something on the page is in the log.
+if (!$ENV{KMQ_ONLY}) {
+    for my $who (qw(en zh)) {
+        like($mq->log, qr/key "secretKey" from 127\.0\.0\.1: \Q$_\E(?!\d)/,
+             "the log has: $_")
+            for qq(messages purged of topic "$who-t-gamma": 3),
+                qq(messages requeued of topic "$who-dead": 2),
+                qq(delivery paused of topic "$who-t-paused": 1),
+                qq(consumer disconnected "$who-c-full": 1);
+    }
+}
 $mq->finish;
 done_testing;

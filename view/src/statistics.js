@@ -126,6 +126,11 @@ export function remembered(answers, answer) {
         answer];
 }
 
+// From when to when the last seconds until one are, or, where there is nothing
+// yet, until now.
+export const lastSeconds = (end, span, now = Date.now() / 1000) => [
+    (end ?? now) - span, end ?? now];
+
 // What happened in each second between them: {Time, Backlog, rates}; values are
 // null where nobody asked.
 export function bySecond(answers, names) {

@@ -3,8 +3,8 @@ import './browser.mjs';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CLIENT_STATES, TOPIC_STATES, backlogs, bySecond, clusterProblems,
-    days, failures, growth, inOrder, inState, lasts, problems, rates,
-    remembered, sorted } from '../src/statistics.js';
+    days, failures, growth, inOrder, inState, lastSeconds, lasts, problems,
+    rates, remembered, sorted } from '../src/statistics.js';
 
 const overview = (changes = {}) => ({
     Time: 1000,
@@ -319,4 +319,9 @@ test('rows alike keep their order, those without a value come last', () => {
 test('rows stay where they were, new ones come last', () => {
     assert.equal(order(inOrder(topics, ({ Topic }) => Topic,
         ['a', 'gone', 'c', 'b10'])), 'a c b10 b9');
+});
+
+test('the last seconds end with what is known, or now', () => {
+    assert.deepEqual(lastSeconds(1000, 120, 2000), [880, 1000]);
+    assert.deepEqual(lastSeconds(undefined, 120, 2000), [1880, 2000]);
 });

@@ -5,6 +5,7 @@
 "use strict";
 
 const { PAGES } = require("./addresses.js");
+const { die } = require("./topics.js");
 
 const WIDTHS = [1280, 400];
 const NARROWEST = 320;
@@ -45,6 +46,9 @@ async function apart(visitor) {
 async function appearance(visitor) {
     const { page, server, name } = visitor;
     const topic = name + "-looks";
+
+    await die(visitor, topic, 2);
+
     const consumer = await server.consumer(topic, name + "-looks",
                                            { ack: false });
 
@@ -61,6 +65,10 @@ async function appearance(visitor) {
 
     await visitor.go("Topics", topic);
     await visitor.loaded();
+    await visitor.sees(visitor.role("table", visitor.t("topic.clients")),
+                       "a topic's clients");
+    await visitor.sees(visitor.role("table", visitor.t("count.Dead")),
+                       "and its dead");
     await looksWell(visitor, "a topic");
     await visitor.button("topic.purge").click();
     await looksWell(visitor, "a question");
@@ -74,6 +82,7 @@ async function appearance(visitor) {
     await visitor.go("Topics", "nobody knows me");
     await looksWell(visitor, "an unknown topic");
     await consumer.leave();
+    await server.ask("PurgeTopic", { topic, status: 3 });
 }
 
 module.exports = { appearance };

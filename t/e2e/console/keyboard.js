@@ -84,6 +84,7 @@ async function skipLink(visitor) {
     await visitor.go("Console");
     await page.reload();
     await visitor.heading(visitor.t("page.Console")).waitFor();
+    await visitor.loaded();
     await page.keyboard.press("Tab");
     visitor.ok(await skip.evaluate((link) => {
         const { top, left, width, height } = link.getBoundingClientRect();

@@ -218,6 +218,8 @@ async function requeue(visitor) {
     await visitor.go("Messages", topic);
     await chooseStatus(visitor, "2");
     await search(visitor, {});
+    await visitor.until(() => visitor.page.url().includes("status=2"),
+                        "a search is asked for");
     const [code] = await visitor.until(async () => {
         const list = await codes(visitor);
 
@@ -250,6 +252,12 @@ async function looks(visitor) {
     await finds(visitor, { "topic.name": visitor.name + "-LOOKS" },
                 [one, two, three], "a part of a name, oldest first", "oldest");
     visitor.is(await preview(one), "{\"order\":\"A-17\"}", "with its data");
+
+    const [listed] = await visitor.rows(visitor.t("messages.caption.oldest"));
+
+    visitor.is([visitor.t("message.next") in listed,
+                visitor.t("message.lastError") in listed], [true, false],
+               "and with what any of them has");
     visitor.is((await preview(two)).length <= 160, true, "cut where long");
     await finds(visitor, { "messages.inData": "a-17" }, [one, three],
                 "by a text in the data, in any case", "oldest");

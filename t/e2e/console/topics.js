@@ -112,6 +112,16 @@ async function charts(visitor) {
             sum + Number(row[visitor.t("count.Published")]), 0), 4,
             title + ": has what was published");
     }
+
+    const backlog = async (title) => (await visitor.rows(visitor.t(title)))
+        .pop()?.[visitor.t("count.Backlog")];
+
+    visitor.is(await backlog("overview.hour"), "1", "and its backlog");
+    await visitor.page.getByRole("figure")
+        .filter({ hasText: visitor.t("overview.live") })
+        .getByText(visitor.t("chart.asTable")).click();
+    await visitor.becomes(() => backlog("overview.live"), "1",
+                          "which is seen by the second, too");
 }
 
 /* A dialog has the focus, keeps it and gives it back. */

@@ -254,10 +254,11 @@ class Visitor {
 
     /* On a telephone what is in a table stands below each other. */
     hasCards(name) {
-        return this.becomes(() => this.page.locator(
-            ".table-place:has(table.cards)").evaluateAll((places) =>
-            places.filter(({ scrollWidth, clientWidth }) =>
-                scrollWidth > clientWidth).length), 0,
+        const places = this.page.locator("main .table-place");
+
+        return this.becomes(() => places.evaluateAll((all) => all.filter(
+            ({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+            .map((place) => place.getAttribute("aria-label"))), [],
                             name + ": no list is wider than the window");
     }
 

@@ -5,6 +5,7 @@ import uPlot from 'uplot';
 import { html, useEffect, useRef, useState } from '../html.js';
 import { compact, number } from '../format.js';
 import { t } from '../i18n/index.js';
+import { lastSeconds } from '../statistics.js';
 import { colour, onColours } from '../theme.js';
 
 const HEIGHT = 200;
@@ -89,7 +90,8 @@ function timeScale(byDay, span) {
         return { range: (u, low, high) => [low - DAY / 2, high + DAY / 2] };
     }
 
-    return span ? { range: (u, low, high) => [high - span, high] } : {};
+    // of a single second uPlot makes a range that begins with it
+    return span ? { range: (u) => lastSeconds(u.data[0].at(-1), span) } : {};
 }
 
 function options(width, { series, byDay, label, running, span }, onCursor) {

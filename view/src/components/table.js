@@ -57,11 +57,13 @@ function useOrder(rows, id, order) {
 /*
  * columns: {name, label, class, cell(row), fixed (not to be sorted by),
  * descending (the first order), extra (only where there is room, or it is asked
- * for)}; rows: objects; id(row): what stays the same.  On a telephone a row is a
- * card, which is said to be a row all the same.
+ * for)}; rows: objects; id(row): what stays the same; start: the column that
+ * they are sorted by at first, in its first order, if any.  On a telephone a
+ * row is a card, which is said to be a row all the same.
  */
-export function Table({ caption, columns, rows, id, start }) {
-    const [order, setOrder] = useState({ column: start, descending: false });
+export function Table({ caption, columns, rows, id, start, ...rest }) {
+    const [order, setOrder] = useState({ column: start, descending: Boolean(
+        columns.find(({ name }) => name === start)?.descending) });
     const [shown, setShown] = useState(ROWS);
     const [all, setAll] = useState(false);
     const { list, body } = useOrder(rows, id, order);
@@ -83,7 +85,8 @@ export function Table({ caption, columns, rows, id, start }) {
             </p>`}
         <div class="table-place" tabindex="0" role="region"
              aria-label=${caption}>
-            <table class=${all ? 'cards all' : 'cards'} role="table">
+            <table class=${`cards ${all ? 'all' : ''} ${rest.class ?? ''}`}
+                   role="table">
                 <caption class="unseen">${caption}</caption>
                 <thead role="rowgroup">
                     <tr role="row">

@@ -1,5 +1,6 @@
 import { ask } from '../api.js';
 import { Heading, Loading, Trouble } from '../components/state.js';
+import { Table } from '../components/table.js';
 import { html } from '../html.js';
 import { has, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
@@ -41,41 +42,27 @@ function meaning(key) {
     return has(name) ? t(name) : '';
 }
 
+const columns = (withDefault) => [
+    { name: 'Key', label: t('config.key'),
+        cell: ({ Key }) => html`<code>${Key}</code>` },
+    { name: 'Value', label: t('config.value'), class: 'value',
+        cell: (setting) => html`
+            <span class=${tone(setting)}>${value(setting)}</span>` },
+    withDefault && { name: 'Default', label: t('config.default'),
+        class: 'soft', cell: (setting) => text(setting.Default) },
+    { name: 'File', label: t('config.where'), class: 'wide',
+        cell: (setting) => html`
+        <span class=${setting.File ? '' : 'soft'} title=${setting.File ?? ''}>
+            ${place(setting)}
+        </span>` },
+    { name: 'Meaning', label: t('config.meaning'), class: 'meaning',
+        cell: ({ Key }) => meaning(Key) },
+].filter(Boolean).map((column) => ({ ...column, fixed: true }));
+
 function Settings({ caption, settings, withDefault }) {
     return html`
-        <div class="table-place" tabindex="0" role="region"
-             aria-label=${caption}>
-            <table class="settings">
-                <caption class="unseen">${caption}</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">${t('config.key')}</th>
-                        <th scope="col">${t('config.value')}</th>
-                        ${withDefault && html`
-                            <th scope="col">${t('config.default')}</th>`}
-                        <th scope="col">${t('config.where')}</th>
-                        <th scope="col">${t('config.meaning')}</th>
-                    </tr>
-                </thead>
-                <tbody>
-                    ${settings.map((setting) => html`
-                        <tr key=${setting.Key}>
-                            <th scope="row"><code>${setting.Key}</code></th>
-                            <td class=${`value ${tone(setting)}`}>
-                                ${value(setting)}
-                            </td>
-                            ${withDefault && html`
-                                <td class="soft">${text(setting.Default)}</td>
-                            `}
-                            <td class=${setting.File ? '' : 'soft'}
-                                title=${setting.File ?? ''}>
-                                ${place(setting)}
-                            </td>
-                            <td class="meaning">${meaning(setting.Key)}</td>
-                        </tr>`)}
-                </tbody>
-            </table>
-        </div>`;
+        <${Table} caption=${caption} columns=${columns(withDefault)}
+                  rows=${settings} id=${({ Key }) => Key} class="settings" />`;
 }
 
 export function Configuration() {

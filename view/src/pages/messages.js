@@ -14,6 +14,7 @@ import { link } from '../router.js';
 import { ORDERS, STATUSES, filtersOf, find, queryOf, topicOf }
     from '../search.js';
 import { currentAccess } from '../session.js';
+import { visible } from '../text.js';
 import { Message, statusOf } from './message.js';
 import { Selected } from './selected.js';
 
@@ -168,7 +169,13 @@ function Cell({ of: i, children, ...rest }) {
         </td>`;
 }
 
-function Row({ message, now, open, chosen, onChoose }) {
+// Columns without which there is more room, where no message has any of it.
+const columnsOf = (list) => [...HEADS.keys()].filter((i) => list.some(
+    (message) => (i !== ERROR || message.LastErrorCode)
+        && (i !== NEXT || next(message))));
+
+// columns: those that are shown
+function Row({ message, columns, now, open, chosen, onChoose }) {
     const code = message.MessageCode;
 
     return html`
@@ -184,7 +191,7 @@ function Row({ message, now, open, chosen, onChoose }) {
                    aria-label=${t('message.show', { code })}>${code}</a>
             <//>
             <${Cell} of=${TOPIC} class="name" title=${message.Topic}>
-                ${message.Topic}
+                ${visible(message.Topic)}
             <//>
             <${Cell} of=${STATUS}>
                 <span class=${`status status${message.Status}`}>
@@ -192,7 +199,7 @@ function Row({ message, now, open, chosen, onChoose }) {
                 </span>
                 ${message.Consumer && html`
                     <span class="with" title=${message.Consumer}>
-                        ${message.Consumer}
+                        ${visible(message.Consumer)}
                     </span>`}
             <//>
             <${Cell} of=${AGE} class="number">
@@ -211,20 +218,23 @@ function Row({ message, now, open, chosen, onChoose }) {
             <${Cell} of=${ATTEMPTS} class="number">
                 ${number(message.Attempts)}
             <//>
-            <${Cell} of=${ERROR}
-                     class=${message.LastErrorCode ? 'error' : 'error nothing'}>
-                ${message.LastErrorCode
-                    ? t(`failure.${message.LastErrorCode}`) : NOTHING}
-            <//>
-            <${Cell} of=${NEXT}
-                     class=${next(message) ? 'number' : 'number nothing'}>
-                <${Time} at=${next(message)} />
-            <//>
+            ${columns.includes(ERROR) && html`
+                <${Cell} of=${ERROR} class=${message.LastErrorCode ? 'error'
+                    : 'error nothing'}>
+                    ${message.LastErrorCode
+                        ? t(`failure.${message.LastErrorCode}`) : NOTHING}
+                <//>`}
+            ${columns.includes(NEXT) && html`
+                <${Cell} of=${NEXT}
+                         class=${next(message) ? 'number' : 'number nothing'}>
+                    <${Time} at=${next(message)} />
+                <//>`}
         </tr>`;
 }
 
 function List({ found, filters, opened, chosen, onChoose, onChooseAll }) {
     const caption = t(`messages.caption.${filters.order}`);
+    const columns = columnsOf(found.list);
     const all = found.list.every(
         ({ MessageCode }) => chosen.includes(MessageCode));
 
@@ -241,16 +251,17 @@ function List({ found, filters, opened, chosen, onChoose, onChooseAll }) {
                                        aria-label=${t('messages.chooseAll')}
                                        onChange=${() => onChooseAll(!all)} />`}
                         </th>
-                        ${HEADS.map(([key, kind]) => html`
-                            <th key=${key} scope="col" role="columnheader"
-                                class=${kind}>
-                                ${headOf(key)}
+                        ${columns.map((i) => html`
+                            <th key=${i} scope="col" role="columnheader"
+                                class=${HEADS[i][1]}>
+                                ${headOf(HEADS[i][0])}
                             </th>`)}
                     </tr>
                 </thead>
                 <tbody role="rowgroup">
                     ${found.list.map((message) => html`
                         <${Row} key=${message.MessageCode} now=${found.at}
+                                columns=${columns}
                                 message=${{ ...message, href: place(filters,
                                     message.MessageCode) }}
                                 open=${message.MessageCode === opened}

@@ -4,6 +4,7 @@
 import { ask } from '../api.js';
 import { Chart } from '../components/chart.js';
 import { Text } from '../components/data.js';
+import { Table } from '../components/table.js';
 import { Time } from '../components/time.js';
 import { NOTHING, duration, number, time } from '../format.js';
 import { html, useRef } from '../html.js';
@@ -11,33 +12,12 @@ import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { link } from '../router.js';
 import { SPAN, bySecond, remembered } from '../statistics.js';
+import { visible } from '../text.js';
 
 const CLIENTS = 10;                // of each role
 const DEAD = 5;
 const PREVIEW = 120;               // bytes
 const INTERVAL = 4000;             // ms
-
-function Head({ names }) {
-    return html`
-        <thead>
-            <tr>
-                ${names.map(([name, kind]) => html`
-                    <th key=${name} scope="col" class=${kind}>${name}</th>`)}
-            </tr>
-        </thead>`;
-}
-
-function Place({ caption, names, children }) {
-    return html`
-        <div class="table-place" tabindex="0" role="region"
-             aria-label=${caption}>
-            <table>
-                <caption class="unseen">${caption}</caption>
-                <${Head} names=${names} />
-                <tbody>${children}</tbody>
-            </table>
-        </div>`;
-}
 
 async function load(topic, signal) {
     const lists = await Promise.all(['consumer', 'producer'].map(
@@ -47,6 +27,27 @@ async function load(topic, signal) {
     return { list: lists.flatMap(({ data }) => data),
         more: lists.some(({ next }) => next !== null) };
 }
+
+// These few are in the server's order.
+const column = (name, label, cell, kind) => ({ name, label, cell, class: kind,
+    fixed: true });
+
+const clientColumns = () => [
+    column('Id', t('client.id'), (client) => html`
+        <a href=${link('Clients', client.Id)}>${visible(client.Id)}</a>`,
+    'name'),
+    column('Role', t('client.role'), (client) => t(`role.${client.Role}`)),
+    column('Ip', t('client.address'), (client) => client.Ip),
+    column('Messages', t('client.messages'),
+        (client) => number(client.Messages), 'number'),
+    column('InFlight', t('count.InFlight'),
+        (client) => number(client.InFlight), 'number'),
+    column('OldestInFlight', t('client.oldest'),
+        (client) => (client.OldestInFlight === null ? NOTHING
+            : duration(client.OldestInFlight)), 'number'),
+    column('State', t('client.state'), (client) => (client.Resting
+        ? t('client.resting') : client.Silent ? t('client.silent') : NOTHING)),
+];
 
 export function TopicClients({ topic }) {
     const { data } = usePoll((signal) => load(topic, signal), [topic],
@@ -60,37 +61,29 @@ export function TopicClients({ topic }) {
         <h2>${t('page.Clients')}</h2>
         ${data.list.length === 0 ? html`<p class="soft">${t('clients.none')}</p>`
             : html`
-            <${Place} caption=${t('topic.clients')} names=${[
-                    [t('client.id')], [t('client.role')], [t('client.address')],
-                    [t('client.messages'), 'number'],
-                    [t('count.InFlight'), 'number'],
-                    [t('client.oldest'), 'number'], [t('client.state')]]}>
-                ${data.list.map((client) => html`
-                    <tr key=${client.Connection}>
-                        <td class="name" title=${client.Id}>
-                            <a href=${link('Clients', client.Id)}>
-                                ${client.Id}
-                            </a>
-                        </td>
-                        <td>${t(`role.${client.Role}`)}</td>
-                        <td>${client.Ip}</td>
-                        <td class="number">${number(client.Messages)}</td>
-                        <td class="number">${number(client.InFlight)}</td>
-                        <td class="number">
-                            ${client.OldestInFlight === null ? NOTHING
-                                : duration(client.OldestInFlight)}
-                        </td>
-                        <td>
-                            ${client.Resting ? t('client.resting')
-                                : client.Silent ? t('client.silent')
-                                    : NOTHING}
-                        </td>
-                    </tr>`)}
-            <//>`}
+            <${Table} caption=${t('topic.clients')} columns=${clientColumns()}
+                      rows=${data.list} id=${(client) => client.Connection} />`}
         ${data.more && html`
             <p><a href=${link('Clients', topic)}>${t('topic.allClients')}</a>
             </p>`}`;
 }
+
+// at(code): the address of a message
+const deadColumns = (at) => [
+    column('MessageCode', 'MessageCode', ({ MessageCode: code }) => html`
+        <a href=${at(code)} aria-label=${t('message.show', { code })}>
+            ${code}
+        </a>`, 'code'),
+    column('DeadTime', t('message.died'), (message) => html`
+        <${Time} at=${message.DeadTime} />`, 'number'),
+    column('Preview', t('message.preview'), (message) => html`
+        <${Text} text=${message.Preview} />`, 'preview'),
+    column('Attempts', t('message.attempts'),
+        (message) => number(message.Attempts), 'number'),
+    column('LastErrorCode', t('message.lastError'),
+        ({ LastErrorCode: code }) => (code ? t(`failure.${code}`) : NOTHING),
+        'wide'),
+];
 
 // dead: how many there are
 export function TopicDead({ topic, dead }) {
@@ -106,30 +99,15 @@ export function TopicDead({ topic, dead }) {
 
     return html`
         <h2>${t('topic.dead', { n: number(dead) })}</h2>
-        <${Place} caption=${t('count.Dead')} names=${[['MessageCode'],
-                [t('message.died'), 'number'], [t('message.preview')],
-                [t('message.attempts'), 'number'], [t('message.lastError')]]}>
-            ${data.data.map((message) => html`
-                <tr key=${message.MessageCode}>
-                    <td class="code">
-                        <a href=${at(message.MessageCode)}
-                           aria-label=${t('message.show',
-                               { code: message.MessageCode })}>
-                            ${message.MessageCode}
-                        </a>
-                    </td>
-                    <td class="number"><${Time} at=${message.DeadTime} /></td>
-                    <td class="preview"><${Text} text=${message.Preview} /></td>
-                    <td class="number">${number(message.Attempts)}</td>
-                    <td>${message.LastErrorCode
-                        ? t(`failure.${message.LastErrorCode}`) : NOTHING}</td>
-                </tr>`)}
-        <//>
+        <${Table} caption=${t('count.Dead')} columns=${deadColumns(at)}
+                  rows=${data.data} id=${(message) => message.MessageCode}
+                  class="messages" />
         <p><a href=${at()}>${t('topic.allDead')}</a></p>`;
 }
 
 const RATES = ['Published', 'Delivered', 'Confirmed'];
 const COLOURS = { Published: 'in', Delivered: 'out', Confirmed: 'done' };
+const DASHES = { Delivered: [6, 4] };
 
 // What passes through since the page was opened, and the backlog beside it.
 export function TopicLive({ topic }) {
@@ -150,7 +128,8 @@ export function TopicLive({ topic }) {
                       language=${language()} series=${[
                           ...RATES.map((name) => ({ values: values(name),
                               label: t(`count.${name}`),
-                              colour: COLOURS[name] })),
+                              colour: COLOURS[name],
+                              dash: DASHES[name] })),
                           { label: t('count.Backlog'), colour: 'left',
                               dash: [2, 3], right: true,
                               values: values('Backlog') },

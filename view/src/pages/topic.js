@@ -51,11 +51,12 @@ const backlogLine = (hour, topic) => ({
 });
 
 function lines(periods) {
-    return [['Published', 'in'], ['Delivered', 'out'],
+    return [['Published', 'in'], ['Delivered', 'out', [6, 4]],
         ['Confirmed', 'done']].map(
-        ([name, colour]) => ({
+        ([name, colour, dash]) => ({
             label: t(`count.${name}`),
             colour,
+            dash,
             values: periods.map((period) => period[name]),
         }));
 }
@@ -161,9 +162,9 @@ function Purge({ topic, onDone, onClose }) {
                         <b>${number(countOf(topic, kind))}</b>
                     </label>`)}
             </fieldset>
-            <p>${t('topic.purgeAsk', { n: number(countOf(topic, name)),
-                topic: topic.Topic })}</p>
             ${countOf(topic, name) > 0 && html`
+                <p>${t('topic.purgeAsk', { n: number(countOf(topic, name)),
+                    topic: topic.Topic })}</p>
                 <p class="takes">${takes(topic, name)}</p>`}
         <//>`;
 }
@@ -285,7 +286,7 @@ export function Topic({ name }) {
 
     if (data === null && error?.status in NOTHING_THERE) {
         return html`
-            <${Heading}>${name}<//>
+            <${Heading}>${visible(name)}<//>
             <${Empty} title=${t(`topic.${NOTHING_THERE[error.status]}`)}>
                 <p><a href=${link('Topics')}>${t('topic.toTopics')}</a></p>
             <//>`;
