@@ -34,6 +34,27 @@ test('all that the server says to the page is said in Chinese', () => {
         '该主题不存在或已被删除。');
 });
 
+// Of the cluster: why there is no primary, or another one.
+const REASON = new RegExp('(?:reason, room,|reason\\),|[:?])\\s*'
+    + '"((?:the|its|no|not|JetStream) [^"%]*)"', 'g');
+
+test('so is what a node says of its cluster', () => {
+    const url = new URL('../../src/replica/', import.meta.url);
+    const texts = readdirSync(url).flatMap((name) =>
+        [...readFileSync(new URL(name, url), 'utf8').replace(/"\s*"/g, '')
+            .matchAll(REASON)].map(([, text]) => text));
+
+    assert.ok(texts.length > 10);
+    assert.deepEqual(texts.filter((text) => serverText(text) === text), []);
+    assert.equal(serverText('no connection to NATS: refused'),
+        '无法连接 NATS：refused。');
+    assert.equal(serverText('the stream does not acknowledge: the stream has '
+        + 'no leader'), '流没有确认写入：流没有领导者。');
+    assert.equal(serverText('no stream is made from this node\'s files, since '
+        + 'those of node 2 reach further'),
+        '不会用本节点的文件创建流，因为 2 号节点的文件更完整。');
+});
+
 test('words with names and values in them, too', () => {
     assert.equal(serverText('limit must be 1 to 10000, not "a"'),
         'limit 不能是“a”。');

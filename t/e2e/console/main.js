@@ -24,6 +24,7 @@ const { messages } = require("./messages.js");
 const { hidden, limits, overview } = require("./overview.js");
 const { listeners, sendAndListen } = require("./send.js");
 const { topics } = require("./topics.js");
+const { troubles } = require("./troubles.js");
 
 const I18N = "../../../view/src/i18n/";
 
@@ -90,7 +91,8 @@ async function main([port, key, settings]) {
         await each(visitors, login);
         await Promise.all([
             section("overview", () => overview(visitors, server), visitors),
-            inTabs(visitors, configuration, addresses, choices, hidden),
+            inTabs(visitors, configuration, addresses, choices, hidden,
+                   troubles),
         ]);
         await Promise.all([
             inTabs(visitors, topics, clients, sendAndListen, failing,

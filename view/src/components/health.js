@@ -18,6 +18,7 @@ const PLACES = {
     memory: ['Topics'],
     nearlyMemory: ['Topics'],
     paced: ['Configuration'],
+    alone: ['Configuration'],
     noConsumers: ['Topics', '', { state: 'noConsumers' }],
     slow: ['Topics', '', { state: 'waiting' }],
     paused: ['Topics', '', { state: 'paused' }],
@@ -28,7 +29,8 @@ const PLACES = {
 };
 
 // A problem's values as they are read.
-const words = ({ error, n, count, max, seconds, free, size }) => ({
+const words = ({ error, n, count, max, seconds, free, size, keys }) => ({
+    keys,
     error: error && errorName(error),
     n: number(n),
     count: number(count),

@@ -239,11 +239,41 @@ export default {
         'The topic’s name is longer than 255 bytes.',
     'server.topic has a zero byte': 'The topic’s name has a zero byte in it.',
     'server.The request has no valid credentials':
-        'nginx wants other credentials.',
+        'nginx asks for other credentials.',
     'server.There is nothing of that name': 'There is nothing at this address.',
     'server.The request did not come in time':
         'The request did not come in time.',
     'server.The request is not valid': 'The request is not valid.',
+    'server.the first': 'First start',
+    'server.the one before stepped down': 'The one before stepped down',
+    'server.the one before was not heard':
+        'The one before was not heard any more',
+    'server.JetStream does not answer': 'JetStream is not answering.',
+    'server.the stream is not there any more':
+        'The stream does not exist any more.',
+    'server.the stream ends before what was read of it':
+        'The stream ends before what this node has read of it.',
+    'server.no checkpoint was found in the stream':
+        'There is no checkpoint in the stream.',
+    'server.its files are of a queue without a cluster':
+        'This node’s files are those of a queue without a cluster.',
+    'server.the stream lacks what nodes had':
+        'The stream lacks what nodes had.',
+    'server.no connection to NATS': 'No connection to NATS.',
+    'server.the stream does not acknowledge':
+        'The stream does not acknowledge.',
+    'server.the stream has no leader': 'The stream has no leader.',
+    'server.the stream does not take it': 'The stream does not accept entries.',
+    'server.no primary is heard': 'No primary is heard.',
+    'server.not all nodes have been heard since the start':
+        'Not all nodes have been heard since the start.',
+    'server.of.nats': 'No connection to NATS: {why}.',
+    'server.of.unacknowledged': 'The stream does not acknowledge: {why}.',
+    'server.of.stream': 'The stream: {why}.',
+    'server.of.unheard': 'No stream is made from this node’s files before '
+        + 'all nodes have been heard.',
+    'server.of.seed': 'No stream is made from this node’s files, since those '
+        + 'of node {node} reach further.',
     'server.of.inFlight': 'Not in flight with this page any more.',
     'server.of.notStored': 'The message was not stored: {why}.',
     'server.of.value': '{name} cannot be “{value}”.',
@@ -377,7 +407,7 @@ export default {
     'messages.looked': '{n} found; the data of {looked} '
         + '{looked|message|messages} searched',
     'messages.stop': 'Stop',
-    'messages.on': 'Search on',
+    'messages.on': 'Continue searching',
     'messages.chooseAll': 'Select all that are shown',
     'messages.chosen': '{n} selected',
     'messages.requeue': 'Requeue {n} dead',
@@ -440,7 +470,7 @@ export default {
     'send.send': 'Send message',
     'send.accepted': 'Accepted: {code}',
     'resend.title': 'Edit and send again',
-    'resend.remove': 'Delete the old message then',
+    'resend.remove': 'Delete the original afterwards',
     'listen.title': 'Listen',
     'listen.mode': 'Messages that arrive',
     'listen.mode.peek': 'Look only: all are given back',
@@ -502,15 +532,15 @@ export default {
     'cluster.address': 'Address',
     'cluster.epochs': 'Epoch',
     'cluster.lag': 'Entries behind',
-    'cluster.heard': 'Heard',
+    'cluster.heard': 'Last heard',
     'cluster.this': '{name} (this one)',
-    'cluster.gone': 'not there',
+    'cluster.gone': 'not heard from',
     'cluster.role.starting': 'starting',
     'cluster.role.standby': 'standby',
     'cluster.role.taking-over': 'taking over',
     'cluster.role.primary': 'primary',
     'cluster.role.paused': 'primary, paused',
-    'cluster.role.deposed': 'letting go',
+    'cluster.role.deposed': 'stepping down',
     'cluster.role.unknown': 'unknown',
     'cluster.primary': 'Primary',
     'cluster.epoch': 'Epoch {n}',
@@ -525,25 +555,25 @@ export default {
     'cluster.time': 'Time',
     'cluster.lasted': 'Took',
     'cluster.why': 'Why',
-    'cluster.good': 'All nodes are there, and have all entries.',
-    'cluster.line': '{primary} is primary; {n} of {all} nodes are there.',
+    'cluster.good': 'All nodes are up and have all entries.',
+    'cluster.line': '{primary} is primary; {n} of {all} nodes are up.',
     'cluster.blocked':
-        'The stream lacks what nodes have: nobody becomes primary by '
-        + 'himself. The files of {node} reach furthest. {reason}',
+        'The stream lacks what nodes have, so no node becomes primary by '
+        + 'itself. The files of {node} reach furthest. {reason}',
     'cluster.noPrimary': 'There is no primary. {reason}',
     'cluster.paused':
         'The primary is paused: it pushes nothing until the stream '
         + 'acknowledges again. {reason}',
-    'cluster.away': 'Not there: {nodes}.',
+    'cluster.away': 'Not heard from: {nodes}.',
     'cluster.replicas':
         'Only {n} of {all} replicas of the stream have all of it.',
     'cluster.lacks': 'The stream lacks what these nodes had: {nodes}.',
     'cluster.differs': 'Other settings than {self} have: {nodes}.',
     'cluster.step': 'Step down',
-    'cluster.stepTitle': 'Shall {name} step down?',
+    'cluster.stepTitle': 'Make {name} step down?',
     'cluster.stepAsk':
-        'Another node becomes primary, in about a second. Clients '
-        + 'are told to come again; nothing is lost.',
+        'Another node becomes primary within about a second. Clients '
+        + 'are told to reconnect; nothing is lost.',
     'cluster.stepped': '{name} takes over.',
 
     'access.own': 'Your permissions',
@@ -607,7 +637,7 @@ export default {
     'setting.isClean.text': '1: delete messages that are older than '
         + 'cleanTime.',
     'setting.cleanTime.name': 'Deleted after',
-    'setting.cleanTime.text': 'That age in seconds.',
+    'setting.cleanTime.text': 'Seconds after which isClean deletes messages.',
     'setting.isCleanConsumed.text': '1: delete messages as soon as they are '
         + 'consumed; 0: keep them as history while there is memory.',
     'setting.checkSpeed.text': 'Seconds between two checks for expired '

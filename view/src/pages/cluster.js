@@ -8,6 +8,7 @@ import { Heading, Loading, Trouble } from '../components/state.js';
 import { Table } from '../components/table.js';
 import { Tile } from '../components/tile.js';
 import { Time } from '../components/time.js';
+import { clusterText, serverText } from '../errors.js';
 import { NOTHING, bytes, duration, number, when } from '../format.js';
 import { html, useState } from '../html.js';
 import { t } from '../i18n/index.js';
@@ -31,7 +32,7 @@ function Health({ answer }) {
         <ul class="plain">
             ${found.map((problem) => html`
                 <li key=${problem.name} class=${`health ${problem.level}`}>
-                    ${t(`cluster.${problem.name}`, problem)}
+                    ${clusterText(problem)}
                 </li>`)}
         </ul>`;
 }
@@ -100,7 +101,7 @@ const takeoverColumns = () => [
         descending: true,
         cell: (one) => (one.Lasted ? duration(one.Lasted) : NOTHING) },
     { name: 'Why', label: t('cluster.why'),
-        cell: (one) => one.Why ?? NOTHING },
+        cell: (one) => (one.Why ? serverText(one.Why) : NOTHING) },
 ];
 
 function Takeovers({ cluster }) {

@@ -5,7 +5,7 @@ import { Health } from '../components/health.js';
 import { Heading, Loading, Trouble } from '../components/state.js';
 import { Tile } from '../components/tile.js';
 import { useConnection } from '../connection.js';
-import { errorName } from '../errors.js';
+import { clusterText, errorName } from '../errors.js';
 import { bytes, day, duration, fullDay, minute, number, rate, time, when }
     from '../format.js';
 import { html, useMemo } from '../html.js';
@@ -225,7 +225,7 @@ function ClusterLine() {
     return html`
         <p class=${`health ${worst?.level ?? 'good'}`}>
             <a href=${link('Cluster')}>${t('page.Cluster')}</a>${': '}
-            ${worst ? t(`cluster.${worst.name}`, worst)
+            ${worst ? clusterText(worst)
                 : t('cluster.line', { primary: data.cluster.Primary,
                     n: number(there.length),
                     all: number(data.data.length) })}
