@@ -116,7 +116,7 @@ LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build examples page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive cluster cluster-kills cluster-pauses cluster-short \
-    cluster-times cluster-days http3 matrix lint lint-text lint-rooms lint-docs \
+    cluster-times cluster-days http3 screenshots matrix lint lint-text lint-rooms lint-docs \
     cppcheck bench bench-peers test install deb deb-test docker-test run-test \
     clean FORCE
 .DELETE_ON_ERROR:
@@ -350,6 +350,9 @@ $(call objects,plain,$(HTTP3_SRC)): $(OUT)/configured-with
 
 examples: build
 	KMQ_EXAMPLES=all $(PROVE) t/e2e/examples.t
+
+screenshots: build page
+	$(PROVE) t/e2e/console/screenshots.pl
 
 http3: $(OUT)/$(SO) $(OUT)/http3-client
 	TEST_NGINX_BINARY='$(TEST_NGINX_BINARY)' KMQ_BUILD='$(abspath $(OUT))' \

@@ -1,10 +1,12 @@
 /*
  * node screenshots.js PORT KEY APPLICATION.YAML, started by screenshots.pl:
- * a week of a shop's traffic, and pictures of each page for docs/console.
+ * a week of a shop's traffic, and pictures of each page for docs/console; or,
+ * where KMQ_LOOKS names a directory, of all of each page in both languages,
+ * light and dark, in three widths, to be looked at.
  */
 "use strict";
 
-const { writeFileSync } = require("node:fs");
+const { mkdirSync, writeFileSync } = require("node:fs");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 const options = require("./chromium.js");
@@ -14,8 +16,11 @@ const { Server } = require("./server.js");
 const { Visitor } = require("./visitor.js");
 
 const PICTURES = path.join(__dirname, "../../../docs/console");
+const LOOKS = process.env.KMQ_LOOKS;
+const WIDTHS = [1440, 1024, 400];
 const I18N = "../../../view/src/i18n/";
 
+const LIVE = 12000;                /* ms of traffic in a live chart */
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
@@ -229,6 +234,7 @@ async function overview(visitor, name) {
     await visitor.loaded();
     await visitor.until(async () =>
         /[1-9]/.test(await visitor.figure("count.Confirmed")), "rates");
+    await visitor.page.waitForTimeout(LIVE);
     await picture(visitor, name);
     await visitor.page.setViewportSize({ width, height });
 }
@@ -247,6 +253,7 @@ async function lists(visitor) {
     await visitor.go("Topics", "orders");
     await visitor.until(async () =>
         /[1-9]/.test(await visitor.figure("count.Confirmed")), "rates");
+    await visitor.page.waitForTimeout(LIVE);
     await picture(visitor, "topic");
 }
 
@@ -310,6 +317,58 @@ async function pictures(browser, server, texts, shop) {
     clearInterval(trade);
 }
 
+/* ------------------------------------------------- all, to be looked at */
+
+const PLACES = [["Console"], ["Topics"], ["Topics", "orders"],
+    ["Topics", "invoices"], ["Topics", "thumbnails"], ["Clients"],
+    ["Messages"], ["Messages", "invoices"], ["Send"], ["Configuration"],
+    ["Access"]];
+
+async function lookAt(visitor, name) {
+    const { page } = visitor;
+
+    for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 800 });
+        await page.mouse.move(0, 0);
+        await page.screenshot({ fullPage: true,
+            path: path.join(LOOKS, `${name}-${width}-${visitor.name}.png`) });
+    }
+}
+
+async function looks(browser, server, texts, shop) {
+    const trade = await goOn(shop);
+
+    mkdirSync(LOOKS, { recursive: true });
+
+    for (const look of [ENGLISH, CHINESE]) {
+        for (const colorScheme of ["light", "dark"]) {
+            const visitor = await Visitor.come(browser, server, texts, {
+                ...look, colorScheme, name: look.name + "-" + colorScheme });
+
+            await visitor.page.goto(server.url + "/");
+            await visitor.field("login.key").waitFor();
+            await lookAt(visitor, "login");
+            await visitor.signIn();
+
+            for (const place of PLACES) {
+                await visitor.go(...place);
+                await visitor.loaded();
+                await lookAt(visitor, place.join("-"));
+            }
+
+            await visitor.go("Messages", "orders");
+            await visitor.opensMessage();
+            await lookAt(visitor, "message");
+            await visitor.go("Topics", "invoices");
+            await visitor.button("topic.purge").click();
+            await lookAt(visitor, "purge");
+            await visitor.context.close();
+        }
+    }
+
+    clearInterval(trade);
+}
+
 async function main([port, key, settings]) {
     const texts = {
         en: (await import(I18N + "en.js")).default,
@@ -326,7 +385,7 @@ async function main([port, key, settings]) {
         await server.act("ago", HOUR);
         await shop.open();
         await hour(shop);
-        await pictures(browser, server, texts, shop);
+        await (LOOKS ? looks : pictures)(browser, server, texts, shop);
     } finally {
         await browser.close();
     }

@@ -1,6 +1,11 @@
 # Makes docs/console/*.png anew, from a week of made-up traffic:
 #
-#     make page && perl t/e2e/console/screenshots.pl
+#     make screenshots
+#
+# or, into a directory, all of each page in both languages, light and dark, in
+# three widths:
+#
+#     KMQ_LOOKS=/tmp/looks make screenshots
 #
 # The week takes a minute: the server's clock is faketime's, which
 # screenshots.js moves.  Look at the pictures before you commit them.
