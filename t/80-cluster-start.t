@@ -45,16 +45,12 @@ for my $round (1 .. $ENV{KMQ_ROUNDS} || 2) {
     is(scalar(map { $_->log =~ /follows stream "orders"/g } $cluster->nodes),
        3, 'and did not begin twice');
     $nats->launch(2);
-    wait_for { my %state = map { ($nats->stream_state($_, 'orders') // '') => 1 }
-                           0 .. 2;
-               keys %state == 1 && !$state{''} } 'the third server has it, too';
+    wait_for { $cluster->replicated } 'the third server has it, too';
     for my $place (0, 1) {
         $nats->kill($place);
         $publish->("without server $place");
         $nats->launch($place);
-        wait_for { my %state = map { ($nats->stream_state($_, 'orders') // '')
-                                     => 1 } 0 .. 2;
-                   keys %state == 1 && !$state{''} } 'it is there again';
+        wait_for { $cluster->replicated } 'it is there again';
     }
     is(scalar(map { $_->log =~ /.*lacks what.*|.*is not the one.*/g }
               $cluster->nodes), 0, 'it is the same stream for all');

@@ -54,19 +54,9 @@ sub until_message {
     $client->drop if $client;
 }
 
-# All that can be lost is there again.
-sub whole {
-    wait_for { !grep { !$cluster->heard($_) } $cluster->nodes }
-             'all nodes are there';
-    wait_for {
-        my %state = map { ($nats->stream_state($_, 'orders') // '') => 1 } 0 .. 2;
-        keys %state == 1 && !$state{''}
-    } 'and all replicas';
-}
-
 for my $round (1 .. $rounds) {
     for my $name ('primary', 'primary and leader') {
-        whole();
+        wait_for { $cluster->whole } 'all that can be lost is there';
         my ($lost, $leader, $time) = ($mq, $cluster->leader, time);
         $nats->kill($leader) if $name =~ /leader/;
         $lost->kill_all;
@@ -74,7 +64,7 @@ for my $round (1 .. $rounds) {
         $lost->launch;
         $nats->launch($leader) if $name =~ /leader/;
     }
-    whole();
+    wait_for { $cluster->whole } 'all that can be lost is there';
     my $time = time;
     my ($status) = $mq->post('/Console/StepDown');
     is($status, 200, 'the primary steps down');

@@ -147,6 +147,23 @@ sub heard {
     return grep { $_->{There} && $_->{Role} eq 'primary' } @{$nodes->{data}};
 }
 
+# Has each server the same of the stream?
+sub replicated {
+    my ($self) = @_;
+    my %state = map { ($self->nats->stream_state($_, 'orders') // '') => 1 }
+                    0 .. $self->{servers} - 1;
+
+    return keys %state == 1 && !$state{''};
+}
+
+# Is all there that can be lost? One loss after another is survived, not one
+# beside another.
+sub whole {
+    my ($self) = @_;
+
+    return $self->replicated && !grep { !$self->heard($_) } $self->nodes;
+}
+
 # The place of the nats-server that leads the stream, as the servers say.
 sub leader {
     my ($self) = @_;

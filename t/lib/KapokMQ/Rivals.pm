@@ -199,9 +199,10 @@ sub _later {
 # go, or it goes on.
 sub round {
     my ($self, $name, $begin, $end, $over) = @_;
-    my ($mq, $number, $epoch) = $self->{cluster}->primary;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
+    wait_for { $self->{cluster}->whole } "$name: all of it is there";
+    my ($mq, $number, $epoch) = $self->{cluster}->primary;
     $self->_enter($mq, $epoch) unless $self->_of($epoch);
     my $goal = $self->oks($epoch) + 50;
     ok($self->run(sub { $self->oks($epoch) >= $goal || $self->_later($epoch) }),
