@@ -24,14 +24,7 @@ my $cluster = KapokMQ::Cluster->new(
     conf => "kapokmq_primary \@primary; include $include;
              location = /metrics { kapokmq_metrics; }");
 for my $node ($cluster->nodes) {
-    my $port = KapokMQ::Suite::free_port();
-    my $http = $node->{http} =~ s/address=127\.0\.0\.1:\d+/address=127.0.0.1:$port/r;
-    $node->configure(http => "$http server {
-        listen 127.0.0.1:$port;
-        large_client_header_buffers 4 64k;
-        client_max_body_size 0;
-        location / { kapokmq_hop; }
-    }");
+    $cluster->takes_hops($node, 'client_max_body_size 0;');
     $node->launch;
 }
 my ($primary, $number, $epoch) = $cluster->primary;

@@ -25,13 +25,7 @@ my $third = $cluster->node(3);
 my %yaml = %{$third->{yaml}};
 
 for my $node ($cluster->nodes) {
-    my $port = KapokMQ::Suite::free_port();
-    my $http = $node->{http} =~ s/address=127\.0\.0\.1:\d+/address=127.0.0.1:$port/r;
-    $node->configure(http => "$http server {
-        listen 127.0.0.1:$port;
-        large_client_header_buffers 4 64k;
-        location / { kapokmq_hop; }
-    }");
+    $cluster->takes_hops($node);
     $node->launch($node == $third ? (yaml => { %yaml, prefetch => 7 }) : ());
 }
 $cluster->primary;

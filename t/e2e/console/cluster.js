@@ -4,13 +4,7 @@
  */
 "use strict";
 
-const { chromium } = require("playwright-core");
-const options = require("./chromium.js");
-const { ok } = require("./report.js");
-const { Server } = require("./server.js");
-const { Visitor } = require("./visitor.js");
-
-const I18N = "../../../view/src/i18n/";
+const { program } = require("./visit.js");
 
 const LOOKS = [
     { name: "en", language: "en", locale: "en-US", colorScheme: "light",
@@ -96,33 +90,13 @@ async function stepsDown(visitor, server) {
     await looksRight(visitor, "after a takeover");
 }
 
-async function main([port, key, settings]) {
-    const texts = {
-        en: (await import(I18N + "en.js")).default,
-        zh: (await import(I18N + "zh.js")).default,
-    };
-    const server = new Server(port, key, settings);
-    const browser = await chromium.launch(options);
+program(LOOKS, async (visitors, server) => {
+    await Promise.all(visitors.map(differs));
+    await server.act("same");
+    await Promise.all(visitors.map(same));
 
-    try {
-        const visitors = await Promise.all(LOOKS.map(
-            (look) => Visitor.come(browser, server, texts, look)));
-
-        await Promise.all(visitors.map(differs));
-        await server.act("same");
-        await Promise.all(visitors.map(same));
-
-        /* while one takes over, questions to the primary are answered 503 */
-        visitors.forEach(({ watch }) => watch.allow(/status of 50[23]/));
-        visitors.forEach(({ watch }) => watch.allow(/error: Failed to load/));
-        await stepsDown(visitors[0], server);
-        await Promise.all(visitors.map((visitor) => visitor.leave()));
-    } finally {
-        await browser.close();
-    }
-}
-
-main(process.argv.slice(2)).then(() => process.exit(0), (error) => {
-    ok(false, "the test itself", error.stack);
-    process.exit(1);
+    /* while one takes over, questions to the primary are answered 503 */
+    visitors.forEach(({ watch }) => watch.allow(/status of 50[23]/));
+    visitors.forEach(({ watch }) => watch.allow(/error: Failed to load/));
+    await stepsDown(visitors[0], server);
 });

@@ -4,11 +4,8 @@
  */
 "use strict";
 
-const { chromium } = require("playwright-core");
-const options = require("./chromium.js");
 const { ok } = require("./report.js");
-const { Server } = require("./server.js");
-const { Visitor } = require("./visitor.js");
+const { program } = require("./visit.js");
 const { access, fewer } = require("./access.js");
 const { addresses, belowAPath } = require("./addresses.js");
 const { clients } = require("./clients.js");
@@ -25,8 +22,6 @@ const { hidden, limits, overview } = require("./overview.js");
 const { listeners, sendAndListen } = require("./send.js");
 const { topics } = require("./topics.js");
 const { troubles } = require("./troubles.js");
-
-const I18N = "../../../view/src/i18n/";
 
 const LOOKS = [
     { name: "en", language: "en", locale: "en-US", colorScheme: "light",
@@ -77,45 +72,24 @@ function inTabs(visitors, ...tests) {
     }));
 }
 
-async function main([port, key, settings]) {
-    const texts = {
-        en: (await import(I18N + "en.js")).default,
-        zh: (await import(I18N + "zh.js")).default,
-    };
-    const server = new Server(port, key, settings);
-    const browser = await chromium.launch(options);
-
-    try {
-        const visitors = await Promise.all(LOOKS.map(
-            (look) => Visitor.come(browser, server, texts, look)));
-        await each(visitors, login);
-        await Promise.all([
-            section("overview", () => overview(visitors, server), visitors),
-            inTabs(visitors, configuration, addresses, choices, hidden,
-                   troubles),
-        ]);
-        await Promise.all([
-            inTabs(visitors, topics, clients, sendAndListen, failing,
-                   keyboard),
-            inTabs(visitors, messages, contents, belowAPath, appearance),
-            each(visitors, access),
-        ]);
-        await section("fewer", () => fewer(visitors, server), visitors);
-        await section("gone", () => gone(visitors, server), visitors);
-        await section("hung", () => hung(visitors, server), visitors);
-        await section("listeners", () => listeners(visitors, server),
-                      visitors);
-        await section("limits", () => limits(visitors, server), visitors);
-        await section("new key", () => newKey(visitors, server), visitors);
-
-        await Promise.all(visitors.map((visitor) => visitor.leave()));
-    } finally {
-        await browser.close();
-    }
-}
-
-/* Clients of a test that failed may be there still. */
-main(process.argv.slice(2)).then(() => process.exit(0), (error) => {
-    ok(false, "the test itself", error.stack);
-    process.exit(1);
+program(LOOKS, async (visitors, server) => {
+    await each(visitors, login);
+    await Promise.all([
+        section("overview", () => overview(visitors, server), visitors),
+        inTabs(visitors, configuration, addresses, choices, hidden,
+               troubles),
+    ]);
+    await Promise.all([
+        inTabs(visitors, topics, clients, sendAndListen, failing,
+               keyboard),
+        inTabs(visitors, messages, contents, belowAPath, appearance),
+        each(visitors, access),
+    ]);
+    await section("fewer", () => fewer(visitors, server), visitors);
+    await section("gone", () => gone(visitors, server), visitors);
+    await section("hung", () => hung(visitors, server), visitors);
+    await section("listeners", () => listeners(visitors, server),
+                  visitors);
+    await section("limits", () => limits(visitors, server), visitors);
+    await section("new key", () => newKey(visitors, server), visitors);
 });

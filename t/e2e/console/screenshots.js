@@ -13,12 +13,12 @@ const options = require("./chromium.js");
 const { withPalette } = require("./png.js");
 const { ok, until } = require("./report.js");
 const { Server } = require("./server.js");
+const { texts } = require("./visit.js");
 const { Visitor } = require("./visitor.js");
 
 const PICTURES = path.join(__dirname, "../../../docs/console");
 const LOOKS = process.env.KMQ_LOOKS;
 const WIDTHS = [1440, 1024, 400];
-const I18N = "../../../view/src/i18n/";
 
 const LIVE = 12000;                /* ms of traffic in a live chart */
 const MINUTE = 60;
@@ -370,10 +370,7 @@ async function looks(browser, server, texts, shop) {
 }
 
 async function main([port, key, settings]) {
-    const texts = {
-        en: (await import(I18N + "en.js")).default,
-        zh: (await import(I18N + "zh.js")).default,
-    };
+    const own = await texts();
     const server = new Server(port, key, settings);
     const shop = new Shop(server);
     const browser = await chromium.launch(options);
@@ -385,7 +382,7 @@ async function main([port, key, settings]) {
         await server.act("ago", HOUR);
         await shop.open();
         await hour(shop);
-        await (LOOKS ? looks : pictures)(browser, server, texts, shop);
+        await (LOOKS ? looks : pictures)(browser, server, own, shop);
     } finally {
         await browser.close();
     }

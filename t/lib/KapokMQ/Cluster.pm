@@ -147,6 +147,21 @@ sub heard {
     return grep { $_->{There} && $_->{Role} eq 'primary' } @{$nodes->{data}};
 }
 
+# A server, not started yet, on which a node takes what others hand on; more:
+# text for it.
+sub takes_hops {
+    my ($self, $node, $more) = @_;
+    my $port = KapokMQ::Suite::free_port();
+    my $http = $node->{http} =~ s/address=127\.0\.0\.1:\d+/address=127.0.0.1:$port/r;
+
+    $node->configure(http => "$http server {
+        listen 127.0.0.1:$port;
+        large_client_header_buffers 4 64k;
+        @{[$more // '']}
+        location / { kapokmq_hop; }
+    }");
+}
+
 # Has each server the same of the stream?
 sub replicated {
     my ($self) = @_;
