@@ -91,3 +91,25 @@ need_nginx_source() {
      dpkg-deb -x nginx-dev_*.deb . && rm nginx-dev_*.deb) &&
     rm -rf "$dir" && mv "$dir.new" "$dir"
 }
+
+# newer_nats: the nats-server of Debian 13 into NEWER_NATS, beside the one that is
+# installed; it runs on 12 as well.
+newer_nats() {
+    local dir=$PWD/build/nats-server uri apt
+
+    NEWER_NATS=$dir/usr/sbin/nats-server
+    [ ! -x "$NEWER_NATS" ] || return 0
+
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+        'Label: Debian' | head -n 1)
+    [ -n "$uri" ] || return 1
+    echo "Fetching the nats-server of Debian 13"
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    echo "deb $uri trixie main" > "$dir/sources.list"
+    apt=(apt-get -qq -o APT::Sandbox::User= -o Acquire::Languages=none
+        -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=-
+        -o Dir::State::Lists="$dir/lists" -o Dir::Cache="$dir/cache")
+    (cd "$dir" && "${apt[@]}" update && "${apt[@]}" download nats-server &&
+     dpkg-deb -x nats-server_*.deb .) || return 1
+    rm -rf "$dir"/{lists,cache,nats-server_*.deb}
+}

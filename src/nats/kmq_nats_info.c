@@ -134,3 +134,23 @@ kmq_nats_link_read_info(kmq_nats_link_t *link, const kmq_nats_text_t *text)
 
     return 0;
 }
+
+
+int
+kmq_nats_info_before(const kmq_nats_info_t *info, unsigned major,
+    unsigned minor, unsigned patch)
+{
+    unsigned  have[3];
+
+    if (sscanf(info->version, "%3u.%3u.%3u", &have[0], &have[1], &have[2])
+        != 3)
+    {
+        return 0;
+    }
+
+    if (have[0] != major) {
+        return have[0] < major;
+    }
+
+    return have[1] == minor ? have[2] < patch : have[1] < minor;
+}

@@ -126,6 +126,10 @@ unsigned kmq_nats_link_place(const kmq_nats_link_t *link);
 const kmq_nats_server_t *kmq_nats_link_server(const kmq_nats_link_t *link);
 const kmq_nats_info_t *kmq_nats_link_info(const kmq_nats_link_t *link);
 
+/* Is that server's version before major.minor.patch?  0 if it names none. */
+int kmq_nats_info_before(const kmq_nats_info_t *info, unsigned major,
+    unsigned minor, unsigned patch);
+
 /* Why there is no connection, or what the server complained of last; "" at
  * first. */
 const char *kmq_nats_link_reason(const kmq_nats_link_t *link);

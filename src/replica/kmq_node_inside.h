@@ -42,6 +42,7 @@ struct kmq_node_s {
     uint64_t              link_times;  /* which one */
     uint64_t              times;       /* of the connection that was checked */
     uint64_t              check;       /* not before */
+    unsigned              old_told:1;  /* a server is an old one */
     uint64_t              time;        /* of the last entry */
     unsigned              lagging:1;   /* the stream ends before what was
                                           read */

@@ -601,6 +601,31 @@ read_scanned(kmq_node_t *n)
 }
 
 
+/*
+ * A raft leader before 2.9.15 that lost its place keeps what it alone has
+ * (processAppendEntry in nats-server's raft.go does not truncate then): its
+ * replica differs from the others from there on, and can be the one that counts
+ * later.
+ */
+static void
+read_tell_old(kmq_node_t *n)
+{
+    const kmq_nats_info_t  *info;
+
+    info = kmq_nats_link_info(n->link);
+
+    if (n->old_told || !kmq_nats_info_before(info, 2, 9, 15)) {
+        return;
+    }
+
+    n->old_told = 1;
+    kmq_node_log(n, KMQ_LOG_WARN, "nats-server %s (\"%s\") may lose what it "
+                 "has acknowledged when a server that led the stream comes "
+                 "back; 2.9.15 and later do not, use 2.10 or later",
+                 info->version, info->server);
+}
+
+
 void
 kmq_node_read(kmq_node_t *n, uint64_t deadline)
 {
@@ -616,6 +641,7 @@ kmq_node_read(kmq_node_t *n, uint64_t deadline)
     if (n->link_times != kmq_nats_link_times(n->link)) {
         n->link_times = kmq_nats_link_times(n->link);
         n->linked = now;
+        read_tell_old(n);
     }
 
     if (n->lease.differs || n->files.foreign) {

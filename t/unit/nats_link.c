@@ -640,6 +640,29 @@ test_learn(int learn)
 }
 
 
+static int
+before(const char *version)
+{
+    kmq_nats_info_t  info;
+
+    (void) snprintf(info.version, sizeof(info.version), "%s", version);
+
+    return kmq_nats_info_before(&info, 2, 9, 15);
+}
+
+
+static void
+test_versions(void)
+{
+    ok(before("1.99.99") && before("2.8.20") && before("2.9.10")
+       && before("2.9.14-RC.2"), "servers before 2.9.15");
+    ok(!before("2.9.15") && !before("2.9.15-beta") && !before("2.9.25")
+       && !before("2.10.0") && !before("2.15.1") && !before("3.0.0"),
+       "and others");
+    ok(!before("") && !before("main") && !before("2.9"), "that name none");
+}
+
+
 int
 main(void)
 {
@@ -659,6 +682,7 @@ main(void)
     test_deaf();
     test_learn(1);
     test_learn(0);
+    test_versions();
 
     return done_testing();
 }

@@ -206,6 +206,13 @@ sub tell {
         @lines = @lines[-40 .. -1] if @lines > 40;
         diag("node $n:\n", join "\n", @lines);
     }
+    for my $place (0 .. $self->{servers} - 1) {
+        my @lines = split /\n/, $self->nats->log($place);
+        @lines = @lines[-40 .. -1] if @lines > 40;
+        diag("nats-server $place: ",
+             $self->nats->get($place, '/jsz?acc=$G&streams=1&raft=1') // '-',
+             "\n", join "\n", @lines);
+    }
 }
 
 sub finish {

@@ -37,6 +37,12 @@ sub version {
     return $text =~ /v([\d.]+)/ ? $1 : undef;
 }
 
+# Does a server that led a stream give up, when it comes back, what it alone has?
+# Before 2.9.15 it does not: its replica differs from the others then.
+sub forgets {
+    return sprintf('%03d' x 3, split /\./, version()) ge '002009015';
+}
+
 # Options: servers (3); text for each configuration; network, on whose machines
 # they are.
 sub start {
@@ -52,15 +58,37 @@ sub start {
                              qw(port route http) }
     } 1 .. $self->{servers} ];
 
-    $self->configure($_) for 0 .. $self->{servers} - 1;
-    for my $place (0 .. $self->{servers} - 1) {
-        $self->launch($place, 0);
-        # all at once, 2.10 may make a cluster of two of them
-        sleep 0.02 until $self->get($place, '/varz') || $self->_ended($place);
+    my @places = 0 .. $self->{servers} - 1;
+    my $deadline = time + PATIENCE;
+
+    $self->configure($_) for @places;
+    for (my $patience = 5; !$self->_all_serve($patience); $patience *= 2) {
+        die "no cluster of nats-servers:\n", $self->log(0) if time > $deadline;
+        $self->kill($_) for @places;
+        remove_tree(map { "$self->{dir}/$_->{name}" } @{$self->{server}});
     }
-    $self->wait_ready($_) for 0 .. $self->{servers} - 1;
 
     return $self;
+}
+
+# Starts them.  2.10 may make a cluster of two of them, which never becomes one of
+# three; one after the other it does so seldom.
+sub _all_serve {
+    my ($self, $patience) = @_;
+    my @places = 0 .. $self->{servers} - 1;
+
+    for my $place (@places) {
+        $self->launch($place, 0);
+        sleep 0.02 until $self->get($place, '/varz') || $self->_ended($place);
+    }
+    my $deadline = time + $patience;
+    while (grep { !$self->is_ready($_) } @places) {
+        die "a nats-server ended:\n", map { $self->log($_) } @places
+            if grep { $self->_ended($_) } @places;
+        return 0 if time > $deadline;
+        sleep 0.05;
+    }
+    return 1;
 }
 
 sub ports { join ',', map { $_->{port} } @{$_[0]{server}} }

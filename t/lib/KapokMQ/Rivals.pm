@@ -201,7 +201,8 @@ sub round {
     my ($self, $name, $begin, $end, $over) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    wait_for { $self->{cluster}->whole } "$name: all of it is there";
+    wait_for { $self->{cluster}->whole } "$name: all of it is there"
+        or $self->{cluster}->tell;
     my ($mq, $number, $epoch) = $self->{cluster}->primary;
     $self->_enter($mq, $epoch) unless $self->_of($epoch);
     my $goal = $self->oks($epoch) + 50;
