@@ -58,6 +58,15 @@ node_modules() {
 rm -rf build/t "$logs"
 mkdir -p build/t "$logs"
 
+# A server before 2.9.15 that is killed or cut off and comes back may have a
+# replica that differs (docs/cluster.md).
+if newer_nats; then
+    export KMQ_NATS=$NEWER_NATS
+else
+    echo "The nats-server of Debian 13 cannot be had: the suites of the cluster" \
+        "run with that of Debian 12." >&2
+fi
+
 step build make --no-print-directory -j2
 [ ${#failed[@]} -eq 0 ] || { what_failed; exit 1; }
 step lint make --no-print-directory -j2 lint
@@ -83,14 +92,10 @@ mapfile -t suites < <(printf '%s\n' t/0[3-9]*.t t/[1-9]*.t t/e2e/*.t |
     grep -Ev '^t/(46-workers|67-checkpoint-anew|80-cluster-.*|91-run)\.t$')
 step 'four workers' env KMQ_WORKERS=4 prove -j6 "${suites[@]}"
 
-# The suites above run with the nats-server that is installed.
-if newer_nats; then
-    step 'the cluster with a newer nats-server' env KMQ_WORKERS=1 \
-        KMQ_NATS="$NEWER_NATS" prove -j6 \
-        t/80-cluster-{order,partition,quorum,start,stream,takeover}.t
-else
-    echo "The nats-server of Debian 13 cannot be had: not tried with it." >&2
-fi
+# With the one that is installed: what a server before 2.9.15 is good for.
+[ -z "${KMQ_NATS:-}" ] ||
+    step "the cluster with Debian's nats-server" env -u KMQ_NATS KMQ_WORKERS=1 \
+        prove -j6 t/80-cluster-{hop,login,partition,pauses,takeover}.t
 
 rm -rf build/t
 
