@@ -112,7 +112,7 @@ TOOL_SRC   := $(DUMP_SRC) $(filter src/engine/% src/disk/%,$(CORE_SRC)) \
 UNIT_SRC   := $(wildcard t/unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
 BENCH_SRC  := $(wildcard bench/*/*.c)
-LIBS       := -lyaml -ljansson -ljwt -lssl -lcrypto -lpthread
+LIBS       := -lyaml -ljansson -llz4 -ljwt -lssl -lcrypto -lpthread
 
 .PHONY: build examples page unit unit-build fuzz fuzz-build live-build live-fuzz \
     chaos-forgive cluster cluster-kills cluster-pauses cluster-short \
@@ -249,12 +249,12 @@ $(call objects,plain,$(MODULE_SRC) $(DUMP_SRC)): $(OUT)/configured-with
 
 # a client of real nats-servers, for t/cluster/jetstream.t and by hand
 NATS_TOOL_SRC := t/cluster/nats_tool.c $(NATS_SRC) \
-    src/replica/kmq_appends.c src/replica/kmq_place.c \
+    src/replica/kmq_appends.c src/replica/kmq_pack.c src/replica/kmq_place.c \
     src/cluster/kmq_chain.c src/cluster/kmq_writer.c
 
 $(OUT)/nats-tool: $(call objects,plain,$(NATS_TOOL_SRC) \
     $(addprefix src/protocol/kmq_,escape.c utf8.c wide.c))
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson -llz4 -lssl -lcrypto
 
 $(call objects,plain,$(NATS_TOOL_SRC)): $(OUT)/configured-with
 

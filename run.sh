@@ -12,7 +12,7 @@ cd "$(dirname "$0")"
 
 [ -n "${NGINX_SRC:-}" ] || {
     need_packages make gcc nginx libyaml-dev libjansson-dev libjwt-dev \
-        libssl-dev libpcre2-dev zlib1g-dev
+        liblz4-dev libssl-dev libpcre2-dev zlib1g-dev
     need_nginx_source
 }
 [ "${1:-}" != --cluster ] || need_packages nats-server

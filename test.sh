@@ -17,8 +17,8 @@ fi
 # Of the languages of examples/, Go takes half a gigabyte and a JDK a quarter of
 # one: those examples run where these are.
 need_packages make gcc clang libclang-rt-dev cppcheck nginx nginx-dev \
-    libyaml-dev libjansson-dev libjwt-dev libssl-dev openssl libmojolicious-perl \
-    libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
+    libyaml-dev libjansson-dev libjwt-dev liblz4-dev libssl-dev openssl \
+    libmojolicious-perl libev-perl libio-socket-ssl-perl libtest-base-perl libtest-longstring-perl python3-websockets \
     chromium libnss3-tools curl iproute2 faketime prometheus valgrind nats-server \
     php-cli
 command -v npm > /dev/null || need_packages nodejs npm

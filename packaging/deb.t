@@ -33,7 +33,7 @@ fresh() {
         apt-get update
         old=$(apt-cache madison nginx | awk "{ print \$3 }" | sort -V | head -n 1)
         apt-get install -y --no-install-recommends nginx=$old \
-            nginx-common=$old curl procps logrotate libyaml-0-2 libjansson4 \
+            nginx-common=$old curl procps logrotate libyaml-0-2 libjansson4 liblz4-1 \
             libjwt0 libssl3 iproute2 systemd systemd-sysv dbus
         apt-get install -y --no-install-recommends --download-only \
             --reinstall nginx nginx-common' || return

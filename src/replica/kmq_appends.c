@@ -7,6 +7,7 @@
 #include "../nats/kmq_jetstream.h"
 #include "../nats/kmq_nats_socket.h"
 #include "kmq_appends.h"
+#include "kmq_pack.h"
 
 
 #define APPENDS_RETRY     1000         /* ms without an answer */
@@ -92,13 +93,7 @@ kmq_appends_add(kmq_appends_t *a, kmq_body_t *body)
     body->entry.writer = a->writer.writer;
     body->entry.slot = number;
 
-    kmq_body_write(slot->bytes, body);
-
-    if (body->size) {
-        memcpy(slot->bytes + KMQ_BODY_HEAD, body->data, body->size);
-    }
-
-    slot->size = size;
+    slot->size = kmq_pack(slot->bytes, body);
     slot->sent = 0;
     slot->look = 0;
 

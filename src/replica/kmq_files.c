@@ -9,6 +9,7 @@
 
 #include "../engine/journal/kmq_crc32c.h"
 #include "kmq_files.h"
+#include "kmq_pack.h"
 
 
 /* An entry that came before its turn. */
@@ -462,6 +463,8 @@ kmq_files_close(kmq_files_t *files)
         (void) close(files->fd);
     }
 
+    kmq_buffer_free(&files->plain);
+
     files->writer = NULL;
     files->fd = -1;
 }
@@ -653,8 +656,18 @@ files_checkpoint(kmq_files_t *files, const kmq_body_t *body)
 
 /* It counts. */
 static void
-files_apply(kmq_files_t *files, const kmq_body_t *body)
+files_apply(kmq_files_t *files, kmq_body_t *body)
 {
+    int  rc;
+
+    rc = kmq_unpack(body, &files->plain);
+
+    if (rc != 0) {
+        (void) files_cannot(files, "unpacking an entry of the stream for files",
+                            rc == -1 ? EBADMSG : ENOMEM);
+        return;
+    }
+
     switch (body->part) {
 
     case KMQ_PART_BATCH:
@@ -786,7 +799,7 @@ files_closed(kmq_files_t *files, const kmq_chain_t *chain,
 
 void
 kmq_files_entry(kmq_files_t *files, const kmq_chain_t *chain,
-    kmq_chain_e what, const kmq_body_t *body, uint64_t time, int write)
+    kmq_chain_e what, kmq_body_t *body, uint64_t time, int write)
 {
     switch (what) {
 

@@ -65,6 +65,7 @@ typedef struct {
     uint16_t                maker;     /* the checkpoint's writer */
     uint64_t                complete;  /* generation of the last one */
     kmq_checkpoint_file_t   checkpoint;
+    kmq_buffer_t            plain;     /* of an entry that was packed */
 
     /* of this node's own appends, by what is in its files */
     uint64_t                reach;
@@ -82,10 +83,10 @@ void kmq_files_close(kmq_files_t *files);
 /*
  * An entry was read, and that came of it; chain: as it is behind it; time: when
  * it was stored.  write: it is to be written, if it counts; else somebody else
- * has.
+ * has.  The body's data may be unpacked by it, until the next one.
  */
 void kmq_files_entry(kmq_files_t *files, const kmq_chain_t *chain,
-    kmq_chain_e what, const kmq_body_t *body, uint64_t time, int write);
+    kmq_chain_e what, kmq_body_t *body, uint64_t time, int write);
 
 /* The reader goes on behind a mark. */
 void kmq_files_jump(kmq_files_t *files, const kmq_chain_t *chain);

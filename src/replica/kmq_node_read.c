@@ -418,7 +418,7 @@ read_mark(kmq_node_t *n, const kmq_body_t *body)
 
 
 static void
-read_entry(kmq_node_t *n, const kmq_body_t *body)
+read_entry(kmq_node_t *n, kmq_body_t *body)
 {
     int          own;
     kmq_chain_e  what;

@@ -7,7 +7,8 @@
 
 
 #define BODY_MAGIC    "KMQE"
-#define BODY_VERSION  1
+#define BODY_PLAIN    1            /* versions */
+#define BODY_PACKED   2
 #define BODY_FIRST    1
 #define BODY_LAST     2
 
@@ -86,7 +87,7 @@ kmq_body_write(unsigned char head[KMQ_BODY_HEAD], const kmq_body_t *body)
     memset(head, 0, KMQ_BODY_HEAD);
     memcpy(head, BODY_MAGIC, 4);
 
-    head[4] = BODY_VERSION;
+    head[4] = body->packed ? BODY_PACKED : BODY_PLAIN;
     head[5] = entry->kind;
     head[6] = (unsigned char) body->part;
     head[7] = (unsigned char) (body->first * BODY_FIRST
@@ -106,6 +107,7 @@ kmq_body_write(unsigned char head[KMQ_BODY_HEAD], const kmq_body_t *body)
     kmq_put64(head + 64, body->info.key[0]);
     kmq_put64(head + 72, body->info.key[1]);
     kmq_put32(head + 80, body->info.worker);
+    kmq_put32(head + 84, body->packed);
 }
 
 
@@ -135,6 +137,7 @@ body_head(kmq_body_t *body, const unsigned char *head)
     body->info.key[0] = kmq_get64(head + 64);
     body->info.key[1] = kmq_get64(head + 72);
     body->info.worker = kmq_get32(head + 80);
+    body->packed = head[4] == BODY_PACKED ? kmq_get32(head + 84) : 0;
 }
 
 
@@ -148,7 +151,8 @@ kmq_body_read(kmq_body_t *body, const char *name, uint64_t sequence,
 
     if (payload->len >= KMQ_BODY_HEAD
         && memcmp(payload->bytes, BODY_MAGIC, 4) == 0
-        && payload->bytes[4] == BODY_VERSION)
+        && (payload->bytes[4] == BODY_PLAIN
+            || payload->bytes[4] == BODY_PACKED))
     {
         body_head(body, payload->bytes);
         body->data = payload->bytes + KMQ_BODY_HEAD;

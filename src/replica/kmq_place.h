@@ -8,7 +8,7 @@
  * A body, all numbers with their least byte first:
  *
  *      0   "KMQE"     4
- *      4   version    1   1
+ *      4   version    1   1; 2: its data is packed (LZ4, one block)
  *      5   kind       1   KMQ_ENTRY_...
  *      6   part       1   KMQ_PART_..., of an append
  *      7   flags      1   1: the part begins here, 2: it ends here
@@ -25,7 +25,7 @@
  *     56   first      8
  *     64   key       16
  *     80   worker     4
- *     84   zero       4
+ *     84   plain      4   bytes of the data before it was packed, or 0
  *     88              ..  what the part has
  *
  * A batch of records may be larger than a message: then it is in several
@@ -43,6 +43,7 @@
 #define KMQ_PLACE_MAX     128          /* of a subject, with the zero byte */
 #define KMQ_PLACE_NAME     33          /* of a queue, with the zero byte */
 #define KMQ_BODY_HEAD      88
+#define KMQ_PACK_MAX       (64u << 20) /* bytes of packed data, and plain */
 
 typedef enum {
     KMQ_PART_NONE,                     /* it is there to be acknowledged */
@@ -66,6 +67,8 @@ typedef struct {
     kmq_journal_info_t    info;
     const unsigned char  *data;        /* behind the head */
     size_t                size;
+    uint32_t              packed;      /* bytes that it has when it is unpacked;
+                                          0: it is plain */
 } kmq_body_t;
 
 /* The subject of a place. */

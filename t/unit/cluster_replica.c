@@ -2,6 +2,7 @@
  * bytes, what processes share, files that a follower keeps. */
 
 #include "../../src/replica/kmq_files.h"
+#include "../../src/replica/kmq_pack.h"
 #include "../../src/replica/kmq_shared.h"
 #include "disk_util.h"
 #include "tap.h"
@@ -77,6 +78,80 @@ test_entries(void)
     kmq_place_subject(subject, "q", &body.entry);
     ok(strcmp(subject, "kapokmq.q.claim.3") == 0, "a claim's subject");
     is_int(body_of(&body, subject).entry.kind, KMQ_ENTRY_CLAIM, "a claim");
+}
+
+
+/* Entries of a size, of data that is alike, or not at all: packed and read; and
+ * then with each byte of what was packed changed. */
+static void
+test_pack(size_t size, int alike, kmq_part_e part, int packs)
+{
+    int                 rc, same;
+    char                subject[KMQ_PLACE_MAX];
+    size_t              i, n;
+    uint32_t            random = 1;
+    kmq_body_t          body, read;
+    kmq_buffer_t        buffer;
+    unsigned char      *data, *bytes;
+    kmq_nats_text_t     text, payload;
+
+    data = malloc(size + 1);
+    bytes = malloc(KMQ_BODY_HEAD + size);
+
+    for (i = 0; i < size; i++) {
+        random = random * 1103515245 + 12345;
+        data[i] = (unsigned char) (alike ? i % 61 : random >> 16);
+    }
+
+    memset(&buffer, 0, sizeof(buffer));
+    memset(&body, 0, sizeof(body));
+    body.entry.kind = KMQ_ENTRY_APPEND;
+    body.entry.slot = 1;
+    body.part = part;
+    body.data = data;
+    body.size = size;
+
+    kmq_place_subject(subject, "q", &body.entry);
+    n = kmq_pack(bytes, &body);
+    ok(packs ? n < KMQ_BODY_HEAD + size / 2 : n == KMQ_BODY_HEAD + size,
+       "%zu bytes in an entry of %zu", size, n);
+
+    text = KMQ_NATS_TEXT(subject);
+    payload.bytes = bytes;
+    payload.len = n;
+    kmq_body_read(&read, "q", 1, &text, &payload);
+
+    is_int(read.packed, packs ? (long) size : 0, "which says so");
+    is_int(kmq_unpack(&read, &buffer), 0, "unpacked");
+    ok(read.size == size && memcmp(read.data, data, size) == 0,
+       "it is what it was");
+    is_int(kmq_unpack(&read, &buffer), 0, "and stays so");
+
+    for (i = KMQ_BODY_HEAD; packs && i < n; i++) {
+        bytes[i] ^= 0xff;
+        kmq_body_read(&read, "q", 1, &text, &payload);
+        rc = kmq_unpack(&read, &buffer);
+        same = rc == 0 && read.size == size;
+        bytes[i] ^= 0xff;
+
+        if (rc != -1 && !same) {
+            break;
+        }
+    }
+
+    ok(!packs || i == n, "a damaged one is of that size, or none");
+
+    bytes[84] ^= 1;
+    kmq_body_read(&read, "q", 1, &text, &payload);
+    is_int(kmq_unpack(&read, &buffer), packs ? -1 : 0,
+           "the size that it has unpacked counts");
+    bytes[87] = 0xff;
+    kmq_body_read(&read, "q", 1, &text, &payload);
+    is_int(kmq_unpack(&read, &buffer), packs ? -1 : 0, "and has a bound");
+
+    kmq_buffer_free(&buffer);
+    free(bytes);
+    free(data);
 }
 
 
@@ -221,26 +296,37 @@ shows(kmq_body_t *body)
 }
 
 
-/* A record of that number, of counts, which the file's reader finds again. */
+/* Records from that number on, of counts, which the file's reader finds
+ * again. */
 static void
-record(kmq_buffer_t *out, uint64_t lsn)
+records_of(kmq_buffer_t *out, uint64_t lsn, unsigned n)
 {
+    unsigned  i;
     uint64_t  number[2] = { 1, 2 };
 
     out->len = 0;
-    (void) kmq_record_numbers(out, lsn, KMQ_RECORD_END, 0, 1, NULL, 0, number,
-                              2);
+
+    for (i = 0; i < n; i++) {
+        (void) kmq_record_numbers(out, lsn + i, KMQ_RECORD_END, 0, 1, NULL, 0,
+                                  number, 2);
+    }
+
     kmq_records_seal(out->data, out->len);
 }
 
 
+/* A batch of records as it comes from the stream. */
 static void
-append(uint64_t slot, uint64_t lsn, kmq_chain_e want, const char *name)
+append(uint64_t slot, uint64_t lsn, unsigned n, kmq_chain_e want,
+    const char *name)
 {
+    char                 subject[KMQ_PLACE_MAX];
     kmq_body_t           body;
+    kmq_nats_text_t      text, payload;
     static kmq_buffer_t  records;
+    static unsigned char bytes[8192];
 
-    record(&records, lsn);
+    records_of(&records, lsn, n);
     memset(&body, 0, sizeof(body));
 
     body.entry.kind = KMQ_ENTRY_APPEND;
@@ -253,6 +339,13 @@ append(uint64_t slot, uint64_t lsn, kmq_chain_e want, const char *name)
     body.info.generation = 1;
     body.data = records.data;
     body.size = records.len;
+
+    kmq_place_subject(subject, "q", &body.entry);
+    text = KMQ_NATS_TEXT(subject);
+    payload.bytes = bytes;
+    payload.len = kmq_pack(bytes, &body);
+    kmq_body_read(&body, "q", 0, &text, &payload);
+    is_int(body.packed, n > 1 ? (long) records.len : 0, "%s: packed", name);
 
     is_int(shows(&body), want, "%s", name);
 }
@@ -332,20 +425,20 @@ test_files(void)
 
     other(KMQ_ENTRY_CLAIM, 0, 0);
     other(KMQ_ENTRY_BEGIN, 0, 0);
-    append(1, 10, KMQ_CHAIN_COUNTS, "a batch");
-    append(3, 30, KMQ_CHAIN_HELD_BACK, "one before its turn");
+    append(1, 10, 1, KMQ_CHAIN_COUNTS, "a batch");
+    append(3, 30, 40, KMQ_CHAIN_HELD_BACK, "one before its turn");
     is_int(files.half, 1, "it is held");
     is_int(kmq_files_flush(&files, 5), 0, "flushed");
     is_int(files.state.chain.seq, 3, "up to what nothing is held before");
-    append(2, 20, KMQ_CHAIN_COUNTS, "the one that was missing");
-    append(5, 50, KMQ_CHAIN_HELD_BACK, "one that never has its turn");
+    append(2, 20, 1, KMQ_CHAIN_COUNTS, "the one that was missing");
+    append(5, 70, 40, KMQ_CHAIN_HELD_BACK, "one that never has its turn");
     other(KMQ_ENTRY_CLOSE, 4, 2);
     is_int(files.half, 0, "nothing is held behind a closing");
     is_int(kmq_files_flush(&files, 50), 0, "flushed again");
 
     found = look(dir);
     is_int(found.places, 3, "three batches with their places");
-    is_int((int) found.sum, 60, "are what counts");
+    is_int((int) found.sum, 10 + 20 + 40 * (30 + 69) / 2, "are what counts");
     kmq_files_close(&files);
 
     is_int(kmq_files_open(&files, dir, 0, NODE, 1, nothing, NULL), 0,
@@ -369,6 +462,12 @@ main(void)
     du_begin();
 
     test_entries();
+    test_pack(0, 1, KMQ_PART_NONE, 0);
+    test_pack(300, 1, KMQ_PART_BATCH, 0);
+    test_pack(20000, 1, KMQ_PART_BATCH, 1);
+    test_pack(20000, 0, KMQ_PART_BATCH, 0);
+    test_pack(1 << 20, 1, KMQ_PART_CHECKPOINT, 1);
+    test_pack(2000, 1, KMQ_PART_MARK, 0);
     test_chains();
     test_shared();
     test_files();
