@@ -36,7 +36,11 @@ for my $round (1 .. $ENV{KMQ_ROUNDS} || 2) {
         $count = 0;
     };
     $publish->('with two');
-    # who made it says so if the answer came in time; and each that it is there
+    # Who made it says so, if the answer came within the two seconds for which it
+    # waits. In two of three rounds it did not: one of the servers has just been
+    # killed, and it took the others seven seconds until the stream was there.
+    # Then that node finds it, as the others do, and none says that it made it.
+    # What matters is that no two do.
     cmp_ok(scalar(map { $_->log =~ /stream "orders" was made/g }
                   $cluster->nodes),
            '<=', 1, 'no two nodes made the stream');
