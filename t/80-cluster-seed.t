@@ -22,14 +22,6 @@ my $cluster = KapokMQ::Cluster->new(
     allow => qr/cluster: |stream|worker process \d+ exited/);
 my ($first, @others) = $cluster->nodes;
 
-# Makes the file by which an operator asks for it.
-sub seed {
-    my ($node, $text) = @_;
-
-    spew(directory($node) . '/seed', $text // '');
-    chown +(stat directory($node))[4, 5], directory($node) . '/seed';
-}
-
 
 # --------------------------------------------------- a queue that was alone
 
@@ -45,7 +37,7 @@ wait_for { $first->log =~ /are of a queue without a cluster: make a file/ }
          'its node says that it wants to be told';
 run_for(2);
 is(($cluster->who)[1], 0, 'nobody is primary until then');
-seed($first);
+$cluster->seed($first);
 my ($mq, $number, $epoch) = $cluster->primary;
 is($number, 1, 'then it is');
 is(scalar(() = $mq->codes(topic => 't', status => -1, limit => 1000)), 30,
@@ -53,8 +45,7 @@ is(scalar(() = $mq->codes(topic => 't', status => -1, limit => 1000)), 30,
 wait_for { $mq->log =~ /checkpoint \d+: / } 'a checkpoint goes to the stream';
 push @codes, map { $mq->publish('t', "new $_") } 1 .. 10;
 
-wait_for { !grep { !files($_, qr/^checkpoint-[0-9a-f]+$/) } @others }
-         'and to the others';
+wait_for { $cluster->checkpointed(@others) } 'and to the others';
 $first->kill_all;
 ($mq, $number, $epoch) = $cluster->primary($epoch + 1);
 $mq->counts_become({ unconsumed => 40 }, 'the next primary has all of it');
@@ -66,16 +57,15 @@ ok(!-e directory($first) . '/seed', 'what was asked is done once');
 # -------------------------------------------------------- the stream is lost
 
 sleep 0.5;
-$cluster->nats->kill($_) for 0 .. 2;
+$cluster->nats->kill_all;
 remove_tree("$cluster->{nats}{dir}/n$_") for 1 .. 3;
-$cluster->nats->launch($_, 0) for 0 .. 2;
-$cluster->nats->wait_ready($_) for 0 .. 2;
+$cluster->nats->launch_all;
 my ($behind) = grep { $_ != $mq } $cluster->nodes;
-seed($behind);
+$cluster->seed($behind);
 wait_for { $behind->log =~ /those of node \d reach further/ }
          'no stream is made from files that another node has more than';
 unlink directory($behind) . '/seed';
-seed($mq);
+$cluster->seed($mq);
 my $before = $mq;
 ($mq, $number, $epoch) = $cluster->primary($epoch + 1);
 is($mq, $before, 'but from those of the last primary');
@@ -83,8 +73,7 @@ $mq->counts_become({ unconsumed => 50 }, 'and nothing is missing');
 push @codes, map { $mq->publish('t', "newest $_") } 1 .. 10;
 wait_for { !grep { $_->log !~ /was made anew from the files of node $number/ }
            grep { $_ != $mq } $cluster->nodes } 'the others follow it';
-wait_for { !grep { !files($_, qr/^checkpoint-[0-9a-f]+$/) } $cluster->nodes }
-         'with its checkpoint';
+wait_for { $cluster->checkpointed($cluster->nodes) } 'with its checkpoint';
 $mq->kill_all;
 ($mq, $number, $epoch) = $cluster->primary($epoch + 1);
 $mq->counts_become({ unconsumed => 60 }, 'the next primary has all of it');

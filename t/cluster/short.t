@@ -55,22 +55,13 @@ sub all_there {
 }
 
 sub power_off {
-    $cluster->nats->kill($_) for 0 .. 2;
+    $cluster->nats->kill_all;
     $_->kill_all for grep { $_->{group} } $cluster->nodes;
 }
 
 sub power_on {
-    $cluster->nats->launch($_, 0) for 0 .. 2;
-    $cluster->nats->wait_ready($_) for 0 .. 2;
+    $cluster->nats->launch_all;
     $_->launch for $cluster->nodes;
-}
-
-# An operator asks for it.
-sub seed {
-    my ($node) = @_;
-
-    spew(directory($node) . '/seed', '');
-    chown +(stat directory($node))[4, 5], directory($node) . '/seed';
 }
 
 sub asides { return scalar map { files($_, qr/^aside-/) } $cluster->nodes }
@@ -114,10 +105,10 @@ wait_for {
 } 'it is appended to the stream';
 if (!$appended) {
     diag('the servers have lost what they had acknowledged');
-    seed($cluster->node(agreed()));
+    $cluster->seed($cluster->node(agreed()));
 }
 all_there('after that', 1);
-wait_for { !grep { !files($_, qr/^checkpoint-[0-9a-f]+$/) } $cluster->nodes }
+wait_for { $cluster->checkpointed($cluster->nodes) }
          'the others follow the new stream' if !$appended;
 my $asides = asides();
 is($asides, 0, 'no files were set aside') if $appended;
@@ -125,10 +116,9 @@ is($asides, 0, 'no files were set aside') if $appended;
 
 # ------------------------------------------------- a stream that has lost more
 
-$cluster->nats->kill($_) for 0 .. 2;
+$cluster->nats->kill_all;
 system('cp', '-a', "$dir/n$_", "$dir/old-n$_") == 0 or die for 1 .. 3;
-$cluster->nats->launch($_, 0) for 0 .. 2;
-$cluster->nats->wait_ready($_) for 0 .. 2;
+$cluster->nats->launch_all;
 publish(20, 'what is lost');
 power_off();
 # another may have become primary meanwhile, on a machine that is busy
@@ -153,12 +143,12 @@ is(scalar(grep { !-e } @before) + asides(), $asides,
    'nothing is removed, or set aside');
 my ($status, $json) = $cluster->node($furthest)->post('/Console/GetNodes');
 is($status, 200, 'the console answers');
-seed($cluster->node($furthest));
+$cluster->seed($cluster->node($furthest));
 ($mq, $number, $epoch) = $cluster->primary($told + 1);
 is($number, $furthest, 'by that the node is primary');
 all_there('of a new stream', 1);
 publish(10, 'and then');
-wait_for { !grep { !files($_, qr/^checkpoint-[0-9a-f]+$/) } $cluster->nodes }
+wait_for { $cluster->checkpointed($cluster->nodes) }
          'the others have its checkpoint';
 $mq->kill_all;
 ($mq, $number, $epoch) = $cluster->primary($epoch + 1);

@@ -20,6 +20,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+use KapokMQ::Disk;
 use KapokMQ::Nats;
 use KapokMQ::Test;
 
@@ -194,6 +195,22 @@ sub leader {
         sleep 0.05;
     }
     BAIL_OUT('the stream has no leader');
+}
+
+# An operator asks a node for a new stream from its files.
+sub seed {
+    my ($self, $node, $text) = @_;
+    my $file = directory($node) . '/seed';
+
+    spew($file, $text // '');
+    chown +(stat directory($node))[4, 5], $file;
+}
+
+# Has each of these nodes the file of a checkpoint?
+sub checkpointed {
+    my ($self, @nodes) = @_;
+
+    return !grep { !files($_, qr/^checkpoint-[0-9a-f]+$/) } @nodes;
 }
 
 # What there is to know when something is wrong.

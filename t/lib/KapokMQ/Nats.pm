@@ -250,10 +250,25 @@ sub kill {
     waitpid delete $server->{pid}, 0;
 }
 
-sub finish {
+sub kill_all {
     my ($self) = @_;
 
     $self->kill($_) for 0 .. $self->{servers} - 1;
+}
+
+# Starts all of them, and waits for each: alone none becomes ready.
+sub launch_all {
+    my ($self) = @_;
+    my @places = 0 .. $self->{servers} - 1;
+
+    $self->launch($_, 0) for @places;
+    $self->wait_ready($_) for @places;
+}
+
+sub finish {
+    my ($self) = @_;
+
+    $self->kill_all;
     remove_tree($self->{dir});
     delete $all{$self->{dir}};
 }
