@@ -65,6 +65,13 @@ test_follow(script_t first, script_t second, const char *want,
 }
 
 
+static void
+say_made(server_t *server)
+{
+    say_message(server, server->reply, 2, "", "", "{\"name\":\"c\"}");
+}
+
+
 /* A consumer is made that begins there; the sid to which it pushes. */
 static unsigned
 hear_consumer(server_t *server, unsigned from)
@@ -76,20 +83,17 @@ hear_consumer(server_t *server, unsigned from)
     sid = (unsigned) strtoul(strrchr(server->line, ' ') + 1, NULL, 10);
 
     if (sid == 2) {                     /* the inbox of requests */
-        (void) hear(server, "PUB $JS.API.CONSUMER.CREATE.q ");
         sid = 1;
-
-    } else {
-        (void) hear(server, "PUB $JS.API.CONSUMER.CREATE.q ");
     }
 
+    (void) hear(server, "PUB $JS.API.CONSUMER.CREATE.q ");
     (void) snprintf(start, sizeof(start), "\"opt_start_seq\":%u,", from);
 
     if (strstr(server->payload, start) == NULL) {
         say(server, "NONSENSE\r\n");
     }
 
-    say_message(server, server->reply, 2, "", "", "{\"name\":\"c\"}");
+    say_made(server);
 
     return sid;
 }
@@ -107,23 +111,44 @@ say_push(server_t *server, unsigned sid, unsigned sequence, unsigned pushed)
 }
 
 
+/* All from one up to the last one, 5, which the connection outlives. */
+static void
+say_rest(server_t *server, unsigned sid, unsigned sequence, unsigned pushed)
+{
+    while (sequence <= 5) {
+        say_push(server, sid, sequence++, pushed++);
+    }
+
+    stay(server);
+}
+
+
+/* The first message is pushed; the sid. */
+static unsigned
+say_first(server_t *server)
+{
+    unsigned  sid;
+
+    sid = hear_consumer(server, 3);
+    say_push(server, sid, 3, 1);
+
+    return sid;
+}
+
+
 static void
 script_push(server_t *server)
 {
     unsigned  sid;
 
     welcome(server);
-    sid = hear_consumer(server, 3);
-    say_push(server, sid, 3, 1);
+    sid = say_first(server);
     say_message(server, "_INBOX.d", sid, "$JS.FC.x",
                 "NATS/1.0 100 FlowControl Request\r\n\r\n", "");
 
     if (hear(server, "PUB $JS.FC.x 0")) {
-        say_push(server, sid, 4, 2);
-        say_push(server, sid, 5, 3);
+        say_rest(server, sid, 4, 2);
     }
-
-    stay(server);
 }
 
 
@@ -135,14 +160,11 @@ script_gap(server_t *server)
     unsigned  sid, next;
 
     welcome(server);
-    sid = hear_consumer(server, 3);
-    say_push(server, sid, 3, 1);
+    sid = say_first(server);
     say_push(server, sid, 5, 3);
     next = hear_consumer(server, 4);
     say_push(server, sid, 6, 4);
-    say_push(server, next, 4, 1);
-    say_push(server, next, 5, 2);
-    stay(server);
+    say_rest(server, next, 4, 1);
 }
 
 
@@ -150,37 +172,27 @@ script_gap(server_t *server)
 static void
 script_forgotten(server_t *server)
 {
-    unsigned  sid;
-
     welcome(server);
-    sid = hear_consumer(server, 3);
-    say_push(server, sid, 3, 1);
-    sid = hear_consumer(server, 4);
-    say_push(server, sid, 4, 1);
-    say_push(server, sid, 5, 2);
-    stay(server);
+    (void) say_first(server);
+    say_rest(server, hear_consumer(server, 4), 4, 1);
 }
 
 
 static void
 script_push_and_leave(server_t *server)
 {
-    unsigned  sid;
-
     welcome(server);
-    sid = hear_consumer(server, 3);
-    say_push(server, sid, 3, 1);
-    say_push(server, sid, 4, 2);
+    say_push(server, say_first(server), 4, 2);
 }
+
 
 static void
 script_push_rest(server_t *server)
 {
     welcome(server);
     (void) hear(server, "PUB $JS.API.CONSUMER.CREATE.q ");
-    say_message(server, server->reply, 2, "", "", "{\"name\":\"c\"}");
-    say_push(server, 3, 5, 1);
-    stay(server);
+    say_made(server);
+    say_rest(server, 3, 5, 1);
 }
 
 
@@ -188,17 +200,11 @@ script_push_rest(server_t *server)
 static void
 script_refuses_first(server_t *server)
 {
-    unsigned  sid;
-
     welcome(server);
     (void) hear(server, "PUB $JS.API.CONSUMER.CREATE.q ");
     say_message(server, server->reply, 2, "", "", "{\"error\":{\"code\":503,"
                 "\"err_code\":10008,\"description\":\"unavailable\"}}");
-    sid = hear_consumer(server, 3);
-    say_push(server, sid, 3, 1);
-    say_push(server, sid, 4, 2);
-    say_push(server, sid, 5, 3);
-    stay(server);
+    say_rest(server, hear_consumer(server, 3), 3, 1);
 }
 
 
