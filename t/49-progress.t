@@ -1,5 +1,5 @@
 # What waits inside a busy client is not overdue: a thousand messages in flight
-# that take ten times as long as pushRetryTime are pushed once, to a client
+# that take several times as long as pushRetryTime are pushed once, to a client
 # that confirms one after the other, and to one that answers pings only between
 # two messages.
 
@@ -8,33 +8,30 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
-use List::Util qw(max);
+use List::Util qw(max min);
 use Test::More;
 use Time::HiRes qw(time);
 use KapokMQ::Blocking;
 use KapokMQ::Test;
 
 use constant {
-    N => 1158, WORK => 0.01, TRIES => 5,
+    N => 1158, TRIES => 4,
     # a ping stands behind so many messages at least
     RUN => 64,
 };
 
-my $slower = slower();
-my $retry = 1 * $slower;
-my $mq = KapokMQ::Test->start(
-    yaml => { prefetch => 1000, pushRetryTime => $retry, maxDeliveries => 3 });
+my $retry = min(2, slower());
 my @data = map { "m$_" } 1 .. N;
-my $consumed = 0;
+my $mq;
 
-# Confirms the oldest message that it has whenever a time has passed.
+# Confirms the oldest message that it has whenever so much time has passed.
 sub at_work {
-    my ($topic) = @_;
+    my ($topic, $work) = @_;
     my $client = $mq->consumer($topic, 'c1', confirm => 'ack');
     my $done = 0;
 
     $client->{at_done} = [];
-    $client->{loop} = Mojo::IOLoop->recurring(WORK, sub {
+    $client->{loop} = Mojo::IOLoop->recurring($work, sub {
         my $message = $client->messages->[$done] or return;
         $done++;
         $client->send($message->{MessageCode});
@@ -51,19 +48,22 @@ sub longest {
     return max(map { $times[$_] - $times[max(0, $_ - $n)] } 0 .. $#times);
 }
 
-# In each of three ways, side by side.
+# In each of three ways, side by side, on a server of their own, which $mq is
+# then. 0: a client was kept waiting for so long that it says nothing.
 sub all_at_work {
-    my ($try) = @_;
-    my $ack = at_work("ack$try");
+    my $work = max(0.01, $retry / 400);
+
+    $mq = KapokMQ::Test->start(yaml => {
+        prefetch => 1000, pushRetryTime => $retry, maxDeliveries => 3 });
+    my $ack = at_work('ack', $work);
     my %busy = map {
         $_ => KapokMQ::Blocking->start($mq,
-            "/Consumers/Conn/busy_$_$try/c1?confirm=$_", work => WORK,
+            "/Consumers/Conn/busy_$_/c1?confirm=$_", work => $work,
             ack => $_ eq 'ack')
     } qw(ack pong);
-    my %before = %{$mq->post('/Console/GetOverview')->{data}};
 
     ok($mq->publish_many($_, @data), "$_: " . N . ' messages')
-        for "ack$try", map { "busy_$_$try" } keys %busy;
+        for 'ack', map { "busy_$_" } keys %busy;
     wait_for {
         my $counts = $mq->counts;
         $_->messages for values %busy;
@@ -77,25 +77,32 @@ sub all_at_work {
         longest(1, @{$ack->{at_done}}),
         longest(1, map { $_->[3] } $busy{ack}->messages),
         longest(RUN, map { $_->[3] } $busy{pong}->messages));
-    my %after = %{$mq->post('/Console/GetOverview')->{data}};
+    my $overview = $mq->post('/Console/GetOverview')->{data};
     Mojo::IOLoop->remove($ack->{loop});
     $ack->finish;
     $_->finish for values %busy;
     diag(sprintf 'pushRetryTime %g, longest time without a confirmation %.2f',
          $retry, $longest);
-    return 0 if $longest > 0.9 * $retry;
+    if ($longest > 0.9 * $retry) {
+        $mq->finish;
+        return 0;
+    }
 
     is_deeply($got{$_}, \@data, "$_: each message once, in order")
         for sort keys %got;
-    is($after{Redelivered}, $before{Redelivered}, 'none is pushed twice');
+    is($overview->{Redelivered}, 0, 'none is pushed twice');
     is($mq->counts->{dead}, 0, 'none is dead');
 
     return 1;
 }
 
-my $try = 1;
-$try++ until all_at_work($try) || $try == TRIES;
-cmp_ok($try, '<', TRIES, 'seen without a pause');
+# Other suites may begin after slower() has looked, so each try has more time.
+my ($tries, $seen) = (1);
+$retry *= 2 until ($seen = all_at_work()) || $tries++ == TRIES;
+if (!ok($seen, 'seen without a pause')) {
+    done_testing;
+    exit;
+}
 
 # One that is at a single message for longer than that is not cut, but the
 # message is pushed again; the others behind it are not.
