@@ -3,7 +3,7 @@
 import { covers, mayChange, sendTopics } from '../access.js';
 import { ask, send } from '../api.js';
 import { Dialog } from '../components/dialog.js';
-import { TopicField } from '../components/topic-field.js';
+import { MessageFields } from '../components/message-fields.js';
 import { html, useState } from '../html.js';
 import { t } from '../i18n/index.js';
 import { currentAccess } from '../session.js';
@@ -13,8 +13,6 @@ export function Resend({ message, onDone, onClose }) {
     const topics = sendTopics(access);
     const [fields, setFields] = useState({ topic: message.Topic,
         data: message.MessageData, delay: '0', remove: false });
-    const set = (name) => (e) => setFields(
-        { ...fields, [name]: e.target.value });
 
     async function resend() {
         const code = await send(fields.topic, fields.data,
@@ -32,16 +30,8 @@ export function Resend({ message, onDone, onClose }) {
                    danger=${false} onConfirm=${resend} onClose=${onClose}
                    disabled=${!covers(topics, fields.topic)} wide>
             <div class="stack">
-                <${TopicField} value=${fields.topic} topics=${topics}
-                               onInput=${set('topic')} />
-                <label>${t('message.data')}
-                    <textarea rows="10" value=${fields.data} spellcheck="false"
-                              onInput=${set('data')}></textarea>
-                </label>
-                <label>${t('send.delay')}
-                    <input type="number" min="0" step="any" required
-                           value=${fields.delay} onInput=${set('delay')} />
-                </label>
+                <${MessageFields} fields=${fields} setFields=${setFields}
+                                 topics=${topics} rows="10" />
                 ${mayChange(access, message.Topic) && html`
                     <label class="radio">
                         <input type="checkbox" checked=${fields.remove}

@@ -1,7 +1,7 @@
 import { covers, firstTopic, listenTopics, sendTopics, titleOf }
     from '../access.js';
 import { send } from '../api.js';
-import { TopicField } from '../components/topic-field.js';
+import { MessageFields } from '../components/message-fields.js';
 import { Heading, errorText } from '../components/state.js';
 import { html, useState } from '../html.js';
 import { t } from '../i18n/index.js';
@@ -14,8 +14,6 @@ function Sender({ topics }) {
     const [busy, setBusy] = useState(false);
     const [answer, setAnswer] = useState('');
     const [error, setError] = useState(null);
-    const set = (name) => (e) => setFields(
-        { ...fields, [name]: e.target.value });
 
     async function submit(event) {
         event.preventDefault();
@@ -39,16 +37,8 @@ function Sender({ topics }) {
         <section aria-labelledby="send-title" class="pane">
             <h2 id="send-title">${t('send.title')}</h2>
             <form onSubmit=${submit} class="stack">
-                <${TopicField} value=${fields.topic} topics=${topics}
-                               onInput=${set('topic')} />
-                <label>${t('message.data')}
-                    <textarea rows="6" value=${fields.data} spellcheck="false"
-                              onInput=${set('data')}></textarea>
-                </label>
-                <label>${t('send.delay')}
-                    <input type="number" min="0" step="any" required
-                           value=${fields.delay} onInput=${set('delay')} />
-                </label>
+                <${MessageFields} fields=${fields} setFields=${setFields}
+                                 topics=${topics} rows="6" />
                 <button type="submit" class="primary"
                         disabled=${busy || !covers(topics, fields.topic)}>
                     ${t('send.send')}
