@@ -41,7 +41,22 @@ kmq_object_used(kmq_shard_t *s, unsigned class, void *object)
 }
 
 
-/* Marks messages; their bodies are prefetched. */
+unsigned
+kmq_repair_next(kmq_shard_t *s, kmq_walk_t *walk,
+    kmq_slot_t *slot[KMQ_WALK_SLOTS])
+{
+    unsigned  i, n;
+
+    n = kmq_slots_next(s, walk, slot);
+
+    for (i = 0; i < n; i++) {
+        __builtin_prefetch(KMQ_AT(s, slot[i]->body));
+    }
+
+    return n;
+}
+
+
 static void
 messages_mark(kmq_shard_t *s)
 {
@@ -51,11 +66,7 @@ messages_mark(kmq_shard_t *s)
 
     memset(&walk, 0, sizeof(walk));
 
-    while ((n = kmq_slots_next(s, &walk, slot))) {
-
-        for (i = 0; i < n; i++) {
-            __builtin_prefetch(KMQ_AT(s, slot[i]->body));
-        }
+    while ((n = kmq_repair_next(s, &walk, slot))) {
 
         for (i = 0; i < n; i++) {
             kmq_message_mark(s, slot[i]);

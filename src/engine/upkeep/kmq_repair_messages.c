@@ -236,11 +236,7 @@ messages_walk(kmq_t *kmq, kmq_list_t *taken, int *linked)
     *linked = 1;
     memset(&walk, 0, sizeof(walk));
 
-    while ((n = kmq_slots_next(s, &walk, slot))) {
-
-        for (i = 0; i < n; i++) {
-            __builtin_prefetch(KMQ_AT(s, slot[i]->body));
-        }
+    while ((n = kmq_repair_next(s, &walk, slot))) {
 
         for (i = 0; i < n; i++) {
             kmq_message_mark(s, slot[i]);

@@ -3,6 +3,7 @@
 #ifndef KMQ_UPKEEP_INSIDE_H
 #define KMQ_UPKEEP_INSIDE_H
 
+#include "../memory/kmq_memory.h"
 #include "kmq_upkeep.h"
 
 
@@ -45,6 +46,10 @@ int kmq_expire_run(kmq_t *kmq) KMQ_LOCKED;
 int kmq_repair_messages(kmq_t *kmq, kmq_list_t *taken) KMQ_LOCKED;
 void kmq_repair_link(kmq_t *kmq, kmq_list_t *taken) KMQ_LOCKED;
 void kmq_repair_deliveries(kmq_shard_t *s) KMQ_LOCKED;
+
+/* kmq_slots_next(), and their bodies are prefetched, too. */
+unsigned kmq_repair_next(kmq_shard_t *s, kmq_walk_t *walk,
+    kmq_slot_t *slot[KMQ_WALK_SLOTS]) KMQ_LOCKED;
 
 /* Memory alone, and what of it comes after the marks of messages; then the
  * index alone. */
