@@ -116,41 +116,33 @@ room_most(const kmq_t *kmq)
 }
 
 
-/* Has the other shards drop some history, whoever is in them, and give their
- * free pages to the block.  0: they have nothing. */
+/* Does the shard seem to have what it could give up? */
+static int
+has_spare(const kmq_shard_t *s)
+{
+    return KMQ_GET(s->history.count) || KMQ_GET(s->free_pages)
+           || KMQ_GET(s->trash);
+}
+
+
+/* Drops some history, and gives free pages to the block.  0: there is none. */
+static int
+spare_give(kmq_t *kmq)
+{
+    int  some;
+
+    some = kmq_trash_free(kmq->shard);
+    some |= kmq_history_drop(kmq, ROOM_DROPS_MAX);
+    some |= kmq_pages_release(kmq->shard);
+
+    return some;
+}
+
+
 static int
 others_drop(kmq_t *kmq)
 {
-    int           some;
-    unsigned      i;
-    kmq_shard_t  *other, *s = kmq->shard;
-
-    some = 0;
-
-    kmq_unlock(kmq);
-
-    for (i = 0; i < kmq->block->nshards; i++) {
-        other = KMQ_SHARD(kmq->block, i);
-
-        if (other == s || (KMQ_GET(other->history.count) == 0
-                           && KMQ_GET(other->free_pages) == 0
-                           && KMQ_GET(other->trash) == 0))
-        {
-            continue;
-        }
-
-        kmq_lock(kmq, other);
-
-        some |= kmq_trash_free(other);
-        some |= kmq_history_drop(kmq, ROOM_DROPS_MAX);
-        some |= kmq_pages_release(other);
-
-        kmq_unlock(kmq);
-    }
-
-    kmq_lock(kmq, s);
-
-    return some;
+    return kmq_lock_others(kmq, has_spare, spare_give);
 }
 
 

@@ -128,30 +128,17 @@ room_collect(kmq_t *kmq)
 }
 
 
+static int
+unused_give(kmq_t *kmq)
+{
+    return room_empty(kmq->shard);
+}
+
+
 int
 kmq_room_gather(kmq_t *kmq)
 {
-    int           some;
-    unsigned      i;
-    kmq_shard_t  *other, *s = kmq->shard;
-
-    some = 0;
-
-    kmq_unlock(kmq);
-
-    for (i = 0; i < kmq->block->nshards; i++) {
-        other = KMQ_SHARD(kmq->block, i);
-
-        if (other != s && has_unused(other)) {
-            kmq_lock(kmq, other);
-            some |= room_empty(other);
-            kmq_unlock(kmq);
-        }
-    }
-
-    kmq_lock(kmq, s);
-
-    return some;
+    return kmq_lock_others(kmq, has_unused, unused_give);
 }
 
 

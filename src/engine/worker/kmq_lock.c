@@ -244,6 +244,34 @@ kmq_lock_return(kmq_t *kmq, kmq_shard_t *shard)
 }
 
 
+int
+kmq_lock_others(kmq_t *kmq, int (*has)(const kmq_shard_t *s),
+    int (*give)(kmq_t *kmq))
+{
+    int           some;
+    unsigned      i;
+    kmq_shard_t  *other, *s = kmq->shard;
+
+    some = 0;
+
+    kmq_unlock(kmq);
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        other = KMQ_SHARD(kmq->block, i);
+
+        if (other != s && has(other)) {
+            kmq_lock(kmq, other);
+            some |= give(kmq);
+            kmq_unlock(kmq);
+        }
+    }
+
+    kmq_lock(kmq, s);
+
+    return some;
+}
+
+
 void
 kmq_lock_all(kmq_t *kmq)
 {

@@ -63,6 +63,14 @@ void kmq_lock_pause(kmq_t *kmq) KMQ_LOCKED_GAPS;
 int kmq_lock_try(kmq_t *kmq, kmq_shard_t *shard) KMQ_LOCKED;
 void kmq_lock_return(kmq_t *kmq, kmq_shard_t *shard) KMQ_LOCKED;
 
+/*
+ * Lets go of the shard's lock, and has each other shard that seems to have
+ * something give it, with that one's lock, whoever is in it.  1: one of them
+ * gave something.
+ */
+int kmq_lock_others(kmq_t *kmq, int (*has)(const kmq_shard_t *s),
+    int (*give)(kmq_t *kmq)) KMQ_LOCKED_GAPS;
+
 /* Takes the locks of all shards, and gives them back: for what must hold in all
  * of them at one moment.  kmq_t.shard is the first. */
 void kmq_lock_all(kmq_t *kmq);
