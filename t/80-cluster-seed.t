@@ -35,7 +35,8 @@ $first->launch(http => $http);
 $_->launch for @others;
 wait_for { $first->log =~ /are of a queue without a cluster: make a file/ }
          'its node says that it wants to be told';
-run_for(2);
+# longer than the last node would wait until it makes a stream
+run_for(5 * slower());
 is(($cluster->who)[1], 0, 'nobody is primary until then');
 $cluster->seed($first);
 my ($mq, $number, $epoch) = $cluster->primary;

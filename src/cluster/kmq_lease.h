@@ -71,6 +71,9 @@ typedef struct {
     unsigned   owner:1;            /* it was primary of that epoch */
     unsigned   tail:1;             /* its files have what the stream lacks */
     unsigned   lacks:1;            /* the stream lacks what it had */
+    unsigned   seeds:1;            /* a stream is to be made from its files,
+                                      or was and has nothing yet; the lease
+                                      does not mind */
 } kmq_news_t;
 
 #define KMQ_NOBODY  UINT32_MAX

@@ -75,6 +75,7 @@ struct kmq_node_s {
     uint64_t              silent;      /* a primary was heard last */
 
     uint64_t              seeded;      /* looked whether somebody wants it */
+    uint32_t              seed_epoch;
     unsigned              seed_told:1;
     uint64_t              flushed;
     uint64_t              told;        /* status */
@@ -125,6 +126,9 @@ void kmq_node_status(kmq_node_t *node);
 
 /* Makes a new stream from this node's files, if somebody wants that. */
 void kmq_node_seed(kmq_node_t *node);
+
+/* Is one to be made from them, or has nothing yet that was? */
+unsigned kmq_node_seeds(const kmq_node_t *node);
 
 /* Another node has; its first entry says so. */
 void kmq_node_seeded(kmq_node_t *node, uint64_t created,

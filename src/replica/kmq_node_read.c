@@ -164,7 +164,8 @@ kmq_node_make(kmq_node_t *n, uint64_t *created)
  * once may get a stream each, of the same name, and JetStream takes the later
  * one in the end, without what was in the other.  So the lowest one does; the
  * next ones after it had its time.  Who hears of somebody that has followed a
- * stream knows that it was lost.
+ * stream knows that it was lost; and of somebody that has the files of a queue,
+ * that an operator is to say what becomes of them.
  */
 static int
 read_makes(const kmq_node_t *n)
@@ -182,7 +183,7 @@ read_makes(const kmq_node_t *n)
             continue;
         }
 
-        if (peer->news.known || peer->news.epoch) {
+        if (peer->news.known || peer->news.epoch || peer->news.seeds) {
             return 0;
         }
 

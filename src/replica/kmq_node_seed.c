@@ -126,8 +126,10 @@ seed_delete(kmq_node_t *n)
 }
 
 
+/* Its first entry; it is repeated until it was read, since a stream that was
+ * made just now may have no leader yet. */
 static void
-seed_claim(kmq_node_t *n, uint32_t epoch)
+seed_claim(kmq_node_t *n)
 {
     char              subject[KMQ_PLACE_MAX];
     kmq_body_t        body;
@@ -137,7 +139,7 @@ seed_claim(kmq_node_t *n, uint32_t epoch)
     memset(&body, 0, sizeof(body));
 
     body.entry.kind = KMQ_ENTRY_CLAIM;
-    body.entry.epoch = epoch;
+    body.entry.epoch = n->seed_epoch ? n->seed_epoch : seed_epoch(n);
     body.entry.by = KMQ_CLAIM_SEEDS;
     body.entry.who = n->lease.config.who;
 
@@ -172,12 +174,28 @@ seed_forget(kmq_node_t *n, uint64_t created, uint32_t seeder)
 }
 
 
+/* A stream was made from this node's files, and its first entry is not there
+ * yet. */
+static int
+seed_begins(const kmq_node_t *n)
+{
+    return n->files.state.seeder == n->options.node + 1
+           && n->lease.chain.claimed == 0;
+}
+
+
+unsigned
+kmq_node_seeds(const kmq_node_t *n)
+{
+    return n->files.foreign || seed_begins(n);
+}
+
+
 void
 kmq_node_seed(kmq_node_t *n)
 {
     int       wanted;
     char      path[KMQ_PATH_SIZE];
-    uint32_t  epoch;
     uint64_t  now, created;
 
     now = kmq_nats_now();
@@ -190,6 +208,11 @@ kmq_node_seed(kmq_node_t *n)
     }
 
     n->seeded = now;
+
+    if (seed_begins(n)) {
+        seed_claim(n);
+    }
+
     wanted = seed_wanted(n);
 
     if (wanted == 0 || (wanted == 1 && !seed_allowed(n))) {
@@ -202,7 +225,7 @@ kmq_node_seed(kmq_node_t *n)
         return;
     }
 
-    epoch = seed_epoch(n);
+    n->seed_epoch = seed_epoch(n);
 
     if (seed_delete(n) != 0 || kmq_node_make(n, &created) != 0) {
         return;
@@ -221,7 +244,7 @@ kmq_node_seed(kmq_node_t *n)
 
     seed_forget(n, created, n->options.node + 1);
     n->lease.told = wanted == 2;
-    seed_claim(n, epoch);
+    seed_claim(n);
 }
 
 
@@ -260,6 +283,27 @@ seed_foreign(kmq_node_t *n)
 }
 
 
+/* Nothing is in the stream yet, and another node is to have the first word. */
+static int
+seed_awaited(const kmq_node_t *n)
+{
+    uint32_t                 i;
+    const kmq_lease_peer_t  *peer;
+
+    for (i = 0; i < KMQ_LEASE_NODES; i++) {
+        peer = &n->lease.peer[i];
+
+        if (i != n->options.node && peer->at && peer->news.seeds
+            && n->lease.now - peer->at < 2 * (uint64_t) n->options.timeout)
+        {
+            return n->lease.chain.claimed == 0;
+        }
+    }
+
+    return 0;
+}
+
+
 /* Nobody else is primary of a stream in which nothing is yet. */
 void
 kmq_node_wait_for_seed(kmq_node_t *n)
@@ -268,7 +312,8 @@ kmq_node_wait_for_seed(kmq_node_t *n)
 
     if (n->files.foreign
         || (n->files.state.seeder
-            && n->files.state.seeder != n->options.node + 1))
+            && n->files.state.seeder != n->options.node + 1)
+        || seed_awaited(n))
     {
         n->lease.heard = n->lease.now;
     }

@@ -126,7 +126,7 @@ kmq_node_beat(kmq_node_t *n, const kmq_news_t *news)
     p[4] = 1;
     p[5] = (unsigned char) (news->active | news->primary << 1
                             | news->owner << 2 | news->tail << 3
-                            | news->lacks << 4);
+                            | news->lacks << 4 | kmq_node_seeds(n) << 5);
     p[6] = (unsigned char) tell_role(n);
 
     kmq_put32(p + 8, news->from.node);
@@ -172,6 +172,7 @@ beat_read(kmq_beat_t *beat, const kmq_nats_text_t *payload)
     news->owner = p[5] >> 2 & 1;
     news->tail = p[5] >> 3 & 1;
     news->lacks = p[5] >> 4 & 1;
+    news->seeds = p[5] >> 5 & 1;
     news->from.node = kmq_get32(p + 8);
     news->from.start = kmq_get32(p + 12);
     news->epoch = kmq_get32(p + 16);
