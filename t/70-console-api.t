@@ -214,7 +214,7 @@ is($topic{own}{OldestWaiting}, undef, 'nothing waits in a topic');
 about_now($topic{wait}{OldestWaiting}, 'something does in another');
 
 my $own = topic('own');
-members($own, "$topic_members Minutes Days PushRetryTime MaxDeliveries
+members($own, "$topic_members Minutes Hours PushRetryTime MaxDeliveries
         CleanTime Confirm Prefetch RetryDelay RetryDelayMax Heartbeat",
         'the members of GetTopic');
 my @own = qw(PushRetryTime MaxDeliveries CleanTime Confirm Prefetch RetryDelay
@@ -223,7 +223,7 @@ is_deeply([@$own{@own}], [60.5, 0, 7777, 'ack', 3, 0.25, 7.5, 12.5],
           'its settings');
 is_deeply([@{topic('dead')}{@own}], [300, 1, 259_200, 'ack', 7, 1, 60, 30],
           'and those of another');
-for my $period (['Minutes', 60], ['Days', 86_400]) {
+for my $period (['Minutes', 60], ['Hours', 3600]) {
     my ($member, $seconds) = @$period;
     my $list = $own->{$member};
     members($_, 'Time Published Delivered Confirmed'
@@ -892,7 +892,7 @@ my $restarted = ask('GetOverview');
 is_deeply({ map { $_ => $restarted->{$_} } @counters }, \%left,
           'the same counters');
 cmp_ok($restarted->{StartTime}, '>=', $kept->{StartTime}, 'of a new start');
-is(sum0(map { $_->{Published} } @{topic('kept')->{Days}}), 7, 'of topics, too');
+is(sum0(map { $_->{Published} } @{topic('kept')->{Hours}}), 7, 'of topics, too');
 is_deeply([@{topic('purged')}{qw(Waiting Delayed)}], [0, 1],
           'what was purged does not come back');
 

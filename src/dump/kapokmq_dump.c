@@ -267,7 +267,7 @@ message_print(const dump_t *d, const kmq_record_t *r)
 
     /* several messages in one record have no attempts */
 
-    if (d->reader.head.version == KMQ_FORMAT_VERSION
+    if (d->reader.head.version >= KMQ_FORMAT_FAILURES
         && (r->attempts == 0 || r->attempts & KMQ_ATTEMPTS_NEW))
     {
         failures_print(r->attempts);
@@ -395,7 +395,7 @@ counters_print(const dump_t *d, const kmq_record_t *r)
 
     int       topic;
     unsigned  i, n;
-    uint64_t  periods;
+    uint64_t  hours;
 
     topic = r->type == KMQ_RECORD_TOPIC;
     n = topic ? KMQ_TOPIC_COUNTERS : KMQ_QUEUE_COUNTERS;
@@ -411,9 +411,15 @@ counters_print(const dump_t *d, const kmq_record_t *r)
     }
 
     if (d->options.verbose) {
-        periods = kmq_record_number(r, i);
-        periods_print(r, topic ? "days" : "hours", &n, periods,
-                      topic ? 86400 : 3600);
+        hours = kmq_record_number(r, i);
+
+        if (topic && d->reader.head.version < KMQ_FORMAT_HOURS) {
+            periods_print(r, "days", &n, hours, 86400);
+        } else {
+            periods_print(r, "hours", &n,
+                          topic ? hours / KMQ_TOPIC_HOUR : hours, 3600);
+        }
+
         periods_print(r, "minutes", &n, UINT64_MAX, 60);
     }
 }

@@ -830,13 +830,13 @@ typedef struct {
 unsigned kmq_topics(kmq_t *kmq, uint64_t *cursor, kmq_topic_info_t *info,
     unsigned n);
 
-/* The same of one topic, and more.  Periods come in any order; those without a
- * number are none. */
+/* The same of one topic, and more.  Each period is at its number modulo how
+ * many there are; those without a number are none. */
 typedef struct {
     kmq_topic_info_t       info;
     kmq_topic_settings_t   settings;
     kmq_period_t           minute[KMQ_TOPIC_MINUTES];
-    kmq_period_t           day[KMQ_DAYS];      /* UTC */
+    kmq_period_t           hour[KMQ_TOPIC_HOURS];
 } kmq_topic_detail_t;
 
 /* KMQ_OK or KMQ_GONE. */

@@ -38,7 +38,7 @@
 
 
 #define KMQ_MAGIC     UINT64_C(0x314b514d6b6f7061)
-#define KMQ_VERSION   11
+#define KMQ_VERSION   12
 
 /* Shards at most: there is a bit for each in a word.  A block has one for so
  * many pages, and buckets for names, which its shards share. */

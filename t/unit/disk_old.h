@@ -1,6 +1,6 @@
 /*
- * Writes files of version 1 of the format, as programs up to 0.5.0 did: each
- * byte by itself, so that they stay what they were.
+ * Writes files of version 1 of the format, as programs up to 0.5.0 did, or 2,
+ * up to 0.6.0: each byte by itself, so that they stay what they were.
  */
 
 #ifndef KMQ_DISK_OLD_H
@@ -17,6 +17,7 @@
 typedef struct {
     unsigned char  data[16384];
     size_t         len;
+    unsigned       records;
     uint64_t       lsn;            /* of the last record; in a checkpoint: of
                                       all */
     unsigned       kind;           /* 1 journal, 2 checkpoint */
@@ -75,6 +76,7 @@ do_record_end(do_file_t *f, unsigned char *end)
     kmq_put32(p + 4, (uint32_t) size);
     kmq_put32(p, kmq_crc32c(0, p + 4, size - 4));
     f->len += (size + 7) / 8 * 8;
+    f->records++;
 }
 
 
@@ -135,6 +137,36 @@ do_failed(do_file_t *f, uint64_t sequence, uint64_t attempts, uint64_t due)
 }
 
 
+/* What is counted of topic "t" in n days of UTC, that before the next one: the
+ * number of each, and a minute. */
+EU_UNUSED static void
+do_topic(do_file_t *f, const uint64_t *day, unsigned n, uint64_t minute)
+{
+    unsigned        i, j;
+    unsigned char  *p;
+
+    p = do_record(f, 8, 0, 1);
+    *p++ = 't';
+    memset(p, 0, 56);
+    kmq_put64(p, 9);
+    kmq_put64(p + 56, n);
+    p += 64;
+
+    for (i = 0; i <= n; i++) {
+        kmq_put64(p, i < n ? day[i] : minute);
+
+        for (j = 1; j < 4; j++) {
+            kmq_put64(p + 8 * j, 10 * i + j);
+        }
+
+        kmq_put64(p + 32, UINT64_MAX);
+        p += 40;
+    }
+
+    do_record_end(f, p);
+}
+
+
 /* Counters of the queue, and the end, of a checkpoint with n messages. */
 EU_UNUSED static void
 do_end(do_file_t *f, unsigned n, uint64_t sequence)
@@ -148,7 +180,7 @@ do_end(do_file_t *f, unsigned n, uint64_t sequence)
     do_record_end(f, p + 96);
 
     p = do_record(f, 10, 0, 0);
-    kmq_put64(p, n + 1);
+    kmq_put64(p, f->records);
     kmq_put64(p + 8, n);
     do_record_end(f, p + 16);
 }

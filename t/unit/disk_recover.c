@@ -203,7 +203,7 @@ test_lives(int before, int after)
 }
 
 
-/* Statistics of hours and days, which lie in the past. */
+/* Statistics of hours, which lie in the past. */
 static void
 test_periods(void)
 {
@@ -275,16 +275,16 @@ periods_same(const kmq_period_t *period, unsigned n)
 
 
 /*
- * A topic's record of DU_WALL, with so many days and minutes that were current
- * then, and twice as many that were not, as earlier versions wrote them, is put
- * into a block.
+ * A topic's record of DU_WALL, with so many hours (or days of UTC, as up to
+ * version 2 of the format) and minutes that were current then, and twice as
+ * many that were not, as earlier versions wrote them, is put into a block.
  */
 static void
-topic_record(unsigned days, unsigned minutes)
+topic_record(unsigned hours, unsigned days, unsigned minutes)
 {
     unsigned              i, n;
     uint64_t              now, number[KMQ_TOPIC_COUNTERS
-                                      + 3 * 74 * KMQ_PERIOD_NUMBERS];
+                                      + 3 * 400 * KMQ_PERIOD_NUMBERS];
     kmq_buffer_t          buffer;
     kmq_record_t          r;
     kmq_restore_t        *rs;
@@ -295,13 +295,18 @@ topic_record(unsigned days, unsigned minutes)
     memset(&buffer, 0, sizeof(buffer));
     memset(&files, 0, sizeof(files));
 
-    number[KMQ_TOPIC_TOTALS] = 3 * days;
+    number[KMQ_TOPIC_TOTALS] = 3 * hours * KMQ_TOPIC_HOUR + 3 * days;
     number[KMQ_TOPIC_TOTALS - 1] = 7;
     n = KMQ_TOPIC_COUNTERS;
-    now = DU_WALL / HOUR / 24;
+    now = DU_WALL / HOUR;
+
+    for (i = 0; i < 3 * hours; i++) {
+        n = period_add(number, n,
+                       now - (i < hours ? i : KMQ_TOPIC_HOURS - 1 + i));
+    }
 
     for (i = 0; i < 3 * days; i++) {
-        n = period_add(number, n, now - (i < days ? i : 13 + i));
+        n = period_add(number, n, now / 24 - (i < days ? i : 14 + i));
     }
 
     now = DU_WALL / 60000;
@@ -326,20 +331,27 @@ topic_record(unsigned days, unsigned minutes)
 
 
 static void
-test_topic_periods(unsigned days, unsigned minutes)
+test_topic_periods(unsigned hours, unsigned days, unsigned minutes)
 {
     kmq_t               *kmq;
     unsigned             i, n;
-    uint64_t             cursor;
+    uint64_t             cursor, today;
     kmq_topic_info_t     info;
     kmq_topic_detail_t   t;
 
-    topic_record(days, minutes);
+    topic_record(hours, days, minutes);
     kmq = eu_attach(q.block, q.size, 0);
     kmq_clock(kmq, 1000, DU_WALL);
 
     is_int(kmq_topic(kmq, "t", 1, &t), KMQ_OK, "a topic");
-    is_int(periods_same(t.day, KMQ_DAYS), days, "its days");
+    is_int(periods_same(t.hour, KMQ_TOPIC_HOURS), hours + days, "its hours");
+
+    for (i = 0, today = DU_WALL / HOUR / 24; i < days; i++) {
+        n = (today - i) * 24 % KMQ_TOPIC_HOURS;
+        is_int((long long) t.hour[n].number, (long long) (today - i) * 24,
+               "a day is the hour in which it begins");
+    }
+
     is_int(periods_same(t.minute, KMQ_TOPIC_MINUTES), minutes, "its minutes");
     is_int((long long) t.info.totals.refused, 7, "its totals");
     is_int((long long) t.info.before.refused, 7, "as restored");
@@ -428,7 +440,7 @@ test_accepted(void)
     (void) kmq_topic(q.worker[0].kmq, "t", 1, &topic);
     is_int((long long) sum(topic.minute, KMQ_TOPIC_MINUTES), 1,
            "in its topic's minute");
-    is_int((long long) sum(topic.day, KMQ_DAYS), 1, "and day");
+    is_int((long long) sum(topic.hour, KMQ_TOPIC_HOURS), 1, "and hour");
     du_kill(&q);
 }
 
@@ -1095,6 +1107,52 @@ test_old(int checkpoint)
     is_int(versions(KMQ_FORMAT_VERSION), 1, "in this version");
     restart(1, "which has it all");
     old_check(6, KMQ_STATUS_DEAD, 3);
+    du_kill(&q);
+}
+
+
+/* Days of UTC, which earlier versions have, are hours in the next one. */
+static void
+test_old_days(uint32_t version)
+{
+    unsigned             i, j;
+    uint64_t             day[2], minute;
+    kmq_topic_detail_t   t;
+    const kmq_period_t  *p;
+
+    du_init(&q, version == 1 ? "old-days-1" : "old-days-2");
+    minute = DU_WALL / 60000;
+    day[0] = DU_WALL / HOUR / 24;
+    day[1] = day[0] - 13;
+
+    do_begin(&old, 2, 1, 100, DU_WALL / 1000);
+    do_version(&old, version);
+    do_topic(&old, day, 2, minute);
+    do_end(&old, 0, 6);
+    old_write(KMQ_FILE_CHECKPOINT, 1);
+
+    du_start(&q, 1);
+    is_int((long long) q.log_len, 0, "nothing to say: %s", q.log);
+
+    for (i = 0; i < 2; i++) {
+        is_int(kmq_topic(q.worker[0].kmq, "t", 1, &t), KMQ_OK, "a topic");
+        is_int((long long) t.info.totals.published, 9, "its totals");
+
+        for (j = 0; j < 2; j++) {
+            p = &t.hour[day[j] * 24 % KMQ_TOPIC_HOURS];
+            ok(p->number == day[j] * 24 && p->published == 10 * j + 1
+               && p->delivered == 10 * j + 2 && p->confirmed == 10 * j + 3,
+               "day %u is the hour in which it begins", j);
+        }
+
+        p = &t.minute[minute % KMQ_TOPIC_MINUTES];
+        ok(p->number == minute && p->published == 21, "a minute behind them");
+
+        is_int(du_checkpoint(&q, 1), 0, "a checkpoint");
+        is_int(versions(version), 0, "in this version");
+        restart(1, "days");
+    }
+
     du_kill(&q);
 }
 
@@ -2006,10 +2064,13 @@ main(void)
     test_lives(0, 1);
     test_lives(1, 1);
     test_periods();
-    test_topic_periods(0, 0);
-    test_topic_periods(1, 2);
-    test_topic_periods(2, 2);
-    test_topic_periods(KMQ_DAYS, KMQ_TOPIC_MINUTES);
+    test_topic_periods(0, 0, 0);
+    test_topic_periods(1, 0, 2);
+    test_topic_periods(2, 0, 2);
+    test_topic_periods(KMQ_TOPIC_HOURS, 0, KMQ_TOPIC_MINUTES);
+    test_topic_periods(0, 1, 2);
+    test_topic_periods(0, 2, 2);
+    test_topic_periods(0, 14, KMQ_TOPIC_MINUTES);
     test_accepted();
     test_delayed(0);
     test_delayed(1);
@@ -2031,6 +2092,8 @@ main(void)
     test_shared_failure(1);
     test_old(0);
     test_old(1);
+    test_old_days(1);
+    test_old_days(2);
 
     for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
         test_odd(i);

@@ -484,7 +484,7 @@ du_compare(const void *one, const void *two)
 }
 
 
-#define DU_PERIODS  (KMQ_HOURS + KMQ_MINUTES)
+#define DU_PERIODS  (KMQ_TOPIC_HOURS + KMQ_MINUTES)
 
 /* Numbers of a record: counters, then periods, in the order of their time;
  * without a topic's backlogs, which no journal tells. */

@@ -167,8 +167,11 @@ checkpoint_check(const queue_t *q)
 
     line = line_of("topic", 0);
     is_int(num(line, "died"), 1, "the topic's dead");
-    is_int(num(json_array_get(json_object_get(line, "days"), 0),
-               "confirmed"), 1, "its confirmations of the day");
+    is_int(num(json_array_get(json_object_get(line, "hours"), 0),
+               "confirmed"), 1, "its confirmations of the hour");
+    is_int(num(json_array_get(json_object_get(line, "hours"), 0), "time"),
+           WALL / 1000 / 3600 * 3600, "which that is");
+    ok(json_object_get(line, "days") == NULL, "there are no days");
     is_int(num(json_array_get(json_object_get(line, "minutes"), 0),
                "confirmed"), 1, "and of the minute");
 
@@ -327,6 +330,36 @@ test_old(void)
        "no failures");
     is_int(element(line_of("delivered", 0), "attempts", 0), 4, "again");
     is_int(element(line_of("dead", 0), "sequences", 0), 2, "dead");
+    is_int(unlink(path), 0, "removed");
+}
+
+
+/* So are the days of a topic, which versions 1 and 2 have. */
+static void
+test_old_days(uint32_t version)
+{
+    char              path[KMQ_PATH_SIZE];
+    json_t           *line, *day;
+    uint64_t          number = WALL / 86400000;
+    static do_file_t  f;
+
+    (void) sprintf(path, "%s/old", top);
+    do_begin(&f, 2, 1, 100, WALL / 1000);
+    do_version(&f, version);
+    do_topic(&f, &number, 1, WALL / 60000);
+    do_end(&f, 0, 0);
+    bytes_put(path, 0, f.data, f.len);
+
+    is_int(dump("-v", path), 0, "a file of version %u", version);
+    line = line_of("topic", 0);
+    ok(json_object_get(line, "hours") == NULL, "there are no hours");
+    is_int((long long) json_array_size(json_object_get(line, "days")), 1,
+           "but a day");
+    day = json_array_get(json_object_get(line, "days"), 0);
+    is_int(num(day, "time"), (long long) number * 86400, "of UTC");
+    is_int(num(day, "published"), 1, "with its numbers");
+    is_int(num(json_array_get(json_object_get(line, "minutes"), 0), "time"),
+           WALL / 60000 * 60, "and a minute");
     is_int(unlink(path), 0, "removed");
 }
 
@@ -636,8 +669,8 @@ test_version(const queue_t *q)
 
     bytes_put(path, 0, p, sizeof(p));
     is_int(dump("", path), 2, "another version of the format");
-    ok(strstr(run.errors, "it has version 3 of the format, and versions 1 "
-              "to 2 can be read") != NULL, "which is said");
+    ok(strstr(run.errors, "it has version 4 of the format, and versions 1 "
+              "to 3 can be read") != NULL, "which is said");
 }
 
 
@@ -819,6 +852,8 @@ main(void)
     test_records();
     test_failures();
     test_old();
+    test_old_days(1);
+    test_old_days(2);
     test_together();
     test_bytes();
     test_damage();

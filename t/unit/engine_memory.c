@@ -795,6 +795,85 @@ test_topics_busy(void)
 }
 
 
+/* Publishes a message to each of n topics in that hour. */
+static void
+busy_hour(kmq_t *kmq, unsigned n, unsigned hour)
+{
+    char            name[16];
+    unsigned        i;
+    kmq_message_t   m;
+
+    kmq_clock(kmq, 1000 + hour * UINT64_C(3600000),
+              UINT64_C(1640975470000) + hour * UINT64_C(3600000));
+
+    for (i = 0; i < n; i++) {
+        sprintf(name, "%u", i);
+        memset(&m, 0, sizeof(m));
+        m.size = 1;
+
+        if (kmq_reserve_to(kmq, name, strlen(name), &m) == KMQ_OK) {
+            kmq_commit(kmq, &m, 1);
+        }
+    }
+}
+
+
+/* What is counted by hour of many topics takes a part of the memory; the rest
+ * is for messages. */
+static void
+test_topics_hours(void)
+{
+    int                  why;
+    void                *block;
+    kmq_t               *kmq;
+    char                 name[16];
+    unsigned             i, k, n, all, few, pages, fresh;
+    kmq_topic_detail_t   t;
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+
+    for (i = 0; i < 5; i++) {
+        busy_hour(kmq, 600, 0);
+    }
+
+    fresh = fill_up(kmq, eu_producer(kmq, "waiting"), 1000, &why);
+    eu_close(kmq, block, 8 * EU_MB, "topics of one hour");
+
+    kmq = eu_open(&block, 8 * EU_MB, KMQ_PUSH_ONE);
+
+    for (i = 0; i < 5; i++) {
+        busy_hour(kmq, 600, i);
+    }
+
+    for (i = 0, all = 0, few = 0; i < 600; i++) {
+        sprintf(name, "%u", i);
+        (void) kmq_topic(kmq, name, strlen(name), &t);
+
+        for (k = 0, n = 0; k < KMQ_TOPIC_HOURS; k++) {
+            n += t.hour[k].published == 1;
+        }
+
+        all += n == 5;
+        few += n == 2;
+    }
+
+    is_int(all + few, 600, "each tells the last two hours, or all of them");
+
+    for (i = 0, pages = 0; i < kmq->block->nshards; i++) {
+        pages += KMQ_SHARD(kmq->block, i)
+                 ->table[KMQ_CLASS_HOURS - KMQ_CLASS_TOPIC].pages;
+    }
+
+    is_int(pages, all, "all of them are a page");
+    ok(all > 100 && all <= kmq->block->npages / 8,
+       "of %u topics, in %u pages", all, (unsigned) kmq->block->npages);
+    n = fill_up(kmq, eu_producer(kmq, "waiting"), 1000, &why);
+    ok(n > fresh * 4 / 5, "%u more messages fit, %u before", n, fresh);
+
+    eu_close(kmq, block, 8 * EU_MB, "topics' hours");
+}
+
+
 /* A large message takes the place of a few of its kind. */
 static void
 test_history_large(size_t size)
@@ -1106,6 +1185,7 @@ main(void)
     test_topics_without_clients(KMQ_NAME_MAX, 8500);
     test_topics_after_history();
     test_topics_busy();
+    test_topics_hours();
     test_history_large(60000);
     test_history_large(70000);
     test_history_large(1000000);

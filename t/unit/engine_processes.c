@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../src/engine/kmq_block.h"
+#include "../../src/engine/upkeep/kmq_upkeep_inside.h"
+#include "../../src/engine/worker/kmq_worker.h"
 #include "engine_util.h"
 
 
@@ -1102,6 +1105,25 @@ do_purge(void)
 }
 
 
+/* As weeks later, when nothing has to be kept of what is counted by time. */
+static void
+do_age(void)
+{
+    unsigned  i;
+
+    kmq_clock(kmq, kmq->mono, kmq->wall + 30 * UINT64_C(86400000));
+
+    for (i = 0; i < kmq->block->nshards; i++) {
+        kmq_lock(kmq, KMQ_SHARD(kmq->block, i));
+        kmq->check |= KMQ_BIT(kmq->shard);
+        while (kmq_expire_run(kmq)) { /* void */ }
+        kmq_unlock(kmq);
+    }
+
+    clock_tell();
+}
+
+
 /* Topics of many names, some of them long, come and go, so that some must be
  * forgotten. */
 static void
@@ -1191,6 +1213,11 @@ do_something(void)
         do_leave();
 
     } else if (x < 995) {
+
+        if (below(6) == 0) {
+            do_age();
+        }
+
         (void) kmq_tick(kmq);
         do_close();
         do_journal();

@@ -2,6 +2,7 @@
  * See engine_cases.h. */
 
 #include "../../src/engine/queue/kmq_queue.h"
+#include "../../src/engine/upkeep/kmq_upkeep.h"
 #include "engine_cases.h"
 
 
@@ -343,7 +344,7 @@ periods_are(const kmq_period_t *period, unsigned n, uint64_t now,
 
     text[0] = '\0';
 
-    for (ago = 100, len = 0; ago-- > 0; /* void */) {
+    for (ago = 2 * KMQ_TOPIC_HOURS, len = 0; ago-- > 0; /* void */) {
         for (i = 0, p = period; i < n; i++, p++) {
             if (p->number && p->number + ago == now) {
                 len += sprintf(text + len, "%s%u: %llu %llu %llu",
@@ -371,12 +372,12 @@ minutes_are(kmq_t *kmq, uint64_t mono, const char *want, const char *what)
 
 
 static void
-days_are(kmq_t *kmq, uint64_t mono, const char *want, const char *what)
+hours_are(kmq_t *kmq, uint64_t mono, const char *want, const char *what)
 {
     kmq_topic_detail_t  t;
 
     t = topic_of(kmq, "t");
-    periods_are(t.day, KMQ_DAYS, (EC_WALL + mono) / DAY, want, what);
+    periods_are(t.hour, KMQ_TOPIC_HOURS, (EC_WALL + mono) / HOUR, want, what);
 }
 
 
@@ -418,7 +419,7 @@ test_topic_periods(void)
                 "an hour");
     ec_clock(q.kmq, mono = 122 * MINUTE);
     minutes_are(q.kmq, mono, "59: 1 0 0, 58: 1 0 0, 1: 2 0 0", "goes on");
-    days_are(q.kmq, mono, "0: 7 3 1", "all are of a day");
+    hours_are(q.kmq, mono, "2: 3 3 0, 1: 2 0 1, 0: 2 0 0", "by hours, too");
 
     /* whoever set the clock back loses nothing of the hour before */
 
@@ -457,10 +458,13 @@ test_topic_backlog(void)
         }
     }
 
-    for (i = 0; i < KMQ_DAYS; i++) {
-        ok(t.day[i].number == 0 || t.day[i].backlog == KMQ_UNKNOWN,
-           "of days it is not known");
+    for (i = 0; i < KMQ_TOPIC_HOURS; i++) {
+        if (t.hour[i].number && t.hour[i].backlog != KMQ_UNKNOWN) {
+            break;
+        }
     }
+
+    is_int(i, KMQ_TOPIC_HOURS, "of hours it is not known");
 
     ec_close(&q, "a topic's backlog");
 }
@@ -490,11 +494,11 @@ test_backlog_kept(void)
 }
 
 
-/* The last hour by minute, and two weeks by day. */
+/* The last hour by minute, and two weeks by hour. */
 static void
 test_topic_busy(void)
 {
-    unsigned             i, minutes, days;
+    unsigned             i, minutes, hours;
     ec_queue_t           q;
     kmq_topic_detail_t   t;
 
@@ -518,15 +522,112 @@ test_topic_busy(void)
                       < 60;
     }
 
-    for (i = 0, days = 0; i < KMQ_DAYS; i++) {
-        days += t.day[i].published == 24 * 12
-                && (EC_WALL + 20 * DAY) / DAY - t.day[i].number < 14;
+    for (i = 0, hours = 0; i < KMQ_TOPIC_HOURS; i++) {
+        hours += t.hour[i].published == 12
+                 && (EC_WALL + 20 * DAY) / HOUR - t.hour[i].number
+                    < KMQ_TOPIC_HOURS - 2;
     }
 
     is_int(minutes, KMQ_TOPIC_MINUTES, "the last hour by minute");
-    is_int(days, KMQ_DAYS - 1, "thirteen days and the current one");
+    is_int(hours, KMQ_TOPIC_HOURS - 3, "all hours but the last three");
 
     ec_close(&q, "a busy topic");
+}
+
+
+/* In the shard of topic t, how many topics have room for all of their periods
+ * of that class. */
+static unsigned
+rooms(kmq_t *kmq, unsigned class)
+{
+    void         *part;
+    unsigned      n;
+    kmq_walk_t    walk;
+    kmq_shard_t  *s = kmq_topic_shard(kmq, "t", 1);
+
+    memset(&walk, 0, sizeof(walk));
+
+    for (n = 0; (part = kmq_table_scan(s, class, &walk)) != NULL; /* void */) {
+        n += kmq_object_used(s, class, part) != 0;
+    }
+
+    return n;
+}
+
+
+/* A pass over all topics at that time. */
+static void
+pass(kmq_t *kmq, uint64_t mono)
+{
+    unsigned  i;
+
+    for (i = 0; i < 10; i++) {
+        ec_clock(kmq, mono + i * SECOND);
+        (void) kmq_tick(kmq);
+        (void) eu_take(kmq);
+    }
+}
+
+
+/* What a topic needed to keep its periods is given back when they are over,
+ * though nothing else is there that grows old. */
+static void
+test_topic_room(void)
+{
+    uint64_t      mono, two;
+    kmq_shard_t  *s;
+    ec_queue_t    q;
+
+    ec_open(&q, KMQ_PUSH_ONE);
+    (void) eu_consumer(q.kmq, "t", 10, NULL);
+    s = kmq_topic_shard(q.kmq, "t", 1);
+
+    for (mono = 0; mono <= 4 * HOUR; mono += 2 * HOUR) {
+        ec_clock(q.kmq, mono);
+        ec_publish(q.kmq, q.p, 1, 1);
+        (void) eu_drain(q.kmq);
+        two = mono - 2 * HOUR;
+    }
+
+    hours_are(q.kmq, 4 * HOUR, "4: 1 1 1, 2: 1 1 1, 0: 1 1 1", "three hours");
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 1, "have room for all");
+    is_int((long long) s->table[KMQ_CLASS_HOURS - KMQ_CLASS_TOPIC].pages, 1,
+           "which is a page");
+
+    for (mono = 4 * HOUR; mono <= 4 * HOUR + 4 * MINUTE; mono += 2 * MINUTE) {
+        ec_clock(q.kmq, mono);
+        ec_publish(q.kmq, q.p, 1, 1);
+        (void) eu_drain(q.kmq);
+    }
+
+    is_int(rooms(q.kmq, KMQ_CLASS_MINUTES), 1, "and three minutes");
+
+    pass(q.kmq, mono = 4 * HOUR + 50 * MINUTE);
+    is_int(rooms(q.kmq, KMQ_CLASS_MINUTES), 1, "as long as they are kept");
+    pass(q.kmq, mono = 5 * HOUR + 3 * MINUTE);
+    is_int(rooms(q.kmq, KMQ_CLASS_MINUTES), 0, "one minute needs none");
+    minutes_are(q.kmq, mono, "59: 1 1 1", "and is kept");
+
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 1, "hours are there longer");
+    pass(q.kmq, mono = two + (KMQ_TOPIC_HOURS - 1) * (uint64_t) HOUR);
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 1, "to the last of them");
+    pass(q.kmq, mono += HOUR);
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 0, "one needs no room");
+    is_int((long long) s->table[KMQ_CLASS_HOURS - KMQ_CLASS_TOPIC].pages, 0,
+           "the page is given back");
+    hours_are(q.kmq, mono, "336: 4 4 4", "the last one is kept");
+    ok(eu_verify(q.kmq, "given back"), "sound");
+
+    ec_publish(q.kmq, q.p, 1, 2);
+    hours_are(q.kmq, mono, "336: 4 4 4, 0: 2 0 0", "and another one");
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 1, "needs room again");
+    (void) eu_drain(q.kmq);
+
+    pass(q.kmq, mono += 2 * KMQ_TOPIC_HOURS * (uint64_t) HOUR);
+    hours_are(q.kmq, mono, "", "all are over");
+    is_int(rooms(q.kmq, KMQ_CLASS_HOURS), 0, "none needs no room either");
+
+    ec_close(&q, "a topic's room");
 }
 
 
@@ -927,6 +1028,7 @@ main(void)
     test_walk(64);
     test_growth();
     test_topic_periods();
+    test_topic_room();
     test_topic_backlog();
     test_backlog_kept();
     test_topic_busy();

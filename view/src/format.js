@@ -84,13 +84,6 @@ export const minute = dateFormat({
     hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
 });
 export const day = dateFormat({ weekday: 'short', day: 'numeric' });
-export const utcDay = dateFormat({
-    weekday: 'short', day: 'numeric', timeZone: 'UTC',
-});
-const dayAndMinute = dateFormat({
-    month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit',
-    hourCycle: 'h23',
-});
 export const fullDay = dateFormat({ dateStyle: 'full' });
 export const fullTime = dateFormat({
     year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit',
@@ -105,16 +98,6 @@ const otherYear = dateFormat({
     year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit',
     minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
-
-// A day of UTC in the viewer's zone: from when to when.
-export const utcDaySpan = (seconds) => `${dayAndMinute(seconds)} – ${
-    dayAndMinute(seconds + 86400)}`;
-
-// When such a day begins in the viewer's zone; null: at midnight.
-export const utcDayBegins = (seconds) => (
-    new Date(seconds * 1000).toDateString()
-        === new Date((seconds - 1) * 1000).toDateString()
-        ? minute(seconds) : null);
 
 const two = (n) => String(Math.floor(n)).padStart(2, '0');
 

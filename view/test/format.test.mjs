@@ -2,8 +2,8 @@ import './browser.mjs';
 
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { bytes, compact, duration, fromInput, iso, number, rate,
-    utcDayBegins, utcDaySpan, when } from '../src/format.js';
+import { bytes, compact, duration, fromInput, iso, number, rate, when }
+    from '../src/format.js';
 import { setLanguage } from '../src/i18n/index.js';
 
 const NOON = Date.UTC(2026, 10, 23, 11) / 1000;         // 12:00 in Berlin
@@ -63,19 +63,6 @@ test('a time is as short as it can be', () => {
     assert.match(when(NOON - 400 * 86400, NOON), /2025/);
     assert.equal(when(null), '–');
     assert.equal(when(0), '–');
-});
-
-test('a day of UTC is told in the viewer\'s zone', () => {
-    assert.equal(utcDaySpan(Date.UTC(2026, 10, 23) / 1000),
-        '23 Nov, 01:00 – 24 Nov, 01:00');
-});
-
-test('a day of UTC begins at another time elsewhere', () => {
-    const day = Date.UTC(2026, 10, 23) / 1000;
-
-    assert.equal(utcDayBegins(day), '01:00');
-    assert.equal(utcDayBegins(Date.UTC(2026, 6, 23) / 1000), '02:00');
-    assert.equal(utcDayBegins(day - 3600), null);
 });
 
 test('midnight is 00', () => {

@@ -83,6 +83,68 @@ test('a day of 25 hours is one day', () => {
     assert.equal(monday.Time - sunday.Time, 25 * 3600);
 });
 
+// In another zone than the other tests.
+function inZone(zone, check) {
+    const before = process.env.TZ;
+
+    process.env.TZ = zone;
+
+    try {
+        check();
+    } finally {
+        process.env.TZ = before;
+    }
+}
+
+test('a day that begins within an hour has those that begin in it', () => {
+    inZone('Asia/Kathmandu', () => {
+        const now = Date.parse('2026-11-23T12:00:00+05:45') / 1000;
+        const [sunday, monday] = days([
+            hour('2026-11-21T22:45:00+05:45', 1000),
+            hour('2026-11-22T00:45:00+05:45', 1),
+            hour('2026-11-22T23:45:00+05:45', 10),
+            hour('2026-11-23T00:45:00+05:45', 100),
+        ], now, 2);
+
+        assert.equal(sunday.Published, 11);
+        assert.equal(monday.Published, 100);
+        assert.equal(monday.Time,
+            Date.parse('2026-11-23T00:00:00+05:45') / 1000);
+    });
+});
+
+// What a topic keeps: so many hours, the last of which has begun.
+const KEPT = 14 * 24 + 2;
+
+test('what a topic keeps has all of 14 days, in each zone', () => {
+    const now = Date.parse('2026-11-02T04:59:00Z') / 1000;
+    const last = Math.floor(now / 3600);
+    const kept = Array.from({ length: KEPT }, (_, i) => ({
+        Time: (last - i) * 3600, Published: 1, Delivered: 1, Confirmed: 1 }));
+
+    for (const zone of ['UTC', 'Asia/Kathmandu', 'America/New_York',
+        'Pacific/Kiritimati', 'Pacific/Pago_Pago', 'America/St_Johns',
+        'Australia/Lord_Howe']) {
+
+        inZone(zone, () => {
+            const fortnight = days(kept, now, 14);
+
+            fortnight.forEach(({ Time, Published }, i) => {
+                const end = fortnight[i + 1]?.Time ?? now;
+                const begun = Math.floor((end - 1) / 3600)
+                    - Math.ceil(Time / 3600) + 1;
+
+                assert.equal(Published, begun, `${zone}, day ${i}`);
+            });
+        });
+    }
+
+    // where the clocks went back on 1 November, at the end of a day
+    inZone('America/New_York', () => assert.equal(
+        days(kept, now, 14).reduce((sum, one) => sum + one.Published, 0),
+        14 * 24 + 1));
+});
+
 // The last one is not over.
 const minutes = (...backlogs) => [...backlogs, null].map((Backlog, i) => ({
     Time: i * 60, Backlog }));

@@ -48,18 +48,18 @@ topic_add(kmq_t *kmq, kmq_topic_t *topic, kmq_buffer_t *out)
     unsigned      n;
     uint64_t      number[KMQ_TOPIC_COUNTERS
                          + KMQ_PERIOD_NUMBERS
-                           * (KMQ_DAYS + KMQ_TOPIC_MINUTES)];
-    kmq_period_t  day[KMQ_DAYS], minute[KMQ_TOPIC_MINUTES];
+                           * (KMQ_TOPIC_HOURS + KMQ_TOPIC_MINUTES)];
+    kmq_period_t  hour[KMQ_TOPIC_HOURS], minute[KMQ_TOPIC_MINUTES];
     kmq_shard_t  *s = kmq->shard;
 
     memcpy(number, &topic->totals, sizeof(topic->totals));
 
-    kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, day);
+    kmq_topic_periods(kmq, topic, KMQ_CLASS_HOURS, hour);
     kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, minute);
 
-    n = kmq_periods_add(number, KMQ_TOPIC_COUNTERS, day, KMQ_DAYS);
+    n = kmq_periods_add(number, KMQ_TOPIC_COUNTERS, hour, KMQ_TOPIC_HOURS);
     number[KMQ_TOPIC_TOTALS] = (n - KMQ_TOPIC_COUNTERS)
-                               / KMQ_PERIOD_NUMBERS;
+                               / KMQ_PERIOD_NUMBERS * KMQ_TOPIC_HOUR;
     n = kmq_periods_add(number, n, minute, KMQ_TOPIC_MINUTES);
 
     return kmq_record_numbers(out, kmq_lsn_next(kmq, 1), KMQ_RECORD_TOPIC,
@@ -516,7 +516,7 @@ topics_slice(kmq_t *kmq, kmq_checkpoint_t *cp, kmq_buffer_t *out)
     walk.page = cp->page;
     walk.index = cp->index;
 
-    for (n = 0; n < SLICE_TOPICS; n++) {
+    for (n = 0; n < SLICE_TOPICS && out->len < cp->full; n++) {
         topic = kmq_table_next(kmq->shard, KMQ_CLASS_TOPIC, &walk);
 
         if (topic == NULL) {

@@ -73,20 +73,23 @@ periods_restore(const kmq_record_t *r, unsigned *count, uint64_t max,
 }
 
 
-/* The same of a topic, without those that were kept no longer then. */
+/* The same of a topic, without those that were kept no longer then.  A period
+ * is the first of units of those that are kept. */
 static void
 topic_periods_restore(kmq_restore_t *rs, kmq_topic_t *topic, unsigned class,
-    const kmq_record_t *r, unsigned *count, uint64_t max)
+    const kmq_record_t *r, unsigned *count, uint64_t max, unsigned units)
 {
+    uint64_t             number;
     kmq_period_t         one;
     kmq_topic_period_t  *to;
 
     while (max-- && period_read(r, count, &one)) {
+        number = one.number * units;
 
-        if (one.number <= UINT32_MAX
-            && kmq_period_current(class, one.number, r->time))
+        if (one.number <= UINT32_MAX / units
+            && kmq_period_current(class, number, r->time))
         {
-            to = kmq_topic_period(rs->kmq, topic, class, one.number);
+            to = kmq_topic_period(rs->kmq, topic, class, number);
             to->published = one.published;
             to->delivered = one.delivered;
             to->confirmed = one.confirmed;
@@ -141,16 +144,24 @@ kmq_restore_topic(kmq_restore_t *rs, kmq_topic_t *topic,
     const kmq_record_t *r)
 {
     unsigned  count;
+    uint64_t  hours;
 
     totals_read(r, &topic->totals, KMQ_TOPIC_TOTALS);
     topic->restored = r->lsn;
     topic->paused = r->kind == KMQ_KIND_PAUSED;
 
     count = KMQ_TOPIC_COUNTERS;
-    topic_periods_restore(rs, topic, KMQ_CLASS_DAYS, r, &count,
-                          kmq_record_number(r, KMQ_TOPIC_TOTALS));
+    hours = kmq_record_number(r, KMQ_TOPIC_TOTALS);
+
+    /* one of these is none: up to version 2 there were days of UTC, of which is
+     * known when they began */
+
+    topic_periods_restore(rs, topic, KMQ_CLASS_HOURS, r, &count,
+                          hours % KMQ_TOPIC_HOUR, 24);
+    topic_periods_restore(rs, topic, KMQ_CLASS_HOURS, r, &count,
+                          hours / KMQ_TOPIC_HOUR, 1);
     topic_periods_restore(rs, topic, KMQ_CLASS_MINUTES, r, &count,
-                          UINT64_MAX);
+                          UINT64_MAX, 1);
 }
 
 

@@ -24,8 +24,10 @@
 
 
 /* What is written, and the oldest that is read. */
-#define KMQ_FORMAT_VERSION   2u
+#define KMQ_FORMAT_VERSION   3u
 #define KMQ_FORMAT_OLDEST    1u
+#define KMQ_FORMAT_FAILURES  2u  /* the first in which these are counted, */
+#define KMQ_FORMAT_HOURS     3u  /* and in which topics have hours */
 #define KMQ_RECORD_ALIGN     8
 #define KMQ_RECORD_HEAD     24
 
@@ -109,15 +111,20 @@ typedef struct {
 #define KMQ_MINUTES        1440  /* kept of the queue, and of */
 #define KMQ_TOPIC_MINUTES    60  /* a topic */
 #define KMQ_HOURS     (14 * 24)  /* of the queue */
-#define KMQ_DAYS             14  /* of a topic */
+
+/* And of a topic: as many as begin in 14 days of whatever zone, one of which
+ * may have 25 hours, made even. */
+#define KMQ_TOPIC_HOURS  (14 * 24 + 2)
 
 #define KMQ_PERIOD_NUMBERS    5  /* of a period in a record */
 
 #define KMQ_TOPIC_TOTALS     7   /* of kmq_totals_t, the first ones */
 #define KMQ_QUEUE_TOTALS    10   /* all */
 
-#define KMQ_TOPIC_COUNTERS   8   /* totals; how many days follow, and then
-                                    minutes */
+#define KMQ_TOPIC_COUNTERS   8   /* totals; how many hours follow, times
+                                    KMQ_TOPIC_HOUR, or, up to version 2, days
+                                    of UTC; and then minutes */
+#define KMQ_TOPIC_HOUR   (UINT64_C(1) << 32)
 #define KMQ_QUEUE_COUNTERS  12   /* totals; the last sequence number; how many
                                     hours follow, and then minutes */
 

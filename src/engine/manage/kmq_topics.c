@@ -126,7 +126,7 @@ kmq_topic(kmq_t *kmq, const char *name, size_t len,
         info_fill(s, topic, &detail->info);
         detail->settings = topic->settings;
         kmq_topic_periods(kmq, topic, KMQ_CLASS_MINUTES, detail->minute);
-        kmq_topic_periods(kmq, topic, KMQ_CLASS_DAYS, detail->day);
+        kmq_topic_periods(kmq, topic, KMQ_CLASS_HOURS, detail->hour);
     }
 
     kmq_unlock(kmq);

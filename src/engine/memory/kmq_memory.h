@@ -25,7 +25,7 @@
 #define KMQ_CLASS_ROUTE  6
 #define KMQ_CLASS_NAME   7       /* parts of topics, see kmq_part_t */
 #define KMQ_CLASS_MINUTES 8
-#define KMQ_CLASS_DAYS   9
+#define KMQ_CLASS_HOURS  9       /* given back, too: each is a page */
 #define KMQ_CLASSES      10
 
 #define KMQ_CELL         16
@@ -74,12 +74,13 @@ typedef struct {
 
 #define KMQ_WALK_SLOTS   32      /* slots that a walk meets at once */
 
-/* One of the tables: objects of one size, in pages that are never given
- * back. */
+/* One of the tables: objects of one size, in pages that are never given back,
+ * but for those of KMQ_CLASS_HOURS. */
 typedef struct {
     kmq_ref_t    free;
-    uint32_t     first;          /* pages, linked by their next */
+    uint32_t     first;          /* pages, linked by their next and prev */
     uint32_t     last;
+    uint64_t     pages;          /* how many */
 } kmq_table_t;
 
 #define KMQ_TABLES  (KMQ_CLASSES - KMQ_CLASS_TOPIC)

@@ -1,7 +1,8 @@
 /*
  * Tables: objects of one size, each in use or in its table's list of free ones.
  * The pages of a table stay its own, so that a walk over all topics or clients
- * is a walk over their pages.
+ * is a walk over their pages.  A topic's hours, which nobody walks over, are a
+ * page, which goes back with them.
  */
 
 #include "../kmq_block.h"
@@ -10,6 +11,9 @@
 
 /* A table's page may cost so often KMQ_DROP messages of the history. */
 #define TABLE_DROPS  16
+
+/* Hours of topics may take such a part of all pages: messages need the rest. */
+#define HOURS_PART  8
 
 
 /* ----------------------------------------------------------------- tables */
@@ -28,6 +32,7 @@ kmq_table_link(kmq_shard_t *s, uint32_t n)
     kmq_table_t  *table = table_of(s, kmq_page_at(s, n)->class);
 
     kmq_page_at(s, n)->next = 0;
+    kmq_page_at(s, n)->prev = table->last;
 
     if (table->last) {
         kmq_page_at(s, table->last)->next = n;
@@ -36,6 +41,47 @@ kmq_table_link(kmq_shard_t *s, uint32_t n)
     }
 
     table->last = n;
+    table->pages++;
+}
+
+
+static void
+table_unlink(kmq_shard_t *s, uint32_t n)
+{
+    kmq_page_t   *page = kmq_page_at(s, n);
+    kmq_table_t  *table = table_of(s, page->class);
+
+    if (page->prev) {
+        kmq_page_at(s, page->prev)->next = page->next;
+    } else {
+        table->first = page->next;
+    }
+
+    if (page->next) {
+        kmq_page_at(s, page->next)->prev = page->prev;
+    } else {
+        table->last = page->prev;
+    }
+
+    table->pages--;
+}
+
+
+/* May a table have one more page?  Periods, some of which may get lost, leave
+ * half of the spare pages, and hours most of all. */
+static int
+table_may_grow(kmq_shard_t *s, unsigned class)
+{
+    const kmq_block_t  *b = KMQ_BLOCK(s);
+
+    if (class == KMQ_CLASS_HOURS
+        && table_of(s, class)->pages >= b->npages / HOURS_PART / b->nshards)
+    {
+        return 0;
+    }
+
+    return (class != KMQ_CLASS_MINUTES && class != KMQ_CLASS_HOURS)
+           || kmq_pages_free(s) > b->spare_pages / 2;
 }
 
 
@@ -43,8 +89,7 @@ kmq_table_link(kmq_shard_t *s, uint32_t n)
  * Takes a page for a table; 0: there is none.  Tables use spare pages, and
  * make up for them out of the history, as far as a bounded part of it goes:
  * otherwise few topics and clients could come once history has taken all that
- * was free.  Periods, some of which may get lost, leave half of the spare
- * pages.
+ * was free.
  */
 static uint32_t
 table_page(kmq_t *kmq, unsigned class)
@@ -53,9 +98,7 @@ table_page(kmq_t *kmq, unsigned class)
     uint32_t      n;
     kmq_shard_t  *s = kmq->shard;
 
-    if ((class == KMQ_CLASS_MINUTES || class == KMQ_CLASS_DAYS)
-        && kmq_pages_free(s) <= KMQ_BLOCK(s)->spare_pages / 2)
-    {
+    if (!table_may_grow(s, class)) {
         return 0;
     }
 
@@ -78,6 +121,16 @@ table_page(kmq_t *kmq, unsigned class)
 }
 
 
+static void
+object_free(kmq_shard_t *s, unsigned class, void *object)
+{
+    kmq_table_t  *table = table_of(s, class);
+
+    *(kmq_ref_t *) object = table->free;
+    table->free = KMQ_REF(s, object);
+}
+
+
 /* An object of zeros, NULL when there is no memory. */
 void *
 kmq_table_alloc(kmq_t *kmq, unsigned class)
@@ -97,7 +150,7 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
         kmq_table_link(s, n);
 
         for (i = kmq_page_at(s, n)->capacity; i-- > 0; ) {
-            kmq_table_free(s, class, kmq_page_object(s, n, i));
+            object_free(s, class, kmq_page_object(s, n, i));
         }
     }
 
@@ -114,10 +167,17 @@ kmq_table_alloc(kmq_t *kmq, unsigned class)
 void
 kmq_table_free(kmq_shard_t *s, unsigned class, void *object)
 {
-    kmq_table_t  *table = table_of(s, class);
+    uint32_t  n;
 
-    *(kmq_ref_t *) object = table->free;
-    table->free = KMQ_REF(s, object);
+    if (class != KMQ_CLASS_HOURS) {
+        object_free(s, class, object);
+        return;
+    }
+
+    n = kmq_page_of(s, KMQ_REF(s, object));
+
+    table_unlink(s, n);
+    kmq_page_give(s, n);
 }
 
 

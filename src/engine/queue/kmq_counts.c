@@ -1,7 +1,7 @@
 /*
  * What is counted: messages published, pushed and confirmed, in all, by minute
- * and hour for the queue, by minute and day for each topic; and how long
- * messages waited for their first push.
+ * and by hour, for the queue and for each topic; and how long messages waited
+ * for their first push.
  */
 
 #include "../kmq_block.h"
@@ -13,7 +13,6 @@
 
 #define MINUTE  60
 #define HOUR    (60 * MINUTE)
-#define DAY     (24 * HOUR)
 
 
 const uint32_t  kmq_latency_bound[KMQ_LATENCY_BOUNDS] = {
@@ -210,7 +209,7 @@ kmq_count_topic(kmq_t *kmq, kmq_topic_t *topic, uint64_t time,
     topic_period_add(kmq_topic_period(kmq, topic, KMQ_CLASS_MINUTES,
                                       time / MINUTE),
                      published, delivered, confirmed);
-    topic_period_add(kmq_topic_period(kmq, topic, KMQ_CLASS_DAYS, time / DAY),
+    topic_period_add(kmq_topic_period(kmq, topic, KMQ_CLASS_HOURS, time / HOUR),
                      published, delivered, confirmed);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Periods: what is counted by minute and hour for the queue, and by minute and
- * day for each topic.  A topic has room for a few of them, and gets room for
- * all that are kept when it needs it.
+ * Periods: what is counted by minute and hour, for the queue and for each
+ * topic.  A topic has room for a few of them, gets room for all that are kept
+ * when it needs it, and gives that back when they are over.
  */
 
 #include "../kmq_block.h"
@@ -10,7 +10,7 @@
 
 
 #define MINUTE  60
-#define DAY     (24 * 60 * MINUTE)
+#define HOUR    (60 * MINUTE)
 
 
 /* The period of that number, in a table of the last n ones. */
@@ -33,14 +33,14 @@ kmq_period(kmq_period_t *period, unsigned n, uint64_t number)
 unsigned
 kmq_periods_kept(unsigned class)
 {
-    return class == KMQ_CLASS_MINUTES ? KMQ_TOPIC_MINUTES : KMQ_DAYS;
+    return class == KMQ_CLASS_MINUTES ? KMQ_TOPIC_MINUTES : KMQ_TOPIC_HOURS;
 }
 
 
 static unsigned
 period_length(unsigned class)
 {
-    return class == KMQ_CLASS_MINUTES ? MINUTE : DAY;
+    return class == KMQ_CLASS_MINUTES ? MINUTE : HOUR;
 }
 
 
@@ -57,6 +57,14 @@ static uint32_t
 number_of(const kmq_topic_period_t *period)
 {
     return (uint32_t) period->number_high << 16 | period->number_low;
+}
+
+
+static void
+number_set(kmq_topic_period_t *period, uint32_t number)
+{
+    period->number_low = number & 0xffff;
+    period->number_high = number >> 16;
 }
 
 
@@ -79,6 +87,11 @@ periods_of(kmq_shard_t *s, kmq_topic_t *topic, unsigned class, unsigned *n)
 }
 
 
+_Static_assert(KMQ_TOPIC_MINUTES % KMQ_FEW == 0
+               && KMQ_TOPIC_HOURS % KMQ_FEW == 0,
+               "of a few, no two meet in the room for all");
+
+
 /* Gives a topic room for all of its periods; KMQ_NOMEM. */
 static int
 periods_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
@@ -95,8 +108,6 @@ periods_extend(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
 
     n = kmq_periods_kept(class);
     few = topic->few[class - KMQ_CLASS_MINUTES];
-
-    /* two of them cannot meet: KMQ_FEW divides n */
 
     for (i = 0; i < KMQ_FEW; i++) {
         number = number_of(&few[i]);
@@ -142,8 +153,7 @@ period_begin(kmq_t *kmq, kmq_topic_t *topic, unsigned class, uint32_t number)
     }
 
     memset(period, 0, sizeof(kmq_topic_period_t));
-    period->number_low = number & 0xffff;
-    period->number_high = number >> 16;
+    number_set(period, number);
 
     return period;
 }
@@ -162,6 +172,96 @@ kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 
     return number_of(period) == number
            ? period : period_begin(kmq, topic, class, number);
+}
+
+
+/* Frees a part of a topic. */
+static void
+part_drop(kmq_shard_t *s, unsigned class, kmq_ref_t *part)
+{
+    void  *object = KMQ_AT(s, *part);
+
+    KMQ_SET(*part, 0);
+    KMQ_POINT("topic-part-drop");
+
+    kmq_table_free(s, class, object);
+}
+
+
+/* Of the current ones of n periods, the last, NULL: there is none; and in
+ * *before the number of the one before it, 0: there is none. */
+static kmq_topic_period_t *
+period_last(kmq_topic_period_t *period, unsigned n, unsigned class,
+    uint64_t time, uint32_t *before)
+{
+    uint32_t             number;
+    kmq_topic_period_t  *last;
+
+    *before = 0;
+
+    for (last = NULL; n--; period++) {
+        number = number_of(period);
+
+        if (!kmq_period_current(class, number, time)) {
+            continue;
+        }
+
+        if (last == NULL || number > number_of(last)) {
+            *before = last ? number_of(last) : 0;
+            last = period;
+
+        } else if (number > *before) {
+            *before = number;
+        }
+    }
+
+    return last;
+}
+
+
+/*
+ * As long as two are kept, they may need the room, so it is looked at when the
+ * last but one will be over.  Whoever dies before the room is given back leaves
+ * a number that is over, so it is looked at again.
+ */
+static void
+periods_trim(kmq_t *kmq, kmq_topic_t *topic, unsigned class)
+{
+    unsigned             n;
+    uint32_t             before;
+    uint64_t             time = kmq->wall / 1000;
+    kmq_ref_t           *part = &topic->part[class - KMQ_CLASS_NAME];
+    kmq_topic_period_t  *few, *periods, *last;
+
+    few = topic->few[class - KMQ_CLASS_MINUTES];
+
+    if (*part == 0 || number_of(few) > time / period_length(class)) {
+        return;
+    }
+
+    periods = periods_of(kmq->shard, topic, class, &n);
+    last = period_last(periods, n, class, time, &before);
+
+    if (before) {
+        number_set(few, before + n);
+        return;
+    }
+
+    memset(few, 0, KMQ_FEW * sizeof(kmq_topic_period_t));
+
+    if (last) {
+        few[number_of(last) % KMQ_FEW] = *last;
+    }
+
+    part_drop(kmq->shard, class, part);
+}
+
+
+void
+kmq_topic_periods_trim(kmq_t *kmq, kmq_topic_t *topic)
+{
+    periods_trim(kmq, topic, KMQ_CLASS_MINUTES);
+    periods_trim(kmq, topic, KMQ_CLASS_HOURS);
 }
 
 

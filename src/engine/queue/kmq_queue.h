@@ -28,7 +28,7 @@ _Static_assert(sizeof(kmq_topic_totals_t)
                   == offsetof(kmq_totals_t, refused),
                "totals are copied as they are");
 
-/* What is counted of a topic in a minute or a day (UTC): no more than 48 bits
+/* What is counted of a topic in a minute or an hour: no more than 48 bits
  * hold. */
 typedef struct {
     uint64_t     published:48;
@@ -110,7 +110,9 @@ typedef struct {
                                             all up to this record */
     };
 
-    kmq_topic_period_t  few[2][KMQ_FEW];     /* minutes, days */
+    kmq_topic_period_t  few[2][KMQ_FEW];     /* minutes, hours; where there is
+                                    a part for them, the first one has the
+                                    number when to look whether it is needed */
     char         name[KMQ_NAME_SHORT];
 } kmq_topic_t;
 
@@ -118,7 +120,7 @@ _Static_assert(sizeof(kmq_topic_t) == 512, "16 topics are a page");
 
 /*
  * A part of a topic that most have no need of: a long name, or all of its
- * minutes or days.  It is in use when the topic that it names is, and has it.
+ * minutes or hours.  It is in use when the topic that it names is, and has it.
  */
 typedef struct {
     kmq_ref_t    next;           /* free list */
@@ -131,7 +133,7 @@ typedef struct {
 } kmq_name_t;
 
 /* A period is at its number modulo the number of them: KMQ_TOPIC_MINUTES or
- * KMQ_DAYS; in the topic itself, KMQ_FEW. */
+ * KMQ_TOPIC_HOURS; in the topic itself, KMQ_FEW. */
 typedef struct {
     kmq_part_t   part;
     kmq_topic_period_t  period[];
@@ -851,8 +853,12 @@ void kmq_topic_minute(kmq_t *kmq, kmq_topic_t *topic, uint32_t number)
 uint64_t kmq_backlog_read(unsigned kept);
 unsigned kmq_backlog_keep(uint64_t backlog);
 
+/* Gives back the room for all of a topic's periods where at most one is kept
+ * any longer. */
+void kmq_topic_periods_trim(kmq_t *kmq, kmq_topic_t *topic) KMQ_LOCKED;
+
 /* Copies a topic's current periods to period, which has room for as many as
- * are kept. */
+ * are kept, each at its number modulo that. */
 void kmq_topic_periods(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
     kmq_period_t *period) KMQ_LOCKED;
 

@@ -102,6 +102,13 @@ kmq_block_max(void)
 }
 
 
+_Static_assert(sizeof(kmq_periods_t)
+               + KMQ_TOPIC_HOURS * sizeof(kmq_topic_period_t) <= KMQ_PAGE_SIZE
+               && sizeof(kmq_topic_period_t) * KMQ_TOPIC_HOURS
+                  > KMQ_PAGE_SIZE / 2,
+               "a topic's hours are a page");
+
+
 static size_t
 periods_size(unsigned class)
 {
@@ -122,7 +129,7 @@ class_sizes(kmq_block_t *b)
     b->class_size[KMQ_CLASS_ROUTE] = sizeof(kmq_route_t);
     b->class_size[KMQ_CLASS_NAME] = sizeof(kmq_name_t);
     b->class_size[KMQ_CLASS_MINUTES] = periods_size(KMQ_CLASS_MINUTES);
-    b->class_size[KMQ_CLASS_DAYS] = periods_size(KMQ_CLASS_DAYS);
+    b->class_size[KMQ_CLASS_HOURS] = periods_size(KMQ_CLASS_HOURS);
 
     for (class = KMQ_CLASS_RING; class < KMQ_CLASSES; class++) {
         b->class_size[class] = (b->class_size[class] + 7) & ~7;

@@ -6,7 +6,8 @@
  * topic costs its old messages and one more for each list.  The keeper passes
  * over all topics every check_interval, in slices.  (A message that was
  * consumed long after it came may lie in front of older ones in the history,
- * and keeps them until it goes.)
+ * and keeps them until it goes.)  What is counted of a topic grows old, too,
+ * and gives back its room then.
  */
 
 #include "../kmq_block.h"
@@ -103,6 +104,7 @@ kmq_expire_run(kmq_t *kmq)
         }
 
         if (topic->used) {
+            kmq_topic_periods_trim(kmq, topic);
             topic_expire(kmq, topic, &messages);
         }
 

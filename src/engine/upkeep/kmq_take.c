@@ -44,14 +44,15 @@ timer_due(kmq_t *kmq, kmq_timer_t *timer)
 }
 
 
-/* May anything in that shard grow old? */
+/* May anything in that shard grow old: messages, or hours of topics? */
 static int
 is_aging(const kmq_block_t *b, unsigned shard)
 {
     const kmq_shard_t  *s = KMQ_SHARD(b, shard);
 
     return kmq_peek(&s->waiting) || kmq_peek(&s->history.count)
-           || kmq_peek(&s->dead);
+           || kmq_peek(&s->dead)
+           || kmq_peek(&s->table[KMQ_CLASS_HOURS - KMQ_CLASS_TOPIC].pages);
 }
 
 

@@ -96,7 +96,7 @@ void ngx_kapokmq_fault(ngx_http_request_t *r,
     const kmq_rights_t *rights);
 #endif
 
-/* Appends a topic's last minutes and days, after other members. */
+/* Appends a topic's last minutes and hours, after other members. */
 u_char *ngx_kapokmq_growth_topic(u_char *p,
     const kmq_topic_detail_t *detail);
 

@@ -5,7 +5,6 @@
 
 #define NGX_KAPOKMQ_MINUTE      60
 #define NGX_KAPOKMQ_HOUR        (60 * NGX_KAPOKMQ_MINUTE)
-#define NGX_KAPOKMQ_DAY         (24 * NGX_KAPOKMQ_HOUR)
 
 /* A period at its longest. */
 #define NGX_KAPOKMQ_PERIOD_MAX  (5 * NGX_INT64_LEN + 80)
@@ -34,8 +33,6 @@ static u_char *ngx_kapokmq_growth_period(u_char *p, const kmq_period_t *period,
     uint32_t seconds);
 static u_char *ngx_kapokmq_growth_recent(u_char *p,
     const kmq_period_t *periods, ngx_uint_t n, uint32_t seconds);
-static const kmq_period_t *ngx_kapokmq_growth_find(
-    const kmq_period_t *periods, ngx_uint_t n, uint64_t number);
 
 
 static const char *const  ngx_kapokmq_unit_names[] = {
@@ -155,8 +152,9 @@ ngx_kapokmq_growth_topic(u_char *p, const kmq_topic_detail_t *detail)
     p = ngx_kapokmq_growth_recent(p, detail->minute, KMQ_TOPIC_MINUTES,
                                   NGX_KAPOKMQ_MINUTE);
 
-    p = ngx_sprintf(p, "],\"Days\":[");
-    p = ngx_kapokmq_growth_recent(p, detail->day, KMQ_DAYS, NGX_KAPOKMQ_DAY);
+    p = ngx_sprintf(p, "],\"Hours\":[");
+    p = ngx_kapokmq_growth_recent(p, detail->hour, KMQ_TOPIC_HOURS,
+                                  NGX_KAPOKMQ_HOUR);
 
     *p++ = ']';
 
@@ -165,7 +163,7 @@ ngx_kapokmq_growth_topic(u_char *p, const kmq_topic_detail_t *detail)
 
 
 /* A topic's last n periods, those in which something happened; the engine
- * gives them in any order, some older ones and empty places among them. */
+ * gives some older ones and empty places among them. */
 static u_char *
 ngx_kapokmq_growth_recent(u_char *p, const kmq_period_t *periods,
     ngx_uint_t n, uint32_t seconds)
@@ -178,9 +176,9 @@ ngx_kapokmq_growth_recent(u_char *p, const kmq_period_t *periods,
     listed = 0;
 
     for (number = now + 1 - n; number <= now; number++) {
-        period = ngx_kapokmq_growth_find(periods, n, number);
+        period = &periods[number % n];
 
-        if (period == NULL
+        if (period->number != number
             || (period->published | period->delivered | period->confirmed)
                == 0)
         {
@@ -203,20 +201,4 @@ ngx_kapokmq_growth_recent(u_char *p, const kmq_period_t *periods,
     }
 
     return p;
-}
-
-
-static const kmq_period_t *
-ngx_kapokmq_growth_find(const kmq_period_t *periods, ngx_uint_t n,
-    uint64_t number)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < n; i++) {
-        if (periods[i].number == number) {
-            return &periods[i];
-        }
-    }
-
-    return NULL;
 }

@@ -12,7 +12,8 @@
 
 /* The same with its periods. */
 #define NGX_KAPOKMQ_DETAIL_MAX                                                \
-    (NGX_KAPOKMQ_TOPIC_MAX + 256 + (KMQ_TOPIC_MINUTES + KMQ_DAYS) * 160)
+    (NGX_KAPOKMQ_TOPIC_MAX + 256                                              \
+     + (KMQ_TOPIC_MINUTES + KMQ_TOPIC_HOURS) * 160)
 
 #define NGX_KAPOKMQ_NO_TOPIC    "There is no such topic"
 

@@ -27,7 +27,7 @@ const LOOKS = [
     { name: "en", language: "en", locale: "en-US", colorScheme: "light",
       timezoneId: "America/New_York", viewport: { width: 1280, height: 800 } },
     { name: "zh", language: "zh", locale: "zh-CN", colorScheme: "dark",
-      timezoneId: "Asia/Shanghai", viewport: { width: 400, height: 800 } },
+      timezoneId: "Asia/Kathmandu", viewport: { width: 400, height: 800 } },
 ];
 
 /*

@@ -91,15 +91,9 @@ async function turned(visitor) {
 }
 
 async function charts(visitor) {
-    const today = Math.floor(Date.now() / 86400000) * 86400;
-    const begins = visitor.format(today, {
-        hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-
-    visitor.ok(begins !== "00:00", "a day of UTC begins at another time here");
-
     for (const [title, rows] of [
         [visitor.t("overview.hour"), 60],
-        [visitor.t("topic.fortnightUtc", { time: begins }), 14],
+        [visitor.t("topic.fortnight"), 14],
     ]) {
         const figure = visitor.page.getByRole("figure")
             .filter({ hasText: title });
@@ -122,6 +116,29 @@ async function charts(visitor) {
         .getByText(visitor.t("chart.asTable")).click();
     await visitor.becomes(() => backlog("overview.live"), "1",
                           "which is seen by the second, too");
+}
+
+/* An hour belongs to the day of the viewer's zone in which it begins. */
+async function midnight(visitor) {
+    const { page } = visitor;
+    const url = "**/Console/GetTopic";
+    const today = await page.evaluate(
+        () => new Date().setHours(0, 0, 0, 0) / 1000);
+    const first = Math.ceil(today / 3600) * 3600;
+    const hour = (Time, Published) =>
+        ({ Time, Published, Delivered: 0, Confirmed: 0 });
+
+    await page.route(url, async (route) => {
+        const { data, ...rest } = await (await route.fetch()).json();
+
+        await route.fulfill({ json: { ...rest, data: { ...data,
+            Hours: [hour(first - 3600, 20), hour(first, 1)] } } });
+    });
+    await visitor.becomes(async () =>
+        (await visitor.rows(visitor.t("topic.fortnight"))).slice(-2)
+            .map((row) => row[visitor.t("count.Published")]), ["20", "1"],
+        "days begin at the viewer's midnight");
+    await page.unroute(url);
 }
 
 /* A dialog has the focus, keeps it and gives it back. */
@@ -315,6 +332,7 @@ async function topics(visitor) {
     await turned(visitor);
     await purge(visitor);
     await charts(visitor);
+    await midnight(visitor);
     await requeue(visitor);
     await pause(visitor);
     await parts(visitor);

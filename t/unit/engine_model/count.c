@@ -49,7 +49,7 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
     p[0] = period_of(M.minute, KMQ_MINUTES, h, 60);
     p[1] = period_of(M.hour, KMQ_HOURS, h, 3600);
     p[2] = period_of(t->count.minute, KMQ_TOPIC_MINUTES, h, 60);
-    p[3] = period_of(t->count.day, KMQ_DAYS, h, 86400);
+    p[3] = period_of(t->count.hour, KMQ_TOPIC_HOURS, h, 3600);
 
     if (seconds(h) > t->count.latest) {
         t->count.latest = seconds(h);
@@ -75,7 +75,7 @@ count(topic_t *t, unsigned h, int published, unsigned delivered,
 int
 is_current(uint64_t number, unsigned n, uint64_t time)
 {
-    return number && number + n > time / (n == KMQ_DAYS ? 86400 : 60);
+    return number && number + n > time / (n == KMQ_TOPIC_HOURS ? 3600 : 60);
 }
 
 

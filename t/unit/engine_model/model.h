@@ -167,7 +167,7 @@ typedef struct {
 typedef struct {
     uint64_t      published, delivered, redelivered, confirmed;
     uint64_t      died, expired, refused;
-    kmq_period_t  minute[KMQ_TOPIC_MINUTES], day[KMQ_DAYS];
+    kmq_period_t  minute[KMQ_TOPIC_MINUTES], hour[KMQ_TOPIC_HOURS];
     uint64_t      latest;          /* s: when something was counted last */
 } counted_t;
 

@@ -548,7 +548,7 @@ topic_counts_recovered(topic_t *t)
         SAME(d.info.totals.published, c->published);
         SAME(d.info.totals.died, c->died);
         topic_table_recovered(c->minute, d.minute, KMQ_TOPIC_MINUTES);
-        topic_table_recovered(c->day, d.day, KMQ_DAYS);
+        topic_table_recovered(c->hour, d.hour, KMQ_TOPIC_HOURS);
     }
 
     if (M.missing == 0 && M.nforgotten == 0 && M.peak <= SIZE / 5
@@ -565,7 +565,7 @@ topic_counts_recovered(topic_t *t)
     c->died = d.info.totals.died;
     c->expired = d.info.totals.expired;
     memcpy(c->minute, d.minute, sizeof(d.minute));
-    memcpy(c->day, d.day, sizeof(d.day));
+    memcpy(c->hour, d.hour, sizeof(d.hour));
 }
 
 

@@ -23,6 +23,7 @@
 #define SIEVE_SCATTERED  3         /* of 100 bytes of those that stay */
 #define SIEVE_MESSAGE  80          /* bytes of a message beside its body */
 #define SIEVE_ENTRY   17           /* of a delivery */
+#define SIEVE_HOURS   8192         /* of what is counted of a topic */
 
 /* Of an index of messages by their numbers: so many of these have a leaf, which
  * is a cell, or four where there are more than a few; eight leaves have a node
@@ -372,7 +373,8 @@ sieve_wait(void)
 /* What the block must hold, it holds.  Those that stay may lie in several
  * pieces each, and have pages of the index to themselves, in which there is no
  * room for a slot, which takes a little more than where they come one after the
- * other.  What is free between messages of other shards is theirs. */
+ * other.  What is free between messages of other shards is theirs, and topics
+ * may have room for their hours. */
 static void
 sieve_check(const sieve_t *s)
 {
@@ -381,7 +383,8 @@ sieve_check(const sieve_t *s)
 
     sieve_wait();
     expected = sieve_expected(s, &there);
-    more = there.bytes * SIEVE_SCATTERED / 100 + index_more(&there);
+    more = there.bytes * SIEVE_SCATTERED / 100 + index_more(&there)
+           + TOPICS * SIEVE_HOURS;
 
     for (n = 0; M.nunused && sieve_publish(s->filling, s->fill, 0); n++) {
         /* void */

@@ -174,7 +174,7 @@ count_follow(topic_t *t, const kmq_topic_info_t *got)
     }
 
     memset(c->minute, 0, sizeof(c->minute));
-    memset(c->day, 0, sizeof(c->day));
+    memset(c->hour, 0, sizeof(c->hour));
     c->published = got->totals.published;
     c->delivered = got->totals.delivered;
     c->redelivered = got->totals.redelivered;
@@ -226,7 +226,7 @@ check_topic(topic_t *t, const kmq_topic_info_t *got)
 }
 
 
-/* What is told of a topic by minute or day at a time.  A period that is not
+/* What is told of a topic by minute or hour at a time.  A period that is not
  * kept any more for whoever counted last may be gone. */
 static void
 check_table(const char *what, const kmq_period_t *got,
@@ -292,8 +292,8 @@ check_detail(unsigned h, topic_t *t)
     if (!(M.options & (LARGE|BREAKS))) {
         check_table("minute", d.minute, t->count.minute, KMQ_TOPIC_MINUTES,
                     seconds(h), t->count.latest);
-        check_table("day", d.day, t->count.day, KMQ_DAYS, seconds(h),
-                    t->count.latest);
+        check_table("hour", d.hour, t->count.hour, KMQ_TOPIC_HOURS,
+                    seconds(h), t->count.latest);
     }
 }
 

@@ -293,8 +293,6 @@ export default {
     'topic.never': 'Never',
     'topic.unlimited': 'No limit',
     'topic.fortnight': 'Messages per day, last 14 days',
-    'topic.fortnightUtc': 'Messages per UTC day (from {time} here), last 14 '
-        + 'days',
     'topic.unknown': 'This topic does not exist.',
     'topic.forbidden': 'This key has no right to this topic.',
     'topic.allowed': 'This key may use: {topics}',

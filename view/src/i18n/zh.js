@@ -250,7 +250,6 @@ export default {
     'topic.never': '从不',
     'topic.unlimited': '不限',
     'topic.fortnight': '过去 14 天每日消息数',
-    'topic.fortnightUtc': '过去 14 天每日消息数（UTC 日期，从本地 {time} 起算）',
     'topic.unknown': '没有这个主题。',
     'topic.forbidden': '当前密钥没有该主题的权限。',
     'topic.allowed': '当前密钥可用的主题：{topics}',

@@ -7,15 +7,14 @@ import { Dialog } from '../components/dialog.js';
 import { Empty, Heading, Loading, Trouble, errorText }
     from '../components/state.js';
 import { Tile } from '../components/tile.js';
-import { duration, minute, number, rate, utcDay, utcDayBegins, utcDaySpan }
-    from '../format.js';
+import { day, duration, fullDay, minute, number, rate } from '../format.js';
 import { html, useState } from '../html.js';
 import { language, t } from '../i18n/index.js';
 import { usePoll } from '../poll.js';
 import { useRates } from '../rates.js';
 import { link } from '../router.js';
 import { currentAccess } from '../session.js';
-import { backlogs } from '../statistics.js';
+import { backlogs, days } from '../statistics.js';
 import { visible } from '../text.js';
 import { TopicClients, TopicDead, TopicLive } from './topic-parts.js';
 
@@ -61,21 +60,11 @@ function lines(periods) {
         }));
 }
 
-// A topic's days are those of UTC, which are not the viewer's days everywhere.
-function fortnightTitle(today) {
-    const time = utcDayBegins(today);
-
-    return time === null ? t('topic.fortnight')
-        : t('topic.fortnightUtc', { time });
-}
-
 function Charts({ topic }) {
     const now = Date.now() / 1000;
     const thisMinute = Math.floor(now / 60) * 60;
-    const today = Math.floor(now / 86400) * 86400;
     const hour = filled(topic.Minutes, thisMinute - 59 * 60, thisMinute, 60);
-    const fortnight = filled(topic.Days, today - 13 * 86400, today, 86400);
-    const dayTimes = fortnight.map((period) => period.Time);
+    const fortnight = days(topic.Hours, now, 14);
 
     return html`
         <div class="charts">
@@ -84,9 +73,10 @@ function Charts({ topic }) {
                       series=${[...lines(hour), backlogLine(hour, topic)]}
                       label=${minute}
                       language=${language()} running />
-            <${Chart} title=${fortnightTitle(today)} times=${dayTimes}
-                      series=${lines(fortnight)} label=${utcDay}
-                      fullLabel=${utcDaySpan} language=${language()}
+            <${Chart} title=${t('topic.fortnight')}
+                      times=${fortnight.map((period) => period.Time)}
+                      series=${lines(fortnight)} label=${day}
+                      fullLabel=${fullDay} language=${language()}
                       byDay running />
         </div>`;
 }
