@@ -351,7 +351,8 @@ $mq->publish('kept', 'later');
 # ----------------------------------------------------------------- capacity
 
 # "A message takes its data and not more than 90 bytes"
-my ($more) = $page =~ /takes its data and not more than\s+(\d+) bytes/;
+my ($more) = $page =~ /takes its data and not more than\s+(\d+)\s+bytes/
+    or die 'docs/operations.md does not say what a message takes';
 $mq->post('/Console/PurgeTopic', { topic => 'kept' });
 for my $size (100, 500, 1000, 10_000) {
     my $n = int(8_000_000 / $size);
