@@ -64,6 +64,7 @@ const columns = () => [
     {
         name: 'PushType',
         label: t('topic.type'),
+        class: 'type wide',
         cell: (topic) => t(`pushType.${topic.PushType}`),
     },
     counter('Waiting'),
