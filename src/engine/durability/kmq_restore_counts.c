@@ -89,7 +89,7 @@ topic_periods_restore(kmq_restore_t *rs, kmq_topic_t *topic, unsigned class,
         if (one.number <= UINT32_MAX / units
             && kmq_period_current(class, number, r->time))
         {
-            to = kmq_topic_period(rs->kmq, topic, class, number);
+            to = kmq_topic_period_restore(rs->kmq, topic, class, number);
             to->published = one.published;
             to->delivered = one.delivered;
             to->confirmed = one.confirmed;

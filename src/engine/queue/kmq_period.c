@@ -175,6 +175,27 @@ kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
 }
 
 
+/* All of those that were kept together have room together, also where a clock
+ * that was set back has put years between them. */
+kmq_topic_period_t *
+kmq_topic_period_restore(kmq_t *kmq, kmq_topic_t *topic, unsigned class,
+    uint32_t number)
+{
+    unsigned             n;
+    uint32_t             other;
+    kmq_topic_period_t  *periods;
+
+    periods = periods_of(kmq->shard, topic, class, &n);
+    other = number_of(&periods[number % n]);
+
+    if (n == KMQ_FEW && other && other != number) {
+        (void) periods_extend(kmq, topic, class);
+    }
+
+    return kmq_topic_period(kmq, topic, class, number);
+}
+
+
 /* Frees a part of a topic. */
 static void
 part_drop(kmq_shard_t *s, unsigned class, kmq_ref_t *part)

@@ -844,6 +844,10 @@ int kmq_period_current(unsigned class, uint64_t number, uint64_t time);
 kmq_topic_period_t *kmq_topic_period(kmq_t *kmq, kmq_topic_t *topic,
     unsigned class, uint32_t number) KMQ_LOCKED;
 
+/* The same, of a period out of files, which were all kept at the same time. */
+kmq_topic_period_t *kmq_topic_period_restore(kmq_t *kmq, kmq_topic_t *topic,
+    unsigned class, uint32_t number) KMQ_LOCKED;
+
 /* Begins this minute of a topic with its backlog, unless it has begun. */
 void kmq_topic_minute(kmq_t *kmq, kmq_topic_t *topic, uint32_t number)
     KMQ_LOCKED;
